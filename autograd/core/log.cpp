@@ -1,0 +1,61 @@
+#include "autograd/core/log.h"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug: return spdlog::level::debug;
+    case LogLevel::info: return spdlog::level::info;
+    case LogLevel::warning: return spdlog::level::warn;
+    case LogLevel::error: return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+struct Sinks {
+  std::shared_ptr<spdlog::sinks::stderr_color_sink_mt> terminal = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  std::shared_ptr<spdlog::sinks::basic_file_sink_mt> file;
+  Sinks() { terminal->set_pattern("%^%L%$ %v"); }
+};
+
+Sinks& sinks() {
+  static Sinks instance;
+  return instance;
+}
+
+}  // namespace
+
+void log_line(LogLevel level, std::string_view text) {
+  const spdlog::details::log_msg message("qad", to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
+  if (sinks().terminal->should_log(message.level)) sinks().terminal->log(message);
+  if (sinks().file && message.level >= spdlog::level::info) {
+    sinks().file->log(message);
+    sinks().file->flush();
+  }
+}
+
+void log_to_file(const std::filesystem::path& file) {
+  if (file.empty()) {
+    sinks().file.reset();
+    return;
+  }
+  try {
+    sinks().file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string(), /*truncate=*/false);
+  } catch (const spdlog::spdlog_ex& error) {
+    throw Error({file.string(), "a log file that can be written", error.what(), ""});
+  }
+  sinks().file->set_pattern("%Y-%m-%d %H:%M:%S %l %v");
+}
+
+void set_terminal_log_level(LogLevel level) { sinks().terminal->set_level(to_spdlog(level)); }
+
+}  // namespace qad

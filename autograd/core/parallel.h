@@ -1,0 +1,28 @@
+// Loops over fixed chunks. The chunks depend on the problem alone, never on the number of threads, so a result that is
+// computed chunk by chunk has the same bits on one thread and on many.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace qad {
+
+/// How many threads loops use from now on; 0 chooses the number of cores.
+void set_threads(int count);
+[[nodiscard]] int threads();
+
+namespace detail {
+using ChunkFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
+void run_chunks(std::int64_t size, std::int64_t chunk, ChunkFunction function, void* context);
+}  // namespace detail
+
+/// Calls body(begin, end) for [0, chunk), [chunk, 2·chunk), … in any order and at the same time. The body must not
+/// throw. Inside a body that already runs in parallel the chunks run one after the other.
+template <class Body>
+void parallel_for(std::int64_t size, std::int64_t chunk, Body&& body) {
+  detail::run_chunks(
+      size, chunk, [](void* context, std::int64_t begin, std::int64_t end) { (*static_cast<Body*>(context))(begin, end); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+
+}  // namespace qad

@@ -1,0 +1,42 @@
+// The bytes behind tensors. Freed blocks are kept by size class and handed out again, so a training step allocates
+// nothing after the first few: memory stays flat over a run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace qad {
+
+/// Where a storage lives. Kernels are chosen by it (autograd/kernels/table.h).
+enum class Device : std::uint8_t { cpu };
+
+class Storage {
+ public:
+  /// `bytes` of uninitialised memory, aligned to 64 bytes.
+  explicit Storage(std::size_t bytes, Device device = Device::cpu);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  [[nodiscard]] std::byte* data() const { return data_; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] Device device() const { return device_; }
+
+ private:
+  std::byte* data_;
+  std::size_t bytes_;
+  Device device_;
+};
+
+struct StorageStatistics {
+  std::size_t in_use_bytes;  ///< held by live tensors, rounded up to size classes
+  std::size_t cached_bytes;  ///< freed blocks that wait for their next use
+  std::size_t peak_bytes;    ///< highest in_use + cached so far
+  std::size_t allocations;   ///< blocks asked of the system so far
+};
+[[nodiscard]] StorageStatistics storage_statistics();
+/// Gives cached blocks back to the system.
+void release_cached_storage();
+
+}  // namespace qad

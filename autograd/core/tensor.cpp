@@ -1,0 +1,97 @@
+#include "autograd/core/tensor.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
+
+namespace qad {
+
+Tensor::Tensor(const Shape& shape, DType dtype)
+    : storage_(std::make_shared<Storage>(static_cast<std::size_t>(shape.size()) * bytes_of(dtype))),
+      shape_(shape),
+      dtype_(dtype) {}
+
+Tensor Tensor::zeros(const Shape& shape, DType dtype) {
+  Tensor result(shape, dtype);
+  if (result.bytes() != 0) std::memset(result.raw(), 0, result.bytes());
+  return result;
+}
+
+Tensor Tensor::full(const Shape& shape, float value) {
+  Tensor result(shape);
+  result.fill(value);
+  return result;
+}
+
+Tensor Tensor::from(std::span<const float> values, const Shape& shape) {
+  QAD_ASSERT(static_cast<std::int64_t>(values.size()) == shape.size());
+  Tensor result(shape);
+  std::ranges::copy(values, result.data());
+  return result;
+}
+
+std::byte* Tensor::raw() const {
+  QAD_ASSERT(defined());
+  return storage_->data() + offset_;
+}
+
+float Tensor::item() const {
+  QAD_ASSERT(size() == 1);
+  return *data();
+}
+
+Tensor Tensor::reshape(const Shape& shape) const {
+  QAD_ASSERT(shape.size() == size());
+  Tensor result = *this;
+  result.shape_ = shape;
+  return result;
+}
+
+Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
+  QAD_ASSERT(shape_.rank() >= 1 && begin >= 0 && begin <= end && end <= shape_[0]);
+  std::array<std::int64_t, Shape::kMaxRank> extents{};
+  std::ranges::copy(shape_.extents(), extents.begin());
+  const std::size_t stride = shape_[0] == 0 ? 0 : bytes() / static_cast<std::size_t>(shape_[0]);
+  extents[0] = end - begin;
+  Tensor result = *this;
+  result.shape_ = Shape(std::span<const std::int64_t>(extents.data(), static_cast<std::size_t>(shape_.rank())));
+  result.offset_ += stride * static_cast<std::size_t>(begin);
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor result(shape_, dtype_);
+  result.copy_from(*this);
+  return result;
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == dtype_) return clone();
+  Tensor result(shape_, dtype);
+  const auto convert = [&](auto source, auto target, auto function) {
+    parallel_for(size(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) target[i] = function(source[i]);
+    });
+  };
+  using Bits = std::uint16_t;
+  if (dtype_ == DType::f32 && dtype == DType::bf16) convert(data(), result.data<Bits>(), f32_to_bf16);
+  else if (dtype_ == DType::f32 && dtype == DType::f16) convert(data(), result.data<Bits>(), f32_to_f16);
+  else if (dtype_ == DType::bf16 && dtype == DType::f32) convert(data<Bits>(), result.data(), bf16_to_f32);
+  else if (dtype_ == DType::f16 && dtype == DType::f32) convert(data<Bits>(), result.data(), f16_to_f32);
+  else return to(DType::f32).to(dtype);
+  return result;
+}
+
+void Tensor::fill(float value) const { std::ranges::fill(span(), value); }
+
+void Tensor::copy_from(const Tensor& other) const {
+  QAD_ASSERT(other.shape() == shape_ && other.dtype() == dtype_);
+  if (bytes() != 0) std::memcpy(raw(), other.raw(), bytes());
+}
+
+void Tensor::check_access(bool dtype_fits) const { QAD_ASSERT(dtype_fits); }
+
+}  // namespace qad

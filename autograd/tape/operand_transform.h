@@ -1,0 +1,37 @@
+// A slot's content: something that stands between a layer and the operand that it multiplies. Layers own empty slots;
+// whoever fills them (qad/quant, calibration observers) decides what happens. Empty means identity.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "autograd/core/tensor.h"
+#include "autograd/tape/saved_tensor.h"
+
+namespace qad {
+
+struct TransformResult {
+  /// What the forward multiplies, expanded where it is used; its shape is that of the input.
+  std::shared_ptr<const SavedTensor> operand;
+  /// `operand` as floats if the transform has them anyway; else undefined.
+  Tensor value;
+  /// Turns the gradient of the output, in place, into that of the input. Empty: straight through.
+  std::function<void(const Tensor& gradient)> backward;
+};
+
+class OperandTransform {
+ public:
+  OperandTransform() = default;
+  virtual ~OperandTransform() = default;
+  OperandTransform(const OperandTransform&) = delete;
+  OperandTransform& operator=(const OperandTransform&) = delete;
+
+  /// `x` is a matrix [rows, cols] in FP32, BF16 or F16; the reduction axis of the product is cols.
+  /// `version` counts the changes of a parameter, so that a weight is transformed once per optimizer step;
+  /// 0 for what is not a parameter.
+  [[nodiscard]] virtual TransformResult apply(const Tensor& x, std::uint64_t version) = 0;
+};
+
+using TransformSlot = std::shared_ptr<OperandTransform>;
+
+}  // namespace qad
