@@ -1,0 +1,46 @@
+// The one table through which ops reach kernels, so that a second backend can stand beside this one. A backend is a
+// folder with the same file names and a function that fills this table.
+#pragma once
+
+#include "autograd/core/storage.h"
+#include "autograd/kernels/adamw.h"
+#include "autograd/kernels/attention.h"
+#include "autograd/kernels/elementwise.h"
+#include "autograd/kernels/embedding.h"
+#include "autograd/kernels/gemm.h"
+#include "autograd/kernels/losses.h"
+#include "autograd/kernels/rms_norm.h"
+#include "autograd/kernels/rope.h"
+
+namespace qad {
+
+struct KernelTable {
+  decltype(&kernels::gemm) gemm;
+  decltype(&kernels::add) add;
+  decltype(&kernels::accumulate) accumulate;
+  decltype(&kernels::scale) scale;
+  decltype(&kernels::add_bias) add_bias;
+  decltype(&kernels::accumulate_column_sums) accumulate_column_sums;
+  decltype(&kernels::sum_of_squares) sum_of_squares;
+  decltype(&kernels::amax) amax;
+  decltype(&kernels::swiglu_forward) swiglu_forward;
+  decltype(&kernels::swiglu_backward) swiglu_backward;
+  decltype(&kernels::rms_norm_forward) rms_norm_forward;
+  decltype(&kernels::rms_norm_backward) rms_norm_backward;
+  decltype(&kernels::rope) rope;
+  decltype(&kernels::attention_forward) attention_forward;
+  decltype(&kernels::attention_backward) attention_backward;
+  decltype(&kernels::embedding_forward) embedding_forward;
+  decltype(&kernels::embedding_forward_bf16) embedding_forward_bf16;
+  decltype(&kernels::embedding_backward) embedding_backward;
+  decltype(&kernels::row_loss) row_loss;
+  decltype(&kernels::row_figures) row_figures;
+  decltype(&kernels::adamw) adamw;
+};
+
+/// The kernels for data on `device`.
+[[nodiscard]] const KernelTable& kernel_table(Device device = Device::cpu);
+/// What ran, for logs and checkpoints: "OpenBLAS 0.3.21 SkylakeX, SIMD AVX3".
+[[nodiscard]] const char* kernel_description();
+
+}  // namespace qad
