@@ -10,7 +10,8 @@ namespace qad {
 
 /// Calls `write` with a temporary path in the target's folder (made if missing), then puts the file in place.
 /// If `write` throws, the temporary is removed and whatever stood at `target` is untouched.
-void write_atomically(const std::filesystem::path& target, const std::function<void(const std::filesystem::path&)>& write);
+void write_atomically(const std::filesystem::path& target,
+                      const std::function<void(const std::filesystem::path&)>& write);
 /// The same for bytes in memory.
 void write_file_atomically(const std::filesystem::path& target, std::string_view contents);
 /// Appends a line and flushes it to the system; throws on a full disk.

@@ -36,8 +36,8 @@ float f16_to_f32(std::uint16_t bits) {
   const int exponent = (bits >> 10) & 0x1f;
   const int mantissa = bits & 0x3ff;
   if (exponent == 0x1f) {
-    const std::uint32_t wide = (static_cast<std::uint32_t>(bits & 0x8000u) << 16) | 0x7f800000u |
-                               (static_cast<std::uint32_t>(mantissa) << 13);
+    const std::uint32_t wide =
+        (static_cast<std::uint32_t>(bits & 0x8000u) << 16) | 0x7f800000u | (static_cast<std::uint32_t>(mantissa) << 13);
     return std::bit_cast<float>(wide);
   }
   if (exponent == 0) return std::ldexp(sign * static_cast<float>(mantissa), -24);

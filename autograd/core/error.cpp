@@ -20,8 +20,8 @@ std::string message(const Problem& problem) {
 Error::Error(const Problem& problem, ExitCode code) : std::runtime_error(message(problem)), code_(code) {}
 
 void assertion_failed(std::string_view condition, std::string_view file, int line) {
-  std::fprintf(stderr, "%.*s:%d: a bug in qad: '%.*s' does not hold\n", static_cast<int>(file.size()), file.data(), line,
-               static_cast<int>(condition.size()), condition.data());
+  std::fprintf(stderr, "%.*s:%d: a bug in qad: '%.*s' does not hold\n", static_cast<int>(file.size()), file.data(),
+               line, static_cast<int>(condition.size()), condition.data());
   std::abort();
 }
 

@@ -33,7 +33,9 @@ struct EnumName {
 };
 
 template <class E>
-concept NamedEnum = std::is_enum_v<E> && requires(E e) { enum_names(e); };
+concept NamedEnum = std::is_enum_v<E> && requires(E e) {
+  enum_names(e);
+};
 
 template <NamedEnum E>
 constexpr std::string_view enum_name(E value) {
@@ -52,12 +54,22 @@ struct Field {
   bool is_path = false;  ///< a file or folder, relative to the working directory
 
   constexpr Field(std::string_view field_name, std::string_view field_help) : name(field_name), help(field_help) {}
-  constexpr Field at_least(double low) const { return with([&](Field& f) { f.min = low; }); }
-  constexpr Field above(double low) const { return with([&](Field& f) { f.min = low, f.above_min = true; }); }
-  constexpr Field at_most(double high) const { return with([&](Field& f) { f.max = high; }); }
+  constexpr Field at_least(double low) const {
+    return with([&](Field& f) { f.min = low; });
+  }
+  constexpr Field above(double low) const {
+    return with([&](Field& f) { f.min = low, f.above_min = true; });
+  }
+  constexpr Field at_most(double high) const {
+    return with([&](Field& f) { f.max = high; });
+  }
   constexpr Field between(double low, double high) const { return at_least(low).at_most(high); }
-  constexpr Field required() const { return with([](Field& f) { f.is_required = true; }); }
-  constexpr Field path() const { return with([](Field& f) { f.is_path = true; }); }
+  constexpr Field required() const {
+    return with([](Field& f) { f.is_required = true; });
+  }
+  constexpr Field path() const {
+    return with([](Field& f) { f.is_path = true; });
+  }
 
  private:
   template <class Change>
@@ -74,6 +86,8 @@ struct AnyVisitor {
 };
 
 template <class T>
-concept HasFields = requires(T& config, AnyVisitor visitor) { config.visit_fields(visitor); };
+concept HasFields = requires(T& config, AnyVisitor visitor) {
+  config.visit_fields(visitor);
+};
 
 }  // namespace qad

@@ -21,7 +21,8 @@ void run_chunks(std::int64_t size, std::int64_t chunk, ChunkFunction function, v
 template <class Body>
 void parallel_for(std::int64_t size, std::int64_t chunk, Body&& body) {
   detail::run_chunks(
-      size, chunk, [](void* context, std::int64_t begin, std::int64_t end) { (*static_cast<Body*>(context))(begin, end); },
+      size, chunk,
+      [](void* context, std::int64_t begin, std::int64_t end) { (*static_cast<Body*>(context))(begin, end); },
       const_cast<void*>(static_cast<const void*>(&body)));
 }
 

@@ -1,5 +1,5 @@
-// Counter-based random numbers: a number is a pure function of (seed, stream, counter), so any position can be reached at
-// once, a checkpoint stores a counter, and every platform draws the same values.
+// Counter-based random numbers: a number is a pure function of (seed, stream, counter), so any position can be reached
+// at once, a checkpoint stores a counter, and every platform draws the same values.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,9 @@ class Shape {
   [[nodiscard]] std::int64_t rows() const;
   /// The last extent; 1 for a scalar.
   [[nodiscard]] std::int64_t cols() const;
-  [[nodiscard]] std::span<const std::int64_t> extents() const { return {extents_.data(), static_cast<std::size_t>(rank_)}; }
+  [[nodiscard]] std::span<const std::int64_t> extents() const {
+    return {extents_.data(), static_cast<std::size_t>(rank_)};
+  }
   [[nodiscard]] std::string text() const;  ///< "[2048, 128]"
 
   friend bool operator==(const Shape& a, const Shape& b);

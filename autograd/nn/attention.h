@@ -1,0 +1,39 @@
+// Self-attention with rotary positions, grouped key/value heads, optional q/k normalisation, and a key/value cache.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autograd/nn/linear.h"
+#include "autograd/ops/attention.h"
+#include "autograd/ops/rope.h"
+
+namespace qad {
+
+/// Where the tokens of a forward stand: shared by all layers.
+struct AttentionPlan {
+  std::shared_ptr<const std::vector<std::int32_t>> positions;  ///< [tokens]
+  AttentionSegments segments;
+  RotaryTable rotary;
+};
+
+/// Keys and values of one layer for decoding, rotated, in the rows that the plan's segments name.
+struct LayerCache {
+  Tensor keys, values;             ///< [capacity, kv_heads·head_dim]
+  std::vector<std::int64_t> rows;  ///< row of each new token
+};
+
+struct SelfAttention {
+  std::string name;  ///< model.layers.0.self_attn
+  AttentionConfig config;
+  float norm_epsilon = 1e-6f;
+  LinearGroup qkv;                     ///< members q, k, v
+  LinearGroup output;                  ///< member o
+  ParameterPointer q_norm, k_norm;     ///< [head_dim], or null
+  TransformSlot key_slot, value_slot;  ///< after the rotary embedding, before attention and the cache
+
+  [[nodiscard]] Variable operator()(const Variable& x, const AttentionPlan& plan, LayerCache* cache) const;
+};
+
+}  // namespace qad

@@ -1,0 +1,17 @@
+#include "autograd/nn/linear.h"
+
+namespace qad {
+
+Variable Linear::operator()(const Variable& x) const {
+  return linear(x, weight->variable, weight->version, weight_transform, bias ? bias->variable : Variable());
+}
+
+std::vector<Variable> LinearGroup::operator()(const Variable& x) const {
+  const Variable input = transformed(x, input_transform);
+  std::vector<Variable> outputs;
+  outputs.reserve(members.size());
+  for (const Linear& member : members) outputs.push_back(member(input));
+  return outputs;
+}
+
+}  // namespace qad

@@ -1,0 +1,34 @@
+// Linear layers with their slots. Layers that read the same input (q/k/v, gate/up) form a group with one slot for that
+// input; each weight has a slot of its own. All slots are empty until somebody fills them by name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "autograd/nn/parameter.h"
+#include "autograd/ops/linear.h"
+
+namespace qad {
+
+struct Linear {
+  std::string name;         ///< module name: model.layers.0.self_attn.q_proj
+  ParameterPointer weight;  ///< [out, in]
+  ParameterPointer bias;    ///< [out], or null
+  TransformSlot weight_transform;
+
+  [[nodiscard]] std::int64_t in_features() const { return weight->value().cols(); }
+  [[nodiscard]] std::int64_t out_features() const { return weight->value().rows(); }
+  /// x·weightᵀ + bias, for an x that has passed the group's input slot.
+  [[nodiscard]] Variable operator()(const Variable& x) const;
+};
+
+struct LinearGroup {
+  std::string name;  ///< model.layers.0.self_attn.qkv_proj; of a single member: that member's name
+  std::vector<Linear> members;
+  TransformSlot input_transform;
+
+  /// One output a member.
+  [[nodiscard]] std::vector<Variable> operator()(const Variable& x) const;
+};
+
+}  // namespace qad

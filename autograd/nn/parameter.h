@@ -1,0 +1,29 @@
+// Named values that a model owns.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autograd/tape/variable.h"
+
+namespace qad {
+
+struct Parameter {
+  std::string name;           ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
+  Variable variable;          ///< a leaf when trained, else a constant (FP32, BF16 or F16)
+  std::uint64_t version = 1;  ///< goes up with every change of the value, so that what was derived from it is made anew
+
+  [[nodiscard]] const Tensor& value() const { return variable.value(); }
+  [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
+};
+
+/// Shared: a tied head is the embedding's parameter.
+using ParameterPointer = std::shared_ptr<Parameter>;
+using ParameterList = std::vector<ParameterPointer>;
+
+/// A parameter from a value; trained ones must be FP32 (the master weights).
+[[nodiscard]] ParameterPointer make_parameter(std::string name, Tensor value, bool trained);
+
+}  // namespace qad

@@ -1,0 +1,38 @@
+#include "autograd/ops/attention.h"
+
+#include <cmath>
+
+#include "autograd/core/error.h"
+#include "autograd/kernels/table.h"
+
+namespace qad {
+
+Variable attention(const Variable& q, const Variable& k, const Variable& v, const AttentionSegments& segments,
+                   const AttentionConfig& config) {
+  QAD_ASSERT(q.value().cols() == config.heads * config.head_dim);
+  QAD_ASSERT(k.value().cols() == config.kv_heads * config.head_dim && k.shape() == v.shape());
+  // `segments` is captured beside the shape, which only points into it.
+  const auto shape = [segments, config] {
+    const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
+    return kernels::AttentionShape{*segments, config.heads, config.kv_heads, config.head_dim, scale, config.window};
+  };
+  Tensor out(q.shape());
+  const Tensor log_sum_exp({q.value().rows(), config.heads});
+  kernel_table(out.device())
+      .attention_forward(shape(), q.value().data(), k.value().data(), v.value().data(), out.data(), log_sum_exp.data());
+  if (!recording()) return Variable(std::move(out));
+  return record("attention", out, {q, k, v},
+                [q_slot = q.slot(), k_slot = k.slot(), v_slot = v.slot(), q_saved = q.saved(), k_saved = k.saved(),
+                 v_saved = v.saved(), out, log_sum_exp, shape](const Tensor& d) {
+                  const Tensor queries = q_saved->expand(), keys = k_saved->expand(), values = v_saved->expand();
+                  Tensor dq(queries.shape()), dk(keys.shape()), dv(values.shape());
+                  kernel_table(d.device())
+                      .attention_backward(shape(), queries.data(), keys.data(), values.data(), out.data(),
+                                          log_sum_exp.data(), d.data(), dq.data(), dk.data(), dv.data());
+                  if (q_slot != nullptr) q_slot->give(std::move(dq));
+                  if (k_slot != nullptr) k_slot->give(std::move(dk));
+                  if (v_slot != nullptr) v_slot->give(std::move(dv));
+                });
+}
+
+}  // namespace qad

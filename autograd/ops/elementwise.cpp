@@ -1,0 +1,33 @@
+#include "autograd/ops/elementwise.h"
+
+#include "autograd/core/error.h"
+#include "autograd/kernels/table.h"
+
+namespace qad {
+
+Variable add(const Variable& a, const Variable& b) {
+  QAD_ASSERT(a.shape() == b.shape());
+  Tensor out(a.shape());
+  kernel_table(out.device()).add(out.size(), a.value().data(), b.value().data(), out.data());
+  return record("add", std::move(out), {a, b}, [a = a.slot(), b = b.slot()](const Tensor& d) {
+    if (a != nullptr) a->share(d);
+    if (b != nullptr) b->share(d);
+  });
+}
+
+Variable swiglu(const Variable& gate, const Variable& up) {
+  QAD_ASSERT(gate.shape() == up.shape());
+  Tensor out(gate.shape());
+  kernel_table(out.device()).swiglu_forward(out.size(), gate.value().data(), up.value().data(), out.data());
+  return record("swiglu", std::move(out), {gate, up},
+                [gate_slot = gate.slot(), up_slot = up.slot(), gate = gate.value(), up = up.value()](const Tensor& d) {
+                  Tensor d_gate(gate.shape());
+                  Tensor d_up(up.shape());
+                  kernel_table(d.device())
+                      .swiglu_backward(d.size(), gate.data(), up.data(), d.data(), d_gate.data(), d_up.data());
+                  if (gate_slot != nullptr) gate_slot->give(std::move(d_gate));
+                  if (up_slot != nullptr) up_slot->give(std::move(d_up));
+                });
+}
+
+}  // namespace qad

@@ -1,0 +1,14 @@
+// Elementwise ops.
+#pragma once
+
+#include "autograd/tape/variable.h"
+
+namespace qad {
+
+/// a + b, same shapes.   da = db = d
+[[nodiscard]] Variable add(const Variable& a, const Variable& b);
+
+/// silu(gate)·up, silu(z) = z·σ(z) (Shazeer, 2020).   dgate = d·up·silu'(gate),  dup = d·silu(gate)
+[[nodiscard]] Variable swiglu(const Variable& gate, const Variable& up);
+
+}  // namespace qad

@@ -1,0 +1,17 @@
+// Products with a weight that is kept in another form than FP32: it is expanded panel by panel (a few MiB at a time),
+// so that a BF16 teacher or a packed student never stands in memory as floats.
+#pragma once
+
+#include "autograd/core/tensor.h"
+#include "autograd/tape/saved_tensor.h"
+
+namespace qad {
+
+/// x·weightᵀ: x [rows, in], weight [out, in] -> [rows, out].
+[[nodiscard]] Tensor times_transposed(const Tensor& x, const SavedTensor& weight);
+/// The same into existing memory [rows, out].
+void times_transposed(const Tensor& x, const SavedTensor& weight, float* out);
+/// d·weight: d [rows, out], weight [out, in] -> [rows, in]; overwrites `result`, or adds to it when `accumulate`.
+void times(const Tensor& d, const SavedTensor& weight, bool accumulate, const Tensor& result);
+
+}  // namespace qad

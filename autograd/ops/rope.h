@@ -1,0 +1,23 @@
+// Rotary position embedding.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "autograd/tape/variable.h"
+
+namespace qad {
+
+/// Cosines and sines of position·frequency: [positions, head_dim/2].
+struct RotaryTable {
+  Tensor cosines, sines;
+};
+
+/// Rotates pairs (i, i + head_dim/2) of every head by position·frequency(i); x [tokens, heads·head_dim].
+///   dx = the inverse rotation of dy
+[[nodiscard]] Variable rope(const Variable& x, std::int64_t head_dim,
+                            const std::shared_ptr<const std::vector<std::int32_t>>& positions,
+                            const RotaryTable& table);
+
+}  // namespace qad

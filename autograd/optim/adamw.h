@@ -1,0 +1,55 @@
+// AdamW over FP32 master weights, with global-norm clipping.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "autograd/core/fields.h"
+#include "autograd/nn/parameter.h"
+
+namespace qad {
+
+struct AdamWConfig {
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double weight_decay = 0.0;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"beta1", "decay of the gradient's running mean"}.between(0, 1), beta1);
+    visit(Field{"beta2", "decay of the squared gradient's running mean"}.between(0, 1), beta2);
+    visit(Field{"epsilon", "added to the root of the second moment"}.above(0), epsilon);
+    visit(Field{"weight_decay", "decoupled weight decay of matrices (norms and biases have none)"}.at_least(0),
+          weight_decay);
+  }
+};
+
+/// Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
+[[nodiscard]] double gradient_norm(const ParameterList& parameters);
+void clear_gradients(const ParameterList& parameters);
+
+class AdamW {
+ public:
+  AdamW(const AdamWConfig& config, ParameterList parameters);
+
+  /// One update with the gradients multiplied by `gradient_scale`; then the gradients are cleared.
+  void step(double learning_rate, double gradient_scale);
+
+  /// First and second moments in the order of the parameters, and the number of updates: all there is to save.
+  struct State {
+    Tensor first, second;
+  };
+  [[nodiscard]] const std::vector<State>& states() const { return states_; }
+  [[nodiscard]] std::int64_t updates() const { return updates_; }
+  void set_updates(std::int64_t updates) { updates_ = updates; }
+  [[nodiscard]] const ParameterList& parameters() const { return parameters_; }
+
+ private:
+  AdamWConfig config_;
+  ParameterList parameters_;
+  std::vector<State> states_;
+  std::int64_t updates_ = 0;
+};
+
+}  // namespace qad

@@ -1,0 +1,50 @@
+#include "autograd/tape/saved_tensor.h"
+
+#include <cstring>
+
+#include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
+
+namespace qad {
+namespace {
+
+class PlainSaved final : public SavedTensor {
+ public:
+  explicit PlainSaved(Tensor tensor) : tensor_(std::move(tensor)) {}
+  [[nodiscard]] Shape shape() const override { return tensor_.shape(); }
+  [[nodiscard]] std::size_t bytes() const override { return tensor_.bytes(); }
+  [[nodiscard]] Tensor expand() const override {
+    return tensor_.dtype() == DType::f32 ? tensor_ : SavedTensor::expand();
+  }
+  void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
+    const std::int64_t offset = begin * tensor_.cols();
+    const std::int64_t size = (end - begin) * tensor_.cols();
+    if (tensor_.dtype() == DType::f32) {
+      std::memcpy(out, tensor_.data() + offset, static_cast<std::size_t>(size) * sizeof(float));
+      return;
+    }
+    const std::uint16_t* source = tensor_.data<std::uint16_t>() + offset;
+    const bool bf16 = tensor_.dtype() == DType::bf16;
+    parallel_for(size, 1 << 15, [&](std::int64_t first, std::int64_t last) {
+      if (bf16)
+        for (std::int64_t i = first; i < last; ++i) out[i] = bf16_to_f32(source[i]);
+      else
+        for (std::int64_t i = first; i < last; ++i) out[i] = f16_to_f32(source[i]);
+    });
+  }
+
+ private:
+  Tensor tensor_;
+};
+
+}  // namespace
+
+Tensor SavedTensor::expand() const {
+  Tensor result(shape());
+  expand_rows(0, result.rows(), result.data());
+  return result;
+}
+
+std::shared_ptr<const SavedTensor> save(const Tensor& tensor) { return std::make_shared<PlainSaved>(tensor); }
+
+}  // namespace qad

@@ -1,0 +1,130 @@
+#include "autograd/tape/variable.h"
+
+#include <algorithm>
+#include <queue>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "autograd/kernels/table.h"
+
+namespace qad {
+namespace {
+
+thread_local bool recording_enabled = true;
+thread_local std::uint64_t next_sequence = 1;
+
+void add_into(const Tensor& x, const Tensor& y) {
+  QAD_ASSERT(x.shape() == y.shape());
+  kernel_table(y.device()).accumulate(y.size(), x.data(), y.data());
+}
+
+}  // namespace
+
+void GradientSlot::give(Tensor fresh) {
+  if (!gradient_.defined()) {
+    gradient_ = std::move(fresh);
+    exclusive_ = true;
+  } else if (exclusive_) {
+    add_into(fresh, gradient_);
+  } else {
+    add_into(gradient_, fresh);
+    gradient_ = std::move(fresh);
+    exclusive_ = true;
+  }
+}
+
+void GradientSlot::share(const Tensor& gradient) {
+  if (!gradient_.defined()) {
+    gradient_ = gradient;
+    exclusive_ = false;
+  } else {
+    if (!exclusive_) gradient_ = gradient_.clone();
+    exclusive_ = true;
+    add_into(gradient, gradient_);
+  }
+}
+
+GradientSlot::Buffer GradientSlot::buffer(const Shape& shape) {
+  const bool fresh = !gradient_.defined();
+  if (fresh) gradient_ = Tensor(shape);
+  else if (!exclusive_) gradient_ = gradient_.clone();
+  exclusive_ = true;
+  QAD_ASSERT(gradient_.shape() == shape);
+  return {gradient_, fresh};
+}
+
+Tensor GradientSlot::accumulator(const Shape& shape) {
+  const Buffer result = buffer(shape);
+  if (result.fresh) result.tensor.fill(0.0f);
+  return result.tensor;
+}
+
+Tensor GradientSlot::take() { return std::exchange(gradient_, Tensor()); }
+
+Variable Variable::leaf(Tensor value) {
+  Variable result(std::move(value));
+  result.slot_ = std::make_shared<GradientSlot>();
+  return result;
+}
+
+Variable record(const char* name, Tensor value, std::initializer_list<Variable> inputs,
+                std::function<void(const Tensor& d_out)> backward, std::shared_ptr<const SavedTensor> saved_form) {
+  Variable result(std::move(value));
+  result.saved_ = std::move(saved_form);
+  const bool wanted = std::ranges::any_of(inputs, [](const Variable& input) { return input.needs_gradient(); });
+  if (!recording_enabled || !wanted) return result;
+  auto node = std::make_shared<Node>(Node{name, next_sequence++, {}, std::move(backward)});
+  for (const Variable& input : inputs)
+    if (input.needs_gradient()) node->inputs.push_back(input.slot());
+  result.slot_ = std::make_shared<GradientSlot>();
+  result.slot_->producer = std::move(node);
+  return result;
+}
+
+NoGradScope::NoGradScope() : previous_(recording_enabled) { recording_enabled = false; }
+NoGradScope::~NoGradScope() { recording_enabled = previous_; }
+bool recording() { return recording_enabled; }
+
+void backward(const Variable& root, const Tensor& d_out) {
+  QAD_ASSERT(root.needs_gradient());
+  root.slot()->give(d_out.defined() ? d_out.clone() : Tensor::full(root.shape(), 1.0f));
+
+  using SlotPointer = std::shared_ptr<GradientSlot>;
+  const auto older = [](const SlotPointer& a, const SlotPointer& b) {
+    return a->producer->sequence < b->producer->sequence;
+  };
+  std::priority_queue<SlotPointer, std::vector<SlotPointer>, decltype(older)> queue(older);
+  const auto enqueue = [&](const SlotPointer& slot) {
+    if (slot->producer == nullptr || slot->queued) return;
+    slot->queued = true;
+    queue.push(slot);
+  };
+  enqueue(root.slot());
+  while (!queue.empty()) {
+    const SlotPointer slot = queue.top();
+    queue.pop();
+    const std::shared_ptr<Node> node = std::move(slot->producer);
+    slot->producer = nullptr;
+    // No gradient: the value fed only what did not matter in the end.
+    if (const Tensor gradient = slot->take(); gradient.defined()) node->backward(gradient);
+    for (const SlotPointer& input : node->inputs) enqueue(input);
+  }
+}
+
+Variable recompute(const std::function<Variable(const Variable&)>& block, const Variable& x) {
+  if (!recording()) return block(x);
+  Tensor value;
+  {
+    const NoGradScope no_grad;
+    value = block(Variable(x.value())).value();
+  }
+  // The parameters inside the block need gradients even where x does not: the slot of a stand-in leaf keeps the node.
+  const Variable input = x.needs_gradient() ? x : Variable::leaf(x.value());
+  return record("recompute", std::move(value), {input}, [block, input](const Tensor& d_out) {
+    const Variable again = Variable::leaf(input.value());
+    backward(block(again), d_out);
+    if (Tensor gradient = again.slot()->take(); gradient.defined()) input.slot()->give(std::move(gradient));
+  });
+}
+
+}  // namespace qad
