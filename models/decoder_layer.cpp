@@ -1,0 +1,103 @@
+#include "models/decoder_layer.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/rms_norm.h"
+
+namespace qad {
+namespace {
+
+Linear make_linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias, const ParameterMaker& make) {
+  return {name, make(name + ".weight", {out, in}), bias ? make(name + ".bias", {out}) : nullptr, nullptr};
+}
+
+}  // namespace
+
+DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& prefix, const ParameterMaker& make)
+    : input_norm(make(prefix + ".input_layernorm.weight", {config.hidden_size})),
+      post_attention_norm(make(prefix + ".post_attention_layernorm.weight", {config.hidden_size})),
+      epsilon(static_cast<float>(config.rms_norm_eps)) {
+  const std::int64_t hidden = config.hidden_size;
+  const std::int64_t head = config.head_size();
+  const std::int64_t q_width = config.num_attention_heads * head;
+  const std::int64_t kv_width = config.num_key_value_heads * head;
+  const std::string self = prefix + ".self_attn";
+  const auto linear = [&](const std::string& name, std::int64_t out, std::int64_t in, bool bias) {
+    return make_linear(name, out, in, bias, make);
+  };
+  attention.name = self;
+  attention.config = {config.num_attention_heads, config.num_key_value_heads, head, config.sliding_window};
+  attention.norm_epsilon = epsilon;
+  attention.qkv.name = self + ".qkv_proj";
+  attention.qkv.members = {linear(self + ".q_proj", q_width, hidden, config.attention_bias),
+                           linear(self + ".k_proj", kv_width, hidden, config.attention_bias),
+                           linear(self + ".v_proj", kv_width, hidden, config.attention_bias)};
+  if (config.qk_norm) {
+    attention.q_norm = make(self + ".q_norm.weight", {head});
+    attention.k_norm = make(self + ".k_norm.weight", {head});
+  }
+  attention.output.name = self + ".o_proj";
+  attention.output.members = {linear(self + ".o_proj", hidden, q_width, config.attention_output_bias)};
+
+  const std::string mlp = prefix + ".mlp";
+  feed_forward.gate_up.name = mlp + ".gate_up_proj";
+  feed_forward.gate_up.members = {linear(mlp + ".gate_proj", config.intermediate_size, hidden, config.mlp_bias),
+                                  linear(mlp + ".up_proj", config.intermediate_size, hidden, config.mlp_bias)};
+  feed_forward.down.name = mlp + ".down_proj";
+  feed_forward.down.members = {linear(mlp + ".down_proj", hidden, config.intermediate_size, config.mlp_bias)};
+}
+
+Variable DecoderLayer::operator()(const Variable& x_TC, const AttentionPlan& plan, LayerCache* cache) const {
+  const Variable h_TC = add(x_TC, attention(rms_norm(x_TC, input_norm->variable, epsilon), plan, cache));
+  return add(h_TC, feed_forward(rms_norm(h_TC, post_attention_norm->variable, epsilon)));
+}
+
+void DecoderLayer::collect(ParameterList& parameters) const {
+  parameters.push_back(input_norm);
+  qad::collect(attention.qkv, parameters);
+  for (const ParameterPointer& norm : {attention.q_norm, attention.k_norm})
+    if (norm != nullptr) parameters.push_back(norm);
+  qad::collect(attention.output, parameters);
+  parameters.push_back(post_attention_norm);
+  qad::collect(feed_forward.gate_up, parameters);
+  qad::collect(feed_forward.down, parameters);
+}
+
+void DecoderLayer::collect(std::vector<LinearGroup*>& groups) {
+  groups.insert(groups.end(), {&attention.qkv, &attention.output, &feed_forward.gate_up, &feed_forward.down});
+}
+
+void collect(const LinearGroup& group, ParameterList& parameters) {
+  for (const Linear& member : group.members) {
+    parameters.push_back(member.weight);
+    if (member.bias != nullptr) parameters.push_back(member.bias);
+  }
+}
+
+RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions) {
+  const std::int64_t half = config.head_size() / 2;
+  const RotaryTable table{Tensor({positions, half}), Tensor({positions, half})};
+  for (std::int64_t i = 0; i < half; ++i) {
+    double frequency = std::pow(config.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
+    if (const RopeScaling& scaling = config.rope_scaling; scaling.rope_type == RopeScalingKind::llama3) {
+      // Llama 3.1: long waves are stretched whole, short ones stay, and between them it blends.
+      const double wavelength = 2.0 * std::numbers::pi / frequency;
+      const auto original = static_cast<double>(scaling.original_max_position_embeddings);
+      const double blend =
+          (original / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+      if (wavelength > original / scaling.low_freq_factor) frequency /= scaling.factor;
+      else if (wavelength >= original / scaling.high_freq_factor)
+        frequency = (1.0 - blend) * frequency / scaling.factor + blend * frequency;
+    }
+    for (std::int64_t p = 0; p < positions; ++p) {
+      const double angle = static_cast<double>(p) * frequency;
+      table.cosines.data()[p * half + i] = static_cast<float>(std::cos(angle));
+      table.sines.data()[p * half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+  return table;
+}
+
+}  // namespace qad

@@ -1,0 +1,39 @@
+// The block that all our decoder families share: pre-norm self-attention and a pre-norm gated feed-forward layer, each
+// added to the residual stream. Builds itself from named parameters.
+//
+// Shapes: T tokens of a batch, C hidden size.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "autograd/nn/attention.h"
+#include "autograd/nn/feed_forward.h"
+#include "models/model_config.h"
+
+namespace qad {
+
+/// Makes the parameter of this name and shape: from a file, another model, or random numbers.
+using ParameterMaker = std::function<ParameterPointer(const std::string& name, const Shape& shape)>;
+
+struct DecoderLayer {
+  ParameterPointer input_norm, post_attention_norm;  ///< [C]
+  SelfAttention attention;
+  FeedForward feed_forward;
+  float epsilon;
+
+  /// `prefix` such as "model.layers.0".
+  DecoderLayer(const ModelConfig& config, const std::string& prefix, const ParameterMaker& make);
+
+  [[nodiscard]] Variable operator()(const Variable& x_TC, const AttentionPlan& plan, LayerCache* cache) const;
+  void collect(ParameterList& parameters) const;
+  void collect(std::vector<LinearGroup*>& groups);
+};
+
+/// The parameters of a group, weights and biases, in order.
+void collect(const LinearGroup& group, ParameterList& parameters);
+
+/// Cosines and sines for positions 0 … positions-1, in double before rounding.
+[[nodiscard]] RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions);
+
+}  // namespace qad

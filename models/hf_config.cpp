@@ -1,0 +1,160 @@
+#include "models/hf_config.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const std::map<std::string, std::string>& architectures() {
+  static const std::map<std::string, std::string> table = {{"llama", "LlamaForCausalLM"},
+                                                           {"mistral", "MistralForCausalLM"},
+                                                           {"qwen2", "Qwen2ForCausalLM"},
+                                                           {"qwen3", "Qwen3ForCausalLM"}};
+  return table;
+}
+
+class Reader {
+ public:
+  Reader(const Json& json, std::string who) : json_(json), who_(std::move(who)) {}
+
+  // The value of a key, or `fallback` where it is absent or null.
+  template <class T>
+  [[nodiscard]] T get(const char* key, const T& fallback) const {
+    if (!json_.contains(key) || json_[key].is_null()) return fallback;
+    try {
+      return json_[key].get<T>();
+    } catch (const Json::exception&) {
+      throw Error({who_, std::string("a value of the right type for ") + key, json_[key].dump(), ""});
+    }
+  }
+  [[nodiscard]] std::int64_t need(const char* key) const {
+    if (!json_.contains(key)) throw Error({who_, std::string("the key ") + key, "a config without it", ""});
+    const auto value = get<std::int64_t>(key, 0);
+    if (value <= 0) throw Error({who_, std::string(key) + " above 0", std::to_string(value), ""});
+    return value;
+  }
+
+ private:
+  const Json& json_;
+  std::string who_;
+};
+
+// transformers v4 has rope_theta and rope_scaling, v5 has rope_parameters with both.
+void read_rope(const Json& json, const std::string& who, ModelConfig& config) {
+  const Reader top(json, who);
+  config.rope_theta = top.get("rope_theta", config.rope_theta);
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (!json.contains(key) || !json[key].is_object()) continue;
+    const Reader rope(json[key], who + ": " + key);
+    config.rope_theta = rope.get("rope_theta", config.rope_theta);
+    const auto type = rope.get<std::string>("rope_type", rope.get<std::string>("type", "default"));
+    if (type == "default") continue;
+    if (type != "llama3") throw Error({who, "rope_type default or llama3", type, "other scalings are not supported"});
+    RopeScaling& scaling = config.rope_scaling;
+    scaling.rope_type = RopeScalingKind::llama3;
+    scaling.factor = rope.get("factor", scaling.factor);
+    scaling.low_freq_factor = rope.get("low_freq_factor", scaling.low_freq_factor);
+    scaling.high_freq_factor = rope.get("high_freq_factor", scaling.high_freq_factor);
+    scaling.original_max_position_embeddings =
+        rope.get("original_max_position_embeddings", scaling.original_max_position_embeddings);
+  }
+}
+
+}  // namespace
+
+ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object()) throw Error({who, "a JSON object", "something else", "is the file cut off?"});
+  const Reader read(json, who);
+  ModelConfig config;
+  config.model_type = read.get<std::string>("model_type", "");
+  if (!architectures().contains(config.model_type)) {
+    std::string known;
+    for (const auto& [type, architecture] : architectures()) known += (known.empty() ? "" : ", ") + type;
+    throw Error({who, "model_type to be one of " + known, "'" + config.model_type + "'", ""});
+  }
+  if (const auto act = read.get<std::string>("hidden_act", "silu"); act != "silu")
+    throw Error({who, "hidden_act silu", act, ""});
+  config.vocab_size = read.need("vocab_size");
+  config.hidden_size = read.need("hidden_size");
+  config.intermediate_size = read.need("intermediate_size");
+  config.num_hidden_layers = read.need("num_hidden_layers");
+  config.num_attention_heads = read.need("num_attention_heads");
+  config.num_key_value_heads = read.get("num_key_value_heads", config.num_attention_heads);
+  config.head_dim = read.get<std::int64_t>("head_dim", 0);
+  config.max_position_embeddings = read.get<std::int64_t>("max_position_embeddings", 2048);
+  config.rms_norm_eps = read.get("rms_norm_eps", 1e-6);
+  config.initializer_range = read.get("initializer_range", 0.02);
+  config.tie_word_embeddings = read.get("tie_word_embeddings", false);
+  config.mlp_bias = read.get("mlp_bias", false);
+  config.qk_norm = config.model_type == "qwen3";
+  // Qwen2 has biases on q, k and v without saying so; in the others attention_bias stands for all four.
+  config.attention_bias = config.model_type == "qwen2" || read.get("attention_bias", false);
+  config.attention_output_bias = config.model_type != "qwen2" && config.attention_bias;
+  const bool windowed = config.model_type == "mistral" || read.get("use_sliding_window", false);
+  config.sliding_window = windowed ? read.get<std::int64_t>("sliding_window", 0) : 0;
+  config.bos_token_id = read.get<std::int64_t>("bos_token_id", -1);
+  if (json.contains("eos_token_id") && json["eos_token_id"].is_array())
+    config.eos_token_id = read.get<std::vector<std::int64_t>>("eos_token_id", {});
+  else if (const auto eos = read.get<std::int64_t>("eos_token_id", -1); eos >= 0) config.eos_token_id = {eos};
+  read_rope(json, who, config);
+  if (config.num_key_value_heads <= 0 || config.head_dim < 0)
+    throw Error({who, "num_key_value_heads and head_dim above 0", "something else", ""});
+  config.check(who);
+  return config;
+}
+
+ModelConfig read_hf_config(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "config.json";
+  return parse_hf_config(read_file(file, "a model's config.json"), file.string());
+}
+
+std::string to_hf_config(const ModelConfig& config, const std::string& torch_dtype) {
+  Json json;
+  json["architectures"] = {architectures().at(config.model_type)};
+  json["model_type"] = config.model_type;
+  json["vocab_size"] = config.vocab_size;
+  json["hidden_size"] = config.hidden_size;
+  json["intermediate_size"] = config.intermediate_size;
+  json["num_hidden_layers"] = config.num_hidden_layers;
+  json["num_attention_heads"] = config.num_attention_heads;
+  json["num_key_value_heads"] = config.num_key_value_heads;
+  json["head_dim"] = config.head_size();
+  json["hidden_act"] = "silu";
+  json["max_position_embeddings"] = config.max_position_embeddings;
+  json["rms_norm_eps"] = config.rms_norm_eps;
+  json["initializer_range"] = config.initializer_range;
+  json["tie_word_embeddings"] = config.tie_word_embeddings;
+  if (config.model_type != "qwen2") json["attention_bias"] = config.attention_bias;
+  if (config.model_type == "llama") json["mlp_bias"] = config.mlp_bias;
+  json["rope_theta"] = config.rope_theta;
+  json["rope_scaling"] = nullptr;
+  if (const RopeScaling& scaling = config.rope_scaling; scaling.rope_type == RopeScalingKind::llama3)
+    json["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"rope_theta", config.rope_theta},
+                            {"factor", scaling.factor},
+                            {"low_freq_factor", scaling.low_freq_factor},
+                            {"high_freq_factor", scaling.high_freq_factor},
+                            {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
+  if (config.sliding_window > 0) {
+    json["sliding_window"] = config.sliding_window;
+    if (config.model_type != "mistral") json["use_sliding_window"] = true;
+  } else if (config.model_type == "mistral") {
+    json["sliding_window"] = nullptr;
+  }
+  json["bos_token_id"] = config.bos_token_id >= 0 ? Json(config.bos_token_id) : Json(nullptr);
+  if (config.eos_token_id.empty()) json["eos_token_id"] = nullptr;
+  else if (config.eos_token_id.size() == 1) json["eos_token_id"] = config.eos_token_id.front();
+  else json["eos_token_id"] = config.eos_token_id;
+  json["torch_dtype"] = torch_dtype;
+  json["use_cache"] = true;
+  return json.dump(2) + "\n";
+}
+
+}  // namespace qad

@@ -1,0 +1,17 @@
+// config.json of Hugging Face model folders, read into a ModelConfig and written from one.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "models/model_config.h"
+
+namespace qad {
+
+/// Parses config.json; `who` names the file in errors. Refuses families and features that no code here stands for.
+[[nodiscard]] ModelConfig parse_hf_config(const std::string& json, const std::string& who);
+[[nodiscard]] ModelConfig read_hf_config(const std::filesystem::path& folder);
+/// The JSON that transformers v4 and v5 read, for weights of type `torch_dtype` ("bfloat16", "float32").
+[[nodiscard]] std::string to_hf_config(const ModelConfig& config, const std::string& torch_dtype);
+
+}  // namespace qad

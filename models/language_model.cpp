@@ -1,0 +1,36 @@
+#include "models/language_model.h"
+
+#include "autograd/core/error.h"
+#include "autograd/ops/panel_product.h"
+
+namespace qad {
+
+void ModelConfig::check(const std::string& who) const {
+  const auto refuse = [&](const std::string& expected, const std::string& got) {
+    throw Error({who, expected, got, ""});
+  };
+  const auto text = [](std::int64_t value) { return std::to_string(value); };
+  if (num_attention_heads % num_key_value_heads != 0)
+    refuse("num_key_value_heads that divides num_attention_heads = " + text(num_attention_heads),
+           text(num_key_value_heads));
+  if (head_dim == 0 && hidden_size % num_attention_heads != 0)
+    refuse("hidden_size that is a multiple of num_attention_heads = " + text(num_attention_heads), text(hidden_size));
+  if (head_size() % 2 != 0) refuse("an even head_dim (the rotary embedding turns pairs)", text(head_size()));
+}
+
+std::int64_t parameter_count(LanguageModel& model) {
+  std::int64_t count = 0;
+  for (const ParameterPointer& parameter : model.parameters()) count += parameter->value().size();
+  return count;
+}
+
+Tensor logits_of(LanguageModel& model, const Tensor& hidden) {
+  const NoGradScope no_grad;
+  LinearGroup& head = model.head();
+  const Linear& member = head.members.front();
+  const Variable input = transformed(Variable(hidden), head.input_transform);
+  const WeightOperand weight = weight_operand(member.weight->variable, member.weight->version, member.weight_transform);
+  return times_transposed(input.value(), *weight.result.operand);
+}
+
+}  // namespace qad

@@ -1,0 +1,62 @@
+// What every model family offers: hidden states and a head (so that head and loss can be fused), parameters by name,
+// and the places where quantizers may attach.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autograd/nn/attention.h"
+#include "autograd/nn/linear.h"
+#include "autograd/nn/parameter.h"
+#include "data/batch.h"
+#include "models/model_config.h"
+
+namespace qad {
+
+enum class ActivationCheckpointing : std::uint8_t { none, block };
+constexpr auto enum_names(ActivationCheckpointing) {
+  return std::to_array<EnumName<ActivationCheckpointing>>(
+      {{ActivationCheckpointing::none, "none"}, {ActivationCheckpointing::block, "block"}});
+}
+
+/// Keys and values of all layers, for decoding (models/decode).
+struct KeyValueCache {
+  std::vector<LayerCache> layers;
+};
+
+class LanguageModel {
+ public:
+  LanguageModel() = default;
+  virtual ~LanguageModel() = default;
+  LanguageModel(const LanguageModel&) = delete;
+  LanguageModel& operator=(const LanguageModel&) = delete;
+
+  [[nodiscard]] virtual const ModelConfig& config() const = 0;
+  /// States after the final norm, what the head reads: [tokens, hidden_size].
+  [[nodiscard]] virtual Variable hidden_states(const TokenBatch& batch) = 0;
+  /// The same with a cache: token t of the batch goes to the cache rows that `cache` names, and attends as `segments`
+  /// say.
+  [[nodiscard]] virtual Variable hidden_states(const TokenBatch& batch, const AttentionSegments& segments,
+                                               KeyValueCache& cache) = 0;
+  /// The output head; its weight is the embedding's parameter when tied. Its slots are in linear_groups() too, so what
+  /// multiplies with it must go through them.
+  [[nodiscard]] virtual LinearGroup& head() = 0;
+
+  /// Every parameter once, in the order of the layers.
+  [[nodiscard]] virtual ParameterList parameters() = 0;
+  /// Every group of linear layers, the head last.
+  [[nodiscard]] virtual std::vector<LinearGroup*> linear_groups() = 0;
+  [[nodiscard]] virtual std::vector<SelfAttention*> attention_layers() = 0;
+
+  ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
+};
+
+/// Parameters in all, a tied one once.
+[[nodiscard]] std::int64_t parameter_count(LanguageModel& model);
+
+/// logits [tokens, vocabulary] without a tape: for tests, decoding and small checks, never for training.
+[[nodiscard]] Tensor logits_of(LanguageModel& model, const Tensor& hidden);
+
+}  // namespace qad

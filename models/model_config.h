@@ -1,0 +1,93 @@
+// The sizes of a decoder, under the names of Hugging Face's config.json.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "autograd/core/fields.h"
+
+namespace qad {
+
+enum class RopeScalingKind : std::uint8_t { none, llama3 };
+constexpr auto enum_names(RopeScalingKind) {
+  return std::to_array<EnumName<RopeScalingKind>>(
+      {{RopeScalingKind::none, "default"}, {RopeScalingKind::llama3, "llama3"}});
+}
+
+/// How rotary frequencies are stretched for long contexts (Llama 3.1's rule, or not at all).
+struct RopeScaling {
+  RopeScalingKind rope_type = RopeScalingKind::none;
+  double factor = 8.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
+  std::int64_t original_max_position_embeddings = 8192;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"rope_type", "rule that stretches the rotary frequencies"}, rope_type);
+    visit(Field{"factor", "stretch of the lowest frequencies"}.at_least(1), factor);
+    visit(Field{"low_freq_factor", "wavelengths above the original context over this are stretched whole"}.above(0),
+          low_freq_factor);
+    visit(Field{"high_freq_factor", "wavelengths below the original context over this stay"}.above(0),
+          high_freq_factor);
+    visit(Field{"original_max_position_embeddings", "context before the stretch"}.at_least(1),
+          original_max_position_embeddings);
+  }
+};
+
+struct ModelConfig {
+  std::string model_type = "llama";  ///< family: see models/registry.h
+  std::int64_t vocab_size = 258;
+  std::int64_t hidden_size = 128;
+  std::int64_t intermediate_size = 384;
+  std::int64_t num_hidden_layers = 2;
+  std::int64_t num_attention_heads = 8;
+  std::int64_t num_key_value_heads = 4;
+  std::int64_t head_dim = 0;  ///< 0: hidden_size / num_attention_heads
+  std::int64_t max_position_embeddings = 512;
+  double rms_norm_eps = 1e-6;
+  double rope_theta = 10000.0;
+  RopeScaling rope_scaling;
+  std::int64_t sliding_window = 0;  ///< 0: none
+  bool tie_word_embeddings = true;
+  bool attention_bias = false;         ///< on q, k and v
+  bool attention_output_bias = false;  ///< on o
+  bool mlp_bias = false;
+  bool qk_norm = false;  ///< RMSNorm on each head of q and k (Qwen3)
+  double initializer_range = 0.02;
+  std::int64_t bos_token_id = -1;            ///< -1: none
+  std::vector<std::int64_t> eos_token_id{};  ///< any of them ends a text
+
+  [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
+  /// Throws, naming `who` and the key, if the sizes do not fit together.
+  void check(const std::string& who) const;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"model_type", "family: llama, mistral, qwen2 or qwen3"}, model_type);
+    visit(Field{"vocab_size", "entries of the vocabulary"}.at_least(2), vocab_size);
+    visit(Field{"hidden_size", "width of the residual stream"}.at_least(1), hidden_size);
+    visit(Field{"intermediate_size", "width of the feed-forward layer"}.at_least(1), intermediate_size);
+    visit(Field{"num_hidden_layers", "decoder layers"}.at_least(1), num_hidden_layers);
+    visit(Field{"num_attention_heads", "query heads"}.at_least(1), num_attention_heads);
+    visit(Field{"num_key_value_heads", "key/value heads; divides the query heads"}.at_least(1), num_key_value_heads);
+    visit(Field{"head_dim", "width of a head; 0: hidden_size / num_attention_heads"}.at_least(0), head_dim);
+    visit(Field{"max_position_embeddings", "longest context"}.at_least(1), max_position_embeddings);
+    visit(Field{"rms_norm_eps", "epsilon of the RMS norms"}.above(0), rms_norm_eps);
+    visit(Field{"rope_theta", "base of the rotary frequencies"}.above(0), rope_theta);
+    visit(Field{"rope_scaling", "stretch of the rotary frequencies"}, rope_scaling);
+    visit(Field{"sliding_window", "tokens that a query sees; 0: all before it"}.at_least(0), sliding_window);
+    visit(Field{"tie_word_embeddings", "the head is the embedding"}, tie_word_embeddings);
+    visit(Field{"attention_bias", "bias on q, k and v"}, attention_bias);
+    visit(Field{"attention_output_bias", "bias on o"}, attention_output_bias);
+    visit(Field{"mlp_bias", "bias on gate, up and down"}, mlp_bias);
+    visit(Field{"qk_norm", "RMS norm on each head of q and k"}, qk_norm);
+    visit(Field{"initializer_range", "standard deviation of fresh weights"}.above(0), initializer_range);
+    visit(Field{"bos_token_id", "token that starts a text; -1: none"}.at_least(-1), bos_token_id);
+    visit(Field{"eos_token_id", "tokens that end a text"}, eos_token_id);
+  }
+};
+
+}  // namespace qad

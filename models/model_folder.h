@@ -1,0 +1,38 @@
+// Model folders in Hugging Face's layout: config.json and safetensors, in and out.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/decoder_layer.h"
+#include "models/language_model.h"
+
+namespace qad {
+
+/// The type in which frozen weights are kept in memory.
+enum class WeightType : std::uint8_t { bf16, file, f32 };
+constexpr auto enum_names(WeightType) {
+  return std::to_array<EnumName<WeightType>>(
+      {{WeightType::bf16, "bf16"}, {WeightType::file, "file"}, {WeightType::f32, "f32"}});
+}
+
+/// A frozen model from a folder. A tensor that is missing, of another shape or of no floating type is an error that
+/// names file and tensor.
+[[nodiscard]] std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, WeightType type);
+/// A model to train that starts from the values of another one (FP32 masters).
+[[nodiscard]] std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model);
+/// A model to train with fresh weights: normal with `initializer_range`, norms one; o and down are scaled by
+/// 1/sqrt(2·layers) (GPT-2).
+[[nodiscard]] std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::uint64_t seed);
+
+/// Writes config.json, generation_config.json and model.safetensors in BF16 or FP32, and copies the tokenizer's files
+/// from `tokenizer_folder` where they exist.
+void save_model(const std::filesystem::path& folder, LanguageModel& model, DType dtype,
+                const std::filesystem::path& tokenizer_folder);
+/// The files that belong to a model but hold no weights: tokenizer, chat template, generation settings.
+[[nodiscard]] const std::vector<std::string>& side_file_names();
+void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to);
+
+}  // namespace qad
