@@ -1,0 +1,65 @@
+#include "qad/recipe/yaml_node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+
+std::string YamlPosition::text() const { return line == 0 ? file : fmt::format("{}:{}:{}", file, line, column); }
+
+YamlNode YamlNode::plain(std::string text) {
+  YamlNode node;
+  node.kind = Kind::scalar;
+  node.scalar = std::move(text);
+  return node;
+}
+
+YamlNode YamlNode::string(std::string text) {
+  YamlNode node = plain(std::move(text));
+  node.quoted = true;
+  return node;
+}
+
+const YamlNode* YamlNode::find(std::string_view key) const {
+  const auto entry = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.key == key; });
+  return entry == entries.end() ? nullptr : &entry->value;
+}
+
+const YamlNode* YamlNode::find_path(std::string_view dotted) const {
+  const std::size_t dot = dotted.find('.');
+  const YamlNode* child = find(dotted.substr(0, dot));
+  if (child == nullptr || dot == std::string_view::npos) return child;
+  return child->find_path(dotted.substr(dot + 1));
+}
+
+std::string YamlNode::description() const {
+  switch (kind) {
+    case Kind::null: return "nothing";
+    case Kind::sequence: return "a list";
+    case Kind::map: return "a map";
+    case Kind::scalar: break;
+  }
+  return quoted ? fmt::format("the text \"{}\"", scalar) : fmt::format("\"{}\"", scalar);
+}
+
+void YamlProblems::add(const YamlPosition& at, std::string_view key, std::string expected, std::string got,
+                       std::string hint) {
+  std::string who = at.text();
+  if (!key.empty()) who += fmt::format(": {}", key);
+  std::string line = Error({std::move(who), std::move(expected), std::move(got), std::move(hint)}).what();
+  // A snippet that is imported twice would tell its problems twice.
+  if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.push_back(std::move(line));
+}
+
+void YamlProblems::throw_if_any(std::string_view what) const {
+  if (lines_.empty()) return;
+  if (lines_.size() == 1) throw Error({lines_.front(), "", "", ""}, ExitCode::usage);
+  std::string all = fmt::format("{} errors", lines_.size());
+  for (const std::string& line : lines_) all += "\n  " + line;
+  throw Error({std::string(what), "", std::move(all), ""}, ExitCode::usage);
+}
+
+}  // namespace qad

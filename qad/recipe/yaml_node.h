@@ -1,0 +1,60 @@
+// A YAML document as plain values: every node knows where it stands, keys keep their order. Reading text into it is
+// yaml_tree.h, filling config structs from it yaml_fields.h, writing it yaml_text.h. The YAML library is not seen here.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qad {
+
+struct YamlPosition {
+  std::string file;  ///< or `command line: "a.b=c"`, which has no line
+  int line = 0;      ///< from 1; 0 where lines mean nothing
+  int column = 0;    ///< from 1
+
+  [[nodiscard]] std::string text() const;  ///< "file:12:3"
+};
+
+struct YamlNode {
+  enum class Kind { null, scalar, sequence, map };
+  struct Entry;
+
+  Kind kind = Kind::null;
+  YamlPosition at;
+  std::string scalar;
+  bool quoted = false;          ///< a quoted scalar is text, whatever it looks like
+  std::vector<YamlNode> items;  ///< of a sequence
+  std::vector<Entry> entries;   ///< of a map, in the order of the file
+
+  [[nodiscard]] static YamlNode plain(std::string text);   ///< a number, true, an enum's name
+  [[nodiscard]] static YamlNode string(std::string text);  ///< text; quoted when written, if it has to be
+  /// The value of a map's key; null when absent or when this is no map.
+  [[nodiscard]] const YamlNode* find(std::string_view key) const;
+  /// The same along a dotted path, `train.lr`.
+  [[nodiscard]] const YamlNode* find_path(std::string_view dotted) const;
+  /// What a message calls it: `a map`, `a list`, `nothing`, `"text"`.
+  [[nodiscard]] std::string description() const;
+};
+
+struct YamlNode::Entry {
+  std::string key;
+  YamlPosition key_at;
+  YamlNode value;
+};
+
+/// What is wrong with a recipe, collected so that all of it is told at once.
+class YamlProblems {
+ public:
+  /// `key` is the dotted path at fault, or empty. The other three are those of qad::Problem.
+  void add(const YamlPosition& at, std::string_view key, std::string expected, std::string got, std::string hint = "");
+  [[nodiscard]] bool empty() const { return lines_.empty(); }
+  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+  /// Throws one Error (ExitCode::usage) with a line for each problem, if there are any. `what` names the recipe.
+  void throw_if_any(std::string_view what) const;
+
+ private:
+  std::vector<std::string> lines_;  ///< each a whole message
+};
+
+}  // namespace qad
