@@ -1,0 +1,31 @@
+// `qad eval`: held-out metrics of a student against its teacher.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+
+#include "autograd/core/error.h"
+#include "qad/verbs/checkpoint_choice.h"
+
+namespace qad::verbs {
+
+/// What is not given is taken from the run's recipe; for a model folder from the defaults of the recipe's `data`
+/// section.
+struct EvalOptions {
+  std::filesystem::path target;                          ///< a run's folder, or a model folder (an export, say)
+  CheckpointChoice checkpoint = CheckpointChoice::best;  ///< of a run's folder
+  std::optional<std::filesystem::path> teacher;          ///< model folder; a model without teacher gets no KL
+  std::optional<std::filesystem::path> data;             ///< .txt or any text, .jsonl, .h5
+  std::optional<std::string> separator;                  ///< between the documents of a text
+  std::optional<std::string> field;                      ///< the text's key in JSON lines
+  std::optional<std::int64_t> sequence_length;
+  std::optional<std::int64_t> tokens;  ///< at most
+  bool json = false;                   ///< one object as in metrics.jsonl instead of the table
+};
+
+ExitCode eval(const EvalOptions& options, std::ostream& print);
+
+}  // namespace qad::verbs

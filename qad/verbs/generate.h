@@ -1,0 +1,35 @@
+// `qad generate`: text from a student, its teacher or any model folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+
+#include "autograd/core/error.h"
+#include "autograd/core/fields.h"
+#include "qad/verbs/checkpoint_choice.h"
+
+namespace qad::verbs {
+
+enum class Speaker { student, teacher };
+inline constexpr auto enum_names(Speaker) {
+  return std::to_array<EnumName<Speaker>>({{Speaker::student, "student"}, {Speaker::teacher, "teacher"}});
+}
+
+struct GenerateOptions {
+  std::filesystem::path target;        ///< a run's folder or a model folder
+  std::string prompt;                  ///< empty: begin at the start token
+  Speaker speaker = Speaker::student;  ///< of a run's folder
+  CheckpointChoice checkpoint = CheckpointChoice::best;
+  std::int64_t max_tokens = 256;  ///< new ones; an end token stops earlier
+  double temperature = 0.0;       ///< 0 is greedy
+  std::int64_t top_k = 0;         ///< 0: all
+  double top_p = 1.0;
+  std::int64_t seed = 1;
+};
+
+/// Writes prompt and text to `print` as they come.
+ExitCode generate(const GenerateOptions& options, std::ostream& print);
+
+}  // namespace qad::verbs

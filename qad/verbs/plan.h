@@ -1,0 +1,21 @@
+// `qad plan`: what a run would take (parameters, tokens, peak memory, time a step, files), without running it. Writes
+// nothing.
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "autograd/core/error.h"
+
+namespace qad::verbs {
+
+struct PlanOptions {
+  std::filesystem::path recipe;
+  std::vector<std::string> overrides;  ///< `a.b=c`, later wins
+};
+
+ExitCode plan(const PlanOptions& options, std::ostream& print);
+
+}  // namespace qad::verbs

@@ -1,0 +1,20 @@
+// `qad resume`: goes on with a run or a comparison from its newest whole checkpoint, bit for bit as if it had never
+// stopped.
+#pragma once
+
+#include <filesystem>
+#include <iosfwd>
+
+#include "autograd/core/error.h"
+
+namespace qad::verbs {
+
+struct ResumeOptions {
+  std::filesystem::path run;  ///< the run's folder
+  int threads = 0;            ///< 0: as its recipe says; the number changes no result
+};
+
+/// As `run`. A run that is complete already is told so and is done.
+ExitCode resume(const ResumeOptions& options, std::ostream& print);
+
+}  // namespace qad::verbs
