@@ -1,0 +1,93 @@
+#include "models/model_folder.h"
+
+#include <cmath>
+#include <map>
+#include <set>
+#include <system_error>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "autograd/core/random.h"
+#include "data/safetensors.h"
+#include "models/hf_config.h"
+#include "models/registry.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
+  if (!fs::is_directory(folder))
+    throw Error({folder.string(), "a model's folder (config.json and safetensors)", "nothing of that kind", ""});
+  const ModelConfig config = read_hf_config(folder);
+  const SafetensorsFolder files(folder);
+  return make_model(config, [&](const std::string& name, const Shape& shape) {
+    // A tied model may store its one matrix under the head's name only.
+    const bool under_head = config.tie_word_embeddings && name == "model.embed_tokens.weight" && !files.has(name);
+    const std::string stored = under_head ? "lm_head.weight" : name;
+    Tensor tensor = files.load(stored);
+    const std::string who = folder.string() + ": " + stored;
+    if (tensor.shape() != shape)
+      throw Error({who, "shape " + shape.text(), tensor.shape().text(), "does config.json belong to these weights?"});
+    if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::bf16 && tensor.dtype() != DType::f16)
+      throw Error({who, "F32, F16 or BF16", files.info(stored).dtype,
+                   "packed models are read by eval and generate, not as a teacher"});
+    if (type == WeightType::bf16) tensor = tensor.to(DType::bf16);
+    if (type == WeightType::f32) tensor = tensor.to(DType::f32);
+    return make_parameter(name, tensor, false);
+  });
+}
+
+std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model) {
+  std::map<std::string, Tensor> values;
+  for (const ParameterPointer& parameter : model.parameters()) values[parameter->name] = parameter->value();
+  return make_model(model.config(), [&](const std::string& name, const Shape& shape) {
+    const Tensor& value = values.at(name);
+    QAD_ASSERT(value.shape() == shape);
+    return make_parameter(name, value.to(DType::f32), true);
+  });
+}
+
+std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::uint64_t seed) {
+  config.check("model");
+  const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
+  return make_model(config, [&](const std::string& name, const Shape& shape) {
+    if (name.ends_with("norm.weight")) return make_parameter(name, Tensor::full(shape, 1.0f), true);
+    if (name.ends_with(".bias")) return make_parameter(name, Tensor::zeros(shape), true);
+    const bool adds_to_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+    const double deviation = config.initializer_range * (adds_to_residual ? residual_scale : 1.0);
+    const Tensor value(shape);
+    Random random(seed, stream_of("initialize " + name));
+    for (float& x : value.span()) x = static_cast<float>(deviation * random.normal());
+    return make_parameter(name, value, true);
+  });
+}
+
+void save_model(const fs::path& folder, LanguageModel& model, DType dtype, const fs::path& tokenizer_folder) {
+  QAD_ASSERT(dtype == DType::bf16 || dtype == DType::f32);
+  create_folders(folder);
+  std::vector<Tensor> kept;  // the bytes that the entries point to
+  std::vector<SafetensorsEntry> entries;
+  for (const ParameterPointer& parameter : model.parameters()) {
+    kept.push_back(parameter->value().to(dtype));
+    entries.push_back(safetensors_entry(parameter->name, kept.back()));
+  }
+  write_safetensors(folder / "model.safetensors", entries);
+  write_file_atomically(folder / "config.json",
+                        to_hf_config(model.config(), dtype == DType::bf16 ? "bfloat16" : "float32"));
+  if (!tokenizer_folder.empty()) copy_side_files(tokenizer_folder, folder);
+}
+
+const std::vector<std::string>& side_file_names() {
+  static const std::vector<std::string> names = {
+      "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json",
+      "tokenizer.model",        "tokenizer.bin",   "vocab.json",            "merges.txt",
+      "added_tokens.json",      "chat_template.jinja"};
+  return names;
+}
+
+void copy_side_files(const fs::path& from, const fs::path& to) {
+  for (const std::string& name : side_file_names())
+    if (fs::is_regular_file(from / name)) write_file_atomically(to / name, read_file(from / name, "a model's file"));
+}
+
+}  // namespace qad

@@ -1,0 +1,62 @@
+#include "qad/loss/loss.h"
+
+#include <algorithm>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+kernels::RowLoss row_loss_of(LossKind kind) {
+  switch (kind) {
+    case LossKind::kl: return kernels::RowLoss::kl_forward;
+    case LossKind::kl_reverse: return kernels::RowLoss::kl_reverse;
+    case LossKind::logit_mse: return kernels::RowLoss::logit_mse;
+    case LossKind::cross_entropy: return kernels::RowLoss::cross_entropy;
+  }
+  QAD_ASSERT(false);
+  return kernels::RowLoss::kl_forward;
+}
+
+bool counts(const LossConfig& config, const TokenBatch& batch, std::size_t token) {
+  return needs_teacher(config) ? batch.valid[token] != 0 : batch.labels[token] != kNoLabel;
+}
+
+}  // namespace
+
+bool needs_teacher(const LossConfig& config) { return config.kind != LossKind::cross_entropy; }
+
+std::int64_t counted_tokens(const LossConfig& config, const TokenBatch& batch) {
+  std::int64_t count = 0;
+  for (std::size_t token = 0; token < batch.ids.size(); ++token) count += counts(config, batch, token) ? 1 : 0;
+  return count;
+}
+
+TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch) {
+  const NoGradScope no_grad;
+  LinearGroup& head = model.head();
+  const Linear& member = head.members.front();
+  const Variable hidden = transformed(model.hidden_states(batch), head.input_transform);
+  return {hidden.value(),
+          weight_operand(member.weight->variable, member.weight->version, member.weight_transform).result.operand};
+}
+
+FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher, const TokenBatch& batch,
+                     std::int64_t step_tokens) {
+  QAD_ASSERT(step_tokens > 0 && (teacher != nullptr || !needs_teacher(config)));
+  std::vector<float> weights(batch.ids.size());
+  for (std::size_t token = 0; token < weights.size(); ++token)
+    weights[token] = counts(config, batch, token) ? 1.0f / static_cast<float>(step_tokens) : 0.0f;
+  TeacherHead teacher_head;
+  if (needs_teacher(config)) teacher_head = frozen_head(*teacher, batch);
+
+  LinearGroup& head = student.head();
+  const Linear& member = head.members.front();
+  const Variable hidden = transformed(student.hidden_states(batch), head.input_transform);
+  return fused_linear_loss(hidden, member.weight->variable, member.weight->version, member.weight_transform,
+                           needs_teacher(config) ? &teacher_head : nullptr, batch.labels, weights,
+                           {row_loss_of(config.kind), static_cast<float>(config.temperature),
+                            static_cast<std::size_t>(config.chunk_mebibytes) << 20});
+}
+
+}  // namespace qad

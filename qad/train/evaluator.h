@@ -1,0 +1,17 @@
+// Held-out figures of a student against its teacher (or of a model alone), with standard errors over documents.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "models/language_model.h"
+#include "qad/train/events.h"
+
+namespace qad {
+
+/// Evaluates over all batches. `teacher` may be null: then only cross-entropy and perplexity are there.
+/// `stop` is asked between batches; when it says yes the result is incomplete and must not be used.
+[[nodiscard]] EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher,
+                                   const std::vector<TokenBatch>& batches, const std::function<bool()>& stop = {});
+
+}  // namespace qad

@@ -1,0 +1,29 @@
+// One optimizer step, readable top to bottom.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "autograd/optim/adamw.h"
+#include "models/language_model.h"
+#include "qad/loss/loss.h"
+#include "qad/train/train_config.h"
+
+namespace qad {
+
+struct StepResult {
+  bool stopped = false;  ///< `stop` said yes between micro-batches: nothing was changed
+  bool skipped = false;  ///< loss or gradient was not finite: nothing was updated
+  double loss = 0;       ///< mean over the step's counted tokens
+  double gradient_norm = 0;
+  double learning_rate = 0;
+  std::int64_t tokens = 0;  ///< counted
+};
+
+/// Runs all micro-batches of step `step` (1-based), sums their gradients, clips, updates. `teacher` may be null for
+/// cross-entropy.
+[[nodiscard]] StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::int64_t step,
+                                    LanguageModel& student, LanguageModel* teacher, AdamW& optimizer,
+                                    const std::vector<TokenBatch>& micro_batches, const std::function<bool()>& stop);
+
+}  // namespace qad

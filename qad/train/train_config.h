@@ -1,0 +1,69 @@
+// The recipe's `train` and `evaluate` sections.
+#pragma once
+
+#include "autograd/core/fields.h"
+#include "autograd/optim/adamw.h"
+#include "autograd/optim/schedule.h"
+#include "models/language_model.h"
+
+namespace qad {
+
+struct TrainConfig {
+  std::int64_t steps = 400;
+  std::int64_t batch_size = 8;
+  std::int64_t micro_batch_size = 0;
+  double lr = 1e-4;
+  Schedule schedule = Schedule::cosine;
+  std::int64_t warmup_steps = 0;
+  double final_lr_fraction = 0.1;
+  double decay_fraction = 0.2;
+  double clip_norm = 1.0;
+  AdamWConfig adamw;
+  ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
+  std::int64_t max_skipped_steps = 5;
+  std::int64_t patience = 0;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"steps", "optimizer steps"}.at_least(0), steps);
+    visit(Field{"batch_size", "sequences a step"}.at_least(1), batch_size);
+    visit(Field{"micro_batch_size", "sequences a forward; a step accumulates over several; 0: all of them"}.at_least(0),
+          micro_batch_size);
+    visit(Field{"lr", "peak learning rate"}.at_least(0), lr);
+    visit(Field{"schedule", "how the learning rate falls after the warm-up"}, schedule);
+    visit(Field{"warmup_steps", "steps in which the learning rate rises to its peak"}.at_least(0), warmup_steps);
+    visit(Field{"final_lr_fraction", "learning rate at the end over the peak"}.between(0, 1), final_lr_fraction);
+    visit(Field{"decay_fraction", "warmup_stable_decay: the last part of the steps, in which the rate falls"}
+              .above(0)
+              .at_most(1),
+          decay_fraction);
+    visit(Field{"clip_norm", "largest norm of a step's gradient, longer ones are scaled down; 0: no clipping"}.at_least(
+              0),
+          clip_norm);
+    visit(Field{"adamw", "optimizer"}, adamw);
+    visit(Field{"activation_checkpointing", "block: keep a block's input only and compute it again in backward"},
+          activation_checkpointing);
+    visit(
+        Field{"max_skipped_steps", "stop after this many steps in a row whose loss or gradient is not finite"}.at_least(
+            1),
+        max_skipped_steps);
+    visit(Field{"patience", "stop after this many evaluations without a better one; 0: never"}.at_least(0), patience);
+  }
+
+  [[nodiscard]] ScheduleConfig schedule_config() const {
+    return {schedule, lr, final_lr_fraction, decay_fraction, warmup_steps, steps};
+  }
+};
+
+struct EvaluateConfig {
+  std::int64_t every = 100;
+  std::int64_t batch_size = 16;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"every", "steps between evaluations; 0: only before and after training"}.at_least(0), every);
+    visit(Field{"batch_size", "sequences a forward"}.at_least(1), batch_size);
+  }
+};
+
+}  // namespace qad

@@ -1,0 +1,68 @@
+// The loop of a run: step, evaluate, save, until the planned steps are done, an evaluation says stop, or a signal comes.
+// It tells listeners what happens; it prints nothing and knows no recipe.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "qad/io/checkpoint_config.h"
+#include "qad/io/checkpoint_folder.h"
+#include "qad/loss/loss.h"
+#include "qad/train/events.h"
+#include "qad/train/run_state.h"
+#include "qad/train/train_config.h"
+
+namespace qad {
+
+struct TrainerConfig {
+  LossConfig loss;
+  TrainConfig train;
+  EvaluateConfig evaluate;
+  CheckpointConfig checkpoint;
+};
+
+struct TrainerParts {
+  LanguageModel& student;
+  LanguageModel* teacher;  ///< of evaluation and of the loss, if that needs one; may be null
+  QuantizerSet& quantizers;
+  Loader* data;  ///< may be null when there are no steps (PTQ)
+  const std::vector<TokenBatch>& evaluation;
+  CheckpointFolder& checkpoints;
+  RunListener& listener;
+  std::function<bool()> stop;  ///< asked between micro-batches, steps and evaluation batches
+  std::string recipe;          ///< the resolved recipe's text, for the checkpoints
+};
+
+class Trainer {
+ public:
+  Trainer(const TrainerConfig& config, const TrainerParts& parts);
+
+  /// Goes on from a checkpoint's content; `file` names it in errors.
+  void restore(const CheckpointContent& content, const std::string& file);
+  [[nodiscard]] const RunState& state() const { return state_; }
+  /// Until the end or a stop; the last state is in a checkpoint when it returns. Throws after
+  /// train.max_skipped_steps steps in a row whose loss or gradient was not finite.
+  RunFinished run();
+
+ private:
+  [[nodiscard]] bool stop() const { return parts_.stop && parts_.stop(); }
+  [[nodiscard]] bool evaluation_due(std::int64_t step) const;
+  [[nodiscard]] bool save_due(std::int64_t step) const;
+  [[nodiscard]] bool patience_over() const;
+  bool step();           ///< false: stopped in the middle, nothing changed
+  bool evaluate_now();   ///< false: stopped in the middle
+  void save_checkpoint();
+  [[nodiscard]] RunFinished finish(RunEnd end);
+
+  TrainerConfig config_;
+  TrainerParts parts_;
+  AdamW optimizer_;
+  RunState state_;
+  double earlier_seconds_ = 0;
+  double started_ = 0;
+  std::int64_t saved_step_ = -1;
+};
+
+}  // namespace qad
