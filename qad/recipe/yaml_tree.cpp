@@ -118,7 +118,7 @@ class Importer {
       own.entries.erase(imports);
       if (names.kind != YamlNode::Kind::sequence)
         problems_.add(names.at, "imports", "a list of recipes", names.description());
-      for (const YamlNode& name : names.items) import(name, file.parent_path());
+      for (const YamlNode& name : names.items) add_import(name, file.parent_path());
     }
     merge_yaml(merged, own, problems_);
     chain_.pop_back();
@@ -127,7 +127,7 @@ class Importer {
   YamlNode merged;
 
  private:
-  void import(const YamlNode& name, const fs::path& folder) {
+  void add_import(const YamlNode& name, const fs::path& folder) {
     if (name.kind != YamlNode::Kind::scalar) {
       problems_.add(name.at, "imports", "the name of a recipe", name.description());
       return;

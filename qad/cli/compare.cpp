@@ -1,0 +1,23 @@
+#include "qad/verbs/compare.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "qad/cli/command_line.h"
+#include "qad/cli/verbs.h"
+
+namespace qad::cli {
+
+ExitCode compare_verb(const Verb& self, Arguments arguments) {
+  verbs::CompareOptions options;
+  CommandLine line(self.name, self.summary, std::move(arguments));
+  line.positional("RECIPE", "a recipe of kind compare", options.recipe)
+      .overrides(options.overrides)
+      .required("out", "DIR", "the comparison's folder, new or empty", options.out);
+  if (!line.parse()) return ExitCode::done;
+  if (line.threads() > 0) options.overrides.push_back(fmt::format("threads={}", line.threads()));
+  return verbs::compare(options, std::cout);
+}
+
+}  // namespace qad::cli

@@ -1,0 +1,27 @@
+#include "qad/verbs/eval.h"
+
+#include <iostream>
+
+#include "qad/cli/command_line.h"
+#include "qad/cli/verbs.h"
+
+namespace qad::cli {
+
+ExitCode eval_verb(const Verb& self, Arguments arguments) {
+  verbs::EvalOptions options;
+  CommandLine line(self.name, self.summary, std::move(arguments));
+  line.positional("DIR|MODEL", "a run's folder, or a model folder such as an export", options.target)
+      .option("data", "FILE", "held-out text: .jsonl, .h5 with token ids, or plain text (default: the run's)",
+              options.data)
+      .option("teacher", "MODEL", "model folder to compare with (default: the run's)", options.teacher)
+      .option("checkpoint", "best|last", "which checkpoint of a run", options.checkpoint)
+      .option("separator", "TEXT", "what stands between the documents of a text", options.separator)
+      .option("field", "NAME", "the key of the text in .jsonl", options.field)
+      .option("sequence-length", "N", "most tokens in a sequence", options.sequence_length)
+      .option("tokens", "N", "use this many tokens at most", options.tokens)
+      .option("json", "", "print one JSON object instead of the table", options.json);
+  if (!line.parse()) return ExitCode::done;
+  return verbs::eval(options, std::cout);
+}
+
+}  // namespace qad::cli

@@ -1,0 +1,22 @@
+#include "qad/verbs/export.h"
+
+#include <iostream>
+
+#include "qad/cli/command_line.h"
+#include "qad/cli/verbs.h"
+
+namespace qad::cli {
+
+ExitCode export_verb(const Verb& self, Arguments arguments) {
+  verbs::ExportOptions options;
+  CommandLine line(self.name, self.summary, std::move(arguments));
+  line.positional("DIR", "a run's folder", options.run)
+      .required("format", "modelopt|compressed_tensors|dense", "layout on disk", options.format)
+      .required("out", "DIR", "where to write, new or empty", options.out)
+      .option("checkpoint", "best|last", "which checkpoint of the run", options.checkpoint)
+      .option("shard-bytes", "N", "most bytes in one safetensors file", options.shard_bytes);
+  if (!line.parse()) return ExitCode::done;
+  return verbs::export_model(options, std::cout);
+}
+
+}  // namespace qad::cli

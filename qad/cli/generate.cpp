@@ -1,0 +1,26 @@
+#include "qad/verbs/generate.h"
+
+#include <iostream>
+
+#include "qad/cli/command_line.h"
+#include "qad/cli/verbs.h"
+
+namespace qad::cli {
+
+ExitCode generate_verb(const Verb& self, Arguments arguments) {
+  verbs::GenerateOptions options;
+  CommandLine line(self.name, self.summary, std::move(arguments));
+  line.positional("DIR|MODEL", "a run's folder or a model folder", options.target)
+      .option("prompt", "TEXT", "begin with this text (default: at the start token)", options.prompt)
+      .option("speaker", "student|teacher", "who of a run writes", options.speaker)
+      .option("checkpoint", "best|last", "which checkpoint of a run", options.checkpoint)
+      .option("max-tokens", "N", "new tokens at most", options.max_tokens)
+      .option("temperature", "T", "of the sampling; 0 is greedy, the default", options.temperature)
+      .option("top-k", "N", "sample from the N likeliest tokens; 0: all", options.top_k)
+      .option("top-p", "P", "sample from the likeliest tokens that sum to P", options.top_p)
+      .option("seed", "N", "of the sampling", options.seed);
+  if (!line.parse()) return ExitCode::done;
+  return verbs::generate(options, std::cout);
+}
+
+}  // namespace qad::cli

@@ -1,0 +1,21 @@
+#include "qad/verbs/plan.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "qad/cli/command_line.h"
+#include "qad/cli/verbs.h"
+
+namespace qad::cli {
+
+ExitCode plan_verb(const Verb& self, Arguments arguments) {
+  verbs::PlanOptions options;
+  CommandLine line(self.name, self.summary, std::move(arguments));
+  line.positional("RECIPE", "a recipe", options.recipe).overrides(options.overrides);
+  if (!line.parse()) return ExitCode::done;
+  if (line.threads() > 0) options.overrides.push_back(fmt::format("threads={}", line.threads()));
+  return verbs::plan(options, std::cout);
+}
+
+}  // namespace qad::cli
