@@ -1,6 +1,6 @@
 // Causal attention inside segments, with grouped key/value heads: out = softmax(q·kᵀ·scale + causal mask)·v.
-// Neither direction ever holds a [tokens, tokens] matrix of a whole segment: rows go in tiles, and backward recomputes the
-// probabilities from the saved log-sum-exp (Dao et al., FlashAttention, 2022).
+// Neither direction ever holds a [tokens, tokens] matrix of a whole segment: rows go in tiles, and backward recomputes
+// the probabilities from the saved log-sum-exp (Dao et al., FlashAttention, 2022).
 #pragma once
 
 #include <cstdint>

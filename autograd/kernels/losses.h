@@ -28,10 +28,10 @@ void row_loss(RowLoss kind, const RowLossInput& input, bool gradient, float* stu
 
 /// Per-row figures of a student against its teacher.
 struct RowFigures {
-  double* kl;                   ///< KL(teacher ‖ student), nats
-  double* cross_entropy;        ///< of the student to the label; NaN for label -1
+  double* kl;                     ///< KL(teacher ‖ student), nats
+  double* cross_entropy;          ///< of the student to the label; NaN for label -1
   double* teacher_cross_entropy;  ///< of the teacher to the label; NaN for label -1
-  std::uint8_t* same_top1;      ///< 1 if both have their largest logit at the same id (the lower id on a tie)
+  std::uint8_t* same_top1;        ///< 1 if both have their largest logit at the same id (the lower id on a tie)
 };
 void row_figures(std::int64_t rows, std::int64_t vocabulary, const float* student, const float* teacher,
                  const std::int32_t* labels, const RowFigures& figures);

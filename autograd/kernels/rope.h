@@ -1,5 +1,5 @@
-// Rotary position embedding in half-split form (Su et al., 2021; Hugging Face's rotate_half): inside each head, element i
-// and element i + head_dim/2 are rotated by the angle of pair i.
+// Rotary position embedding in half-split form (Su et al., 2021; Hugging Face's rotate_half): inside each head, element
+// i and element i + head_dim/2 are rotated by the angle of pair i.
 #pragma once
 
 #include <cstdint>

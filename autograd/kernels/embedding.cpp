@@ -1,0 +1,47 @@
+#include "autograd/kernels/embedding.h"
+
+#include <algorithm>
+
+#include "autograd/core/dtype.h"
+#include "autograd/core/parallel.h"
+
+namespace qad::kernels {
+namespace {
+
+template <class Element, class Convert>
+void gather(std::int64_t tokens, std::int64_t cols, const std::int32_t* ids, const Element* table, float* out,
+            Convert convert) {
+  if (cols == 0) return;
+  parallel_for(tokens, std::max<std::int64_t>(1, (1 << 14) / cols), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t token = begin; token < end; ++token) {
+      const Element* row = table + ids[token] * cols;
+      std::transform(row, row + cols, out + token * cols, convert);
+    }
+  });
+}
+
+}  // namespace
+
+void embedding_forward(std::int64_t tokens, std::int64_t cols, const std::int32_t* ids, const float* table,
+                       float* out) {
+  gather(tokens, cols, ids, table, out, [](float value) { return value; });
+}
+
+void embedding_forward_bf16(std::int64_t tokens, std::int64_t cols, const std::int32_t* ids, const std::uint16_t* table,
+                            float* out) {
+  gather(tokens, cols, ids, table, out, [](std::uint16_t bits) { return bf16_to_f32(bits); });
+}
+
+void embedding_backward(std::int64_t tokens, std::int64_t cols, const std::int32_t* ids, const float* d_out,
+                        float* d_table) {
+  // The columns are shared out, not the tokens: two tokens may name the same row.
+  parallel_for(cols, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t token = 0; token < tokens; ++token) {
+      const float* source = d_out + token * cols;
+      float* target = d_table + ids[token] * cols;
+      for (std::int64_t col = begin; col < end; ++col) target[col] += source[col];
+    }
+  });
+}
+
+}  // namespace qad::kernels
