@@ -1,0 +1,88 @@
+#include "qad/formats/block_format.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+constexpr auto kRow = BlockFormat::kWholeRow;
+constexpr auto kAmax = BlockScaleRule::amax;
+
+// clang-format off
+constinit const std::array<BlockFormat, 7> kFormats = {{
+    // name        element  block  scale    rule                          tensor scale
+    {"nvfp4",       &kE2M1,    16, &kE4M3,  kAmax,                        true},
+    {"mxfp4",       &kE2M1,    32, &kE8M0,  BlockScaleRule::power_of_two, false},
+    {"fp8",         &kE4M3,  kRow, nullptr, kAmax,                        true},
+    {"fp8_channel", &kE4M3,  kRow, &kF32,   kAmax,                        false},
+    {"int8",        &kInt8,  kRow, &kF32,   kAmax,                        false},
+    {"int4_g128",   &kInt4,   128, &kBF16,  kAmax,                        false},
+    {"nf4_g64",     &kNF4,     64, &kF32,   kAmax,                        false},
+}};
+// clang-format on
+
+}  // namespace
+
+DType BlockFormat::scale_dtype() const {
+  QAD_ASSERT(scale != nullptr);
+  return scale->bits == 8 ? DType::u8 : scale->bits == 16 ? DType::bf16 : DType::f32;
+}
+
+double BlockFormat::bits_per_weight(std::int64_t cols) const {
+  const std::int64_t scale_bits = scale ? blocks_per_row(cols) * scale->bits : 0;
+  return static_cast<double>(cols * element->bits + scale_bits) / static_cast<double>(cols);
+}
+
+float BlockFormat::saturation_limit(float tensor_scale) const {
+  if (!has_tensor_scale) return std::numeric_limits<float>::infinity();
+  return element->max * (scale ? scale->max : 1.0f) * tensor_scale;
+}
+
+std::span<const BlockFormat> block_formats() { return kFormats; }
+
+const BlockFormat& block_format(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const BlockFormat& format : kFormats) {
+    if (format.name == name) return format;
+    known.push_back(format.name);
+  }
+  throw Error({"number format", fmt::format("one of {}", fmt::join(known, ", ")), fmt::format("'{}'", name), ""});
+}
+
+BlockScale block_scale(const BlockFormat& format, float amax, float tensor_scale) {
+  const ElementType& scale = *format.scale;
+  const auto coded = [&](float value) {
+    const std::uint32_t code = scale.encode(value);
+    return BlockScale{code, scale.decode(code)};
+  };
+  if (std::bit_cast<std::uint32_t>(amax) == 0) return coded(1.0f);
+  const float smallest = std::max(scale.min_positive, kSmallestScale);
+  const float wanted = format.rule == BlockScaleRule::power_of_two
+                           ? std::ldexp(1.0f, std::ilogb(amax) - std::ilogb(format.element->max))
+                           : amax / (format.element->max * tensor_scale);
+  const BlockScale result = coded(std::min(wanted, scale.max));
+  return result.value < smallest ? coded(smallest) : result;
+}
+
+float tensor_scale_from_amax(const BlockFormat& format, float amax, TensorScaleRound round) {
+  QAD_ASSERT(std::isfinite(amax) && amax >= 0.0f);
+  if (!format.has_tensor_scale || std::bit_cast<std::uint32_t>(amax) == 0) return 1.0f;
+  float scale = std::max(amax / format.saturation_limit(1.0f), kSmallestScale);
+  if (round == TensorScaleRound::pow2) {
+    int exponent = 0;
+    const float fraction = std::frexp(scale, &exponent);  // in [0.5, 1)
+    scale = std::ldexp(1.0f, fraction == 0.5f ? exponent - 1 : exponent);
+  }
+  return std::min(scale, kLargestTensorScale);
+}
+
+}  // namespace qad

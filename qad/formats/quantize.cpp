@@ -1,0 +1,114 @@
+#include "qad/formats/quantize.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+
+#include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
+#include "qad/formats/quantize_reference.h"
+#include "qad/formats/quantize_simd.h"
+
+namespace qad {
+namespace {
+
+constexpr std::uint32_t kInfinityBits = 0x7f800000u;
+constexpr std::int64_t kChunkValues =
+    1 << 14;  // a loop's chunk: 64 KiB of floats, so that every pass finds them in cache
+
+std::int64_t chunk_rows(std::int64_t cols) {
+  return std::max<std::int64_t>(1, kChunkValues / std::max<std::int64_t>(1, cols));
+}
+
+// The bytes of one row, wherever the tensor keeps them.
+std::uint8_t* row_codes(const QuantizedTensor& tensor, std::int64_t row) {
+  return tensor.codes.data<std::uint8_t>() + row * tensor.codes.cols();
+}
+std::byte* row_scales(const QuantizedTensor& tensor, std::int64_t row) {
+  if (!tensor.scales.defined()) return nullptr;
+  return tensor.scales.raw() + row * tensor.scales.cols() * static_cast<std::int64_t>(bytes_of(tensor.scales.dtype()));
+}
+
+bool is_nvfp4(const BlockFormat& format) {
+  return format.element == &kE2M1 && format.scale == &kE4M3 && format.block == 16 && format.has_tensor_scale;
+}
+bool is_fp8(const BlockFormat& format) { return format.element == &kE4M3 && format.scale == nullptr; }
+
+void quantize_row(const float* x, QuantizedTensor& out, std::int64_t row, float* values) {
+  std::uint8_t* codes = row_codes(out, row);
+  std::byte* scales = row_scales(out, row);
+  if (is_nvfp4(*out.format))
+    simd::quantize_nvfp4_row(x, out.cols, out.tensor_scale, codes, reinterpret_cast<std::uint8_t*>(scales), values);
+  else if (is_fp8(*out.format)) simd::quantize_fp8(x, out.cols, out.tensor_scale, codes, values);
+  else reference::quantize_row(*out.format, out.tensor_scale, x, out.cols, codes, scales, values);
+}
+
+QuantizeStatistics count(const float* x, std::int64_t size, float limit) {
+  QuantizeStatistics result;
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (!std::isfinite(x[i])) ++result.non_finite;
+    else if (std::abs(x[i]) > limit) ++result.saturated;
+  }
+  return result;
+}
+
+}  // namespace
+
+QuantizedTensor QuantizedTensor::allocate(const BlockFormat& format, std::int64_t rows, std::int64_t cols,
+                                          float tensor_scale) {
+  QAD_ASSERT(rows >= 0 && cols > 0 && cols % format.block_size(cols) == 0);
+  QAD_ASSERT(format.has_tensor_scale ? tensor_scale >= kSmallestScale : tensor_scale == 1.0f);
+  QuantizedTensor result{&format, rows,        cols, Tensor({rows, format.code_bytes_per_row(cols)}, DType::u8),
+                         {},      tensor_scale};
+  if (format.scale) result.scales = Tensor({rows, format.blocks_per_row(cols)}, format.scale_dtype());
+  return result;
+}
+
+std::size_t QuantizedTensor::bytes() const { return codes.bytes() + (scales.defined() ? scales.bytes() : 0); }
+
+QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values) {
+  const float limit = out.format->saturation_limit(out.tensor_scale);
+  std::atomic<std::int64_t> saturated = 0, non_finite = 0;
+  parallel_for(out.rows, chunk_rows(out.cols), [&](std::int64_t begin, std::int64_t end) {
+    const float* first = x + begin * out.cols;
+    const std::int64_t size = (end - begin) * out.cols;
+    const std::uint32_t largest = simd::amax_bits(first, size);
+    if (largest >= kInfinityBits || std::bit_cast<float>(largest) > limit) {
+      const QuantizeStatistics counted = count(first, size, limit);
+      saturated += counted.saturated;
+      non_finite += counted.non_finite;
+    }
+    for (std::int64_t row = begin; row < end; ++row)
+      quantize_row(x + row * out.cols, out, row, values ? values + row * out.cols : nullptr);
+  });
+  return {saturated, non_finite};
+}
+
+void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out) {
+  QAD_ASSERT(0 <= begin && begin <= end && end <= tensor.rows);
+  parallel_for(end - begin, chunk_rows(tensor.cols), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = begin + first; row < begin + last; ++row) {
+      float* target = out + (row - begin) * tensor.cols;
+      const std::uint8_t* codes = row_codes(tensor, row);
+      const std::byte* scales = row_scales(tensor, row);
+      if (is_nvfp4(*tensor.format))
+        simd::dequantize_nvfp4_row(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols,
+                                   tensor.tensor_scale, target);
+      else reference::dequantize_row(*tensor.format, tensor.tensor_scale, codes, scales, tensor.cols, target);
+    }
+  });
+}
+
+float amax(const float* x, std::int64_t count) {
+  std::atomic<std::uint32_t> largest = 0;
+  parallel_for(count, 4 * kChunkValues, [&](std::int64_t begin, std::int64_t end) {
+    const std::uint32_t bits = simd::amax_bits(x + begin, end - begin);
+    std::uint32_t seen = largest;
+    while (seen < bits && !largest.compare_exchange_weak(seen, bits)) {
+    }
+  });
+  return std::bit_cast<float>(largest.load());
+}
+
+}  // namespace qad

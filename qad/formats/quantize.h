@@ -1,0 +1,27 @@
+// Quantize a matrix to a number format and back. This is the one quantizer: training, calibration, evaluation and
+// export all come through here. quantize_reference.h is its definition; NVFP4 and FP8 have SIMD versions with the same
+// bits (quantize_simd.h). Rows are spread over threads; results do not depend on how many.
+#pragma once
+
+#include <cstdint>
+
+#include "qad/formats/quantized_tensor.h"
+
+namespace qad {
+
+struct QuantizeStatistics {
+  std::int64_t saturated = 0;   ///< |x| > format.saturation_limit(tensor scale)
+  std::int64_t non_finite = 0;  ///< infinities and NaN; where there are any, the codes mean nothing
+};
+
+/// Quantizes x [out.rows, out.cols], row-major, with out's format and tensor scale into out's codes and scales; if
+/// `values` is given, writes there what the codes decode to, in the same pass (it may be x itself).
+QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values = nullptr);
+
+/// Rows [begin, end) as floats, to `out`.
+void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out);
+
+/// The largest magnitude; infinite or NaN if any value is. 0 for no values.
+[[nodiscard]] float amax(const float* x, std::int64_t count);
+
+}  // namespace qad

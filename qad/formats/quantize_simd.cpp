@@ -1,0 +1,283 @@
+// Compiled once for every instruction set (foreach_target includes this file again). The rounding is that of the FPU:
+// adding a number whose last place is the step of the small format rounds to that step, ties to even; the step follows
+// the binade of the value, so it comes from the value's exponent bits.
+#include "qad/formats/quantize_simd.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "qad/formats/element.h"
+#include "qad/formats/quantize_reference.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "qad/formats/quantize_simd.cpp"
+#include "hwy/foreach_target.h"  // must come before highway.h
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace qad::simd::HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_SCALAR  // no vectors: the definition itself
+
+std::uint32_t AmaxBits(const float* x, std::int64_t count) {
+  std::uint32_t result = 0;
+  for (std::int64_t i = 0; i < count; ++i) result = std::max(result, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
+  return result;
+}
+
+void QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes, std::uint8_t* scales,
+                      float* values) {
+  reference::quantize_row(block_format("nvfp4"), tensor_scale, x, cols, codes, reinterpret_cast<std::byte*>(scales),
+                          values);
+}
+
+void DequantizeNvfp4Row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
+                        const float* /*e4m3*/, float* out) {
+  reference::dequantize_row(block_format("nvfp4"), tensor_scale, codes, reinterpret_cast<const std::byte*>(scales),
+                            cols, out);
+}
+
+void QuantizeFp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
+  reference::quantize_row(block_format("fp8"), tensor_scale, x, count, codes, nullptr, values);
+}
+
+#else
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// At most the 16 lanes of a block; at least 2, so that a pair of codes is in one vector.
+using DF = hn::CappedTag<float, 16>;
+using DU = hn::RebindToUnsigned<DF>;
+using DI = hn::RebindToSigned<DF>;
+using DPair = hn::Repartition<std::uint64_t, DU>;
+using VF = hn::Vec<DF>;
+using VU = hn::Vec<DU>;
+
+constexpr std::uint32_t kSignBit = 0x80000000u, kExponentBits = 0x7f800000u;
+constexpr std::int64_t kBlock = 16;
+constexpr std::int64_t kBlocksAtOnce = 64;  // their amaxes and scales wait in arrays on the stack
+
+struct Rounded {
+  VF value;
+  VU code;
+};
+
+// Rounds magnitudes (at most the format's max) to a small float with the given mantissa bits and exponent bias, and
+// gives the code as well. With p the value's power of two (at least the smallest normal) the step is p·2^-mantissa, and
+// value + 1.5·2^(23-mantissa)·p has just that as its last place: its low bits count the steps.
+template <int mantissa, int bias>
+HWY_INLINE Rounded RoundMagnitude(VF magnitude) {
+  const DF df;
+  const DU du;
+  constexpr float kMagic = 1.5f * static_cast<float>(1 << (23 - mantissa));
+  constexpr float kSmallestNormal = 2.0f / static_cast<float>(1 << bias);
+  const VF power =
+      hn::Max(hn::And(magnitude, hn::BitCast(df, hn::Set(du, kExponentBits))), hn::Set(df, kSmallestNormal));
+  const VF magic = hn::Mul(power, hn::Set(df, kMagic));
+  const VF sum = hn::Add(magnitude, magic);
+  const VU bits = hn::BitCast(du, sum);
+  // Steps (0 … 2^(mantissa+1)) plus 2^mantissa for each binade above the smallest normal; the exponent field of `sum`
+  // is that of `power` plus 23 - mantissa, and below it stands the 1 of 1.5.
+  constexpr std::uint32_t kSteps = (2u << (mantissa + 1)) - 1;
+  constexpr std::uint32_t kOffset = ((127 + 23 - mantissa + 1 - bias) << mantissa) + (1u << (mantissa - 1));
+  const VU binades = hn::Sub(hn::ShiftRight<23 - mantissa>(bits), hn::Set(du, kOffset));
+  return {hn::Sub(sum, magic), hn::Add(hn::And(bits, hn::Set(du, kSteps)), binades)};
+}
+
+// The sign bit where x < 0, by bits: -0 has none, a negative subnormal has one.
+HWY_INLINE VU SignWhereNegative(VU x_bits) {
+  const DU du;
+  const VU sign = hn::Set(du, kSignBit);
+  return hn::IfThenZeroElse(hn::Eq(x_bits, sign), hn::And(x_bits, sign));
+}
+
+HWY_INLINE VU MagnitudeBits(VU x_bits) { return hn::AndNot(hn::Set(DU(), kSignBit), x_bits); }
+
+// Magnitude bits order as integers as the floats do, signed or not.
+HWY_INLINE VU MaxMagnitude(VU a, VU b) {
+  const DI di;
+  return hn::BitCast(DU(), hn::Max(hn::BitCast(di, a), hn::BitCast(di, b)));
+}
+HWY_INLINE std::uint32_t LargestLane(VU magnitude) {
+  const DI di;
+  return static_cast<std::uint32_t>(hn::GetLane(hn::MaxOfLanes(di, hn::BitCast(di, magnitude))));
+}
+
+std::uint32_t AmaxBits(const float* HWY_RESTRICT x, std::int64_t count) {
+  const DF df;
+  const DU du;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  VU largest = hn::Zero(du);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    largest = MaxMagnitude(largest, MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + i))));
+  std::uint32_t result = LargestLane(largest);
+  for (; i < count; ++i) {
+    result = std::max(result, std::bit_cast<std::uint32_t>(x[i]) & ~kSignBit);
+  }
+  return result;
+}
+
+// Amaxes of `blocks` blocks to stored E4M3 codes and to E4M3 · tensor scale. The arrays have room for whole vectors.
+HWY_INLINE void BlockScales(const float* amaxes, std::int64_t blocks, float tensor_scale, std::uint32_t* codes,
+                            float* scales) {
+  const DF df;
+  const DU du;
+  const VF s2 = hn::Set(df, tensor_scale), sixfold = hn::Set(df, 6.0f * tensor_scale), largest = hn::Set(df, 448.0f);
+  for (std::int64_t i = 0; i < blocks; i += static_cast<std::int64_t>(hn::Lanes(df))) {
+    const VF block_amax = hn::Load(df, amaxes + i);
+    const Rounded rounded = RoundMagnitude<3, 7>(hn::Min(hn::Div(block_amax, sixfold), largest));
+    const auto all_zero = hn::Eq(hn::BitCast(du, block_amax), hn::Zero(du));
+    const VU code = hn::Max(rounded.code, hn::Set(du, 1u));
+    const VF value = hn::Max(rounded.value, hn::Set(df, 0x1p-9f));
+    hn::Store(hn::IfThenElse(all_zero, hn::Set(du, 0x38u), code), du, codes + i);
+    hn::Store(hn::Mul(hn::IfThenElse(hn::RebindMask(df, all_zero), hn::Set(df, 1.0f), value), s2), df, scales + i);
+  }
+}
+
+// Codes with their sign in bit 3, one a lane, to half a byte each.
+HWY_INLINE void StoreNibbles(VU codes, std::uint8_t* out) {
+  const DPair pair;
+  const hn::Rebind<std::uint8_t, DPair> bytes;
+  const auto both = hn::BitCast(pair, codes);
+  hn::StoreU(hn::TruncateTo(bytes, hn::And(hn::Or(both, hn::ShiftRight<28>(both)), hn::Set(pair, 0xffu))), bytes, out);
+}
+
+template <bool with_values>
+void QuantizeNvfp4(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes, std::uint8_t* scales,
+                   float* values) {
+  const DF df;
+  const DU du;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  HWY_ALIGN float amaxes[kBlocksAtOnce], block_scales[kBlocksAtOnce];
+  HWY_ALIGN std::uint32_t scale_codes[kBlocksAtOnce];
+  for (std::int64_t first = 0; first < cols / kBlock; first += kBlocksAtOnce) {
+    const std::int64_t blocks = std::min(kBlocksAtOnce, cols / kBlock - first);
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const float* in = x + (first + block) * kBlock;
+      VU largest = hn::Zero(du);
+      for (std::int64_t i = 0; i < kBlock; i += lanes)
+        largest = MaxMagnitude(largest, MagnitudeBits(hn::BitCast(du, hn::LoadU(df, in + i))));
+      amaxes[block] = std::bit_cast<float>(LargestLane(largest));
+    }
+    for (std::int64_t block = blocks; block % lanes != 0; ++block) amaxes[block] = 0.0f;
+    BlockScales(amaxes, blocks, tensor_scale, scale_codes, block_scales);
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      scales[first + block] = static_cast<std::uint8_t>(scale_codes[block]);
+      const VF scale = hn::Set(df, block_scales[block]);
+      for (std::int64_t i = 0; i < kBlock; i += lanes) {
+        const std::int64_t col = (first + block) * kBlock + i;
+        const VU bits = hn::BitCast(du, hn::LoadU(df, x + col));
+        const VU sign = SignWhereNegative(bits);
+        const VF ratio = hn::Div(hn::BitCast(df, MagnitudeBits(bits)), scale);
+        const Rounded rounded = RoundMagnitude<1, 1>(hn::Min(ratio, hn::Set(df, 6.0f)));
+        StoreNibbles(hn::Or(rounded.code, hn::ShiftRight<28>(sign)), codes + col / 2);
+        if constexpr (with_values)
+          hn::StoreU(hn::Or(hn::Mul(rounded.value, scale), hn::BitCast(df, sign)), df, values + col);
+      }
+    }
+  }
+}
+
+void QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes, std::uint8_t* scales,
+                      float* values) {
+  values ? QuantizeNvfp4<true>(x, cols, tensor_scale, codes, scales, values)
+         : QuantizeNvfp4<false>(x, cols, tensor_scale, codes, scales, values);
+}
+
+// E2M1 codes in the low four bits of each lane to floats. From code 2 on, exponent and mantissa only need their place;
+// 0 and 1 are 0 and 0.5.
+HWY_INLINE VF DecodeE2M1(VU nibble) {
+  const DF df;
+  const DU du;
+  const VU magnitude = hn::And(nibble, hn::Set(du, 7u));
+  const VU normal = hn::Add(hn::ShiftLeft<22>(magnitude), hn::Set(du, 126u << 23));
+  const VU subnormal = hn::And(hn::Sub(hn::Zero(du), magnitude), hn::Set(du, 0x3f000000u));
+  const VU value = hn::IfThenElse(hn::Gt(magnitude, hn::Set(du, 1u)), normal, subnormal);
+  return hn::BitCast(df, hn::Or(value, hn::ShiftLeft<28>(hn::AndNot(hn::Set(du, 7u), nibble))));
+}
+
+void DequantizeNvfp4Row(const std::uint8_t* HWY_RESTRICT codes, const std::uint8_t* HWY_RESTRICT scales,
+                        std::int64_t cols, float tensor_scale, const float* HWY_RESTRICT e4m3,
+                        float* HWY_RESTRICT out) {
+  const DF df;
+  const DU du;
+  const DPair pair;
+  const hn::Rebind<std::uint8_t, DPair> bytes;
+  const hn::Rebind<std::uint32_t, DPair> half;
+  const auto low_nibbles = hn::BitCast(pair, hn::Set(du, 15u));
+  for (std::int64_t block = 0; block < cols / kBlock; ++block) {
+    const VF scale = hn::Set(df, e4m3[scales[block]] * tensor_scale);
+    for (std::int64_t i = 0; i < kBlock; i += static_cast<std::int64_t>(hn::Lanes(df))) {
+      const std::int64_t col = block * kBlock + i;
+      const auto both = hn::PromoteTo(pair, hn::PromoteTo(half, hn::LoadU(bytes, codes + col / 2)));
+      const VU nibble = hn::BitCast(du, hn::And(hn::Or(both, hn::ShiftLeft<28>(both)), low_nibbles));
+      hn::StoreU(hn::Mul(DecodeE2M1(nibble), scale), df, out + col);
+    }
+  }
+}
+
+// One vector of x.
+HWY_INLINE void QuantizeFp8Vector(const float* x, VF scale, std::uint8_t* codes, float* values) {
+  const DF df;
+  const DU du;
+  const hn::Rebind<std::uint8_t, DF> bytes;
+  const VU bits = hn::BitCast(du, hn::LoadU(df, x));
+  const VU sign = SignWhereNegative(bits);
+  const VF ratio = hn::Div(hn::BitCast(df, MagnitudeBits(bits)), scale);
+  const Rounded rounded = RoundMagnitude<3, 7>(hn::Min(ratio, hn::Set(df, 448.0f)));
+  hn::StoreU(hn::TruncateTo(bytes, hn::Or(rounded.code, hn::ShiftRight<24>(sign))), bytes, codes);
+  if (values) hn::StoreU(hn::Or(hn::Mul(rounded.value, scale), hn::BitCast(df, sign)), df, values);
+}
+
+void QuantizeFp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
+  const DF df;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  const VF scale = hn::Set(df, tensor_scale);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) QuantizeFp8Vector(x + i, scale, codes + i, values ? values + i : nullptr);
+  if (i == count) return;
+  float rest[16] = {};
+  std::uint8_t rest_codes[16];
+  std::copy_n(x + i, count - i, rest);
+  QuantizeFp8Vector(rest, scale, rest_codes, rest);
+  std::copy_n(rest_codes, count - i, codes + i);
+  if (values) std::copy_n(rest, count - i, values + i);
+}
+
+#endif  // HWY_SCALAR
+
+const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace qad::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace qad::simd {
+
+HWY_EXPORT(AmaxBits);
+HWY_EXPORT(QuantizeNvfp4Row);
+HWY_EXPORT(DequantizeNvfp4Row);
+HWY_EXPORT(QuantizeFp8);
+HWY_EXPORT(TargetName);
+
+std::uint32_t amax_bits(const float* x, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(AmaxBits)(x, count); }
+
+void quantize_nvfp4_row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
+                        std::uint8_t* scales, float* values) {
+  HWY_DYNAMIC_DISPATCH(QuantizeNvfp4Row)(x, cols, tensor_scale, codes, scales, values);
+}
+
+void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
+                          float* out) {
+  HWY_DYNAMIC_DISPATCH(DequantizeNvfp4Row)(codes, scales, cols, tensor_scale, decode_table(kE4M3).data(), out);
+}
+
+void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
+  HWY_DYNAMIC_DISPATCH(QuantizeFp8)(x, count, tensor_scale, codes, values);
+}
+
+const char* target_name() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
+
+}  // namespace qad::simd
+#endif
