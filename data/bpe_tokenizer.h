@@ -1,0 +1,75 @@
+// A byte-pair tokenizer: the parts that a tokenizer file describes, put together. Which file says what is known to the
+// readers (read_tokenizer_json and its neighbours); what the parts do is in the headers included here.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "data/added_tokens.h"
+#include "data/bpe_model.h"
+#include "data/tokenizer.h"
+#include "data/tokenizer_stages.h"
+
+namespace qad {
+
+struct BpeTokenizerParts {
+  explicit BpeTokenizerParts(BpeModel bpe_model) : model(std::move(bpe_model)) {}
+
+  BpeModel model;
+  std::vector<AddedToken> added_tokens;
+  std::vector<NormalizerStep> normalizer;
+  std::vector<PreTokenizerStep> pre_tokenizer;
+  std::vector<DecoderStep> decoder;
+  std::vector<std::int32_t> prefix, suffix;
+  std::optional<std::int32_t> bos, eos;
+  std::vector<std::pair<std::string, std::string>> files;  ///< name and contents, for save()
+};
+
+class BpeTokenizer final : public Tokenizer {
+ public:
+  explicit BpeTokenizer(BpeTokenizerParts parts);
+
+  [[nodiscard]] std::vector<std::int32_t> encode(std::string_view text, bool add_special) const override;
+  [[nodiscard]] std::string decode(std::span<const std::int32_t> ids, bool skip_special) const override;
+  [[nodiscard]] std::int64_t vocabulary_size() const override { return static_cast<std::int64_t>(tokens_.size()); }
+  [[nodiscard]] std::optional<std::int32_t> id_of(std::string_view token) const override;
+  [[nodiscard]] std::span<const std::int32_t> prefix() const override { return parts_.prefix; }
+  [[nodiscard]] std::span<const std::int32_t> suffix() const override { return parts_.suffix; }
+  [[nodiscard]] std::optional<std::int32_t> bos() const override { return parts_.bos; }
+  [[nodiscard]] std::optional<std::int32_t> eos() const override { return parts_.eos; }
+  [[nodiscard]] std::optional<std::int32_t> unk() const override { return parts_.model.unk(); }
+  void save(const std::filesystem::path& folder) const override;
+
+ private:
+  struct Token {
+    std::string text;
+    bool known = false, special = false;
+  };
+  void encode_stretch(std::string_view text, bool at_start, std::vector<std::int32_t>& ids) const;
+
+  BpeTokenizerParts parts_;
+  AddedTokens verbatim_, in_normalized_;
+  std::unordered_map<std::string, std::int32_t> added_ids_;
+  std::vector<Token> tokens_;  ///< by id
+};
+
+// The readers. `folder` is where the files lie; each keeps what save() needs.
+/// Hugging Face's tokenizer.json; start and end token from the other files beside it.
+[[nodiscard]] std::unique_ptr<Tokenizer> read_tokenizer_json(const std::filesystem::path& file);
+/// The same from memory; `who` stands in messages.
+[[nodiscard]] BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::string& who);
+/// GPT-2's pair: token to id as JSON, and one merge a line, best first.
+[[nodiscard]] std::unique_ptr<Tokenizer> read_gpt2_pair(const std::filesystem::path& vocab,
+                                                        const std::filesystem::path& merges);
+/// llama2.c's tokenizer.bin: the tokens with scores; neighbours merge whose union is a token, best score first.
+[[nodiscard]] std::unique_ptr<Tokenizer> read_llama2c(const std::filesystem::path& file);
+/// The tokenizer named "bytes".
+[[nodiscard]] std::unique_ptr<Tokenizer> make_byte_tokenizer();
+
+}  // namespace qad

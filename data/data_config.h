@@ -1,0 +1,98 @@
+// The recipe's `data` section: which text, cut how, in which order.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "autograd/core/fields.h"
+
+namespace qad {
+
+enum class Packing { documents, concatenate };
+inline constexpr auto enum_names(Packing) {
+  return std::to_array<EnumName<Packing>>({{Packing::documents, "documents"}, {Packing::concatenate, "concatenate"}});
+}
+
+enum class DataOrder { shuffled, sequential };
+inline constexpr auto enum_names(DataOrder) {
+  return std::to_array<EnumName<DataOrder>>({{DataOrder::shuffled, "shuffled"}, {DataOrder::sequential, "sequential"}});
+}
+
+/// Text that the teacher writes itself; made once and kept in the run's folder.
+struct TeacherTextConfig {
+  std::optional<std::string> prompts;
+  std::int64_t documents = 1024;
+  std::int64_t max_tokens = 256;
+  double temperature = 1.0;
+  std::int64_t seed = 1;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"prompts", "text file with one prompt a line; without it every document begins at the start token"}
+              .path(),
+          prompts);
+    visit(Field{"documents", "how many documents to write"}.at_least(1), documents);
+    visit(Field{"max_tokens", "longest document, prompt included"}.at_least(2), max_tokens);
+    visit(Field{"temperature", "of the sampling; 0 is greedy"}.at_least(0), temperature);
+    visit(Field{"seed", "of the sampling"}.at_least(0), seed);
+  }
+};
+
+/// Exactly one of text, jsonl, token_file and teacher_text is given.
+struct SourceConfig {
+  std::optional<std::string> text;
+  std::optional<std::string> jsonl;
+  std::optional<std::string> token_file;
+  std::optional<TeacherTextConfig> teacher_text;
+  std::string separator;
+  bool trim = true;
+  bool drop_last_document = false;
+  std::string field = "text";
+  std::optional<std::string> prompt_field;
+  std::optional<bool> bos;
+  std::optional<bool> eos;
+  std::int64_t skip_documents = 0;
+  std::int64_t tokens = 0;  ///< at most; 0: all
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"text", "plain text file, UTF-8"}.path(), text);
+    visit(Field{"jsonl", "file with one JSON object a line"}.path(), jsonl);
+    visit(Field{"token_file", "HDF5 file with token ids: 1-D datasets ids and, if it has documents, offsets"}.path(),
+          token_file);
+    visit(Field{"teacher_text", "documents that the teacher writes"}, teacher_text);
+    visit(Field{"separator", "text: stands between documents; empty: the file is one document"}, separator);
+    visit(Field{"trim", "text: with a separator, take white space off both ends of a document"}, trim);
+    visit(Field{"drop_last_document", "text: leave out a last document that no separator ends"}, drop_last_document);
+    visit(Field{"field", "jsonl: the key of the text"}, field);
+    visit(Field{"prompt_field", "jsonl: the key of a prompt that goes before the text and gets no labels"},
+          prompt_field);
+    visit(Field{"bos", "begin every document with the start token (default: as the tokenizer does)"}, bos);
+    visit(Field{"eos", "end every document with the end token (default: as the tokenizer does)"}, eos);
+    visit(Field{"skip_documents", "leave out this many documents at the start"}.at_least(0), skip_documents);
+    visit(Field{"tokens", "use this many tokens at most; 0 is all"}.at_least(0), tokens);
+  }
+};
+
+struct DataConfig {
+  SourceConfig train;
+  SourceConfig eval;
+  std::int64_t sequence_length = 256;
+  Packing packing = Packing::documents;
+  DataOrder order = DataOrder::shuffled;
+  std::optional<std::string> tokenizer;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"train", "text to train on"}, train);
+    visit(Field{"eval", "held-out text"}, eval);
+    visit(Field{"sequence_length", "most tokens in a sequence"}.at_least(2), sequence_length);
+    visit(Field{"packing", "documents: attention stays within each; concatenate: windows over one stream"}, packing);
+    visit(Field{"order", "of the training sequences"}, order);
+    visit(Field{"tokenizer", "folder or file of a tokenizer, or bytes (default: the teacher's)"}.path(), tokenizer);
+  }
+};
+
+}  // namespace qad
