@@ -1,0 +1,151 @@
+#include "qad/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "autograd/core/error.h"
+#include "autograd/core/log.h"
+#include "qad/train/evaluator.h"
+#include "qad/train/step.h"
+
+namespace qad {
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// What a lower value of is better: the KL to the teacher, or the cross-entropy where there is none.
+double score(const EvalFigures& figures) {
+  return std::isnan(figures.kl_mean) ? figures.cross_entropy : figures.kl_mean;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
+    : config_(config), parts_(parts), optimizer_(config.train.adamw, parts.student.parameters()) {
+  parts_.student.activation_checkpointing = config.train.activation_checkpointing;
+}
+
+void Trainer::restore(const CheckpointContent& content, const std::string& file) {
+  state_ = unpack(content, {parts_.student, parts_.quantizers, &optimizer_}, file);
+  earlier_seconds_ = state_.seconds;
+  saved_step_ = state_.evaluation_pending ? -1 : state_.step;
+  if (parts_.data != nullptr) parts_.data->seek(state_.data_position);
+}
+
+RunFinished Trainer::run() {
+  started_ = now();
+  // A signal in the middle of this step's evaluation: tell its facts again, the listeners had not written them yet.
+  if (state_.evaluation_pending && state_.step > 0) parts_.listener.step_done(state_.last_step);
+  for (;;) {
+    if (state_.evaluation_pending && !evaluate_now()) break;
+    if (save_due(state_.step)) save_checkpoint();
+    if (state_.step >= config_.train.steps) return finish(RunEnd::planned_steps);
+    if (patience_over()) return finish(RunEnd::early_stop);
+    if (stop() || !step()) break;
+  }
+  return finish(RunEnd::interrupted);
+}
+
+bool Trainer::step() {
+  const double began = now();
+  Loader& data = *parts_.data;
+  const TrainConfig& train = config_.train;
+  const std::int64_t position = data.position();
+  const std::int64_t micro = train.micro_batch_size > 0 ? train.micro_batch_size : train.batch_size;
+  std::vector<TokenBatch> batches;
+  for (std::int64_t done = 0; done < train.batch_size; done += micro)
+    batches.push_back(data.next(std::min(micro, train.batch_size - done)));
+
+  const StepResult result = train_step(train, config_.loss, state_.step + 1, parts_.student, parts_.teacher, optimizer_,
+                                       batches, [this] { return stop(); });
+  if (result.stopped) {
+    data.seek(position);
+    static_cast<void>(parts_.quantizers.take_saturation());
+    return false;
+  }
+  ++state_.step;
+  state_.tokens += result.tokens;
+  state_.data_position = data.position();
+  state_.skipped_in_a_row = result.skipped ? state_.skipped_in_a_row + 1 : 0;
+  if (result.skipped) {
+    ++state_.skipped_steps;
+    log_warning("step {}: loss {} or gradient norm {} is not finite, the step is skipped", state_.step, result.loss,
+                result.gradient_norm);
+    if (state_.skipped_in_a_row >= train.max_skipped_steps)
+      throw Error({"training", "a finite loss and gradient",
+                   fmt::format("{} steps in a row without, up to step {}", state_.skipped_in_a_row, state_.step),
+                   "lower train.lr, or look at the data of these steps"});
+  }
+  const SaturationCounts saturated = parts_.quantizers.take_saturation();
+  state_.evaluation_pending = evaluation_due(state_.step);
+  state_.last_step = {state_.step,
+                      state_.tokens,
+                      result.loss,
+                      result.learning_rate,
+                      result.gradient_norm,
+                      static_cast<double>(result.tokens) / (now() - began),
+                      saturated.weights,
+                      saturated.activations,
+                      result.skipped,
+                      state_.evaluation_pending};
+  parts_.listener.step_done(state_.last_step);
+  return true;
+}
+
+bool Trainer::evaluate_now() {
+  const EvalFigures figures = evaluate(parts_.student, parts_.teacher, parts_.evaluation, [this] { return stop(); });
+  static_cast<void>(parts_.quantizers.take_saturation());
+  if (stop()) return false;
+  state_.evaluation_pending = false;
+  const bool better = !state_.has_best || score(figures) < score(state_.best);
+  state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
+  if (better) {
+    state_.has_best = true;
+    state_.best = figures;
+    state_.best_step = state_.step;
+    parts_.checkpoints.save_best(pack(state_, {parts_.student, parts_.quantizers, nullptr}, parts_.recipe));
+  }
+  parts_.listener.eval_done({state_.step, state_.tokens, figures, better});
+  return true;
+}
+
+void Trainer::save_checkpoint() {
+  const double began = now();
+  state_.seconds = earlier_seconds_ + (began - started_);
+  const auto file =
+      parts_.checkpoints.save(state_.step, pack(state_, {parts_.student, parts_.quantizers, &optimizer_}, parts_.recipe));
+  saved_step_ = state_.evaluation_pending ? -1 : state_.step;
+  parts_.listener.checkpoint_saved({state_.step, file, now() - began});
+}
+
+RunFinished Trainer::finish(RunEnd end) {
+  if (saved_step_ != state_.step) save_checkpoint();
+  const RunFinished finished{end,
+                             state_.step,
+                             state_.tokens,
+                             earlier_seconds_ + (now() - started_),
+                             state_.best_step,
+                             state_.skipped_steps,
+                             state_.best};
+  parts_.listener.run_finished(finished);
+  return finished;
+}
+
+bool Trainer::evaluation_due(std::int64_t step) const {
+  const std::int64_t every = config_.evaluate.every;
+  return step == config_.train.steps || (every > 0 && step % every == 0);
+}
+
+bool Trainer::save_due(std::int64_t step) const {
+  const std::int64_t every = config_.checkpoint.every;
+  // The one at step 0 keeps the calibration, so that resuming never calibrates again.
+  return saved_step_ != step && (step == 0 || step == config_.train.steps || (every > 0 && step % every == 0));
+}
+
+bool Trainer::patience_over() const {
+  return config_.train.patience > 0 && state_.evaluations_without_better >= config_.train.patience;
+}
+
+}  // namespace qad

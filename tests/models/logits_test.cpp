@@ -1,0 +1,142 @@
+// Logits and greedy text of two real models against references that an independent float64 implementation made.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "autograd/core/atomic_file.h"
+#include "data/packing.h"
+#include "data/tokenizer.h"
+#include "models/decode/generate.h"
+#include "models/llama/llama2c.h"
+#include "models/model_folder.h"
+#include "tests/support/paths.h"
+
+namespace qad {
+namespace {
+
+using testing::shared_data;
+
+std::vector<float> read_floats(const std::filesystem::path& file) {
+  const std::string bytes = read_file(file, "reference logits");
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), bytes.size());
+  return values;
+}
+
+nlohmann::json read_json(const std::filesystem::path& file) { return nlohmann::json::parse(read_file(file, "JSON")); }
+
+TokenBatch one_segment(const std::vector<std::int32_t>& ids) {
+  TokenBatch batch;
+  batch.ids = ids;
+  for (std::size_t i = 0; i < ids.size(); ++i) batch.positions.push_back(static_cast<std::int32_t>(i));
+  batch.labels.assign(ids.size(), kNoLabel);
+  batch.valid.assign(ids.size(), 1);
+  batch.segments = {{0, static_cast<std::int32_t>(ids.size())}};
+  batch.document = {0};
+  return batch;
+}
+
+void expect_logits(LanguageModel& model, std::vector<std::int32_t> ids, const std::vector<float>& reference) {
+  ids.resize(reference.size() / static_cast<std::size_t>(model.config().vocab_size));
+  const Tensor logits = logits_of(model, model.hidden_states(one_segment(ids)).value());
+  ASSERT_EQ(static_cast<std::size_t>(logits.size()), reference.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < reference.size(); ++i)
+    worst = std::max(worst, std::fabs(static_cast<double>(logits.data()[i]) - static_cast<double>(reference[i])));
+  EXPECT_LT(worst, 1e-4);
+}
+
+TEST(Logits, Stories656K) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto folder = shared_data() / "tinystories-656k-hf";
+  const auto expected = read_json(folder / "expected.json");
+  // Stored as FP32, but every value is a BF16 number: the teacher's two bytes lose nothing.
+  for (const WeightType type : {WeightType::file, WeightType::bf16}) {
+    const auto model = load_model(folder, type);
+    expect_logits(*model, expected["greedy_ids"].get<std::vector<std::int32_t>>(),
+                  read_floats(folder / "logits32.f32"));
+  }
+}
+
+TEST(Logits, Stories260K) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto folder = shared_data() / "tinyllamas-stories260k";
+  const auto expected = read_json(folder / "expected.json");
+  const auto model = load_llama2c(folder / "stories260K.bin");
+  expect_logits(*model, expected["greedy_from_bos"].get<std::vector<std::int32_t>>(),
+                read_floats(folder / "logits64.f32"));
+}
+
+TEST(GreedyText, Stories656K) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto folder = shared_data() / "tinystories-656k-hf";
+  const auto expected = read_json(folder / "expected.json");
+  const auto model = load_model(folder, WeightType::bf16);
+  const auto tokenizer = load_tokenizer(folder);
+  auto prompt = tokenizer->encode(expected["prompt"].get<std::string>());
+  EXPECT_EQ(prompt, expected["prompt_ids"].get<std::vector<std::int32_t>>());
+  GenerateConfig config;
+  const auto ids = expected["greedy_ids"].get<std::vector<std::int32_t>>();
+  config.max_tokens = static_cast<std::int64_t>(ids.size());
+  const auto generated = generate(*model, {prompt}, config);
+  EXPECT_EQ(generated[0], ids);
+  EXPECT_EQ(tokenizer->decode(generated[0]), expected["greedy_text"].get<std::string>());
+}
+
+TEST(GreedyText, Stories260K) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto folder = shared_data() / "tinyllamas-stories260k";
+  const auto expected = read_json(folder / "expected.json")["greedy_from_bos"];
+  const auto model = load_llama2c(folder / "stories260K.bin");
+  const auto ids = expected.get<std::vector<std::int32_t>>();
+  GenerateConfig config;
+  config.max_tokens = static_cast<std::int64_t>(ids.size());
+  config.stop_at_eos = false;
+  EXPECT_EQ(generate(*model, {{1}}, config)[0], ids);
+}
+
+// Decoding with a cache, several sequences of different lengths at once, gives what a whole forward gives.
+TEST(Generate, CacheAndBatchChangeNothing) {
+  ModelConfig sizes;
+  sizes.vocab_size = 50;
+  sizes.hidden_size = 32;
+  sizes.intermediate_size = 48;
+  sizes.num_attention_heads = 4;
+  sizes.num_key_value_heads = 2;
+  sizes.initializer_range = 0.3;
+  const auto model = initialize_model(sizes, 3);
+  const std::vector<std::vector<std::int32_t>> prompts = {{1, 2, 3}, {7}, {9, 4, 9, 4, 9}};
+  GenerateConfig config;
+  config.max_tokens = 20;
+  const auto together = generate(*model, prompts, config);
+  const NoGradScope no_grad;
+  for (std::size_t s = 0; s < prompts.size(); ++s) {
+    std::vector<std::int32_t> ids = prompts[s];
+    while (ids.size() < 20) {
+      const Tensor logits = logits_of(*model, model->hidden_states(one_segment(ids)).value());
+      const auto last = logits.span().last(50);
+      ids.push_back(static_cast<std::int32_t>(std::ranges::max_element(last) - last.begin()));
+    }
+    EXPECT_EQ(together[s], ids) << s;
+  }
+}
+
+TEST(Generate, SamplingDependsOnSeedAndSequenceAlone) {
+  ModelConfig sizes;
+  sizes.vocab_size = 50;
+  const auto model = initialize_model(sizes, 3);
+  GenerateConfig config;
+  config.max_tokens = 30;
+  config.temperature = 1.0;
+  const auto both = generate(*model, {{1}, {1}}, config);
+  EXPECT_NE(both[0], both[1]);
+  EXPECT_EQ(generate(*model, {{1}}, config, 1)[0], both[1]);
+  config.top_k = 1;
+  const auto narrow = generate(*model, {{1}}, config);
+  config.temperature = 0.0;
+  EXPECT_EQ(narrow, generate(*model, {{1}}, config));
+}
+
+}  // namespace
+}  // namespace qad
