@@ -25,6 +25,7 @@ struct Sinks {
   std::shared_ptr<spdlog::sinks::stderr_color_sink_mt> terminal =
       std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   std::shared_ptr<spdlog::sinks::basic_file_sink_mt> file;
+  std::function<void()> before_terminal_lines;
   Sinks() { terminal->set_pattern("%^%L%$ %v"); }
 };
 
@@ -37,7 +38,10 @@ Sinks& sinks() {
 
 void log_line(LogLevel level, std::string_view text) {
   const spdlog::details::log_msg message("qad", to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
-  if (sinks().terminal->should_log(message.level)) sinks().terminal->log(message);
+  if (sinks().terminal->should_log(message.level)) {
+    if (sinks().before_terminal_lines) sinks().before_terminal_lines();
+    sinks().terminal->log(message);
+  }
   if (sinks().file && message.level >= spdlog::level::info) {
     sinks().file->log(message);
     sinks().file->flush();
@@ -56,6 +60,8 @@ void log_to_file(const std::filesystem::path& file) {
   }
   sinks().file->set_pattern("%Y-%m-%d %H:%M:%S %l %v");
 }
+
+void before_terminal_lines(std::function<void()> hook) { sinks().before_terminal_lines = std::move(hook); }
 
 void set_terminal_log_level(LogLevel level) { sinks().terminal->set_level(to_spdlog(level)); }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,9 @@ void log_line(LogLevel level, std::string_view text);
 void log_to_file(const std::filesystem::path& file);
 /// The least level that reaches the terminal; the file gets everything from `info` up.
 void set_terminal_log_level(LogLevel level);
+/// Called before a line reaches the terminal, for whoever has drawn there (a progress bar erases itself); empty: no
+/// one.
+void before_terminal_lines(std::function<void()> hook);
 
 template <class... Args>
 void log_info(fmt::format_string<Args...> format, Args&&... args) {

@@ -1,0 +1,147 @@
+#include "qad/report/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "autograd/core/log.h"
+#include "qad/report/format.h"
+
+namespace qad {
+namespace {
+
+constexpr double kRedrawSeconds = 0.1;
+constexpr double kLineSeconds = 10.0;
+constexpr int kWidestBar = 40, kNarrowestBar = 8;
+
+constexpr std::string_view kEraseLine = "\r\x1b[K";
+constexpr std::string_view kDoneColour = "\x1b[36m", kRestColour = "\x1b[2m", kNoColour = "\x1b[0m";
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+std::string repeated(std::string_view text, int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+std::string bar(double fraction, int width, bool colour) {
+  const int halves = static_cast<int>(std::floor(std::clamp(fraction, 0.0, 1.0) * 2.0 * width));
+  const std::string done = repeated("━", halves / 2) + (halves % 2 == 1 ? "╸" : "");
+  const std::string rest = repeated(colour ? "━" : "─", width - (halves + 1) / 2);
+  if (!colour) return done + rest;
+  return fmt::format("{}{}{}{}{}{}", kDoneColour, done, kNoColour, kRestColour, rest, kNoColour);
+}
+
+}  // namespace
+
+Terminal stderr_terminal() {
+  const char* term = std::getenv("TERM");
+  Terminal terminal;
+  terminal.redraws = ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
+  terminal.colour = terminal.redraws && !is_set("NO_COLOR");
+  terminal.columns = [] {
+    winsize size{};
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? int{size.ws_col} : 80;
+  };
+  terminal.write = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+  };
+  return terminal;
+}
+
+Progress::Progress(Terminal terminal, Clock clock)
+    : terminal_(std::move(terminal)), clock_(clock ? std::move(clock) : Clock(steady_seconds)) {
+  if (terminal_.redraws) before_terminal_lines([this] { clear(); });
+}
+
+Progress::~Progress() {
+  clear();
+  if (terminal_.redraws) before_terminal_lines({});
+}
+
+void Progress::run_started(const RunStarted& event) {
+  run_ = event;
+  start_ = clock_();
+  last_shown_ = -std::numeric_limits<double>::infinity();
+}
+
+void Progress::step_done(const StepDone& event) {
+  const double now = clock_();
+  const bool is_last = event.step >= run_.planned_steps;
+  if (!is_last && now - last_shown_ < (terminal_.redraws ? kRedrawSeconds : kLineSeconds)) return;
+  last_shown_ = now;
+  if (terminal_.redraws) {
+    terminal_.write(std::string(kEraseLine) + bar_line(event));
+    is_drawn_ = true;
+    return;
+  }
+  log_info("{}: step {}/{}, loss {}, {} tokens/s, {} left", run_.name, event.step, run_.planned_steps,
+           format_significant(event.loss), format_count(event.tokens_per_second),
+           format_duration(seconds_left(event.step)));
+}
+
+void Progress::eval_done(const EvalDone& event) {
+  const EvalFigures& figures = event.figures;
+  const std::string quality =
+      std::isnan(figures.kl_mean)
+          ? "held-out cross-entropy " + format_with_error(figures.cross_entropy, figures.cross_entropy_stderr)
+          : fmt::format("held-out KL {}, top-1 {}", format_with_error(figures.kl_mean, figures.kl_mean_stderr),
+                        format_percent(figures.top1_agreement));
+  log_info("{}: step {}, {}{}", run_.name, event.step, quality, event.best && event.step > 0 ? ", best so far" : "");
+}
+
+void Progress::run_finished(const RunFinished& event) {
+  clear();
+  std::string_view how = "done";
+  if (event.end == RunEnd::early_stop) how = "stopped early";
+  if (event.end == RunEnd::interrupted) how = "interrupted";
+  log_info("{}: {} after {} steps, {} tokens, {}", run_.name, how, event.step,
+           format_count(static_cast<double>(event.tokens)), format_duration(event.seconds));
+}
+
+double Progress::seconds_left(std::int64_t step) const {
+  const std::int64_t steps_here = step - run_.first_step;
+  if (steps_here <= 0) return std::numeric_limits<double>::quiet_NaN();
+  return (clock_() - start_) / static_cast<double>(steps_here) * static_cast<double>(run_.planned_steps - step);
+}
+
+std::string Progress::bar_line(const StepDone& event) const {
+  const std::string figures = fmt::format("  {}/{}  loss {}  {} tokens/s  {} left", event.step, run_.planned_steps,
+                                          format_significant(event.loss), format_count(event.tokens_per_second),
+                                          format_duration(seconds_left(event.step)));
+  // The last column stays empty: some terminals wrap as soon as it is written.
+  const int columns = terminal_.columns() - 1;
+  const int room = columns - display_width(run_.name) - 1 - display_width(figures);
+  if (room < kNarrowestBar) {
+    const std::string line =
+        fmt::format("{}/{}  loss {}", event.step, run_.planned_steps, format_significant(event.loss));
+    return display_width(line) <= columns ? line : "";
+  }
+  const double fraction =
+      static_cast<double>(event.step) / static_cast<double>(std::max<std::int64_t>(run_.planned_steps, 1));
+  return run_.name + " " + bar(fraction, std::min(room, kWidestBar), terminal_.colour) + figures;
+}
+
+void Progress::clear() {
+  if (is_drawn_) terminal_.write(kEraseLine);
+  is_drawn_ = false;
+}
+
+}  // namespace qad

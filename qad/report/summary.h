@@ -1,0 +1,70 @@
+// summary.json: what a finished run or comparison was and how it came out. report.html is drawn from it.
+//
+//     {"kind", "version", "machine", "teacher", "student", "steps", "tokens", "seconds", "peak_rss_bytes",
+//      "parameters", "bits_per_weight", "end", "best_step", "skipped_steps", "eval": {…},
+//      "exports": [{"format", "folder", "bytes", "eval"}],
+//      "arms": [{"name", "kind", "folder", "steps", "tokens", "seconds", "bits_per_weight", "eval"}]}
+//
+// "arms" is there for a comparison only. Folders are relative to the file. What was not measured is left out.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "qad/report/table.h"
+#include "qad/train/events.h"
+
+namespace qad {
+
+struct ExportSummary {
+  std::string format;  ///< modelopt, compressed_tensors, dense
+  std::string folder;
+  std::int64_t bytes = 0;
+  EvalFigures eval;  ///< measured again from the exported bytes
+};
+
+/// A row of a comparison: the teacher itself ("bf16"), or a run of its own.
+struct ArmSummary {
+  std::string name;
+  std::string kind;
+  std::string folder;  ///< of the arm's run; empty when it has none
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0.0;
+  double bits_per_weight = EvalFigures::kNone;
+  EvalFigures eval;
+};
+
+struct RunSummary {
+  std::string kind;  ///< pretrain, ptq, qat, qad, compare
+  std::string version;
+  std::string machine;
+  std::string teacher;
+  std::string student;
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0.0;
+  std::int64_t peak_rss_bytes = 0;
+  std::int64_t parameters = 0;
+  double bits_per_weight = EvalFigures::kNone;
+  std::string end;  ///< planned_steps, early_stop, interrupted
+  std::int64_t best_step = 0;
+  std::int64_t skipped_steps = 0;
+  EvalFigures eval;
+  std::vector<ExportSummary> exports;
+  std::vector<ArmSummary> arms;
+};
+
+/// All but version, exports and arms; peak memory and machine are those of now.
+[[nodiscard]] RunSummary summary_of(const RunStarted& started, const RunFinished& finished);
+/// The run as a row of a comparison that keeps it in `folder`.
+[[nodiscard]] ArmSummary arm_of(const RunSummary& run, std::string name, std::string folder);
+
+void write_summary(const std::filesystem::path& file, const RunSummary& summary);
+[[nodiscard]] RunSummary read_summary(const std::filesystem::path& file);
+
+/// Quality of each arm; with an arm of kind ptq, also how much of its KL to the teacher the others won back.
+[[nodiscard]] Table comparison_table(const std::vector<ArmSummary>& arms);
+
+}  // namespace qad

@@ -1,0 +1,84 @@
+// Numbers for people, display widths, and the tables made of them.
+#include "qad/report/table.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "qad/report/format.h"
+#include "qad/report/summary.h"
+
+namespace qad {
+namespace {
+
+TEST(Format, Numbers) {
+  EXPECT_EQ(format_fixed(0.12345, 3), "0.123");
+  EXPECT_EQ(format_fixed(NAN, 3), "–");
+  EXPECT_EQ(format_significant(0.130249), "0.1302");
+  EXPECT_EQ(format_significant(1e-5), "1e-05");
+  EXPECT_EQ(format_with_error(0.080312, 0.00123), "0.0803 ± 0.0012");
+  EXPECT_EQ(format_with_error(12.3456, 2.5), "12.3 ± 2.5");
+  EXPECT_EQ(format_with_error(0.25, NAN), "0.25");
+  EXPECT_EQ(format_with_error(0.0, 0.0), "0");
+  EXPECT_EQ(format_percent(0.7634), "76.3 %");
+}
+
+TEST(Format, CountsBytesTimes) {
+  EXPECT_EQ(format_count(0), "0");
+  EXPECT_EQ(format_count(999), "999");
+  EXPECT_EQ(format_count(999.6), "1.00k");
+  EXPECT_EQ(format_count(12'345), "12.3k");
+  EXPECT_EQ(format_count(999'600), "1.00M");
+  EXPECT_EQ(format_bytes(512), "512 B");
+  EXPECT_EQ(format_bytes(4096), "4.0 KiB");
+  EXPECT_EQ(format_bytes(std::int64_t{5} << 30), "5.0 GiB");
+  EXPECT_EQ(format_duration(0.83), "0.8 s");
+  EXPECT_EQ(format_duration(59.7), "1:00");
+  EXPECT_EQ(format_duration(83), "1:23");
+  EXPECT_EQ(format_duration(7384), "2:03:04");
+  EXPECT_EQ(format_duration(NAN), "–");
+}
+
+TEST(Format, DisplayWidth) {
+  EXPECT_EQ(display_width("plain"), 5);
+  EXPECT_EQ(display_width("0.1 ± 0.2"), 9);
+  EXPECT_EQ(display_width("e\u0301"), 1);
+  EXPECT_EQ(display_width("漢字"), 4);
+  EXPECT_EQ(display_width("🙂!"), 3);
+  EXPECT_EQ(display_width("\xf0\x9f"), 1);  // cut off: no harm done
+}
+
+TEST(Table, AlignsByDisplayWidth) {
+  Table table({{"name", Align::left}, {"KL"}, {"note", Align::left}});
+  table.add_row({"ptq", "0.13 ± 0.01", "漢字"});
+  table.add_row({"a longer one", "1", ""});
+  EXPECT_EQ(table.text(),
+            "name                   KL  note\n"
+            "────────────  ───────────  ────\n"
+            "ptq           0.13 ± 0.01  漢字\n"
+            "a longer one            1\n");
+}
+
+ArmSummary arm(const char* kind, std::int64_t steps, double kl, double bits) {
+  ArmSummary summary;
+  summary.name = summary.kind = kind;
+  summary.steps = steps;
+  summary.eval.kl_mean = kl;
+  summary.bits_per_weight = bits;
+  return summary;
+}
+
+TEST(ComparisonTable, ShowsWhatWasMeasuredAndWhatWasWonBack) {
+  const Table table = comparison_table(
+      {arm("bf16", 0, 0.0, 16), arm("ptq", 0, 0.2, 4.5), arm("qat", 9, 0.3, 4.5), arm("qad", 9, 0.05, 4.5)});
+  EXPECT_EQ(table.text(),
+            "      KL to teacher  won back  bits/weight\n"
+            "────  ─────────────  ────────  ───────────\n"
+            "bf16              0         –           16\n"
+            "ptq             0.2         –          4.5\n"
+            "qat             0.3     -50 %          4.5\n"
+            "qad            0.05      75 %          4.5\n");
+}
+
+}  // namespace
+}  // namespace qad
