@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kWidth = 720, kHeight = 300;
 constexpr double kLeft = 58, kRight = 708, kTop = 34, kBottom = 258;  // the frame of the data
-constexpr double kLetter = 6.4;                                       // mean width of a letter at the legend's size
+constexpr double kLetter = 6.9;                                       // mean width of a letter at the legend's size
 
 /// Maps data to the frame. Y runs upwards in data and downwards on the page.
 struct Axes {
@@ -185,7 +185,7 @@ std::vector<double> linear_ticks(double low, double high, int count) {
 std::vector<double> log_ticks(double low, double high) {
   low = std::max(low, 1e-300), high = std::min(high, 1e300);  // where powers of ten are numbers
   const double decades = std::log10(high) - std::log10(low);
-  if (!(decades >= 1.0)) return linear_ticks(low, high, 5);
+  if (!(decades >= 1.0)) return linear_ticks(low, high, 7);
   const int every = std::max(1, static_cast<int>(decades / 5.0));  // decades from one label to the next
   std::vector<double> ticks;
   for (int power = static_cast<int>(std::floor(std::log10(low))); power <= std::log10(high) + 1e-9; ++power)
