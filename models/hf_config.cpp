@@ -66,6 +66,13 @@ void read_rope(const Json& json, const std::string& who, ModelConfig& config) {
   }
 }
 
+void write_special_tokens(const ModelConfig& config, Json& json) {
+  json["bos_token_id"] = config.bos_token_id >= 0 ? Json(config.bos_token_id) : Json(nullptr);
+  if (config.eos_token_id.empty()) json["eos_token_id"] = nullptr;
+  else if (config.eos_token_id.size() == 1) json["eos_token_id"] = config.eos_token_id.front();
+  else json["eos_token_id"] = config.eos_token_id;
+}
+
 }  // namespace
 
 ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
@@ -148,12 +155,16 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
   } else if (config.model_type == "mistral") {
     json["sliding_window"] = nullptr;
   }
-  json["bos_token_id"] = config.bos_token_id >= 0 ? Json(config.bos_token_id) : Json(nullptr);
-  if (config.eos_token_id.empty()) json["eos_token_id"] = nullptr;
-  else if (config.eos_token_id.size() == 1) json["eos_token_id"] = config.eos_token_id.front();
-  else json["eos_token_id"] = config.eos_token_id;
+  write_special_tokens(config, json);
   json["torch_dtype"] = torch_dtype;
   json["use_cache"] = true;
+  return json.dump(2) + "\n";
+}
+
+std::string generation_config(const ModelConfig& config) {
+  Json json;
+  json["_from_model_config"] = true;
+  write_special_tokens(config, json);
   return json.dump(2) + "\n";
 }
 

@@ -14,4 +14,7 @@ namespace qad {
 /// The JSON that transformers v4 and v5 read, for weights of type `torch_dtype` ("bfloat16", "float32").
 [[nodiscard]] std::string to_hf_config(const ModelConfig& config, const std::string& torch_dtype);
 
+/// generation_config.json: the tokens that start and end a text.
+[[nodiscard]] std::string generation_config(const ModelConfig& config);
+
 }  // namespace qad

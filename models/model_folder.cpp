@@ -9,6 +9,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/random.h"
 #include "data/safetensors.h"
+#include "data/safetensors_writer.h"
 #include "models/hf_config.h"
 #include "models/registry.h"
 
@@ -62,7 +63,7 @@ std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::
   });
 }
 
-void save_model(const fs::path& folder, LanguageModel& model, DType dtype, const fs::path& tokenizer_folder) {
+void save_model(const fs::path& folder, LanguageModel& model, DType dtype) {
   QAD_ASSERT(dtype == DType::bf16 || dtype == DType::f32);
   create_folders(folder);
   std::vector<Tensor> kept;  // the bytes that the entries point to
@@ -74,14 +75,20 @@ void save_model(const fs::path& folder, LanguageModel& model, DType dtype, const
   write_safetensors(folder / "model.safetensors", entries);
   write_file_atomically(folder / "config.json",
                         to_hf_config(model.config(), dtype == DType::bf16 ? "bfloat16" : "float32"));
-  if (!tokenizer_folder.empty()) copy_side_files(tokenizer_folder, folder);
+  write_file_atomically(folder / "generation_config.json", generation_config(model.config()));
 }
 
 const std::vector<std::string>& side_file_names() {
-  static const std::vector<std::string> names = {
-      "generation_config.json", "tokenizer.json",  "tokenizer_config.json", "special_tokens_map.json",
-      "tokenizer.model",        "tokenizer.bin",   "vocab.json",            "merges.txt",
-      "added_tokens.json",      "chat_template.jinja"};
+  static const std::vector<std::string> names = {"generation_config.json",
+                                                 "tokenizer.json",
+                                                 "tokenizer_config.json",
+                                                 "special_tokens_map.json",
+                                                 "tokenizer.model",
+                                                 "tokenizer.bin",
+                                                 "vocab.json",
+                                                 "merges.txt",
+                                                 "added_tokens.json",
+                                                 "chat_template.jinja"};
   return names;
 }
 

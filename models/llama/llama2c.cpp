@@ -54,7 +54,8 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
   const auto [dim, hidden, layers, heads, kv_heads, vocabulary, context] = header;
   for (const std::int32_t value : {dim, hidden, layers, heads, kv_heads, context})
     if (value <= 0 || value > (1 << 24))
-      throw Error({file.string(), "sizes above 0 in its header", std::to_string(value), "is this a llama2.c checkpoint?"});
+      throw Error(
+          {file.string(), "sizes above 0 in its header", std::to_string(value), "is this a llama2.c checkpoint?"});
   if (vocabulary == 0 || heads % kv_heads != 0 || dim % heads != 0)
     throw Error({file.string(), "sizes that fit together in its header", "others", "is this a llama2.c checkpoint?"});
 

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/atomic_file.h"
-#include "data/packing.h"
 #include "data/tokenizer.h"
 #include "models/decode/generate.h"
 #include "models/llama/llama2c.h"
@@ -81,7 +80,8 @@ TEST(GreedyText, Stories656K) {
   config.max_tokens = static_cast<std::int64_t>(ids.size());
   const auto generated = generate(*model, {prompt}, config);
   EXPECT_EQ(generated[0], ids);
-  EXPECT_EQ(tokenizer->decode(generated[0]), expected["greedy_text"].get<std::string>());
+  // The last token is a word with a space behind it, which the reference text was stripped of.
+  EXPECT_EQ(tokenizer->decode(generated[0]), expected["greedy_text"].get<std::string>() + " ");
 }
 
 TEST(GreedyText, Stories260K) {
