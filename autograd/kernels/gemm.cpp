@@ -39,7 +39,7 @@ void gemm(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int
       for (std::int64_t row = 0; row < m; ++row) std::fill_n(c + row * ldc, n, 0.0f);
     return;
   }
-  QAD_ASSERT(std::max({m, n, k, lda, ldb, ldc}) <= std::numeric_limits<blasint>::max());
+  QAD_ASSERT(std::max({m, n, k, lda, ldb, ldc}) <= std::numeric_limits<std::int32_t>::max());
   QAD_ASSERT(lda >= (transpose_a == Transpose::no ? k : m) && ldb >= (transpose_b == Transpose::no ? n : k) &&
              ldc >= n);
 

@@ -1,6 +1,5 @@
 #include "autograd/kernels/table.h"
 
-#include <cblas.h>
 #include <fmt/format.h>
 
 #include <string>
@@ -12,6 +11,7 @@
 #include <hwy/highway.h>
 
 #include "autograd/core/error.h"
+#include "autograd/kernels/blas.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qad::kernels::HWY_NAMESPACE {
@@ -30,7 +30,6 @@ HWY_EXPORT(simd_target);
 namespace {
 
 KernelTable make_cpu_table() {
-  openblas_set_num_threads(1);  // our tiles are the only parallelism
   return {.gemm = gemm,
           .add = add,
           .accumulate = accumulate,
@@ -54,11 +53,7 @@ KernelTable make_cpu_table() {
           .adamw = adamw};
 }
 
-std::string describe() {
-  const std::string config = openblas_get_config();  // "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH …"
-  const std::string version = config.substr(0, config.find(' ', config.find(' ') + 1));
-  return fmt::format("{} {}, SIMD {}", version, openblas_get_corename(), HWY_DYNAMIC_DISPATCH(simd_target)());
-}
+std::string describe() { return fmt::format("{}, SIMD {}", blas_description(), HWY_DYNAMIC_DISPATCH(simd_target)()); }
 
 }  // namespace
 }  // namespace kernels

@@ -1,0 +1,29 @@
+// Matrix product, the definition.
+#pragma once
+
+#include <cstdint>
+
+namespace qad::reference {
+
+/// C = op(A)·op(B), or C += with `accumulate`; row-major; op(A) [m, k], op(B) [k, n]:
+/// C[i, j] = Σ_p op(A)[i, p]·op(B)[p, j].
+template <class T>
+void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* a,
+          std::int64_t lda, const T* b, std::int64_t ldb, bool accumulate, T* c, std::int64_t ldc) {
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < n; ++j) {
+      T sum(0);
+      for (std::int64_t p = 0; p < k; ++p)
+        sum += (transpose_a ? a[p * lda + i] : a[i * lda + p]) * (transpose_b ? b[j * ldb + p] : b[p * ldb + j]);
+      c[i * ldc + j] = accumulate ? c[i * ldc + j] + sum : sum;
+    }
+}
+
+/// The backward of C = op(A)·op(B) with plain A [m, k] and B [k, n]:  dA += dC·Bᵀ,  dB += Aᵀ·dC.
+template <class T>
+void gemm_backward(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, const T* b, const T* dc, T* da, T* db) {
+  gemm(false, true, m, k, n, dc, n, b, n, true, da, k);
+  gemm(true, false, k, n, m, a, k, dc, n, true, db, n);
+}
+
+}  // namespace qad::reference

@@ -1,0 +1,96 @@
+// The fast matrix product against the definition, and the definition's backward against the complex step.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <limits>
+
+#include "autograd/kernels/gemm.h"
+#include "autograd/reference/gemm.h"
+#include "tests/support/complex_step.h"
+#include "tests/support/near.h"
+
+namespace qad::testing {
+namespace {
+
+using kernels::Transpose;
+
+struct Extents {
+  std::int64_t m, n, k, spare;  ///< spare columns between rows: leading dimension beyond the width
+};
+
+std::string text(const Extents& e) {
+  return std::to_string(e.m) + "x" + std::to_string(e.n) + "x" + std::to_string(e.k) + "+" + std::to_string(e.spare);
+}
+
+/// C after gemm of normal numbers; what lies between the rows of C must stay.
+void check(const Extents& e, bool transpose_a, bool transpose_b, bool accumulate) {
+  const auto [m, n, k, spare] = e;
+  const std::int64_t lda = (transpose_a ? m : k) + spare, ldb = (transpose_b ? k : n) + spare, ldc = n + spare;
+  const auto a = normal_floats((transpose_a ? k : m) * lda, 1.0, 1);
+  const auto b = normal_floats((transpose_b ? n : k) * ldb, 1.0, 2);
+  auto c = normal_floats(m * ldc, 1.0, 3);
+  auto expected = doubles(c);
+  if (!accumulate)  // the old contents must not be read
+    for (std::int64_t i = 0; i < m * ldc; ++i)
+      if (i % ldc < n) c[static_cast<std::size_t>(i)] = std::numeric_limits<float>::quiet_NaN();
+  reference::gemm(transpose_a, transpose_b, m, n, k, doubles(a).data(), lda, doubles(b).data(), ldb, accumulate,
+                  expected.data(), ldc);
+  kernels::gemm(Transpose{transpose_a}, Transpose{transpose_b}, m, n, k, a.data(), lda, b.data(), ldb, accumulate,
+                c.data(), ldc);
+  expect_near("C " + text(e) + (transpose_a ? " T" : " N") + (transpose_b ? "T" : "N"), c, expected, 2e-6);
+}
+
+TEST(KernelsGemm, EqualsTheDefinition) {
+  for (const Extents& e : {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1},
+                           Extents{1, 300, 129, 0}, Extents{300, 1, 129, 5}, Extents{64, 64, 64, 0},
+                           Extents{257, 515, 31, 2}, Extents{130, 1030, 40, 0}, Extents{520, 70, 260, 4}})
+    for (const bool transpose_a : {false, true})
+      for (const bool transpose_b : {false, true})
+        for (const bool accumulate : {false, true}) check(e, transpose_a, transpose_b, accumulate);
+}
+
+TEST(KernelsGemm, EmptyExtents) {
+  std::array<float, 4> c{1, 2, 3, 4};
+  kernels::gemm(Transpose::no, Transpose::no, 0, 2, 2, nullptr, 2, nullptr, 2, false, c.data(), 2);
+  kernels::gemm(Transpose::no, Transpose::no, 2, 0, 2, nullptr, 2, nullptr, 2, false, c.data(), 2);
+  kernels::gemm(Transpose::no, Transpose::no, 2, 2, 0, nullptr, 0, nullptr, 2, true, c.data(), 2);
+  EXPECT_EQ(c, (std::array<float, 4>{1, 2, 3, 4}));
+  kernels::gemm(Transpose::no, Transpose::no, 2, 1, 0, nullptr, 0, nullptr, 1, false, c.data(), 2);
+  EXPECT_EQ(c, (std::array<float, 4>{0, 2, 0, 4}));
+}
+
+TEST(KernelsGemm, SameBitsAtAnyThreadCount) {
+  for (const Extents& e : {Extents{515, 700, 96, 0}, Extents{96, 515, 700, 0}, Extents{2048, 128, 128, 0}})
+    for (const bool transpose_a : {false, true})
+      for (const bool transpose_b : {false, true}) {
+        const auto a = normal_floats(e.m * e.k, 1.0, 1);
+        const auto b = normal_floats(e.n * e.k, 1.0, 2);
+        expect_same_at_any_thread_count("C " + text(e), [&] {
+          std::vector<float> c(static_cast<std::size_t>(e.m * e.n));
+          kernels::gemm(Transpose{transpose_a}, Transpose{transpose_b}, e.m, e.n, e.k, a.data(),
+                        transpose_a ? e.m : e.k, b.data(), transpose_b ? e.k : e.n, false, c.data(), e.n);
+          return c;
+        });
+      }
+}
+
+TEST(ReferenceGemm, BackwardEqualsComplexStep) {
+  for (const Extents& e : {Extents{1, 1, 1, 0}, Extents{2, 3, 4, 0}, Extents{5, 2, 3, 0}})
+    for (const double scale : {1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 1e2, 1e4}) {
+      const auto a = normal_doubles(e.m * e.k, scale, 1), b = normal_doubles(e.k * e.n, scale, 2);
+      const auto dc = normal_doubles(e.m * e.n, 1.0, 3);
+      const auto loss = [&](const Imaginary& a_point, const Imaginary& b_point) {
+        Imaginary c(dc.size());
+        reference::gemm(false, false, e.m, e.n, e.k, a_point.data(), e.k, b_point.data(), e.n, false, c.data(), e.n);
+        return weighted_sum(dc, c);
+      };
+      const Imaginary fixed_a(a.begin(), a.end()), fixed_b(b.begin(), b.end());
+      Real da(a.size()), db(b.size());
+      reference::gemm_backward(e.m, e.n, e.k, a.data(), b.data(), dc.data(), da.data(), db.data());
+      expect_gradient("dA", da, complex_step_gradient(a, [&](const Imaginary& x) { return loss(x, fixed_b); }));
+      expect_gradient("dB", db, complex_step_gradient(b, [&](const Imaginary& x) { return loss(fixed_a, x); }));
+    }
+}
+
+}  // namespace
+}  // namespace qad::testing
