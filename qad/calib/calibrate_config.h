@@ -1,0 +1,24 @@
+// The recipe's `calibrate` section: which text the quantizers see before their scales are frozen.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "data/data_config.h"
+
+namespace qad {
+
+struct CalibrateConfig {
+  std::optional<SourceConfig> source;
+  std::int64_t tokens = 16384;
+  std::int64_t seed = 1;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"source", "text to calibrate on (default: the training text)"}, source);
+    visit(Field{"tokens", "tokens to calibrate on, rounded up to whole sequences"}.at_least(1), tokens);
+    visit(Field{"seed", "of the choice of sequences"}.at_least(0), seed);
+  }
+};
+
+}  // namespace qad

@@ -1,0 +1,227 @@
+#include "qad/quant/attach.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "autograd/core/error.h"
+#include "autograd/core/log.h"
+#include "qad/quant/policy.h"
+
+namespace qad {
+namespace {
+
+constexpr double kDenseBits = 16;  // BF16
+
+std::string exclude_hint(std::string_view layer) {
+  return fmt::format("exclude it by a last rule {{layers: \"{}\", weights: none, inputs: none}}", layer);
+}
+
+// The formats of a group, which must be the same for all members: engines run them as one matrix with one input.
+LayerFormats group_formats(const Policy& policy, const LinearGroup& group) {
+  const LayerFormats formats = policy(group.members.front().name);
+  for (const Linear& member : group.members) {
+    const LayerFormats other = policy(member.name);
+    if (other == formats) continue;
+    throw Error({member.name,
+                 fmt::format("the formats of {} (weights {}, inputs {}), since engines fuse them",
+                             group.members.front().name, name_of(formats.weights), name_of(formats.inputs)),
+                 fmt::format("weights {}, inputs {}", name_of(other.weights), name_of(other.inputs)),
+                 "let the same rules match the whole group"});
+  }
+  return formats;
+}
+
+void check_fit(const Linear& layer, const BlockFormat* format) {
+  if (format == nullptr) return;
+  const std::int64_t cols = layer.in_features(), block = format->block_size(cols);
+  if (cols % block == 0) return;
+  throw Error({layer.name, fmt::format("an inner dimension that is a multiple of {} for {}", block, format->name),
+               fmt::format("{}", cols), exclude_hint(layer.name)});
+}
+
+void check_not_tied(LanguageModel& model, const Linear& layer, const LayerFormats& formats) {
+  const bool is_head = layer.weight == model.head().members.front().weight;
+  if (formats.weights == nullptr || !is_head || !model.config().tie_word_embeddings) return;
+  throw Error(
+      {layer.name, "a head of its own to quantize", "one that is tied to the embedding", exclude_hint(layer.name)});
+}
+
+void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules) {
+  for (const QuantizeRule& rule : rules) {
+    if (rule.weights == "none" && rule.inputs == "none") continue;  // exclusions of a preset need not fit every model
+    bool matches = false;
+    for (const LinearGroup* group : model.linear_groups())
+      for (const Linear& member : group->members) matches = matches || glob_match(rule.layers, member.name);
+    if (!matches) log_warning("quantize.rules: no linear layer is named like '{}'", rule.layers);
+  }
+}
+
+// model.layers.12.mlp.up_proj -> model.layers.*.mlp.up_proj
+std::string without_numbers(const std::string& name) {
+  std::string result;
+  std::size_t begin = 0;
+  while (begin <= name.size()) {
+    const std::size_t end = std::min(name.find('.', begin), name.size());
+    const std::string part = name.substr(begin, end - begin);
+    const bool is_number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    result += (begin == 0 ? "" : ".") + (is_number ? "*" : part);
+    begin = end + 1;
+  }
+  return result;
+}
+
+double bits_of(const LinearQuantizers& linear) {
+  return linear.weights ? linear.weights->format().bits_per_weight(linear.weight->value().cols()) : kDenseBits;
+}
+
+}  // namespace
+
+QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config) {
+  const Policy policy(config.rules);
+  warn_of_idle_rules(model, config.rules);
+  const TensorScaleRound round = config.tensor_scale.round;
+  QuantizerSet set;
+  set.shares_groups_ = config.share_groups;
+  for (LinearGroup* group : model.linear_groups()) {
+    const LayerFormats formats = group_formats(policy, *group);
+    for (const Linear& member : group->members) {
+      check_fit(member, formats.weights);
+      check_fit(member, formats.inputs);
+      check_not_tied(model, member, formats);
+    }
+    std::shared_ptr<ActivationQuantizer> inputs;
+    if (formats.inputs) {
+      inputs = set.make_activation(group->name + ".input", *formats.inputs, round, config.ste);
+      group->input_transform = inputs;
+    }
+    std::shared_ptr<TensorScale> scale;
+    for (Linear& member : group->members) {
+      std::shared_ptr<WeightQuantizer> weights;
+      if (formats.weights) {
+        if (scale == nullptr || !config.share_groups)
+          scale =
+              set.make_scale((config.share_groups ? group->name : member.name) + ".weight", *formats.weights, round);
+        scale->add_weight(member.weight);
+        weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, config.ste);
+        set.quantizers_.push_back(weights);
+        member.weight_transform = weights;
+      }
+      set.linears_.push_back({member.name, group->name, member.weight, weights, inputs});
+    }
+  }
+  if (config.kv_cache == KvCacheFormat::none) return set;
+  for (SelfAttention* attention : model.attention_layers()) {
+    // Every engine takes amax/448 as it is: there is nothing to gain from a power of two.
+    const auto make = [&](const char* operand) {
+      return set.make_activation(attention->name + operand, block_format("fp8"), TensorScaleRound::none, config.ste);
+    };
+    set.caches_.push_back({attention->name, make(".keys"), make(".values")});
+    attention->key_slot = set.caches_.back().keys;
+    attention->value_slot = set.caches_.back().values;
+  }
+  return set;
+}
+
+std::shared_ptr<TensorScale> QuantizerSet::make_scale(std::string name, const BlockFormat& format,
+                                                      TensorScaleRound round) {
+  scales_.push_back(std::make_shared<TensorScale>(std::move(name), format, round));
+  return scales_.back();
+}
+
+std::shared_ptr<ActivationQuantizer> QuantizerSet::make_activation(const std::string& name, const BlockFormat& format,
+                                                                   TensorScaleRound round, StraightThrough ste) {
+  auto quantizer = std::make_shared<ActivationQuantizer>(name, make_scale(name, format, round), ste);
+  quantizers_.push_back(quantizer);
+  return quantizer;
+}
+
+void QuantizerSet::set_observing(bool observing) {
+  for (const auto& quantizer : quantizers_) quantizer->set_observing(observing);
+}
+
+void QuantizerSet::observe() {
+  for (const auto& scale : scales_) scale->start_observing();
+  set_observing(true);
+}
+
+void QuantizerSet::freeze(TensorScaleSource from) {
+  for (const auto& scale : scales_) scale->freeze(from);
+  set_observing(false);
+}
+
+SaturationCounts QuantizerSet::take_saturation() {
+  SaturationCounts counts;
+  for (const auto& quantizer : quantizers_) {
+    const SaturationCount count = quantizer->take_saturation();
+    const bool is_weight = dynamic_cast<const WeightQuantizer*>(quantizer.get()) != nullptr;
+    (is_weight ? counts.weights : counts.activations) += count.saturated;
+    (is_weight ? counts.weight_values : counts.activation_values) += count.values;
+  }
+  return counts;
+}
+
+std::vector<QuantizerSet::NamedValue> QuantizerSet::state() const {
+  std::vector<NamedValue> values;
+  for (const auto& scale : scales_) {
+    values.emplace_back(scale->name() + ".amax", scale->amax());
+    values.emplace_back(scale->name() + ".tensor_scale", scale->value());
+    values.emplace_back(scale->name() + ".follows_data", scale->follows_data() ? 1 : 0);
+  }
+  return values;
+}
+
+void QuantizerSet::restore(std::span<const NamedValue> state, const std::string& file) {
+  std::map<std::string, double> values(state.begin(), state.end());
+  const auto take = [&](const std::string& name) {
+    const auto found = values.find(name);
+    if (found == values.end())
+      throw Error({file, fmt::format("a scale named {}", name), "none", "is it of another recipe?"});
+    const double value = found->second;
+    values.erase(found);
+    return static_cast<float>(value);
+  };
+  for (const auto& scale : scales_) {
+    const float amax = take(scale->name() + ".amax"), value = take(scale->name() + ".tensor_scale");
+    const bool follows = take(scale->name() + ".follows_data") != 0;
+    scale->restore(amax, value, follows ? TensorScaleSource::data : TensorScaleSource::calibration);
+  }
+  if (!values.empty())
+    throw Error({file, "",
+                 fmt::format("it has a scale named {} that the recipe does not ask for", values.begin()->first),
+                 "is it of another recipe?"});
+  set_observing(false);
+}
+
+std::vector<QuantizerTableRow> quantizer_table(const QuantizerSet& quantizers) {
+  std::vector<QuantizerTableRow> rows;
+  for (const LinearQuantizers& linear : quantizers.linears()) {
+    const QuantizerTableRow row{without_numbers(linear.layer),
+                                1,
+                                linear.weight->value().shape(),
+                                std::string(name_of(linear.weights ? &linear.weights->format() : nullptr)),
+                                std::string(name_of(linear.inputs ? &linear.inputs->format() : nullptr)),
+                                bits_of(linear)};
+    const auto same = std::ranges::find_if(rows, [&](const QuantizerTableRow& other) {
+      return other.layers == row.layers && other.shape == row.shape && other.weights == row.weights &&
+             other.inputs == row.inputs;
+    });
+    if (same == rows.end()) rows.push_back(row);
+    else ++same->count;
+  }
+  return rows;
+}
+
+double bits_per_weight(LanguageModel& model, const QuantizerSet& quantizers) {
+  double values = 0, bits = 0;
+  for (const ParameterPointer& parameter : model.parameters()) {
+    values += static_cast<double>(parameter->value().size());
+    bits += kDenseBits * static_cast<double>(parameter->value().size());
+  }
+  for (const LinearQuantizers& linear : quantizers.linears())
+    if (linear.weights) bits += (bits_of(linear) - kDenseBits) * static_cast<double>(linear.weight->value().size());
+  return values == 0 ? 0 : bits / values;
+}
+
+}  // namespace qad

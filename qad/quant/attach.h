@@ -1,0 +1,96 @@
+// Puts quantizers into a model's slots as the recipe's rules say, and keeps them together: for calibration, for the
+// counts in the log, for checkpoints and for export.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/language_model.h"
+#include "qad/quant/quant_config.h"
+#include "qad/quant/quantizer.h"
+
+namespace qad {
+
+/// Every linear layer of the model, quantized or not.
+struct LinearQuantizers {
+  std::string layer;                            ///< module name
+  std::string group;                            ///< name of its input group
+  ParameterPointer weight;                      ///< [out, in]
+  std::shared_ptr<WeightQuantizer> weights;     ///< null: not quantized
+  std::shared_ptr<ActivationQuantizer> inputs;  ///< shared by the group; null: not quantized
+};
+
+struct CacheQuantizers {
+  std::string attention;  ///< model.layers.0.self_attn
+  std::shared_ptr<ActivationQuantizer> keys, values;
+};
+
+/// Values beyond what their tensor scale can hold.
+struct SaturationCounts {
+  std::int64_t weights = 0, activations = 0;              ///< saturated
+  std::int64_t weight_values = 0, activation_values = 0;  ///< all
+};
+
+class QuantizerSet {
+ public:
+  /// Empty: nothing is quantized.
+  QuantizerSet() = default;
+
+  [[nodiscard]] const std::vector<LinearQuantizers>& linears() const { return linears_; }
+  [[nodiscard]] const std::vector<CacheQuantizers>& caches() const { return caches_; }
+  [[nodiscard]] bool empty() const { return quantizers_.empty(); }
+  /// Whether fused groups share their weight scale; export refuses a student that does not.
+  [[nodiscard]] bool shares_groups() const { return shares_groups_; }
+
+  /// From now on operands pass unchanged and are watched; what was seen before is forgotten.
+  void observe();
+  /// Ends that: scales come from what was seen, or follow the data. Before an export they are always to come from
+  /// calibration. Throws, naming the operand, if a layer never saw a token.
+  void freeze(TensorScaleSource from);
+
+  /// Counts since the last call.
+  [[nodiscard]] SaturationCounts take_saturation();
+
+  using NamedValue = std::pair<std::string, double>;
+  /// All scales, for a checkpoint; doubles hold them exactly.
+  [[nodiscard]] std::vector<NamedValue> state() const;
+  /// The reverse; quantizes from then on. Names that do not fit are an Error that names `file`.
+  void restore(std::span<const NamedValue> state, const std::string& file);
+
+ private:
+  friend QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
+
+  void set_observing(bool observing);
+  std::shared_ptr<TensorScale> make_scale(std::string name, const BlockFormat& format, TensorScaleRound round);
+  std::shared_ptr<ActivationQuantizer> make_activation(const std::string& name, const BlockFormat& format,
+                                                       TensorScaleRound round, StraightThrough ste);
+
+  bool shares_groups_ = true;
+  std::vector<LinearQuantizers> linears_;
+  std::vector<CacheQuantizers> caches_;
+  std::vector<std::shared_ptr<TensorScale>> scales_;  ///< each once
+  std::vector<std::shared_ptr<Quantizer>> quantizers_;
+};
+
+/// Fills the slots of `model`; the quantizers observe until freeze(). An Error names the layer if its inner dimension
+/// does not fit the format's blocks, if a fused group is quantized in part, or if a tied head would be.
+[[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
+
+/// One line per kind of layer and format for people: names (with * for the layer's number), count, shape, formats.
+struct QuantizerTableRow {
+  std::string layers;
+  std::int64_t count = 0;
+  Shape shape;  ///< [out, in]
+  std::string weights, inputs;
+  double bits_per_weight = 0;  ///< of these weights; 16 where they are not quantized
+};
+[[nodiscard]] std::vector<QuantizerTableRow> quantizer_table(const QuantizerSet& quantizers);
+
+/// Over all parameters of the model as exported: BF16 for what is not quantized.
+[[nodiscard]] double bits_per_weight(LanguageModel& model, const QuantizerSet& quantizers);
+
+}  // namespace qad

@@ -1,0 +1,25 @@
+// A quantized operand as autograd keeps it: codes and scales (4.5 bits a value in NVFP4), expanded by rows where a
+// product needs floats.
+#pragma once
+
+#include "autograd/tape/saved_tensor.h"
+#include "qad/formats/quantize.h"
+
+namespace qad {
+
+class PackedTensor final : public SavedTensor {
+ public:
+  explicit PackedTensor(QuantizedTensor tensor) : tensor_(std::move(tensor)) {}
+
+  [[nodiscard]] Shape shape() const override { return {tensor_.rows, tensor_.cols}; }
+  [[nodiscard]] std::size_t bytes() const override { return tensor_.bytes(); }
+  void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
+    dequantize_rows(tensor_, begin, end, out);
+  }
+  [[nodiscard]] const QuantizedTensor& tensor() const { return tensor_; }
+
+ private:
+  QuantizedTensor tensor_;
+};
+
+}  // namespace qad

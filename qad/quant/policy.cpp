@@ -1,0 +1,58 @@
+#include "qad/quant/policy.h"
+
+#include <fmt/format.h>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+const BlockFormat* format_or_none(const std::string& name, const std::string& who) {
+  if (name == "none") return nullptr;
+  try {
+    return &block_format(name);
+  } catch (const Error& unknown) {
+    throw Error({who, "", unknown.what(), "or none"});
+  }
+}
+
+}  // namespace
+
+bool glob_match(std::string_view pattern, std::string_view text) {
+  // On a mismatch, the last * takes one character more; earlier ones never need to.
+  std::size_t p = 0, t = 0, star = std::string_view::npos, taken = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      taken = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++taken;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', p) == std::string_view::npos;
+}
+
+Policy::Policy(const std::vector<QuantizeRule>& rules) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const QuantizeRule& rule = rules[i];
+    const auto who = [&](std::string_view key) { return fmt::format("quantize.rules[{}].{}", i, key); };
+    rules_.push_back(
+        {rule.layers, {format_or_none(rule.weights, who("weights")), format_or_none(rule.inputs, who("inputs"))}});
+  }
+}
+
+LayerFormats Policy::operator()(std::string_view layer) const {
+  LayerFormats result;
+  for (const Rule& rule : rules_)
+    if (glob_match(rule.layers, layer)) result = rule.formats;
+  return result;
+}
+
+std::string_view name_of(const BlockFormat* format) { return format ? format->name : "none"; }
+
+}  // namespace qad

@@ -1,0 +1,83 @@
+// The recipe's `quantize` section: which operands of which layers get which number format.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "autograd/core/fields.h"
+#include "qad/formats/block_format.h"
+
+namespace qad {
+
+/// Decides for every linear layer whose module name matches; of several matching rules the last one counts, whole.
+struct QuantizeRule {
+  std::string layers = "*";
+  std::string weights = "none";
+  std::string inputs = "none";
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"layers", "module names; * stands for any characters, ? for one"}.required(), layers);
+    visit(Field{"weights", "number format of the weights (nvfp4, mxfp4, fp8, int8, …), or none"}, weights);
+    visit(Field{"inputs", "number format of the layer's inputs, or none"}, inputs);
+  }
+};
+
+enum class KvCacheFormat : std::uint8_t { none, fp8 };
+inline constexpr auto enum_names(KvCacheFormat) {
+  return std::to_array<EnumName<KvCacheFormat>>({{KvCacheFormat::none, "none"}, {KvCacheFormat::fp8, "fp8"}});
+}
+
+enum class TensorScaleSource : std::uint8_t {
+  calibration,  ///< found once, then frozen; block scales follow the data
+  data,         ///< from the operand's own values in every forward
+};
+inline constexpr auto enum_names(TensorScaleSource) {
+  return std::to_array<EnumName<TensorScaleSource>>(
+      {{TensorScaleSource::calibration, "calibration"}, {TensorScaleSource::data, "data"}});
+}
+
+struct TensorScaleConfig {
+  TensorScaleRound round = TensorScaleRound::pow2;
+  TensorScaleSource from = TensorScaleSource::calibration;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"round", "pow2: up to a power of two, the same in every export layout; none: amax/2688 as it is"},
+          round);
+    visit(Field{"from", "calibration: frozen; data: anew in every forward"}, from);
+  }
+};
+
+/// How gradients pass the rounding.
+enum class StraightThrough : std::uint8_t {
+  identity,  ///< unchanged
+  clip,      ///< zero where the value was beyond what its tensor scale can hold
+};
+inline constexpr auto enum_names(StraightThrough) {
+  return std::to_array<EnumName<StraightThrough>>(
+      {{StraightThrough::identity, "identity"}, {StraightThrough::clip, "clip"}});
+}
+
+struct QuantizeConfig {
+  std::vector<QuantizeRule> rules{};
+  KvCacheFormat kv_cache = KvCacheFormat::none;
+  bool share_groups = true;
+  TensorScaleConfig tensor_scale;
+  StraightThrough ste = StraightThrough::identity;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"rules", "number formats by layer name; the last rule that matches a layer decides"}, rules);
+    visit(Field{"kv_cache", "number format of keys and values, one frozen scale each a layer"}, kv_cache);
+    visit(Field{"share_groups",
+                "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},
+          share_groups);
+    visit(Field{"tensor_scale", "the FP32 scale above the block scales"}, tensor_scale);
+    visit(Field{"ste", "straight-through gradient: identity, or clip to zero what saturates"}, ste);
+  }
+};
+
+}  // namespace qad

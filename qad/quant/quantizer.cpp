@@ -1,0 +1,104 @@
+#include "qad/quant/quantizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
+#include "qad/quant/packed_tensor.h"
+
+namespace qad {
+namespace {
+
+Tensor as_f32(const Tensor& x) { return x.dtype() == DType::f32 ? x : x.to(DType::f32); }
+
+[[noreturn]] void throw_not_finite(const std::string& name, const std::string& got) {
+  throw Error({name, "finite values", got, "training has diverged, or the model's file is damaged"});
+}
+
+// One bit a value, set where |x| > limit.
+Tensor saturation_mask(const Tensor& x, float limit) {
+  const std::int64_t size = x.size();
+  Tensor mask({(size + 7) / 8}, DType::u8);
+  parallel_for(mask.size(), 1 << 12, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t byte = begin; byte < end; ++byte) {
+      unsigned bits = 0;
+      for (std::int64_t i = 8 * byte; i < std::min(size, 8 * byte + 8); ++i)
+        bits |= (std::abs(x.data()[i]) > limit ? 1u : 0u) << (i % 8);
+      mask.data<std::uint8_t>()[byte] = static_cast<std::uint8_t>(bits);
+    }
+  });
+  return mask;
+}
+
+void zero_where_set(const Tensor& mask, const Tensor& gradient) {
+  QAD_ASSERT(mask.size() == (gradient.size() + 7) / 8);
+  parallel_for(mask.size(), 1 << 12, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t byte = begin; byte < end; ++byte)
+      for (unsigned bits = mask.data<std::uint8_t>()[byte], i = 0; bits != 0; bits >>= 1, ++i)
+        if (bits & 1u) gradient.data()[8 * byte + i] = 0.0f;
+  });
+}
+
+}  // namespace
+
+Quantizer::Quantizer(std::string name, std::shared_ptr<TensorScale> scale, StraightThrough ste)
+    : name_(std::move(name)), scale_(std::move(scale)), ste_(ste) {}
+
+SaturationCount Quantizer::take_saturation() { return std::exchange(saturation_, {}); }
+
+TransformResult Quantizer::quantized(const Tensor& x, Tensor values) {
+  const float tensor_scale = scale_->value();
+  QuantizedTensor codes = QuantizedTensor::allocate(format(), x.rows(), x.cols(), tensor_scale);
+  const QuantizeStatistics statistics = quantize(x.data(), codes, values.defined() ? values.data() : nullptr);
+  if (statistics.non_finite != 0)
+    throw_not_finite(name_, fmt::format("{} of {} infinite or NaN", statistics.non_finite, x.size()));
+  saturation_.values += x.size();
+  saturation_.saturated += statistics.saturated;
+
+  TransformResult result{std::make_shared<PackedTensor>(std::move(codes)), std::move(values), {}};
+  if (ste_ == StraightThrough::clip && statistics.saturated != 0)
+    result.backward = [mask = saturation_mask(x, format().saturation_limit(tensor_scale))](const Tensor& gradient) {
+      zero_where_set(mask, gradient);
+    };
+  return result;
+}
+
+TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version) {
+  if (observing()) return {save(x), x, {}};  // the scale reads the weights themselves when it is frozen
+  refresh(x, version);
+  return cached_;
+}
+
+const QuantizedTensor& WeightQuantizer::codes(const Tensor& x, std::uint64_t version) {
+  refresh(x, version);
+  return dynamic_cast<const PackedTensor&>(*cached_.operand).tensor();
+}
+
+void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
+  QAD_ASSERT(version != 0 && !observing());
+  shared_scale().follow_weights();
+  if (version == cached_version_ && scale().value() == cached_scale_) return;
+  cached_ = quantized(as_f32(x), {});
+  cached_version_ = version;
+  cached_scale_ = scale().value();
+}
+
+TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/) {
+  if (observing() || scale().follows_data()) {
+    const Tensor floats = as_f32(x);
+    const float largest = amax(floats.data(), floats.size());
+    if (!std::isfinite(largest)) throw_not_finite(name(), "an infinity or NaN");
+    if (observing()) {
+      shared_scale().observe(largest);
+      return {save(x), x, {}};
+    }
+    shared_scale().follow(largest);
+  }
+  return quantized(as_f32(x), Tensor(x.shape()));
+}
+
+}  // namespace qad

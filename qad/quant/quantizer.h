@@ -1,0 +1,71 @@
+// What fills a slot: it watches an operand during calibration, and afterwards stands in for it with what its number
+// format can hold. Training, evaluation and export see a weight through the same object, hence the same bits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "autograd/tape/operand_transform.h"
+#include "qad/formats/quantized_tensor.h"
+#include "qad/quant/tensor_scale.h"
+
+namespace qad {
+
+struct SaturationCount {
+  std::int64_t values = 0;     ///< quantized since the last count
+  std::int64_t saturated = 0;  ///< of these, beyond what the tensor scale can hold
+};
+
+/// Common to both kinds. A value that is not finite is an Error that names the operand.
+class Quantizer : public OperandTransform {
+ public:
+  /// `name` as it stands in errors: a parameter ("model.layers.0.mlp.up_proj.weight") or an input.
+  Quantizer(std::string name, std::shared_ptr<TensorScale> scale, StraightThrough ste);
+
+  /// While observing, operands pass unchanged; a fresh quantizer observes.
+  void set_observing(bool observing) { observing_ = observing; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const BlockFormat& format() const { return scale_->format(); }
+  [[nodiscard]] const TensorScale& scale() const { return *scale_; }
+  /// The counts so far, which start again at zero. What is quantized again (recompute) counts again.
+  [[nodiscard]] SaturationCount take_saturation();
+
+ protected:
+  [[nodiscard]] bool observing() const { return observing_; }
+  [[nodiscard]] TensorScale& shared_scale() { return *scale_; }
+  /// Quantizes with the present scale; `values`, if given, receives the rounded values.
+  [[nodiscard]] TransformResult quantized(const Tensor& x, Tensor values);
+
+ private:
+  std::string name_;
+  std::shared_ptr<TensorScale> scale_;
+  StraightThrough ste_;
+  bool observing_ = true;
+  SaturationCount saturation_;
+};
+
+/// Of a parameter: quantizes once per version of it (or when the scale of its group has moved) and keeps the codes.
+class WeightQuantizer final : public Quantizer {
+ public:
+  using Quantizer::Quantizer;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version) override;
+  /// The codes that a forward with these values uses, for export.
+  [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
+
+ private:
+  void refresh(const Tensor& x, std::uint64_t version);
+
+  TransformResult cached_;
+  std::uint64_t cached_version_ = 0;
+  float cached_scale_ = 0.0f;
+};
+
+/// Of what flows through the model: the input of linear layers, keys, values. Gives codes and floats in one pass.
+class ActivationQuantizer final : public Quantizer {
+ public:
+  using Quantizer::Quantizer;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version) override;
+};
+
+}  // namespace qad

@@ -1,0 +1,69 @@
+#include "qad/quant/tensor_scale.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/core/error.h"
+#include "qad/formats/quantize.h"
+
+namespace qad {
+
+TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round)
+    : name_(std::move(name)), format_(&format), round_(round) {}
+
+void TensorScale::start_observing() {
+  observed_ = false;
+  amax_ = 0.0f;
+}
+
+void TensorScale::observe(float amax) {
+  observed_ = true;
+  amax_ = std::max(amax_, amax);
+}
+
+void TensorScale::freeze(TensorScaleSource from) {
+  from_ = from;
+  seen_versions_ = 0;
+  if (!weights_.empty()) amax_ = weights_amax();
+  else if (!observed_ && from == TensorScaleSource::calibration && format_->has_tensor_scale)
+    throw Error(
+        {name_, "calibration to reach this layer", "no token of it", "calibrate on more tokens, or exclude it"});
+  value_ = tensor_scale_from_amax(*format_, amax_, round_);
+}
+
+void TensorScale::follow_weights() {
+  QAD_ASSERT(!weights_.empty());
+  std::uint64_t versions = 0;
+  for (const ParameterPointer& weight : weights_) versions += weight->version;
+  if (!follows_data() || versions == seen_versions_) return;
+  seen_versions_ = versions;
+  follow(weights_amax());
+}
+
+void TensorScale::follow(float amax) {
+  if (!follows_data()) return;
+  amax_ = amax;
+  value_ = tensor_scale_from_amax(*format_, amax, round_);
+}
+
+void TensorScale::restore(float amax, float value, TensorScaleSource from) {
+  amax_ = amax;
+  value_ = value;
+  from_ = from;
+  observed_ = true;
+  seen_versions_ = 0;
+}
+
+float TensorScale::weights_amax() const {
+  float largest = 0.0f;
+  for (const ParameterPointer& weight : weights_) {
+    const Tensor& value = weight->value();
+    const Tensor floats = value.dtype() == DType::f32 ? value : value.to(DType::f32);
+    const float amax = qad::amax(floats.data(), floats.size());
+    if (!std::isfinite(amax)) throw Error({weight->name, "finite values", "an infinity or NaN", ""});
+    largest = std::max(largest, amax);
+  }
+  return largest;
+}
+
+}  // namespace qad

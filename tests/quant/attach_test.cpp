@@ -1,0 +1,164 @@
+// Quantizers in a model: which slots are filled, what is refused, calibration, state, and bits per weight.
+#include "qad/quant/attach.h"
+
+#include <gtest/gtest.h>
+
+#include "autograd/core/error.h"
+#include "models/model_folder.h"
+#include "qad/calib/calibrate.h"
+
+namespace qad {
+namespace {
+
+ModelConfig small_config() {
+  ModelConfig config;
+  config.vocab_size = 64;
+  config.hidden_size = 32;
+  config.intermediate_size = 48;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.tie_word_embeddings = false;
+  return config;
+}
+
+TokenBatch small_batch() {
+  TokenBatch batch;
+  for (std::int32_t t = 0; t < 12; ++t) {
+    batch.ids.push_back((t * 7 + 3) % 64);
+    batch.positions.push_back(t);
+    batch.labels.push_back(kNoLabel);
+    batch.valid.push_back(1);
+  }
+  batch.segments = {{0, 12}};
+  batch.document = {0};
+  return batch;
+}
+
+QuantizeConfig w4a4() {
+  QuantizeConfig config;
+  config.rules = {{"*", "nvfp4", "nvfp4"}, {"*lm_head*", "none", "none"}};
+  return config;
+}
+
+void expect_refused(const ModelConfig& model_config, const QuantizeConfig& config, const std::string& word) {
+  const auto model = initialize_model(model_config, 1);
+  try {
+    static_cast<void>(attach_quantizers(*model, config));
+    FAIL() << word;
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+  }
+}
+
+std::vector<float> states(LanguageModel& model) {
+  const NoGradScope no_grad;
+  const Tensor hidden = model.hidden_states(small_batch()).value();
+  return {hidden.span().begin(), hidden.span().end()};
+}
+
+TEST(Attach, FillsTheSlotsThatTheRulesName) {
+  const auto model = initialize_model(small_config(), 1);
+  QuantizerSet set = attach_quantizers(*model, w4a4());
+  for (const LinearGroup* group : model->linear_groups()) {
+    const bool is_head = group == &model->head();
+    EXPECT_EQ(group->input_transform == nullptr, is_head) << group->name;
+    for (const Linear& member : group->members) EXPECT_EQ(member.weight_transform == nullptr, is_head) << member.name;
+  }
+  ASSERT_EQ(set.linears().size(), 2u * 7 + 1);
+  const LinearQuantizers &q = set.linears()[0], &k = set.linears()[1];
+  EXPECT_EQ(q.group, k.group);
+  EXPECT_EQ(&q.weights->scale(), &k.weights->scale());
+  EXPECT_EQ(q.inputs, k.inputs);
+  EXPECT_TRUE(set.caches().empty());
+  EXPECT_TRUE(set.shares_groups());
+
+  const auto table = quantizer_table(set);
+  ASSERT_EQ(table.size(), 8u);
+  EXPECT_EQ(table[0].count, 2);
+  EXPECT_EQ(table[0].layers, "model.layers.*.self_attn.q_proj");
+  EXPECT_EQ(table[0].weights, "nvfp4");
+  EXPECT_EQ(table[7].weights, "none");
+}
+
+TEST(Attach, CalibratesAndThenQuantizes) {
+  const auto model = initialize_model(small_config(), 1);
+  const std::vector<float> before = states(*model);
+  QuantizeConfig config = w4a4();
+  config.kv_cache = KvCacheFormat::fp8;
+  QuantizerSet set = attach_quantizers(*model, config);
+  EXPECT_EQ(states(*model), before);  // observing changes nothing
+  ASSERT_TRUE(calibrate(*model, set, {small_batch()}, TensorScaleSource::calibration));
+  EXPECT_NE(states(*model), before);
+  for (const LinearQuantizers& linear : set.linears())
+    EXPECT_TRUE(linear.inputs == nullptr || linear.inputs->scale().amax() > 0.0f) << linear.layer;
+  ASSERT_EQ(set.caches().size(), 2u);
+  EXPECT_EQ(set.caches()[0].keys->scale().value(), set.caches()[0].keys->scale().amax() / 448.0f);
+  const SaturationCounts counts = set.take_saturation();
+  EXPECT_EQ(counts.weights, 0);
+  EXPECT_GT(counts.weight_values, 0);
+  EXPECT_GT(counts.activation_values, 0);
+
+  QuantizerSet stopped = attach_quantizers(*model, config);
+  EXPECT_FALSE(calibrate(*model, stopped, {small_batch()}, TensorScaleSource::calibration, [] { return true; }));
+}
+
+TEST(Attach, StateComesBackBitForBit) {
+  for (const auto from : {TensorScaleSource::calibration, TensorScaleSource::data}) {
+    const auto model = initialize_model(small_config(), 1);
+    QuantizerSet set = attach_quantizers(*model, w4a4());
+    calibrate(*model, set, {small_batch()}, from);
+    const std::vector<float> expected = states(*model);
+    const auto state = set.state();
+    QuantizerSet again = attach_quantizers(*model, w4a4());
+    again.restore(state, "step.h5");
+    EXPECT_EQ(states(*model), expected);
+    EXPECT_EQ(again.state(), set.state());
+
+    QuantizeConfig other = w4a4();
+    other.kv_cache = KvCacheFormat::fp8;
+    EXPECT_THROW(attach_quantizers(*model, other).restore(state, "step.h5"), Error);
+    EXPECT_THROW(QuantizerSet().restore(state, "step.h5"), Error);
+  }
+}
+
+TEST(Attach, UnsharedGroupsHaveAScaleEach) {
+  const auto model = initialize_model(small_config(), 1);
+  QuantizeConfig config = w4a4();
+  config.share_groups = false;
+  const QuantizerSet set = attach_quantizers(*model, config);
+  EXPECT_NE(&set.linears()[0].weights->scale(), &set.linears()[1].weights->scale());
+  EXPECT_FALSE(set.shares_groups());
+}
+
+TEST(Attach, RefusesWhatCanNotBe) {
+  ModelConfig odd = small_config();
+  odd.intermediate_size = 40;
+  expect_refused(odd, w4a4(), "model.layers.0.mlp.down_proj: expected an inner dimension that is a multiple of 16");
+
+  QuantizeConfig partly = w4a4();
+  partly.rules.push_back({"*k_proj", "none", "none"});
+  expect_refused(small_config(), partly, "k_proj: expected the formats of model.layers.0.self_attn.q_proj");
+
+  ModelConfig tied = small_config();
+  tied.tie_word_embeddings = true;
+  QuantizeConfig head = w4a4();
+  head.rules.pop_back();
+  expect_refused(tied, head, "tied");
+}
+
+TEST(Attach, BitsPerWeightCountEveryParameter) {
+  const auto model = initialize_model(small_config(), 1);
+  EXPECT_EQ(bits_per_weight(*model, QuantizerSet()), 16.0);
+  const QuantizerSet set = attach_quantizers(*model, w4a4());
+  double bits = 0, values = 0;
+  for (const ParameterPointer& parameter : model->parameters()) {
+    const bool packed = parameter->name.ends_with("_proj.weight");
+    bits += (packed ? 4.5 : 16) * static_cast<double>(parameter->value().size());
+    values += static_cast<double>(parameter->value().size());
+  }
+  EXPECT_DOUBLE_EQ(bits_per_weight(*model, set), bits / values);
+}
+
+}  // namespace
+}  // namespace qad
