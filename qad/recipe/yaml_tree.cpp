@@ -260,11 +260,12 @@ YamlNode parse_override(std::string_view text, const YamlPosition& where, YamlPr
 fs::path recipes_folder() {
   if (const char* set = std::getenv("QAD_RECIPES"); set != nullptr && *set != '\0') return set;
   std::error_code none;
-  const fs::path program = fs::read_symlink("/proc/self/exe", none);
-  for (fs::path folder = program.parent_path(); !folder.empty(); folder = folder.parent_path()) {
-    for (const fs::path& name : {fs::path("recipes"), fs::path("share") / "qad" / "recipes"})
-      if (fs::is_regular_file(folder / name / "README.md")) return folder / name;
-    if (folder == folder.root_path()) break;
+  for (fs::path folder : {fs::read_symlink("/proc/self/exe", none).parent_path(), fs::current_path()}) {
+    for (bool is_root = folder.empty(); !is_root; folder = folder.parent_path()) {
+      for (const fs::path& name : {fs::path("recipes"), fs::path("share") / "qad" / "recipes"})
+        if (fs::is_regular_file(folder / name / "README.md")) return folder / name;
+      is_root = folder == folder.root_path();
+    }
   }
   return {};
 }

@@ -1,0 +1,123 @@
+#include "qad/recipe/recipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "qad/recipe/recipe_check.h"
+#include "qad/recipe/yaml_text.h"
+#include "qad/recipe/yaml_tree.h"
+
+namespace qad {
+namespace {
+
+/// What follows from the kind where nothing was said.
+void set_implied(Recipe& recipe, const YamlNode& tree) {
+  const bool learns_from_text = recipe.kind == RecipeKind::qat || recipe.kind == RecipeKind::pretrain;
+  if (learns_from_text && tree.find_path("loss.kind") == nullptr) recipe.loss.kind = LossKind::cross_entropy;
+}
+
+void erase_key(YamlNode& map, std::string_view key) {
+  std::erase_if(map.entries, [&](const YamlNode::Entry& entry) { return entry.key == key; });
+}
+
+YamlNode& child(YamlNode& map, const std::string& key) {
+  for (YamlNode::Entry& entry : map.entries)
+    if (entry.key == key) return entry.value;
+  return map.entries.emplace_back(YamlNode::Entry{key, map.at, {}}).value;
+}
+
+/// The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms.
+YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNode& arm_node, std::optional<double> lr,
+                  YamlProblems& problems) {
+  YamlNode tree = comparison;
+  erase_key(tree, "arms");
+  child(tree, "kind") = YamlNode::plain(std::string(enum_name(arm.kind)));
+  child(tree, "kind").at = arm_node.at;
+  if (arm.kind == RecipeKind::qat && tree.find("loss") != nullptr) erase_key(child(tree, "loss"), "kind");
+  const YamlNode* set = arm_node.find("set");
+  for (std::size_t i = 0; i < arm.set.size(); ++i)
+    merge_yaml(tree, parse_override(arm.set[i], set->items[i].at, problems), problems);
+  if (lr) {
+    YamlNode rate = detail::write_value(*lr);
+    rate.at = arm_node.at;
+    YamlNode& train = child(tree, "train");
+    train.kind = YamlNode::Kind::map;
+    child(train, "lr") = std::move(rate);
+  }
+  return tree;
+}
+
+Recipe read_whole(const YamlNode& tree, YamlProblems& problems);
+
+std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlProblems& problems) {
+  std::vector<Arm> arms;
+  for (std::size_t i = 0; i < comparison.arms.size(); ++i) {
+    const ArmConfig& config = comparison.arms[i];
+    const YamlNode& node = tree.find("arms")->items[i];
+    Arm arm{config.name, config.kind, {}};
+    std::vector<std::optional<double>> rates(config.lr.begin(), config.lr.end());
+    if (rates.empty()) rates.emplace_back();
+    for (const std::optional<double> rate : rates) {
+      const bool is_one_of_many = rates.size() > 1;
+      arm.candidates.push_back({is_one_of_many ? fmt::format("{}-lr{}", config.name, *rate) : config.name,
+                                read_whole(arm_tree(tree, config, node, rate, problems), problems)});
+    }
+    arms.push_back(std::move(arm));
+  }
+  return arms;
+}
+
+Recipe read_whole(const YamlNode& tree, YamlProblems& problems) {
+  Recipe recipe;
+  const std::size_t before = problems.lines().size();
+  read_fields(tree, recipe, problems);
+  if (problems.lines().size() > before) return recipe;  // what was not read can't be held against the rest
+  set_implied(recipe, tree);
+  check_recipe(recipe, tree, problems);
+  if (recipe.kind == RecipeKind::compare && problems.lines().size() == before) (void)read_arms(recipe, tree, problems);
+  return recipe;
+}
+
+}  // namespace
+
+Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  YamlProblems problems;
+  YamlNode tree = load_yaml(file, recipes_folder(), problems);
+  for (const std::string& text : overrides) merge_yaml(tree, parse_override(text, {}, problems), problems);
+  Recipe recipe = read_whole(tree, problems);
+  problems.throw_if_any(file.string());
+  return recipe;
+}
+
+Recipe parse_recipe(std::string_view text, const std::string& name) {
+  YamlProblems problems;
+  Recipe recipe = read_whole(parse_yaml(text, name, problems), problems);
+  problems.throw_if_any(name);
+  return recipe;
+}
+
+std::string recipe_text(const Recipe& recipe) { return yaml_text(write_fields(recipe)); }
+
+bool check_recipe_file(const std::filesystem::path& file) {
+  YamlProblems problems;
+  const YamlNode tree = load_yaml(file, recipes_folder(), problems);
+  const bool is_whole = tree.find("kind") != nullptr;
+  Recipe recipe;
+  if (is_whole) recipe = read_whole(tree, problems);
+  else read_fields(tree, recipe, problems);
+  problems.throw_if_any(file.string());
+  return is_whole;
+}
+
+std::vector<KeyDescription> describe_recipe() { return describe_fields<Recipe>(); }
+
+std::vector<Arm> expand_arms(const Recipe& comparison) {
+  YamlProblems problems;
+  const YamlNode tree = parse_yaml(recipe_text(comparison), "the resolved recipe", problems);
+  std::vector<Arm> arms = read_arms(comparison, tree, problems);
+  problems.throw_if_any("arms");
+  return arms;
+}
+
+}  // namespace qad

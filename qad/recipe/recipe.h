@@ -1,0 +1,143 @@
+// A recipe, whole and typed: what `qad run`, `qad compare` and `qad plan` are told. Each section's struct belongs to
+// the component that reads it; here they are put together, read from YAML, checked against each other and written back.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "autograd/core/fields.h"
+#include "data/data_config.h"
+#include "models/model_config.h"
+#include "qad/calib/calibrate_config.h"
+#include "qad/io/checkpoint_config.h"
+#include "qad/loss/loss_config.h"
+#include "qad/quant/quant_config.h"
+#include "qad/recipe/describe.h"
+#include "qad/train/train_config.h"
+
+namespace qad {
+
+enum class RecipeKind : std::uint8_t { pretrain, ptq, qat, qad, compare };
+inline constexpr auto enum_names(RecipeKind) {
+  return std::to_array<EnumName<RecipeKind>>({{RecipeKind::pretrain, "pretrain"},
+                                              {RecipeKind::ptq, "ptq"},
+                                              {RecipeKind::qat, "qat"},
+                                              {RecipeKind::qad, "qad"},
+                                              {RecipeKind::compare, "compare"}});
+}
+
+enum class TeacherWeights : std::uint8_t { bf16, file };
+inline constexpr auto enum_names(TeacherWeights) {
+  return std::to_array<EnumName<TeacherWeights>>({{TeacherWeights::bf16, "bf16"}, {TeacherWeights::file, "file"}});
+}
+
+struct TeacherConfig {
+  std::string model;
+  TeacherWeights weights = TeacherWeights::bf16;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"model", "folder with config.json and safetensors"}.path().required(), model);
+    visit(Field{"weights", "bf16: two bytes a weight; file: as stored"}, weights);
+  }
+};
+
+struct StudentConfig {
+  std::string model = "teacher";
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"model", "the word teacher, or the folder that the student starts from"}.path(), model);
+  }
+};
+
+/// One arm of a comparison: the recipe itself with another kind and a few keys changed.
+struct ArmConfig {
+  std::string name;
+  RecipeKind kind = RecipeKind::qad;
+  std::vector<double> lr;
+  std::vector<std::string> set;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"name", "its row in the table and its folder"}.required(), name);
+    visit(Field{"kind", "ptq, qat or qad"}.required(), kind);
+    visit(Field{"lr", "peak learning rates to try, the best by held-out KL counts; empty: that of train"}.above(0), lr);
+    visit(Field{"set", "further changes, key.path=value as on the command line"}, set);
+  }
+};
+
+struct Recipe {
+  RecipeKind kind = RecipeKind::qad;
+  std::optional<TeacherConfig> teacher;
+  StudentConfig student;
+  std::optional<ModelConfig> model;
+  DataConfig data;
+  CalibrateConfig calibrate;
+  QuantizeConfig quantize;
+  LossConfig loss;
+  TrainConfig train;
+  EvaluateConfig evaluate;
+  CheckpointConfig checkpoint;
+  std::vector<std::string> export_formats;  ///< names from qad/exporters/registry.h
+  std::vector<ArmConfig> arms;
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"kind", "what to do; every recipe that runs says it"}, kind);
+    visit(Field{"teacher", "the frozen model that a student is held against"}, teacher);
+    visit(Field{"student", "the model that is quantized and trained"}, student);
+    visit(Field{"model", "pretrain: sizes of the fresh model, named as in config.json"}, model);
+    visit(Field{"data", "text for training and for evaluation"}, data);
+    visit(Field{"calibrate", "how scales are found before training"}, calibrate);
+    visit(Field{"quantize", "which layers in which formats"}, quantize);
+    visit(Field{"loss", "what training makes small"}, loss);
+    visit(Field{"train", "steps, batches and optimizer"}, train);
+    visit(Field{"evaluate", "measuring on held-out text"}, evaluate);
+    visit(Field{"checkpoint", "saving"}, checkpoint);
+    visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense"}, export_formats);
+    visit(Field{"arms", "compare: what is compared"}, arms);
+    visit(Field{"seed", "of data order, fresh weights and whatever else is drawn"}.at_least(0), seed);
+    visit(Field{"threads", "0: one a core; the number changes no result"}.between(0, 4096), threads);
+  }
+};
+
+/// Reads a recipe with its imports and then the overrides (`a.b=c`, later wins), and checks it whole. Throws one Error
+/// (usage) that tells all problems, each with file:line:column.
+[[nodiscard]] Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The same for the text of a resolved recipe, from a run's folder or a checkpoint; it has no imports. `name` is what
+/// positions say.
+[[nodiscard]] Recipe parse_recipe(std::string_view text, const std::string& name);
+
+/// The resolved recipe: every key with its value. parse_recipe gives the same recipe back.
+[[nodiscard]] std::string recipe_text(const Recipe& recipe);
+
+/// Whether the file, read with its imports, is a whole recipe (it has a `kind`) or a part for others to import.
+/// Throws as load_recipe: a whole recipe is checked whole, a part key by key.
+bool check_recipe_file(const std::filesystem::path& file);
+
+/// Every key of a recipe in words.
+[[nodiscard]] std::vector<KeyDescription> describe_recipe();
+
+/// One learning rate of one arm.
+struct ArmCandidate {
+  std::string name;  ///< `qat`, or `qat-lr0.001` where several rates are tried
+  Recipe recipe;     ///< whole, of the arm's own kind
+};
+struct Arm {
+  std::string name;
+  RecipeKind kind;
+  std::vector<ArmCandidate> candidates;  ///< at least one
+};
+/// The arms of a comparison, in its order. What is wrong in them was told when the comparison was loaded.
+[[nodiscard]] std::vector<Arm> expand_arms(const Recipe& comparison);
+
+}  // namespace qad

@@ -1,0 +1,79 @@
+// The program as a user meets it: what it prints where, and with which exit code it leaves.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <string>
+
+#include "tests/support/paths.h"
+
+namespace qad {
+namespace {
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+Outcome qad(const std::string& arguments) {
+  const testing::TemporaryFolder folder;
+  const auto run = [&](const std::string& redirection, std::string& text) {
+    FILE* pipe = ::popen((std::string(QAD_PROGRAM) + " " + arguments + " " + redirection).c_str(), "r");
+    std::array<char, 4096> buffer;
+    for (std::size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) text.append(buffer.data(), n);
+    return WEXITSTATUS(::pclose(pipe));
+  };
+  Outcome outcome;
+  outcome.code = run("2>" + (folder / "err").string(), outcome.out);
+  FILE* file = std::fopen((folder / "err").c_str(), "r");
+  std::array<char, 4096> buffer;
+  for (std::size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), file)) > 0;)
+    outcome.err.append(buffer.data(), n);
+  std::fclose(file);
+  return outcome;
+}
+
+TEST(CommandLine, HelpAndVersionGoToStandardOutput) {
+  const Outcome help = qad("--help");
+  EXPECT_EQ(help.code, 0);
+  EXPECT_TRUE(help.err.empty());
+  for (const char* verb :
+       {"run", "resume", "compare", "eval", "export", "inspect", "plan", "recipes", "generate", "import"}) {
+    EXPECT_NE(help.out.find(std::string("\n  ") + verb + " "), std::string::npos) << verb;
+    const Outcome own = qad(std::string(verb) + " --help");
+    EXPECT_EQ(own.code, 0) << verb;
+    EXPECT_EQ(own.out.rfind(std::string("usage: qad ") + verb, 0), 0u) << own.out;
+  }
+  EXPECT_EQ(qad("--version").out.rfind("qad ", 0), 0u);
+}
+
+TEST(CommandLine, MistakesGetOneLineAndTwo) {
+  const auto expect = [](const std::string& arguments, const std::string& message) {
+    const Outcome outcome = qad(arguments);
+    EXPECT_EQ(outcome.code, 2) << arguments;
+    EXPECT_EQ(outcome.err, "qad: " + message + "\n");
+    EXPECT_TRUE(outcome.out.empty()) << outcome.out;
+  };
+  expect("", "no verb given (see qad --help)");
+  expect("rnu", "unknown verb \"rnu\" (did you mean \"run\"?)");
+  expect("run", "run: expected an option --out, got none (usage: qad run RECIPE [key.path=value ...] --out DIR)");
+  expect("run r.yaml --ou d", "run: unknown option --ou (did you mean --out?)");
+  expect("run r.yaml lr --out d",
+         "run: expected key.path=value, got \"lr\" (usage: qad run RECIPE [key.path=value ...] --out DIR)");
+  expect("run absent.yaml --out d", "absent.yaml: expected a recipe, got nothing there");
+  expect("eval d --tokens -3", "--tokens: expected an integer that is not negative, got \"-3\"");
+  expect("eval d --checkpoint lst", "--checkpoint: expected best | last, got \"lst\" (did you mean \"last\"?)");
+  expect("inspect", "inspect: expected an argument FILE, got none (usage: qad inspect FILE)");
+  expect("inspect a b", "inspect: one argument too many: \"b\" (usage: qad inspect FILE)");
+  expect("recipes lst", "recipes: unknown action \"lst\" (did you mean \"list\"?)");
+}
+
+TEST(CommandLine, AFullDiskIsToldForStandardOutputToo) {
+  const Outcome outcome = qad("recipes explain > /dev/full");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.err, "qad: standard output: can't be written to\n");
+}
+
+}  // namespace
+}  // namespace qad

@@ -1,0 +1,213 @@
+// Whole recipes: the one that the documentation shows, what is refused and where, arms, and the resolved text.
+#include "qad/recipe/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "tests/support/paths.h"
+
+namespace qad {
+namespace {
+
+constexpr const char* kRun = R"(imports: [presets/nvfp4_w4a4]
+kind: qad                              # pretrain | ptq | qat | qad | compare
+teacher: {model: ../shared/data/tinystories-656k-hf}
+student: {model: teacher}
+data:
+  train: {text: stories.txt, separator: "<|endoftext|>"}
+  eval:  {text: held_out.txt, tokens: 50000}
+  sequence_length: 256
+  packing: documents                   # documents | concatenate
+  order: shuffled                      # shuffled | sequential
+calibrate: {tokens: 16384, seed: 1}
+loss: {kind: kl, temperature: 1.0}
+train: {steps: 400, batch_size: 8, lr: 1.0e-4, schedule: cosine, warmup_steps: 20}
+evaluate: {every: 50}
+checkpoint: {every: 100, keep: 2}
+export: [modelopt, compressed_tensors, dense]
+seed: 1
+)";
+
+constexpr const char* kData = "data: {train: {text: a}, eval: {text: b}}\n";
+
+class RecipeFile : public ::testing::Test {
+ protected:
+  Recipe load(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    write_file_atomically(folder_ / "r.yaml", text);
+    return load_recipe(folder_ / "r.yaml", overrides);
+  }
+  /// The message, with the folder's name taken out.
+  std::string error_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
+    try {
+      (void)load(text, overrides);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      std::string message = error.what();
+      const std::string folder = folder_.path().string() + "/";
+      for (std::size_t at; (at = message.find(folder)) != std::string::npos;) message.erase(at, folder.size());
+      return message;
+    }
+    ADD_FAILURE() << "no error in\n" << text;
+    return "";
+  }
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(RecipeFile, ReadsTheDocumentedRun) {
+  const Recipe recipe = load(kRun);
+  EXPECT_EQ(recipe.kind, RecipeKind::qad);
+  EXPECT_EQ(recipe.teacher->model, "../shared/data/tinystories-656k-hf");
+  EXPECT_EQ(recipe.student.model, "teacher");
+  EXPECT_EQ(recipe.data.train.separator, "<|endoftext|>");
+  EXPECT_EQ(recipe.data.eval.tokens, 50000);
+  EXPECT_EQ(recipe.calibrate.tokens, 16384);
+  EXPECT_EQ(recipe.loss.kind, LossKind::kl);
+  EXPECT_EQ(recipe.train.lr, 1e-4);
+  EXPECT_EQ(recipe.train.warmup_steps, 20);
+  EXPECT_EQ(recipe.evaluate.every, 50);
+  EXPECT_EQ(recipe.checkpoint.keep, 2);
+  EXPECT_EQ(recipe.export_formats, (std::vector<std::string>{"modelopt", "compressed_tensors", "dense"}));
+  ASSERT_FALSE(recipe.quantize.rules.empty());
+  EXPECT_EQ(recipe.quantize.rules[0].weights, "nvfp4");
+  EXPECT_EQ(recipe.quantize.rules[0].inputs, "nvfp4");
+}
+
+TEST_F(RecipeFile, OverridesWinAndLaterOnesWinMore) {
+  const Recipe recipe =
+      load(kRun, {"train.lr=1e-3", "train.steps=7", "train.steps=40", "export=[]", "data.eval.tokens=9"});
+  EXPECT_EQ(recipe.train.lr, 1e-3);
+  EXPECT_EQ(recipe.train.steps, 40);
+  EXPECT_TRUE(recipe.export_formats.empty());
+  EXPECT_EQ(recipe.data.eval.text, "held_out.txt");
+  EXPECT_EQ(error_of(kRun, {"train.learnin_rate=3"}),
+            "command line: \"train.learnin_rate=3\": train: unknown key \"learnin_rate\" (known: steps, batch_size, "
+            "micro_batch_size, lr, schedule, warmup_steps, final_lr_fraction, decay_fraction, clip_norm, adamw, "
+            "activation_checkpointing, max_skipped_steps, patience)");
+  EXPECT_EQ(error_of(kRun, {"train.step=3"}),
+            "command line: \"train.step=3\": train: unknown key \"step\" (did you mean \"steps\"?)");
+  EXPECT_EQ(error_of(kRun, {"train.steps=few"}),
+            "command line: \"train.steps=few\": train.steps: expected an integer at least 0, got \"few\"");
+}
+
+TEST_F(RecipeFile, TheResolvedTextReadsBackTheSame) {
+  const Recipe recipe = load(kRun);
+  const std::string text = recipe_text(recipe);
+  EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
+  for (const char* key :
+       {"kind: qad\n", "  lr: 0.0001\n", "  separator: \"<|endoftext|>\"\n", "seed: 1\n", "threads: 0\n"})
+    EXPECT_NE(text.find(key), std::string::npos) << key << "in\n" << text;
+}
+
+TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
+  const std::string data = kData;
+  EXPECT_EQ(error_of("seed: 1\n"),
+            "r.yaml: 4 errors\n"
+            "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | ptq | qat | qad | compare)\n"
+            "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
+            "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file and teacher_text, got none\n"
+            "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file and teacher_text, got none");
+  EXPECT_EQ(error_of(data + "kind: ptq\n"),
+            "r.yaml:1:1: teacher: expected a teacher, got none (the student starts from it; or give student: {model: "
+            "FOLDER})");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {steps: 5, warmup_steps: 6}\n"),
+            "r.yaml:4:33: train.warmup_steps: expected at most train.steps = 5, got 6");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {batch_size: 2, micro_batch_size: 3}\n"),
+            "r.yaml:4:42: train.micro_batch_size: expected at most train.batch_size = 2, got 3");
+  EXPECT_EQ(error_of("kind: qad\nteacher: {model: t}\ndata: {train: {text: a, jsonl: b}, eval: {text: c}}\n"),
+            "r.yaml:3:15: data.train: expected one of text, jsonl, token_file and teacher_text, got 2 "
+            "(`text: null` takes an imported one away)");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nquantize: {share_groups: false}\nexport: [dense]\n"),
+            "r.yaml:5:9: export: expected nothing to export with quantize.share_groups: false, got a layout "
+            "(serving engines share these scales; such a student is for comparisons only)");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nexport: [dense, modelop, dense]\n"),
+            "r.yaml: 2 errors\n"
+            "  r.yaml:4:17: export[1]: unknown layout \"modelop\" (did you mean \"modelopt\"?)\n"
+            "  r.yaml:4:26: export[2]: \"dense\" is there already");
+  EXPECT_EQ(
+      error_of(data + "kind: qad\nteacher: {model: t}\nloss: {kind: cross_entropy}\n"),
+      "r.yaml:4:14: loss.kind: expected a loss against the teacher for kind: qad, got cross_entropy (or kind: qat)");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nquantize: {rules: [{layers: \"*\", weights: nvfp5}]}\n"),
+            "r.yaml:4:43: quantize.rules[0].weights: unknown number format \"nvfp5\" (did you mean \"nvfp4\"?)");
+  EXPECT_EQ(error_of(data + "kind: pretrain\n"),
+            "r.yaml:1:1: model: expected the sizes of the fresh model, got none (kind: pretrain needs them)");
+  EXPECT_EQ(
+      error_of(data + "kind: pretrain\nmodel: {hidden_size: 64, num_attention_heads: 7}\n").find("r.yaml:3:8: model"),
+      0u);
+  EXPECT_EQ(error_of(data + "kind: qat\nteacher: {model: t}\nmodel: {hidden_size: 8}\n"),
+            "r.yaml:4:8: model: expected no sizes for kind: qat, got some (they come from the teacher's config.json)");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {}\n"),
+            "r.yaml:3:10: teacher: expected a key \"model\", got none (folder with config.json and safetensors)");
+}
+
+TEST_F(RecipeFile, TextLearnersTakeCrossEntropy) {
+  const std::string base = std::string(kData) + "teacher: {model: t}\n";
+  EXPECT_EQ(load(base + "kind: qat\n").loss.kind, LossKind::cross_entropy);
+  EXPECT_EQ(load(base + "kind: qad\n").loss.kind, LossKind::kl);
+  EXPECT_EQ(load(base + "kind: qat\nloss: {kind: cross_entropy}\n").loss.kind, LossKind::cross_entropy);
+  EXPECT_EQ(error_of(base + "kind: qat\nloss: {kind: kl}\n"),
+            "r.yaml:4:14: loss.kind: expected cross_entropy for kind: qat, got kl (or kind: qad)");
+}
+
+constexpr const char* kCompare = R"(kind: compare
+teacher: {model: t}
+data: {train: {text: a}, eval: {text: b}}
+loss: {kind: kl_reverse}
+train: {lr: 5.0e-4}
+arms:
+  - {name: ptq, kind: ptq}
+  - {name: qat, kind: qat, lr: [1.0e-4, 1.0e-3]}
+  - name: qad_clip
+    kind: qad
+    lr: [3.0e-4]
+    set: [train.clip_norm=0, loss.kind=kl]
+  - {name: qad, kind: qad}
+)";
+
+TEST_F(RecipeFile, ArmsAreWholeRecipes) {
+  const std::vector<Arm> arms = expand_arms(load(kCompare));
+  ASSERT_EQ(arms.size(), 4u);
+  EXPECT_EQ(arms[0].candidates.at(0).name, "ptq");
+  EXPECT_EQ(arms[0].candidates[0].recipe.kind, RecipeKind::ptq);
+  ASSERT_EQ(arms[1].candidates.size(), 2u);
+  EXPECT_EQ(arms[1].candidates[0].name, "qat-lr0.0001");
+  EXPECT_EQ(arms[1].candidates[1].recipe.train.lr, 1e-3);
+  EXPECT_EQ(arms[1].candidates[1].recipe.loss.kind, LossKind::cross_entropy);
+  EXPECT_TRUE(arms[1].candidates[1].recipe.arms.empty());
+  ASSERT_EQ(arms[2].candidates.size(), 1u);
+  EXPECT_EQ(arms[2].candidates[0].name, "qad_clip");
+  EXPECT_EQ(arms[2].candidates[0].recipe.train.clip_norm, 0);
+  EXPECT_EQ(arms[2].candidates[0].recipe.train.lr, 3e-4);
+  EXPECT_EQ(arms[2].candidates[0].recipe.loss.kind, LossKind::kl);
+  EXPECT_EQ(arms[3].candidates[0].recipe.loss.kind, LossKind::kl_reverse);
+  EXPECT_EQ(arms[3].candidates[0].recipe.train.lr, 5e-4);
+  const std::string text = recipe_text(load(kCompare));
+  EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
+}
+
+TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
+  const std::string base = std::string(kData) + "kind: compare\nteacher: {model: t}\narms:\n";
+  EXPECT_EQ(error_of(std::string(kData) + "kind: compare\nteacher: {model: t}\n"),
+            "r.yaml:1:1: arms: expected at least one arm, got none (such as {name: ptq, kind: ptq})");
+  EXPECT_EQ(error_of(base + "  - {name: a, kind: qad, set: [train.stepz=3]}\n"),
+            "r.yaml:5:32: train: unknown key \"stepz\" (did you mean \"steps\"?)");
+  EXPECT_EQ(error_of(base + "  - {name: a, kind: qad, lr: [0]}\n"),
+            "r.yaml:5:31: arms[0].lr[0]: expected a number above 0, got 0");
+  EXPECT_EQ(error_of(base + "  - {name: a, kind: qad}\n  - {name: a, kind: compare}\n  - {name: x/y, kind: ptq}\n"),
+            "r.yaml: 3 errors\n"
+            "  r.yaml:6:5: arms[1].name: two arms are called \"a\"\n"
+            "  r.yaml:6:5: arms[1].kind: expected ptq | qat | qad, got compare\n"
+            "  r.yaml:7:5: arms[2].name: expected letters, digits, _ and -, got \"x/y\" (it names a folder)");
+  EXPECT_EQ(error_of(std::string(kData) + "kind: qad\nteacher: {model: t}\narms: [{name: a, kind: qad}]\n"),
+            "r.yaml:4:7: arms: expected no arms, got some (kind: compare runs them)");
+}
+
+TEST(DescribeRecipe, EveryKeyHasOneLineOfHelp) {
+  for (const KeyDescription& key : describe_recipe()) {
+    EXPECT_FALSE(key.help.empty()) << key.key;
+    EXPECT_EQ(key.help.find('\n'), std::string::npos) << key.key;
+  }
+}
+
+}  // namespace
+}  // namespace qad
