@@ -123,7 +123,7 @@ constexpr std::array<Plot, 5> kPlots = {{
     {{"{He} wanted to bake {a_food} for {friend}.", "{friend} asked {him} for {a_food}.",
       "{hero} was hungry and had only one {food}.", "There was no {food} left {place}.",
       "\"I dream of {a_food},\" said {friend}.", "{hero} sold the {thing} for {n} {food}s."},
-     {"So {hero} went {place2} with {his} {thing}.", "\"You can have my {food},\" said {friend}.",
+     {"So {hero} waited {place2} with {his} {thing}.", "\"You can have my {food},\" said {friend}.",
       "{He} cut the {food} in two.", "But the {food} was {adj2} and {colour}.",
       "{hero} {acted} {how} and came back with {n} {food}s.", "\"{oh}, the {food}!\" cried {friend}."},
      {"They ate the {food} {how}.", "{friend} was {feeling}, and so was {hero}.",
