@@ -22,7 +22,7 @@ inline constexpr auto enum_names(DataOrder) {
 
 /// Text that the teacher writes itself; made once and kept in the run's folder.
 struct TeacherTextConfig {
-  std::optional<std::string> prompts;
+  std::optional<std::string> prompts{};
   std::int64_t documents = 1024;
   std::int64_t max_tokens = 256;
   double temperature = 1.0;
@@ -42,17 +42,18 @@ struct TeacherTextConfig {
 
 /// Exactly one of text, jsonl, token_file and teacher_text is given.
 struct SourceConfig {
-  std::optional<std::string> text;
-  std::optional<std::string> jsonl;
-  std::optional<std::string> token_file;
-  std::optional<TeacherTextConfig> teacher_text;
-  std::string separator;
+  std::optional<std::string> text{};
+  std::optional<std::string> jsonl{};
+  std::optional<std::string> token_file{};
+  std::optional<TeacherTextConfig> teacher_text{};
+  std::string separator{};
   bool trim = true;
   bool drop_last_document = false;
   std::string field = "text";
-  std::optional<std::string> prompt_field;
-  std::optional<bool> bos;
-  std::optional<bool> eos;
+  std::optional<std::string> prompt_field{};
+  std::string prompt_separator = "\n";
+  std::optional<bool> bos{};
+  std::optional<bool> eos{};
   std::int64_t skip_documents = 0;
   std::int64_t tokens = 0;  ///< at most; 0: all
 
@@ -69,6 +70,7 @@ struct SourceConfig {
     visit(Field{"field", "jsonl: the key of the text"}, field);
     visit(Field{"prompt_field", "jsonl: the key of a prompt that goes before the text and gets no labels"},
           prompt_field);
+    visit(Field{"prompt_separator", "jsonl: stands between prompt and text"}, prompt_separator);
     visit(Field{"bos", "begin every document with the start token (default: as the tokenizer does)"}, bos);
     visit(Field{"eos", "end every document with the end token (default: as the tokenizer does)"}, eos);
     visit(Field{"skip_documents", "leave out this many documents at the start"}.at_least(0), skip_documents);
@@ -82,7 +84,7 @@ struct DataConfig {
   std::int64_t sequence_length = 256;
   Packing packing = Packing::documents;
   DataOrder order = DataOrder::shuffled;
-  std::optional<std::string> tokenizer;
+  std::optional<std::string> tokenizer{};
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {

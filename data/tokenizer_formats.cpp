@@ -8,6 +8,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
+#include "data/json_file.h"
 #include "data/utf8.h"
 
 namespace qad {
@@ -18,12 +19,8 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
   check_utf8(merge_text, merges.string());
   // The pair means what this tokenizer.json would say.
   nlohmann::json root;
-  try {
-    root["model"] = {
-        {"type", "BPE"}, {"vocab", nlohmann::json::parse(vocab_text)}, {"merges", nlohmann::json::array()}};
-  } catch (const nlohmann::json::exception& e) {
-    throw Error({vocab.string(), "JSON, token to id", e.what(), ""});
-  }
+  root["model"] = {
+      {"type", "BPE"}, {"vocab", parse_json(vocab_text, vocab.string())}, {"merges", nlohmann::json::array()}};
   for (std::size_t at = 0; at < merge_text.size();) {
     const std::size_t end = std::min(merge_text.find('\n', at), merge_text.size());
     const std::string line = merge_text.substr(at, end - at - (end > at && merge_text[end - 1] == '\r' ? 1 : 0));

@@ -7,7 +7,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
-#include "data/utf8.h"
+#include "data/json_file.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -44,7 +44,7 @@ class Reader {
 
   [[noreturn]] void refuse(std::string_view stage, const std::string& type, std::string_view supported) const {
     throw Error({who_, fmt::format("a {} among {}", stage, supported), type,
-                 "tokenize with the original tokenizer and give the ids as HDF5 (data.train.tokens)"});
+                 "tokenize with the original tokenizer and give the ids as HDF5 (data.train.token_file)"});
   }
 
   [[nodiscard]] std::int32_t id(const Json& value) const {
@@ -190,22 +190,12 @@ class Reader {
   std::string who_;
 };
 
-Json parse(const std::string& contents, const std::string& who) {
-  check_utf8(contents, who);
-  try {
-    return Json::parse(contents);
-  } catch (const Json::exception& e) {
-    throw Error({who, "JSON", e.what(), "is the file whole?"});
-  }
-}
-
 /// Start and end token as the files beside tokenizer.json name them: by text, or in the model's config by id.
 class SpecialTokenFinder {
  public:
   SpecialTokenFinder(const fs::path& folder, const BpeTokenizerParts& parts) : parts_(parts) {
     for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "config.json"})
-      if (fs::exists(folder / name))
-        configs_.push_back(parse(read_file(folder / name, name), (folder / name).string()));
+      if (fs::exists(folder / name)) configs_.push_back(read_json_file(folder / name, name));
   }
 
   [[nodiscard]] std::optional<std::int32_t> find(const std::string& role) const {
@@ -240,7 +230,7 @@ class SpecialTokenFinder {
 }  // namespace
 
 BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::string& who) {
-  const Json root = parse(contents, who);
+  const Json root = parse_json(contents, who);
   try {
     return Reader(who).read(root);
   } catch (const Json::exception& e) {

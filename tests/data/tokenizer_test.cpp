@@ -124,7 +124,7 @@ TEST(Tokenizer, RefusesWhatItCannotReadByName) {
     write_file_atomically(folder / "tokenizer.json", contents);
     return error_of([&] { static_cast<void>(load_tokenizer(folder.path())); });
   };
-  EXPECT_NE(message("{\"model\": ").find("tokenizer.json: expected JSON"), std::string::npos);
+  EXPECT_NE(message("{\"model\": ").find("tokenizer.json:1:10: expected JSON, got syntax error"), std::string::npos);
   EXPECT_NE(message("{}").find("the layout of a Hugging Face tokenizer.json"), std::string::npos);
   EXPECT_NE(message(R"({"model": {"type": "Unigram", "vocab": []}})").find("got Unigram"), std::string::npos);
   EXPECT_NE(message(R"({"normalizer": {"type": "Lowercase"}, "model": {"type": "BPE", "vocab": {}, "merges": []}})")

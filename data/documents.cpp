@@ -1,0 +1,162 @@
+#include "data/documents.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
+#include "data/token_file.h"
+
+namespace qad {
+namespace {
+
+constexpr std::int64_t kBlock = 256;  ///< documents encoded between two looks at the number of tokens
+constexpr std::int64_t kChunk = 16;   ///< documents that one thread takes at a time
+
+struct Encoded {
+  std::vector<std::int32_t> ids;
+  std::int64_t prompt_tokens = 0;
+};
+
+/// What goes around each document.
+struct Frame {
+  std::vector<std::int32_t> prefix, suffix;
+};
+
+std::vector<std::int32_t> edge(std::optional<bool> wanted, std::optional<std::int32_t> token,
+                               std::span<const std::int32_t> usual, const char* key, const std::string& source) {
+  if (!wanted) return {usual.begin(), usual.end()};
+  if (!*wanted) return {};
+  if (!token)
+    throw Error({source, fmt::format("a tokenizer that names its {} token", key), "one that does not",
+                 fmt::format("leave {} out", key)});
+  return {*token};
+}
+
+Encoded encode(const TextDocument& document, const Tokenizer& tokenizer, const Frame& frame) {
+  Encoded out{frame.prefix, 0};
+  const std::vector<std::int32_t> ids = tokenizer.encode(document.prompt + document.text, false);
+  out.ids.insert(out.ids.end(), ids.begin(), ids.end());
+  out.ids.insert(out.ids.end(), frame.suffix.begin(), frame.suffix.end());
+  if (!document.prompt.empty()) {
+    const std::vector<std::int32_t> prompt = tokenizer.encode(document.prompt, false);
+    const auto shared = std::mismatch(prompt.begin(), prompt.end(), ids.begin(), ids.end()).first - prompt.begin();
+    out.prompt_tokens = static_cast<std::int64_t>(frame.prefix.size()) + shared;
+  }
+  return out;
+}
+
+std::vector<Encoded> encode_block(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
+                                  const Frame& frame) {
+  const auto count = static_cast<std::int64_t>(documents.size());
+  std::vector<Encoded> encoded(documents.size());
+  std::vector<std::exception_ptr> failures(documents.size());  // a parallel body must not throw
+  parallel_for(count, kChunk, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      try {
+        encoded[i] = encode(documents[i], tokenizer, frame);
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+    }
+  });
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
+  return encoded;
+}
+
+Documents load(const SourceConfig& config, const Tokenizer* tokenizer, const std::string& who) {
+  const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value();
+  if (sources != 1 || config.teacher_text)
+    throw Error({who, "one of text, jsonl, token_file and teacher_text", sources == 0 ? "none" : "several", ""},
+                ExitCode::usage);
+  if (config.token_file) {
+    Documents documents = read_token_file(*config.token_file);
+    documents.restrict_to(config.skip_documents, config.tokens);
+    return documents;
+  }
+  QAD_ASSERT(tokenizer != nullptr);
+  const std::string& file = config.text ? *config.text : *config.jsonl;
+  const std::vector<TextDocument> texts = config.text ? read_text(file, config) : read_jsonl(file, config);
+  const auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
+  Documents documents =
+      tokenize(std::span(texts).subspan(skip), *tokenizer, config.bos, config.eos, config.tokens, file);
+  documents.restrict_to(0, config.tokens);
+  return documents;
+}
+
+}  // namespace
+
+std::span<const std::int32_t> Documents::operator[](std::int64_t document) const {
+  const auto i = static_cast<std::size_t>(document);
+  return std::span(ids).subspan(static_cast<std::size_t>(offsets.at(i)),
+                                static_cast<std::size_t>(offsets.at(i + 1) - offsets[i]));
+}
+
+void Documents::add(std::span<const std::int32_t> document, std::int64_t prompt_tokens) {
+  QAD_ASSERT(prompt_tokens <= static_cast<std::int64_t>(document.size()));
+  if (prompt_tokens > 0) {
+    is_prompt.resize(ids.size(), 0);
+    is_prompt.resize(ids.size() + static_cast<std::size_t>(prompt_tokens), 1);
+  }
+  ids.insert(ids.end(), document.begin(), document.end());
+  if (!is_prompt.empty()) is_prompt.resize(ids.size(), 0);
+  offsets.push_back(tokens());
+}
+
+void Documents::restrict_to(std::int64_t skip, std::int64_t token_limit) {
+  skip = std::min(skip, count());
+  const std::int64_t begin = offsets[static_cast<std::size_t>(skip)];
+  const std::int64_t end = token_limit == 0 ? tokens() : std::min(tokens(), begin + token_limit);
+  const auto cut = [&](auto& values) {
+    if (values.empty()) return;
+    values.resize(static_cast<std::size_t>(end));
+    values.erase(values.begin(), values.begin() + begin);
+  };
+  cut(ids);
+  cut(is_prompt);
+  std::vector<std::int64_t> kept{0};
+  for (auto i = static_cast<std::size_t>(skip) + 1; i < offsets.size() && kept.back() < end - begin; ++i)
+    kept.push_back(std::min(offsets[i], end) - begin);
+  offsets = std::move(kept);
+}
+
+Documents tokenize(std::span<const TextDocument> documents, const Tokenizer& tokenizer, std::optional<bool> bos,
+                   std::optional<bool> eos, std::int64_t enough_tokens, std::string source) {
+  const Frame frame{edge(bos, tokenizer.bos(), tokenizer.prefix(), "bos", source),
+                    edge(eos, tokenizer.eos(), tokenizer.suffix(), "eos", source)};
+  Documents out;
+  out.source = std::move(source);
+  const auto count = static_cast<std::int64_t>(documents.size());
+  for (std::int64_t begin = 0; begin < count && (enough_tokens == 0 || out.tokens() < enough_tokens); begin += kBlock) {
+    const auto block =
+        documents.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(kBlock, count - begin)));
+    for (const Encoded& document : encode_block(block, tokenizer, frame)) out.add(document.ids, document.prompt_tokens);
+  }
+  return out;
+}
+
+void check_documents(const Documents& documents, std::int64_t vocabulary) {
+  if (documents.ids.empty())
+    throw Error({documents.source, "at least one document with text", "none",
+                 "is the separator, the field or skip_documents right?"});
+  const auto bad = std::find_if(documents.ids.begin(), documents.ids.end(),
+                                [&](std::int32_t id) { return id < 0 || id >= vocabulary; });
+  if (bad == documents.ids.end()) return;
+  const std::int64_t place = bad - documents.ids.begin();
+  const auto document =
+      std::upper_bound(documents.offsets.begin(), documents.offsets.end(), place) - documents.offsets.begin() - 1;
+  throw Error({documents.source, fmt::format("token ids from 0 to {}, the model's vocabulary", vocabulary - 1),
+               fmt::format("{} in document {}", *bad, document), "does the tokenizer belong to the model?"});
+}
+
+Documents load_documents(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
+                         const std::string& who) {
+  Documents documents = load(config, tokenizer, who);
+  check_documents(documents, vocabulary);
+  return documents;
+}
+
+}  // namespace qad

@@ -1,0 +1,51 @@
+// Documents as token ids, and how a source of the recipe becomes them. How they are cut into sequences is packing.h's
+// part; what the teacher writes is added by the trainer (add).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/data_config.h"
+#include "data/text_sources.h"
+#include "data/tokenizer.h"
+
+namespace qad {
+
+/// Token ids of documents, end to end.
+struct Documents {
+  std::string source;                    ///< where they come from, for messages
+  std::vector<std::int32_t> ids;         ///< [tokens]
+  std::vector<std::int64_t> offsets{0};  ///< [documents + 1]: document i is ids[offsets[i] … offsets[i + 1])
+  std::vector<std::uint8_t>
+      is_prompt{};  ///< [tokens], 1 where a token is no label; empty when no document has a prompt
+
+  [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
+  [[nodiscard]] std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }
+  [[nodiscard]] std::span<const std::int32_t> operator[](std::int64_t document) const;
+  /// Appends a document; its first `prompt_tokens` tokens are no labels.
+  void add(std::span<const std::int32_t> document, std::int64_t prompt_tokens = 0);
+  /// Keeps documents [skip, …) and of these the first `token_limit` tokens (0: all); the last document may be cut.
+  void restrict_to(std::int64_t skip, std::int64_t token_limit);
+};
+
+/// Encodes text documents, at the same time on all threads, in order. `bos` and `eos` say whether each gets the start
+/// and end token; without a word the tokenizer's own prefix and suffix go around it. A prompt is encoded together with
+/// its text; the tokens that the prompt alone would begin with are its prompt tokens. Stops once `enough_tokens` are
+/// there (0: never).
+[[nodiscard]] Documents tokenize(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
+                                 std::optional<bool> bos, std::optional<bool> eos, std::int64_t enough_tokens,
+                                 std::string source);
+
+/// Reads a source: text, jsonl or token_file (a tokenizer may be null for the last). `who` is its place in the recipe, such
+/// as data.train. Throws Error for anything wrong with the file, for an empty one, and for an id that is not below
+/// `vocabulary`.
+[[nodiscard]] Documents load_documents(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
+                                       const std::string& who);
+
+/// Throws unless there is a token and all of them are ids below `vocabulary`.
+void check_documents(const Documents& documents, std::int64_t vocabulary);
+
+}  // namespace qad

@@ -1,0 +1,47 @@
+// Sequences: documents cut and put together so that each has at most sequence_length tokens.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/batch.h"
+#include "data/data_config.h"
+#include "data/documents.h"
+
+namespace qad {
+
+/// Documents in sequences of segments.
+///
+/// Packing::documents: whole documents, in order, as long as they fit; one that does not fit begins the next sequence.
+/// A document longer than a sequence is cut into pieces, each a segment of its own. Packing::concatenate: sequence i is
+/// tokens [i·L, (i+1)·L) of all documents end to end, as one segment; what is left over at the end is dropped.
+/// Statistics "over documents" are then over sequences.
+class PackedSequences {
+ public:
+  /// Throws Error when there is not one whole sequence.
+  PackedSequences(Documents documents, Packing packing, std::int64_t sequence_length);
+
+  [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(first_segment_.size()) - 1; }
+  [[nodiscard]] std::int64_t tokens() const;  ///< in all sequences
+  [[nodiscard]] const Documents& documents() const { return documents_; }
+
+  /// These sequences as one batch, in this order.
+  [[nodiscard]] TokenBatch batch(std::span<const std::int64_t> sequences) const;
+  /// Sequences [begin, end), the end cut to count().
+  [[nodiscard]] TokenBatch batch(std::int64_t begin, std::int64_t end) const;
+
+ private:
+  struct SegmentSource {
+    std::int64_t begin, end, document;  ///< tokens [begin, end) of documents_.ids
+  };
+  void pack_documents(std::int64_t sequence_length);
+  void pack_windows(std::int64_t sequence_length);
+  void append(const SegmentSource& segment, TokenBatch& batch) const;
+
+  Documents documents_;
+  std::vector<SegmentSource> segments_;
+  std::vector<std::int64_t> first_segment_;  ///< [sequences + 1]
+};
+
+}  // namespace qad

@@ -1,0 +1,88 @@
+#include "data/text_sources.h"
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "data/json_file.h"
+#include "data/utf8.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+std::string read_utf8(const fs::path& file, std::string_view what) {
+  std::string text = read_file(file, what);
+  if (text.empty()) throw Error({file.string(), std::string(what), "an empty file", ""});
+  check_utf8(text, file.string());
+  return text;
+}
+
+std::string_view trimmed(std::string_view text) {
+  text.remove_prefix(leading_white_space(text));
+  text.remove_suffix(trailing_white_space(text));
+  return text;
+}
+
+/// Calls visit(line, its number from 1) for the lines that are not blank.
+template <class Visit>
+void for_each_line(std::string_view text, Visit&& visit) {
+  std::int64_t number = 1;
+  for (std::size_t at = 0; at < text.size(); ++number) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = text.substr(at, end - at);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!trimmed(line).empty()) visit(line, number);
+    at = end + 1;
+  }
+}
+
+}  // namespace
+
+std::vector<TextDocument> read_text(const fs::path& file, const SourceConfig& config) {
+  const std::string text = read_utf8(file, "a text");
+  if (config.separator.empty()) return {{text, ""}};
+  std::vector<TextDocument> documents;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find(config.separator, at);
+    if (end == std::string::npos && config.drop_last_document) break;
+    std::string_view document = std::string_view(text).substr(at, end == std::string::npos ? end : end - at);
+    if (config.trim) document = trimmed(document);
+    if (!document.empty()) documents.push_back({std::string(document), ""});
+    if (end == std::string::npos) break;
+    at = end + config.separator.size();
+  }
+  return documents;
+}
+
+std::vector<TextDocument> read_jsonl(const fs::path& file, const SourceConfig& config) {
+  const std::string text = read_utf8(file, "JSON lines");
+  std::vector<TextDocument> documents;
+  for_each_line(text, [&](std::string_view line, std::int64_t number) {
+    const std::string who = file.string() + ':' + std::to_string(number);
+    const nlohmann::json object = parse_json(line, who);
+    if (!object.is_object()) throw Error({who, "a JSON object", object.type_name(), ""});
+    const auto field = [&](const std::string& key) {
+      const auto found = object.find(key);
+      if (found == object.end() || !found->is_string())
+        throw Error({who, "text under the key '" + key + '\'',
+                     found == object.end() ? "no such key" : found->type_name(),
+                     "name another key with field or prompt_field"});
+      return found->get<std::string>();
+    };
+    TextDocument document{field(config.field),
+                          config.prompt_field ? field(*config.prompt_field) + config.prompt_separator : ""};
+    if (!document.text.empty()) documents.push_back(std::move(document));
+  });
+  return documents;
+}
+
+std::vector<std::string> read_lines(const fs::path& file) {
+  const std::string text = read_utf8(file, "a text with one prompt a line");
+  std::vector<std::string> lines;
+  for_each_line(text, [&](std::string_view line, std::int64_t) { lines.emplace_back(line); });
+  return lines;
+}
+
+}  // namespace qad

@@ -1,0 +1,28 @@
+// Files of text to documents, before any tokenizer: plain text with a separator, and JSON lines.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/data_config.h"
+
+namespace qad {
+
+struct TextDocument {
+  std::string text;
+  std::string prompt;  ///< goes before the text and gets no labels; may be empty
+};
+
+/// Documents of a plain text file between `config.separator`s; empty ones are left out. Throws Error for a file that is
+/// missing, empty or not UTF-8.
+[[nodiscard]] std::vector<TextDocument> read_text(const std::filesystem::path& file, const SourceConfig& config);
+
+/// Documents of a file with one JSON object a line: `config.field`, and `config.prompt_field` if set; blank lines are
+/// left out. Throws Error naming file and line.
+[[nodiscard]] std::vector<TextDocument> read_jsonl(const std::filesystem::path& file, const SourceConfig& config);
+
+/// The lines of a UTF-8 file, without their ends and without blank ones: prompts for the teacher.
+[[nodiscard]] std::vector<std::string> read_lines(const std::filesystem::path& file);
+
+}  // namespace qad

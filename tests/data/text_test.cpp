@@ -1,0 +1,129 @@
+// From files to documents: separators, JSON lines, start and end tokens, prompts, limits, and what is refused.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
+#include "data/documents.h"
+#include "tests/support/paths.h"
+
+namespace qad {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+using testing::TemporaryFolder;
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+class Text : public ::testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& contents) {
+    write_file_atomically(folder_ / name, contents);
+    return (folder_ / name).string();
+  }
+  Documents load(const SourceConfig& config, std::int64_t vocabulary = 258) {
+    return load_documents(config, bytes_.get(), vocabulary, "data.train");
+  }
+  std::string text_of(const Documents& documents, std::int64_t i) { return bytes_->decode(documents[i], false); }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<Tokenizer> bytes_ = load_tokenizer("bytes");
+};
+
+TEST_F(Text, IsOneDocumentWithoutASeparator) {
+  const Documents documents = load({.text = write("a.txt", "one\n--\ntwo\n")});
+  ASSERT_EQ(documents.count(), 1);
+  EXPECT_EQ(text_of(documents, 0), "<|startoftext|>one\n--\ntwo\n");
+}
+
+TEST_F(Text, IsCutAtSeparatorsAndTrimmed) {
+  const std::string file = write("a.txt", "one\n--\n two \n--\n--\nlast");
+  const Documents documents = load({.text = file, .separator = "--", .bos = false, .eos = true});
+  ASSERT_EQ(documents.count(), 3);  // the empty one is left out
+  EXPECT_EQ(text_of(documents, 1), "two<|endoftext|>");
+  EXPECT_EQ(text_of(documents, 2), "last<|endoftext|>");
+  EXPECT_EQ(load({.text = file, .separator = "--", .drop_last_document = true}).count(), 2);
+  EXPECT_EQ(text_of(load({.text = file, .separator = "--", .trim = false, .bos = false}), 1), "\n two \n");
+}
+
+TEST_F(Text, SkipsDocumentsAndStopsAtATokenLimit) {
+  const std::string file = write("a.txt", "aaaa|bbbb|cccc|dddd");
+  const Documents documents = load({.text = file, .separator = "|", .bos = false, .skip_documents = 1, .tokens = 6});
+  ASSERT_EQ(documents.count(), 2);
+  EXPECT_EQ(documents.tokens(), 6);
+  EXPECT_EQ(text_of(documents, 0), "bbbb");
+  EXPECT_EQ(text_of(documents, 1), "cc");
+  EXPECT_EQ(load({.text = file, .separator = "|", .bos = false, .tokens = 4}).count(), 1);
+}
+
+TEST_F(Text, JsonLinesHaveAFieldAndAPrompt) {
+  const std::string file = write("a.jsonl", "{\"q\": \"1+1?\", \"a\": \"2\"}\n\n{\"q\": \"\u00fc\", \"a\": \"x\"}\r\n");
+  const Documents documents = load({.jsonl = file, .field = "a", .prompt_field = "q", .prompt_separator = "="});
+  ASSERT_EQ(documents.count(), 2);
+  EXPECT_EQ(text_of(documents, 0), "<|startoftext|>1+1?=2");
+  EXPECT_EQ(documents.is_prompt, (std::vector<std::uint8_t>{1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0}));
+  EXPECT_EQ(load({.jsonl = file, .field = "a"}).is_prompt, std::vector<std::uint8_t>());
+  EXPECT_NE(error_of([&] {
+              load({.jsonl = file, .field = "b"});
+            }).find("a.jsonl:1: expected text under the key 'b', got no such key"),
+            std::string::npos);
+  const std::string broken = write("b.jsonl", "{\"text\": \"a\"}\n{\"text\": \n");
+  EXPECT_NE(error_of([&] { load({.jsonl = broken}); }).find("b.jsonl:2"), std::string::npos);
+}
+
+TEST_F(Text, PromptsMayGrowWithoutForgettingEarlierOnes) {
+  Documents documents;
+  documents.add(Ids{1, 2, 3});
+  documents.add(Ids{4, 5, 6}, 2);
+  documents.add(Ids{7, 8}, 1);
+  EXPECT_EQ(documents.is_prompt, (std::vector<std::uint8_t>{0, 0, 0, 1, 1, 0, 1, 0}));
+  documents.restrict_to(1, 4);
+  EXPECT_EQ(documents.ids, (Ids{4, 5, 6, 7}));
+  EXPECT_EQ(documents.is_prompt, (std::vector<std::uint8_t>{1, 1, 0, 1}));
+  EXPECT_EQ(documents.offsets, (std::vector<std::int64_t>{0, 3, 4}));
+}
+
+TEST_F(Text, RefusesBadInputInOneClearLine) {
+  const auto message = [&](const SourceConfig& config, std::int64_t vocabulary = 258) {
+    return error_of([&] { load(config, vocabulary); });
+  };
+  EXPECT_NE(message({.text = (folder_ / "absent.txt").string()}).find("absent.txt"), std::string::npos);
+  EXPECT_NE(message({.text = write("empty.txt", "")}).find("empty.txt: expected a text, got an empty file"),
+            std::string::npos);
+  EXPECT_NE(message({.text = write("blank.txt", " \n| "), .separator = "|"}).find("at least one document"),
+            std::string::npos);
+  EXPECT_NE(message({.text = write("latin.txt", "caf\xe9 au lait")})
+                .find("latin.txt: expected UTF-8 text, got byte 0xe9 at offset 3"),
+            std::string::npos);
+  EXPECT_NE(message({.text = write("a.txt", "a~")}, 100)
+                .find("token ids from 0 to 99, the model's vocabulary, got 256 in document 0"),
+            std::string::npos);
+  EXPECT_NE(message({}).find("data.train: expected one of text, jsonl, token_file and teacher_text, got none"),
+            std::string::npos);
+}
+
+TEST_F(Text, IsTheSameAtAnyThreadCount) {
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += "document " + std::to_string(i) + "|";
+  const std::string file = write("a.txt", text);
+  set_threads(1);
+  const Documents one = load({.text = file, .separator = "|"});
+  set_threads(3);
+  const Documents three = load({.text = file, .separator = "|"});
+  set_threads(0);
+  EXPECT_EQ(one.count(), 5000);
+  EXPECT_EQ(one.ids, three.ids);
+  EXPECT_EQ(one.offsets, three.offsets);
+}
+
+}  // namespace
+}  // namespace qad
