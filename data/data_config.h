@@ -7,6 +7,7 @@
 #include <string>
 
 #include "autograd/core/fields.h"
+#include "data/synthetic.h"
 
 namespace qad {
 
@@ -40,12 +41,13 @@ struct TeacherTextConfig {
   }
 };
 
-/// Exactly one of text, jsonl, token_file and teacher_text is given.
+/// Exactly one of text, jsonl, token_file, teacher_text and synthetic is given.
 struct SourceConfig {
   std::optional<std::string> text{};
   std::optional<std::string> jsonl{};
   std::optional<std::string> token_file{};
   std::optional<TeacherTextConfig> teacher_text{};
+  std::optional<SyntheticConfig> synthetic{};
   std::string separator{};
   bool trim = true;
   bool drop_last_document = false;
@@ -64,6 +66,7 @@ struct SourceConfig {
     visit(Field{"token_file", "HDF5 file with token ids: 1-D datasets ids and, if it has documents, offsets"}.path(),
           token_file);
     visit(Field{"teacher_text", "documents that the teacher writes"}, teacher_text);
+    visit(Field{"synthetic", "documents that qad makes up itself: stories and tasks"}, synthetic);
     visit(Field{"separator", "text: stands between documents; empty: the file is one document"}, separator);
     visit(Field{"trim", "text: with a separator, take white space off both ends of a document"}, trim);
     visit(Field{"drop_last_document", "text: leave out a last document that no separator ends"}, drop_last_document);

@@ -67,10 +67,17 @@ std::vector<Encoded> encode_block(std::span<const TextDocument> documents, const
   return encoded;
 }
 
+std::vector<TextDocument> make_up(const SyntheticConfig& config) {
+  std::vector<TextDocument> documents;
+  for (std::string& text : synthetic_documents(config)) documents.push_back({std::move(text), ""});
+  return documents;
+}
+
 Documents load(const SourceConfig& config, const Tokenizer* tokenizer, const std::string& who) {
-  const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value();
+  const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() +
+                      config.synthetic.has_value();
   if (sources != 1 || config.teacher_text)
-    throw Error({who, "one of text, jsonl, token_file and teacher_text", sources == 0 ? "none" : "several", ""},
+    throw Error({who, "one of text, jsonl, token_file, teacher_text and synthetic", sources == 0 ? "none" : "several", ""},
                 ExitCode::usage);
   if (config.token_file) {
     Documents documents = read_token_file(*config.token_file);
@@ -78,8 +85,10 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, const std
     return documents;
   }
   QAD_ASSERT(tokenizer != nullptr);
-  const std::string& file = config.text ? *config.text : *config.jsonl;
-  const std::vector<TextDocument> texts = config.text ? read_text(file, config) : read_jsonl(file, config);
+  const std::string file = config.text ? *config.text : config.jsonl ? *config.jsonl : who + ".synthetic";
+  const std::vector<TextDocument> texts = config.text    ? read_text(file, config)
+                                          : config.jsonl ? read_jsonl(file, config)
+                                                         : make_up(*config.synthetic);
   const auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
   Documents documents =
       tokenize(std::span(texts).subspan(skip), *tokenizer, config.bos, config.eos, config.tokens, file);

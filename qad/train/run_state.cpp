@@ -1,0 +1,118 @@
+#include "qad/train/run_state.h"
+
+#include <vector>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+// One list of the counters and figures for both directions.
+template <class State, class Visit>
+void visit_numbers(State& state, Visit&& visit) {
+  visit("step", state.step);
+  visit("tokens", state.tokens);
+  visit("data_position", state.data_position);
+  visit("skipped_steps", state.skipped_steps);
+  visit("skipped_in_a_row", state.skipped_in_a_row);
+  visit("evaluations_without_better", state.evaluations_without_better);
+  visit("best_step", state.best_step);
+  visit("has_best", state.has_best);
+  visit("seconds", state.seconds);
+  visit("evaluation_pending", state.evaluation_pending);
+  auto& best = state.best;
+  visit("best.kl_mean", best.kl_mean);
+  visit("best.kl_mean_stderr", best.kl_mean_stderr);
+  visit("best.kl_p99", best.kl_p99);
+  visit("best.cross_entropy", best.cross_entropy);
+  visit("best.cross_entropy_stderr", best.cross_entropy_stderr);
+  visit("best.perplexity", best.perplexity);
+  visit("best.top1_agreement", best.top1_agreement);
+  visit("best.top1_stderr", best.top1_stderr);
+  visit("best.documents", best.documents);
+  visit("best.tokens", best.tokens);
+  auto& last = state.last_step;
+  visit("last_step.step", last.step);
+  visit("last_step.tokens", last.tokens);
+  visit("last_step.loss", last.loss);
+  visit("last_step.lr", last.lr);
+  visit("last_step.grad_norm", last.grad_norm);
+  visit("last_step.tokens_per_second", last.tokens_per_second);
+  visit("last_step.saturated_weights", last.saturated_weights);
+  visit("last_step.saturated_activations", last.saturated_activations);
+  visit("last_step.skipped", last.skipped);
+  visit("last_step.eval_follows", last.eval_follows);
+}
+
+constexpr const char* kModel = "model/";
+constexpr const char* kFirstMoment = "adamw/first/";
+constexpr const char* kSecondMoment = "adamw/second/";
+constexpr const char* kUpdates = "adamw.updates";
+constexpr const char* kScale = "scale/";
+
+void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
+                    const std::string& file) {
+  const auto found = content.tensors.find(name);
+  if (found == content.tensors.end())
+    throw Error({file, "the tensor " + name, "none", "is it a checkpoint of another model?"});
+  if (found->second.shape() != target.shape() || found->second.dtype() != target.dtype())
+    throw Error({file + ": " + name, "shape " + target.shape().text(), found->second.shape().text(),
+                 "is it a checkpoint of another model?"});
+  target.copy_from(found->second);
+}
+
+}  // namespace
+
+CheckpointContent pack(const RunState& state, const RunParts& parts, const std::string& recipe) {
+  CheckpointContent content;
+  content.texts["recipe"] = recipe;
+  visit_numbers(state, [&](const char* name, const auto& value) {
+    if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(value)>>) content.numbers[name] = value;
+    else content.numbers[name] = static_cast<std::int64_t>(value);
+  });
+  for (const auto& [name, value] : parts.quantizers.state()) content.numbers[kScale + name] = value;
+  for (const ParameterPointer& parameter : parts.student.parameters())
+    content.tensors[kModel + parameter->name] = parameter->value();
+  if (parts.optimizer != nullptr) {
+    content.numbers[kUpdates] = parts.optimizer->updates();
+    for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {
+      const std::string& name = parts.optimizer->parameters()[i]->name;
+      content.tensors[kFirstMoment + name] = parts.optimizer->states()[i].first;
+      content.tensors[kSecondMoment + name] = parts.optimizer->states()[i].second;
+    }
+  }
+  return content;
+}
+
+RunState unpack(const CheckpointContent& content, const RunParts& parts, const std::string& file) {
+  const auto number = [&](const std::string& name) {
+    const auto found = content.numbers.find(name);
+    if (found == content.numbers.end()) throw Error({file, "the number " + name, "none", "is it another program's?"});
+    return found->second;
+  };
+  RunState state;
+  visit_numbers(state, [&](const char* name, auto& value) {
+    using Value = std::remove_cvref_t<decltype(value)>;
+    if constexpr (std::is_floating_point_v<Value>) value = std::get<double>(number(name));
+    else value = static_cast<Value>(std::get<std::int64_t>(number(name)));
+  });
+  for (const ParameterPointer& parameter : parts.student.parameters()) {
+    restore_tensor(content, kModel + parameter->name, parameter->value(), file);
+    ++parameter->version;
+  }
+  std::vector<QuantizerSet::NamedValue> scales;
+  for (const auto& [name, value] : content.numbers)
+    if (name.starts_with(kScale)) scales.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
+  parts.quantizers.restore(scales, file);
+  if (parts.optimizer != nullptr) {
+    parts.optimizer->set_updates(std::get<std::int64_t>(number(kUpdates)));
+    for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {
+      const std::string& name = parts.optimizer->parameters()[i]->name;
+      restore_tensor(content, kFirstMoment + name, parts.optimizer->states()[i].first, file);
+      restore_tensor(content, kSecondMoment + name, parts.optimizer->states()[i].second, file);
+    }
+  }
+  return state;
+}
+
+}  // namespace qad

@@ -1,0 +1,23 @@
+#include "qad/verbs/compare.h"
+
+#include <ostream>
+
+#include "autograd/core/log.h"
+#include "autograd/core/parallel.h"
+#include "qad/verbs/compare_arms.h"
+#include "qad/verbs/show.h"
+
+namespace qad::verbs {
+
+ExitCode compare(const CompareOptions& options, std::ostream& print) {
+  const Recipe recipe = load_recipe(options.recipe, options.overrides);
+  if (recipe.kind != RecipeKind::compare)
+    throw Error({options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
+                ExitCode::usage);
+  set_threads(static_cast<int>(recipe.threads));
+  const RunFolder folder = create_run_folder(options.out, recipe);
+  log_to_file(folder.log());
+  return show_run(folder, compare_arms(recipe, folder), print);
+}
+
+}  // namespace qad::verbs

@@ -1,0 +1,78 @@
+#include "qad/verbs/compare_arms.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "autograd/core/interrupt.h"
+#include "qad/report/html_report.h"
+#include "qad/report/machine.h"
+#include "qad/train/evaluator.h"
+#include "qad/verbs/run_one.h"
+
+namespace qad::verbs {
+namespace {
+
+ArmSummary teacher_row(const Recipe& recipe, const Materials& materials) {
+  ArmSummary row;
+  row.name = "bf16";
+  row.kind = "bf16";
+  row.bits_per_weight = recipe.teacher->weights == TeacherWeights::bf16 ? 16.0 : EvalFigures::kNone;
+  row.eval = evaluate(*materials.teacher, materials.teacher.get(), materials.evaluation, stop_requested);
+  return row;
+}
+
+// The run of one candidate: what an earlier start left complete is read, not run again.
+RunSummary run_candidate(const ArmCandidate& candidate, const Materials& materials, const RunFolder& comparison) {
+  const RunFolder folder = is_run_folder(comparison.arm(candidate.name))
+                               ? open_run_folder(comparison.arm(candidate.name))
+                               : create_run_folder(comparison.arm(candidate.name), candidate.recipe);
+  if (std::filesystem::exists(folder.summary())) return read_summary(folder.summary());
+  return run_one(candidate.recipe, materials, folder, candidate.name);
+}
+
+}  // namespace
+
+RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
+  const Materials materials = load_materials(recipe, folder);
+  RunSummary total;
+  total.kind = enum_name(recipe.kind);
+  total.teacher = recipe.teacher->model;
+  total.student = recipe.student.model;
+  total.arms.push_back(teacher_row(recipe, materials));
+  std::optional<RunSummary> best_qad;
+  for (const Arm& arm : expand_arms(recipe)) {
+    std::optional<ArmSummary> best;
+    for (const ArmCandidate& candidate : arm.candidates) {
+      const RunSummary run = run_candidate(candidate, materials, folder);
+      if (run.end == enum_name(RunEnd::interrupted)) {
+        total.end = run.end;
+        total.steps = run.steps;
+        return total;
+      }
+      total.tokens += run.tokens;
+      total.seconds += run.seconds;
+      total.machine = run.machine;
+      total.version = run.version;
+      total.parameters = run.parameters;
+      const std::string place = "arms/" + candidate.name;
+      if (!best || run.eval.kl_mean < best->eval.kl_mean) best = arm_of(run, arm.name, place);
+      if (arm.kind == RecipeKind::qad && (!best_qad || run.eval.kl_mean < best_qad->eval.kl_mean)) {
+        best_qad = run;
+        for (ExportSummary& exported : best_qad->exports) exported.folder = place + "/" + exported.folder;
+      }
+    }
+    total.arms.push_back(*best);
+  }
+  if (best_qad) {
+    total.exports = best_qad->exports;
+    total.eval = best_qad->eval;
+    total.bits_per_weight = best_qad->bits_per_weight;
+  }
+  total.end = enum_name(RunEnd::planned_steps);
+  total.peak_rss_bytes = peak_rss_bytes();
+  write_summary(folder.summary(), total);
+  write_report(folder.path);
+  return total;
+}
+
+}  // namespace qad::verbs

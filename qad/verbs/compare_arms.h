@@ -1,0 +1,13 @@
+// The arms of a comparison, one after the other, each a run of its own in the comparison's folder.
+#pragma once
+
+#include "qad/report/summary.h"
+#include "qad/verbs/run_folder.h"
+
+namespace qad::verbs {
+
+/// Runs what is not complete yet. Of several learning rates of an arm the one with the lowest held-out KL becomes its row.
+/// The first row is the teacher itself. The exports are those of the best QAD arm.
+RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder);
+
+}  // namespace qad::verbs

@@ -1,0 +1,23 @@
+// A student as Hugging Face folders: written, read back and compared bit for bit, and measured again from the bytes.
+#pragma once
+
+#include <vector>
+
+#include "qad/report/summary.h"
+#include "qad/verbs/materials.h"
+#include "qad/verbs/run_folder.h"
+#include "qad/verbs/student.h"
+
+namespace qad::verbs {
+
+/// Exports the run's best checkpoint in every layout that the recipe names; what is there already is made again.
+[[nodiscard]] std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials,
+                                                    const RunFolder& folder);
+
+/// Writes `student` to `out` in one layout. A student whose scales follow the data gets those of a last calibration
+/// first. `shard_bytes` 0: the exporters' own limit.
+[[nodiscard]] ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
+                                           const Materials& materials, const std::filesystem::path& out,
+                                           std::int64_t shard_bytes = 0);
+
+}  // namespace qad::verbs

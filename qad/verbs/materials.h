@@ -1,0 +1,32 @@
+// What the arms of a comparison share, loaded once from a recipe: teacher, tokenizer and text.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "data/loader.h"
+#include "data/tokenizer.h"
+#include "models/language_model.h"
+#include "qad/recipe/recipe.h"
+#include "qad/verbs/run_folder.h"
+
+namespace qad::verbs {
+
+struct Materials {
+  std::filesystem::path model_folder;      ///< the teacher's; empty for pretrain
+  std::unique_ptr<LanguageModel> teacher;  ///< null for pretrain
+  std::unique_ptr<Tokenizer> tokenizer;    ///< null if nothing needs one
+  std::unique_ptr<PackedSequences> train;  ///< null if nothing trains
+  std::vector<TokenBatch> evaluation;
+  std::vector<TokenBatch> calibration;
+};
+
+/// Loads what the recipe names; text that the teacher must write first is made, or taken from `folder` where an earlier
+/// start of this run left it.
+[[nodiscard]] Materials load_materials(const Recipe& recipe, const RunFolder& folder);
+
+/// The tokenizer of a recipe's data: its own, or the one in the model's folder; null if that has none.
+[[nodiscard]] std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const std::filesystem::path& model);
+
+}  // namespace qad::verbs

@@ -1,0 +1,24 @@
+#include "qad/verbs/run.h"
+
+#include <ostream>
+
+#include "autograd/core/error.h"
+#include "autograd/core/log.h"
+#include "autograd/core/parallel.h"
+#include "qad/verbs/run_one.h"
+#include "qad/verbs/show.h"
+
+namespace qad::verbs {
+
+ExitCode run(const RunOptions& options, std::ostream& print) {
+  const Recipe recipe = load_recipe(options.recipe, options.overrides);
+  if (recipe.kind == RecipeKind::compare)
+    throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
+  set_threads(static_cast<int>(recipe.threads));
+  const RunFolder folder = create_run_folder(options.out, recipe);
+  log_to_file(folder.log());
+  const Materials materials = load_materials(recipe, folder);
+  return show_run(folder, run_one(recipe, materials, folder, std::string(enum_name(recipe.kind))), print);
+}
+
+}  // namespace qad::verbs

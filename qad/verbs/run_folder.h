@@ -1,0 +1,35 @@
+// A run's folder: where things lie in it. Others read it, so these names are an interface (README.md).
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "qad/recipe/recipe.h"
+
+namespace qad::verbs {
+
+struct RunFolder {
+  std::filesystem::path path;
+
+  [[nodiscard]] std::filesystem::path recipe() const { return path / "recipe.yaml"; }
+  [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path summary() const { return path / "summary.json"; }
+  [[nodiscard]] std::filesystem::path report() const { return path / "report.html"; }
+  [[nodiscard]] std::filesystem::path log() const { return path / "log.txt"; }
+  [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
+  [[nodiscard]] std::filesystem::path exported(const std::string& format) const { return path / "export" / format; }
+  /// What the teacher wrote, as token ids, when a source asks for that.
+  [[nodiscard]] std::filesystem::path teacher_text(const std::string& use) const {
+    return path / ("teacher_text_" + use + ".h5");
+  }
+  [[nodiscard]] std::filesystem::path arm(const std::string& name) const { return path / "arms" / name; }
+};
+
+/// A new run's folder with its resolved recipe. Throws (usage) if the folder holds anything.
+[[nodiscard]] RunFolder create_run_folder(const std::filesystem::path& path, const Recipe& recipe);
+/// The folder of an earlier run, and its recipe. Throws if it is none.
+[[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
+[[nodiscard]] bool is_run_folder(const std::filesystem::path& path);
+[[nodiscard]] Recipe read_recipe(const RunFolder& folder);
+
+}  // namespace qad::verbs

@@ -1,0 +1,87 @@
+#include "qad/verbs/run_one.h"
+
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
+#include "autograd/core/log.h"
+#include "autograd/kernels/table.h"
+#include "qad/calib/calibrate.h"
+#include "qad/report/html_report.h"
+#include "qad/report/metrics_log.h"
+#include "qad/report/progress.h"
+#include "qad/train/trainer.h"
+#include "qad/verbs/export_student.h"
+#include "qad/verbs/show.h"
+#include "qad/verbs/student.h"
+
+namespace qad::verbs {
+namespace {
+
+// PTQ is QAD without steps; QAT and pretraining learn the next token.
+TrainerConfig trainer_config(const Recipe& recipe) {
+  TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
+  if (recipe.kind == RecipeKind::ptq) config.train.steps = 0;
+  if (recipe.kind == RecipeKind::qat || recipe.kind == RecipeKind::pretrain)
+    config.loss.kind = LossKind::cross_entropy;
+  return config;
+}
+
+RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const std::string& name, Student& student,
+                         const TrainerConfig& config, const RunState& state) {
+  RunStarted event;
+  event.kind = enum_name(recipe.kind);
+  event.name = name;
+  event.teacher = recipe.teacher ? recipe.teacher->model : "";
+  event.student = recipe.kind == RecipeKind::pretrain ? "" : recipe.student.model;
+  event.folder = folder.path;
+  event.planned_steps = config.train.steps;
+  event.first_step = state.step;
+  event.tokens = state.tokens;
+  event.parameters = parameter_count(*student.model);
+  event.bits_per_weight = bits_per_weight(*student.model, student.quantizers);
+  return event;
+}
+
+}  // namespace
+
+RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name) {
+  const TrainerConfig config = trainer_config(recipe);
+  Student student = make_student(recipe, materials.teacher.get());
+  CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
+  std::unique_ptr<Loader> loader;
+  if (materials.train != nullptr)
+    loader = std::make_unique<Loader>(*materials.train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
+
+  RunListeners listeners;
+  MetricsLog metrics(folder.metrics());
+  Progress progress(stderr_terminal());
+  listeners.add(metrics);
+  listeners.add(progress);
+  Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, loader.get(),
+                           materials.evaluation, checkpoints, listeners, stop_requested, recipe_text(recipe)});
+
+  if (const auto found = checkpoints.newest_whole()) {
+    trainer.restore(found->content, found->file.string());
+    log_info("{}: goes on from {}", name, found->file.string());
+  } else {
+    log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
+    if (!student.quantizers.empty()) {
+      log_info("quantizers\n{}", text_of(quantizer_table(student.quantizers)));
+      if (!calibrate(*student.model, student.quantizers, materials.calibration, recipe.quantize.tensor_scale.from,
+                     stop_requested))
+        throw Error({name, "calibration to end", "a signal", "nothing is lost: qad resume begins again"},
+                    ExitCode::interrupted);
+    }
+  }
+
+  const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
+  listeners.run_started(started);
+  RunSummary summary = summary_of(started, trainer.run());
+  if (summary.end == enum_name(RunEnd::interrupted)) return summary;
+
+  summary.exports = export_all(recipe, materials, folder);
+  write_summary(folder.summary(), summary);
+  write_report(folder.path);
+  return summary;
+}
+
+}  // namespace qad::verbs

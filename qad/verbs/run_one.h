@@ -1,0 +1,14 @@
+// One run from its recipe to its summary: what `run`, `resume` and each arm of `compare` do.
+#pragma once
+
+#include "qad/report/summary.h"
+#include "qad/verbs/materials.h"
+#include "qad/verbs/run_folder.h"
+
+namespace qad::verbs {
+
+/// Begins, or goes on where the newest whole checkpoint of the folder stands; then exports and writes the summary.
+/// The summary's `end` says "interrupted" if a signal stopped it, with a checkpoint saved.
+RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name);
+
+}  // namespace qad::verbs

@@ -1,0 +1,40 @@
+#include "qad/verbs/show.h"
+
+#include <ostream>
+
+#include "qad/report/format.h"
+#include "qad/report/table.h"
+#include "qad/train/events.h"
+
+namespace qad::verbs {
+
+std::string text_of(const std::vector<QuantizerTableRow>& rows) {
+  Table table({{"layers", Align::left},
+               {"count"},
+               {"shape", Align::left},
+               {"weights", Align::left},
+               {"inputs", Align::left},
+               {"bits a weight"}});
+  for (const QuantizerTableRow& row : rows)
+    table.add_row({row.layers, std::to_string(row.count), row.shape.text(), row.weights, row.inputs,
+                   format_significant(row.bits_per_weight)});
+  return table.text();
+}
+
+ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
+  if (summary.end == enum_name(RunEnd::interrupted)) {
+    print << "interrupted at step " << summary.steps << ", a checkpoint is saved; go on with: qad resume "
+          << folder.path.string() << "\n";
+    return ExitCode::interrupted;
+  }
+  const std::vector<ArmSummary> rows =
+      summary.arms.empty() ? std::vector<ArmSummary>{arm_of(summary, summary.kind, "")} : summary.arms;
+  print << comparison_table(rows).text() << "\n";
+  print << "run     " << folder.path.string() << "\n";
+  print << "report  " << folder.report().string() << "\n";
+  for (const ExportSummary& exported : summary.exports)
+    print << "export  " << (folder.path / exported.folder).string() << "\n";
+  return ExitCode::done;
+}
+
+}  // namespace qad::verbs

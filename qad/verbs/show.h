@@ -1,0 +1,22 @@
+// What a finished or interrupted run tells the user at the end.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "autograd/core/error.h"
+#include "qad/quant/attach.h"
+#include "qad/report/summary.h"
+#include "qad/verbs/run_folder.h"
+
+namespace qad::verbs {
+
+/// The quantizers of a model as a table for people.
+[[nodiscard]] std::string text_of(const std::vector<QuantizerTableRow>& rows);
+
+/// Prints the table of results and where things lie; or how to go on, for a run that was interrupted. Returns the exit
+/// code that belongs to it.
+ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print);
+
+}  // namespace qad::verbs

@@ -1,0 +1,40 @@
+#include "qad/verbs/student.h"
+
+#include "autograd/core/error.h"
+#include "models/model_folder.h"
+#include "qad/io/checkpoint_folder.h"
+
+namespace qad::verbs {
+
+Student make_student(const Recipe& recipe, LanguageModel* teacher) {
+  Student student;
+  if (recipe.kind == RecipeKind::pretrain) {
+    student.model = initialize_model(*recipe.model, static_cast<std::uint64_t>(recipe.seed));
+    return student;
+  }
+  QAD_ASSERT(teacher != nullptr);
+  if (recipe.student.model == "teacher") {
+    student.model = trainable_copy(*teacher);
+  } else {
+    const auto start = load_model(recipe.student.model, WeightType::file);
+    if (start->config().vocab_size != teacher->config().vocab_size)
+      throw Error({recipe.student.model, "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
+                   std::to_string(start->config().vocab_size), "a student is distilled from a teacher of its own family"});
+    student.model = trainable_copy(*start);
+  }
+  student.quantizers = attach_quantizers(*student.model, recipe.quantize);
+  return student;
+}
+
+SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, LanguageModel* teacher,
+                          CheckpointChoice choice) {
+  const CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
+  const auto found = choice == CheckpointChoice::best ? checkpoints.best() : checkpoints.newest_whole();
+  if (!found)
+    throw Error({folder.path.string(), "a whole checkpoint", "none", "qad resume finishes a run that was stopped early"});
+  SavedStudent saved{make_student(recipe, teacher), {}, found->file};
+  saved.state = unpack(found->content, {*saved.student.model, saved.student.quantizers, nullptr}, found->file.string());
+  return saved;
+}
+
+}  // namespace qad::verbs

@@ -1,0 +1,33 @@
+// The model of a run: made from its recipe, or brought back from one of its checkpoints.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "models/language_model.h"
+#include "qad/quant/attach.h"
+#include "qad/recipe/recipe.h"
+#include "qad/train/run_state.h"
+#include "qad/verbs/checkpoint_choice.h"
+#include "qad/verbs/run_folder.h"
+
+namespace qad::verbs {
+
+struct Student {
+  std::unique_ptr<LanguageModel> model;
+  QuantizerSet quantizers;  ///< empty for pretrain
+};
+
+/// FP32 masters from the teacher (or from student.model, or fresh for pretrain), quantizers attached, not calibrated.
+[[nodiscard]] Student make_student(const Recipe& recipe, LanguageModel* teacher);
+
+/// A run's student as a checkpoint holds it, and what the run knew then.
+struct SavedStudent {
+  Student student;
+  RunState state;
+  std::filesystem::path file;
+};
+[[nodiscard]] SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, LanguageModel* teacher,
+                                        CheckpointChoice choice);
+
+}  // namespace qad::verbs

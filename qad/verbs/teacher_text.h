@@ -1,0 +1,19 @@
+// Text that the teacher writes itself, from prompts or from its start token: made once and kept in the run's folder.
+#pragma once
+
+#include <filesystem>
+
+#include "data/data_config.h"
+#include "data/documents.h"
+#include "data/tokenizer.h"
+#include "models/language_model.h"
+
+namespace qad::verbs {
+
+/// Reads `file` if it is there, else lets the teacher write and puts it there. The tokenizer is needed for prompts and,
+/// where the model's config names no start token, for that; it may be null otherwise. Stopping by signal leaves nothing
+/// behind and throws an Error with ExitCode::interrupted.
+[[nodiscard]] Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
+                                     const std::filesystem::path& file);
+
+}  // namespace qad::verbs
