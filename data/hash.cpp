@@ -1,0 +1,49 @@
+#include "data/hash.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+
+std::uint64_t hash64(std::span<const std::byte> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
+std::uint64_t hash64(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
+
+Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin) {
+  const auto fail = [&] { throw Error({file.string(), "a readable file", std::strerror(errno), ""}); };
+  struct Descriptor {
+    int fd;
+    ~Descriptor() { ::close(fd); }
+  };
+  const Descriptor descriptor{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (descriptor.fd < 0) fail();
+
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
+  if (state == nullptr) throw std::bad_alloc();
+  XXH3_128bits_reset(state.get());
+  std::vector<std::byte> buffer(std::size_t{1} << 20);
+  for (auto offset = static_cast<off_t>(begin);;) {
+    const ssize_t count = ::pread(descriptor.fd, buffer.data(), buffer.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail();
+    if (count == 0) break;
+    XXH3_128bits_update(state.get(), buffer.data(), static_cast<std::size_t>(count));
+    offset += count;
+  }
+  const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
+  return {hash.low64, hash.high64};
+}
+
+std::string hex(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+}  // namespace qad

@@ -1,0 +1,28 @@
+// XXH3 fingerprints: they find accidents (a flipped bit, a cut-off file), not forgeries.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace qad {
+
+struct Hash128 {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  friend bool operator==(const Hash128&, const Hash128&) = default;
+};
+
+/// XXH3-64, seed 0.
+[[nodiscard]] std::uint64_t hash64(std::span<const std::byte> bytes);
+[[nodiscard]] std::uint64_t hash64(std::string_view text);
+/// XXH3-128, seed 0, of a file's bytes from `begin` to its end. Reads with read(2), so that a disk error is an Error
+/// and not a SIGBUS.
+[[nodiscard]] Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin = 0);
+/// 16 hexadecimal digits, as `xxhsum -H3` prints them.
+[[nodiscard]] std::string hex(std::uint64_t hash);
+
+}  // namespace qad

@@ -1,0 +1,118 @@
+#include "data/safetensors.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "autograd/core/error.h"
+#include "data/json_file.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+std::optional<DType> tensor_dtype(std::string_view dtype) {
+  if (dtype == "F32") return DType::f32;
+  if (dtype == "BF16") return DType::bf16;
+  if (dtype == "F16") return DType::f16;
+  if (dtype == "I64") return DType::i64;
+  if (dtype == "I32") return DType::i32;
+  if (dtype == "U8" || dtype == "I8" || dtype == "BOOL" || dtype.starts_with("F8_")) return DType::u8;
+  return std::nullopt;
+}
+
+[[noreturn]] void no_such_tensor(const fs::path& path, const std::string& name) {
+  throw Error({path.string(), fmt::format("a tensor '{}'", name), "none", ""});
+}
+
+}  // namespace
+
+SafetensorsFile::SafetensorsFile(const fs::path& file)
+    : path_(file), file_(file, "a safetensors file"), header_(parse_safetensors_header(file_.bytes(), file.string())) {
+  for (std::size_t i = 0; i < header_.tensors.size(); ++i) index_.emplace(header_.tensors[i].name, i);
+}
+
+const SafetensorsInfo& SafetensorsFile::info(const std::string& name) const {
+  const auto found = index_.find(name);
+  if (found == index_.end()) no_such_tensor(path_, name);
+  return header_.tensors[found->second];
+}
+
+std::span<const std::byte> SafetensorsFile::bytes(const std::string& name) const {
+  const SafetensorsInfo& tensor = info(name);
+  return file_.bytes().subspan(header_.data_begin + tensor.begin, tensor.bytes());
+}
+
+Tensor SafetensorsFile::load(const std::string& name) const {
+  const SafetensorsInfo& tensor = info(name);
+  const std::string who = fmt::format("{}: tensor '{}'", path_.string(), name);
+  const std::optional<DType> dtype = tensor_dtype(tensor.dtype);
+  if (!dtype) throw Error({who, "F32, F16, BF16, I64, I32 or a one-byte dtype", tensor.dtype, ""});
+  if (tensor.shape.size() > Shape::kMaxRank)
+    throw Error({who, "at most four axes", std::to_string(tensor.shape.size()), ""});
+  Tensor loaded(Shape(std::span(tensor.shape)), *dtype);
+  const std::span<const std::byte> source = bytes(name);
+  if (!source.empty()) std::memcpy(loaded.raw(), source.data(), source.size());
+  return loaded;
+}
+
+SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
+  fs::path file = path;
+  if (fs::is_directory(path)) {
+    file = path / kSingleFile;
+    if (!fs::exists(file) && fs::exists(path / kIndexFile)) file = path / kIndexFile;
+    if (!fs::exists(file))
+      throw Error({path.string(), fmt::format("{} or {}", kSingleFile, kIndexFile), "neither", ""});
+  }
+  if (file.extension() == ".json") {
+    read_index(file);
+    return;
+  }
+  files_.emplace_back(file);
+  for (const SafetensorsInfo& tensor : files_.back().tensors()) file_of_.emplace(tensor.name, 0);
+}
+
+void SafetensorsFolder::read_index(const fs::path& index) {
+  const nlohmann::json json = read_json_file(index, "an index of safetensors shards");
+  const std::string who = index.string();
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
+    throw Error({who, "a weight_map from tensors to files", "none", ""});
+  std::map<std::string, std::size_t> opened;
+  for (const auto& [name, value] : json["weight_map"].items()) {
+    const std::string shard = value.is_string() ? value.get<std::string>() : "";
+    // A shard is a neighbour of its index: a name with a folder in it could reach any file of the machine.
+    if (shard.empty() || fs::path(shard).filename() != shard || shard == "..")
+      throw Error({who, fmt::format("the name of a file beside it for '{}'", name), value.dump(), ""});
+    const auto [entry, is_new] = opened.emplace(shard, files_.size());
+    if (is_new) {
+      const fs::path file = index.parent_path() / shard;
+      if (std::error_code ignored; !fs::exists(file, ignored))
+        throw Error({who, fmt::format("'{}' beside it, which tensor '{}' is in", shard, name), "no such file",
+                     "download the folder again"});
+      files_.emplace_back(file);
+    }
+    if (!files_[entry->second].has(name))
+      throw Error({who, fmt::format("tensor '{}' in '{}'", name, shard), "a file without it", ""});
+    file_of_.emplace(name, entry->second);
+  }
+}
+
+std::vector<std::string> SafetensorsFolder::names() const {
+  std::vector<std::string> names;
+  names.reserve(file_of_.size());
+  for (const auto& [name, file] : file_of_) names.push_back(name);
+  return names;
+}
+
+const SafetensorsFile& SafetensorsFolder::file_of(const std::string& name) const {
+  const auto found = file_of_.find(name);
+  if (found == file_of_.end()) no_such_tensor(path_, name);
+  return files_[found->second];
+}
+
+}  // namespace qad

@@ -1,0 +1,67 @@
+// Reads safetensors: one file, or a Hugging Face folder with one file or with shards and their index. The files are
+// mapped into memory, so opening one costs only its header. Names, dtypes and shapes are the file's own; what they
+// mean is the models' business.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "data/mapped_file.h"
+#include "data/safetensors_header.h"
+
+namespace qad {
+
+class SafetensorsFile {
+ public:
+  /// Opens and checks the whole header (see parse_safetensors_header).
+  explicit SafetensorsFile(const std::filesystem::path& file);
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::vector<SafetensorsInfo>& tensors() const { return header_.tensors; }  ///< by position
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+  [[nodiscard]] bool has(const std::string& name) const { return index_.contains(name); }
+  /// Throws for a name that the file does not have; so do all below.
+  [[nodiscard]] const SafetensorsInfo& info(const std::string& name) const;
+  /// The tensor's bytes in the mapped file: row-major, little-endian, at any alignment.
+  [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;
+  /// A copy as Tensor: F32, F16, BF16, I64 and I32 as themselves, every one-byte dtype (U8, I8, BOOL, F8_…) as u8 with
+  /// the same bits. Throws for other dtypes and for more than four axes.
+  [[nodiscard]] Tensor load(const std::string& name) const;
+
+ private:
+  std::filesystem::path path_;
+  MappedFile file_;
+  SafetensorsHeader header_;
+  std::map<std::string, std::size_t> index_;
+};
+
+class SafetensorsFolder {
+ public:
+  /// A folder with model.safetensors (which wins, as in transformers) or model.safetensors.index.json, or the path of
+  /// one such file. Every shard that the index names is opened, and every tensor must be in the shard that it says.
+  explicit SafetensorsFolder(const std::filesystem::path& path);
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::vector<SafetensorsFile>& files() const { return files_; }
+  [[nodiscard]] std::vector<std::string> names() const;  ///< sorted
+  [[nodiscard]] bool has(const std::string& name) const { return file_of_.contains(name); }
+  /// The file that holds a tensor; info, bytes and load are that file's.
+  [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const;
+  [[nodiscard]] const SafetensorsInfo& info(const std::string& name) const { return file_of(name).info(name); }
+  [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const { return file_of(name).bytes(name); }
+  [[nodiscard]] Tensor load(const std::string& name) const { return file_of(name).load(name); }
+
+ private:
+  void read_index(const std::filesystem::path& index);
+
+  std::filesystem::path path_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, std::size_t> file_of_;  // tensor -> position in files_
+};
+
+}  // namespace qad
