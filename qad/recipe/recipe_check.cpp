@@ -74,9 +74,10 @@ class Checker {
 
   void check_source(const SourceConfig& source, const std::string& key) {
     const int given = source.text.has_value() + source.jsonl.has_value() + source.token_file.has_value() +
-                      source.teacher_text.has_value();
+                      source.teacher_text.has_value() + source.synthetic.has_value();
     if (given != 1)
-      report(key, "one of text, jsonl, token_file and teacher_text", given == 0 ? "none" : fmt::format("{}", given),
+      report(key, "one of text, jsonl, token_file, teacher_text and synthetic",
+             given == 0 ? "none" : fmt::format("{}", given),
              given == 0 ? "" : "`text: null` takes an imported one away");
     if (source.teacher_text && is(RecipeKind::pretrain))
       report(key + ".teacher_text", "another source", "this one", "kind: pretrain has no teacher");

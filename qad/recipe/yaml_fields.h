@@ -117,7 +117,7 @@ struct FieldWriter {
     if constexpr (is_optional<T>) {
       if (value) (*this)(field, *value);
     } else {
-      map.entries.push_back({std::string(field.name), {}, write(value)});
+      map.add(std::string(field.name), write(value));
     }
   }
 

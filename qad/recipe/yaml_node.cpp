@@ -35,6 +35,8 @@ const YamlNode* YamlNode::find_path(std::string_view dotted) const {
   return child->find_path(dotted.substr(dot + 1));
 }
 
+void YamlNode::add(std::string key, YamlNode value) { entries.push_back({std::move(key), {}, std::move(value)}); }
+
 std::string YamlNode::description() const {
   switch (kind) {
     case Kind::null: return "nothing";

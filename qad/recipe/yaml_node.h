@@ -33,6 +33,8 @@ struct YamlNode {
   [[nodiscard]] const YamlNode* find(std::string_view key) const;
   /// The same along a dotted path, `train.lr`.
   [[nodiscard]] const YamlNode* find_path(std::string_view dotted) const;
+  /// Adds a key to a map.
+  void add(std::string key, YamlNode value);
   /// What a message calls it: `a map`, `a list`, `nothing`, `"text"`.
   [[nodiscard]] std::string description() const;
 };
