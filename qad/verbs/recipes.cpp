@@ -30,15 +30,6 @@ std::vector<fs::path> files_of(const fs::path& folder) {
   return files;
 }
 
-/// A recipe's first comment line says what it is.
-std::string title_of(const fs::path& file) {
-  std::ifstream text(file);
-  std::string line;
-  std::getline(text, line);
-  const std::size_t begin = line.find_first_not_of("# ");
-  return line.starts_with("#") && begin != std::string::npos ? line.substr(begin) : "";
-}
-
 /// A path as given, or a name in the catalogue.
 fs::path file_named(const std::string& name) {
   if (fs::is_regular_file(name)) return name;
@@ -51,7 +42,7 @@ fs::path file_named(const std::string& name) {
 void list(std::ostream& print) {
   const fs::path folder = catalogue();
   for (const fs::path& file : files_of(folder))
-    print << fmt::format("{:<36} {}\n", fs::relative(file, folder).replace_extension().string(), title_of(file));
+    print << fmt::format("{:<36} {}\n", fs::relative(file, folder).replace_extension().string(), recipe_title(file));
 }
 
 void show(const std::vector<std::string>& arguments, std::ostream& print) {
@@ -103,6 +94,14 @@ void check(const std::vector<std::string>& arguments, std::ostream& print) {
 }
 
 }  // namespace
+
+std::string recipe_title(const fs::path& file) {
+  std::ifstream text(file);
+  std::string title, line;
+  while (std::getline(text, line) && line.starts_with("# ") && !title.ends_with('.'))
+    title += (title.empty() ? "" : " ") + line.substr(2);
+  return title;
+}
 
 ExitCode recipes(const RecipesOptions& options, std::ostream& print) {
   constexpr auto kActions = std::to_array<std::string_view>({"list", "show", "explain", "check"});

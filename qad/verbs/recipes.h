@@ -19,4 +19,7 @@ struct RecipesOptions {
 /// `check` tells the errors of every file at once, as one Error (usage).
 ExitCode recipes(const RecipesOptions& options, std::ostream& print);
 
+/// What the file says it is: its first comment, up to the line that ends in a full stop.
+[[nodiscard]] std::string recipe_title(const std::filesystem::path& file);
+
 }  // namespace qad::verbs

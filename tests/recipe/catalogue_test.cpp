@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -20,17 +19,14 @@ namespace fs = std::filesystem;
 
 const fs::path kFolder = testing::source_dir() / "recipes";
 
-/// Every recipe on the disk with its first comment line.
+/// Every recipe on the disk with what it says it is.
 std::map<std::string, std::string> on_disk() {
   std::map<std::string, std::string> titles;
   for (const auto& entry : fs::recursive_directory_iterator(kFolder)) {
     if (entry.path().extension() != ".yaml") continue;
-    std::ifstream text(entry.path());
-    std::string line;
-    std::getline(text, line);
-    EXPECT_TRUE(line.starts_with("# ") && line.size() > 10) << entry.path() << " does not begin with what it is";
-    titles[fs::relative(entry.path(), kFolder).replace_extension().string()] =
-        line.substr(std::min<std::size_t>(2, line.size()));
+    const std::string title = verbs::recipe_title(entry.path());
+    EXPECT_TRUE(title.size() > 10 && title.ends_with('.')) << entry.path() << " does not begin with what it is";
+    titles[fs::relative(entry.path(), kFolder).replace_extension().string()] = title;
   }
   return titles;
 }
