@@ -111,7 +111,7 @@ class Layout {
   /// Cuts a segment so that a tile's scores stay in the second-level cache.
   template <class Visit>
   void each_tile(const AttentionSegment& segment, Visit&& visit) const {
-    constexpr std::int64_t kMostScores = 1 << 16;
+    constexpr std::int64_t kMostScores = 1 << 18;
     const std::int64_t keys = visible(segment, segment.q_end - 1).size();
     const std::int64_t most = std::clamp<std::int64_t>(kMostScores / std::max<std::int64_t>(1, keys * group_), 8, 64);
     for (std::int64_t first = segment.q_begin; first < segment.q_end; first += most) {

@@ -1,6 +1,7 @@
 #include "autograd/kernels/embedding.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "autograd/core/dtype.h"
 #include "autograd/core/parallel.h"
@@ -34,12 +35,15 @@ void embedding_forward_bf16(std::int64_t tokens, std::int64_t cols, const std::i
 
 void embedding_backward(std::int64_t tokens, std::int64_t cols, const std::int32_t* ids, const float* d_out,
                         float* d_table) {
-  // The columns are shared out, not the tokens: two tokens may name the same row.
-  parallel_for(cols, 64, [&](std::int64_t begin, std::int64_t end) {
+  // The rows of the table are shared out, not the tokens: two tokens may name the same row.
+  constexpr std::int64_t kParts = 16;
+  const bool small = tokens * cols < (1 << 15);  // not worth waking other threads
+  parallel_for(kParts, small ? kParts : 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t token = 0; token < tokens; ++token) {
+      const std::int64_t id = ids[token];
+      if (id % kParts < begin || id % kParts >= end) continue;
       const float* source = d_out + token * cols;
-      float* target = d_table + ids[token] * cols;
-      for (std::int64_t col = begin; col < end; ++col) target[col] += source[col];
+      std::transform(source, source + cols, d_table + id * cols, d_table + id * cols, std::plus<>());
     }
   });
 }

@@ -14,19 +14,27 @@ struct Tiling {
   std::int64_t rows, cols;  ///< of a tile of C
 };
 
+/// How many parts of at most `part` make up `size`.
+std::int64_t parts_of(std::int64_t size, std::int64_t part) { return (size + part - 1) / part; }
+
 /// `size` cut into equal parts of at most `most`, each a multiple of `step`.
 std::int64_t even_part(std::int64_t size, std::int64_t most, std::int64_t step) {
-  const std::int64_t parts = (size + most - 1) / most;
-  const std::int64_t part = (size + parts - 1) / parts;
-  return (part + step - 1) / step * step;
+  const std::int64_t parts = parts_of(size, most);
+  return parts_of(parts_of(size, parts), step) * step;
 }
 
-/// A function of the extents alone: the bits of C follow from it. Large tiles pack less (a tile packs its whole strips
-/// of A and B), small ones share out better.
+/// A function of the extents alone: the bits of C follow from it. A tile packs its whole strips of A and B, so 512 x
+/// 512 costs 2 % against one call for all of C and 256 x 256 costs 6 %; smaller ones share out better.
 Tiling choose_tiling(std::int64_t m, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t kSmall = 1 << 20;  // multiply-adds that take about as long as it takes to start the threads
+  constexpr std::int64_t kEnoughTiles = 8;
   if (m * n * k <= kSmall) return {m, n};
-  return {even_part(m, 256, 16), even_part(n, 512, 64)};
+  Tiling most{512, 512};
+  while (parts_of(m, most.rows) * parts_of(n, most.cols) < kEnoughTiles && most.cols > 256) {
+    if (most.rows > 256) most.rows = 256;
+    else most.cols = 256;
+  }
+  return {even_part(m, most.rows, 16), even_part(n, most.cols, 64)};
 }
 
 }  // namespace
@@ -44,9 +52,8 @@ void gemm(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int
              ldc >= n);
 
   const Tiling tile = choose_tiling(m, n, k);
-  const std::int64_t tile_rows = (m + tile.rows - 1) / tile.rows;
-  const std::int64_t tile_cols = (n + tile.cols - 1) / tile.cols;
-  parallel_for(tile_rows * tile_cols, 1, [&](std::int64_t index, std::int64_t) {
+  const std::int64_t tile_cols = parts_of(n, tile.cols);
+  parallel_for(parts_of(m, tile.rows) * tile_cols, 1, [&](std::int64_t index, std::int64_t) {
     const std::int64_t row = index / tile_cols * tile.rows;
     const std::int64_t col = index % tile_cols * tile.cols;
     tile_product(transpose_a, transpose_b, std::min(tile.rows, m - row), std::min(tile.cols, n - col), k,

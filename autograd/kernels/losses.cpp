@@ -11,6 +11,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
+#include "autograd/kernels/scratch.h"
 #include "autograd/kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,20 +28,29 @@ struct Softmax {
   [[nodiscard]] HWY_INLINE float inverse_sum() const { return static_cast<float>(1.0 / sum); }
 };
 
-/// Sums both rows and returns Σ e^a·(a - b), where a and b are the centred logits of p and r.
-double divergence_sums(std::int64_t size, const float* p, const float* r, Softmax& of_p, Softmax& of_r) {
+/// Sums both rows and returns Σ e^a·(a - b), where a and b are the centred logits of p and r. `keep(at, e^a, e^b)` may
+/// store the exponentials.
+template <class Keep>
+HWY_INLINE double divergence_sums(std::int64_t size, const float* p, const float* r, Softmax& of_p, Softmax& of_r,
+                                  const Keep& keep) {
   DoubleSum sum_p, sum_r, sum_products;
   each_vector(size, [&](auto at) HWY_ATTR {
     const Vector a = of_p.centred(at.load(p));
     const Vector b = of_r.centred(at.load(r));
-    const Vector e = at.only_valid(exp(a));
-    sum_p.add(e);
-    sum_r.add(at.only_valid(exp(b)));
-    sum_products.add(hn::Mul(e, hn::Sub(a, b)));
+    const Vector e_a = at.only_valid(exp(a));
+    const Vector e_b = at.only_valid(exp(b));
+    sum_p.add(e_a);
+    sum_r.add(e_b);
+    sum_products.add(hn::Mul(e_a, hn::Sub(a, b)));
+    keep(at, e_a, e_b);
   });
   of_p.sum = sum_p.total();
   of_r.sum = sum_r.total();
   return sum_products.total();
+}
+
+HWY_INLINE double divergence_sums(std::int64_t size, const float* p, const float* r, Softmax& of_p, Softmax& of_r) {
+  return divergence_sums(size, p, r, of_p, of_r, [](auto, Vector, Vector) HWY_ATTR {});
 }
 
 /// KL(p ‖ r) = Σ p·(log p - log r) = Σ e^a·(a - b) / sum_p - (log sum_p - log sum_r).
@@ -52,15 +62,21 @@ double divergence(double sum_of_products, const Softmax& p, const Softmax& r) {
 double kl_forward_row(std::int64_t size, const float* teacher, float temperature, float weight, bool gradient,
                       float* student) {
   Softmax t(size, teacher, temperature), s(size, student, temperature);
-  const double products = divergence_sums(size, teacher, student, t, s);
+  double products = 0.0;
   if (gradient) {
+    thread_local Scratch<float> scratch;
+    float* teacher_exp = scratch.get(size);
+    products = divergence_sums(size, teacher, student, t, s, [&](auto at, Vector e_t, Vector e_s) HWY_ATTR {
+      at.store(e_t, teacher_exp);
+      at.store(e_s, student);
+    });
     const Vector factor_s = set(weight * temperature * s.inverse_sum());
     const Vector factor_t = set(weight * temperature * t.inverse_sum());
     each_vector(size, [&](auto at) HWY_ATTR {
-      const Vector e_s = exp(s.centred(at.load(student)));
-      const Vector e_t = exp(t.centred(at.load(teacher)));
-      at.store(hn::Sub(hn::Mul(e_s, factor_s), hn::Mul(e_t, factor_t)), student);
+      at.store(hn::Sub(hn::Mul(at.load(student), factor_s), hn::Mul(at.load(teacher_exp), factor_t)), student);
     });
+  } else {
+    products = divergence_sums(size, teacher, student, t, s);
   }
   return static_cast<double>(temperature) * temperature * divergence(products, t, s);
 }
@@ -94,24 +110,23 @@ double logit_mse_row(std::int64_t size, const float* teacher, float weight, bool
   return squares.total() / static_cast<double>(size);
 }
 
-/// log Σ e^x - x[label], with the sum of s left in `s`.
-double cross_entropy_of(std::int64_t size, const float* x, std::int32_t label, Softmax& s) {
-  DoubleSum sum;
-  each_vector(size, [&](auto at) HWY_ATTR { sum.add(at.only_valid(exp(s.centred(at.load(x))))); });
-  s.sum = sum.total();
-  return std::log(s.sum) - (static_cast<double>(x[label]) - s.max);
-}
-
-/// d/ds = softmax(s) - one_hot(label).
+/// loss = log Σ e^s - s[label];  d/ds = softmax(s) - one_hot(label).
 double cross_entropy_row(std::int64_t size, std::int32_t label, float weight, bool gradient, float* student) {
   Softmax s(size, student, 1.0f);
-  const double loss = cross_entropy_of(size, student, label, s);
+  const double label_logit = student[label];
+  DoubleSum sum;
+  each_vector(size, [&](auto at) HWY_ATTR {
+    const Vector e = at.only_valid(exp(s.centred(at.load(student))));
+    sum.add(e);
+    if (gradient) at.store(e, student);
+  });
+  s.sum = sum.total();
   if (gradient) {
     const Vector factor = set(weight * s.inverse_sum());
-    each_vector(size, [&](auto at) HWY_ATTR { at.store(hn::Mul(exp(s.centred(at.load(student))), factor), student); });
+    each_vector(size, [&](auto at) HWY_ATTR { at.store(hn::Mul(at.load(student), factor), student); });
     student[label] -= weight;
   }
-  return loss;
+  return std::log(s.sum) - (label_logit - s.max);
 }
 
 double row_loss_of(RowLoss kind, const RowLossInput& input, std::int64_t row, bool gradient, float* student) {

@@ -112,7 +112,7 @@ TEST(KernelsRowLoss, FarApartLogitsStayFinite) {
 TEST(KernelsRowLoss, BrokenLogitIsNotHidden) {
   for (const RowLoss kind : kKinds)
     for (const float broken : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()})
-      for (const std::size_t at : {0, 17, 49}) {
+      for (const std::size_t at : {0u, 17u, 49u}) {
         Rows rows(1, 50, 1.0);
         rows.student[at] = broken;
         double loss = 0.0;

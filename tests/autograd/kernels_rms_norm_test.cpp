@@ -45,8 +45,9 @@ TEST(KernelsRmsNorm, EqualsTheDefinition) {
 }
 
 TEST(ReferenceRmsNorm, BackwardEqualsComplexStep) {
-  for (const auto [rows, cols] : {Extents{1, 2}, Extents{2, 5}, Extents{3, 8}})
+  for (const Extents& e : {Extents{1, 2}, Extents{2, 5}, Extents{3, 8}})
     for (const double scale : kScales) {
+      const std::int64_t rows = e.rows, cols = e.cols;  // not a structured binding: the lambda below captures them
       const auto x = normal_doubles(rows * cols, scale, 1), weight = normal_doubles(cols, 1.0, 2);
       const auto dy = normal_doubles(rows * cols, 1.0, 3);
       const auto loss = [&](const Imaginary& x_point, const Imaginary& weight_point) {
