@@ -58,20 +58,6 @@ void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& r
   }
 }
 
-// model.layers.12.mlp.up_proj -> model.layers.*.mlp.up_proj
-std::string without_numbers(const std::string& name) {
-  std::string result;
-  std::size_t begin = 0;
-  while (begin <= name.size()) {
-    const std::size_t end = std::min(name.find('.', begin), name.size());
-    const std::string part = name.substr(begin, end - begin);
-    const bool is_number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
-    result += (begin == 0 ? "" : ".") + (is_number ? "*" : part);
-    begin = end + 1;
-  }
-  return result;
-}
-
 double bits_of(const LinearQuantizers& linear) {
   return linear.weights ? linear.weights->format().bits_per_weight(linear.weight->value().cols()) : kDenseBits;
 }
@@ -197,7 +183,7 @@ void QuantizerSet::restore(std::span<const NamedValue> state, const std::string&
 std::vector<QuantizerTableRow> quantizer_table(const QuantizerSet& quantizers) {
   std::vector<QuantizerTableRow> rows;
   for (const LinearQuantizers& linear : quantizers.linears()) {
-    const QuantizerTableRow row{without_numbers(linear.layer),
+    const QuantizerTableRow row{pattern_of(linear.layer),
                                 1,
                                 linear.weight->value().shape(),
                                 std::string(name_of(linear.weights ? &linear.weights->format() : nullptr)),

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "autograd/core/error.h"
 
 namespace qad {
@@ -50,6 +52,19 @@ LayerFormats Policy::operator()(std::string_view layer) const {
   LayerFormats result;
   for (const Rule& rule : rules_)
     if (glob_match(rule.layers, layer)) result = rule.formats;
+  return result;
+}
+
+std::string pattern_of(const std::string& name) {
+  std::string result;
+  std::size_t begin = 0;
+  while (begin <= name.size()) {
+    const std::size_t end = std::min(name.find('.', begin), name.size());
+    const std::string part = name.substr(begin, end - begin);
+    const bool is_number = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
+    result += (begin == 0 ? "" : ".") + (is_number ? "*" : part);
+    begin = end + 1;
+  }
   return result;
 }
 

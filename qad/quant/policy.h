@@ -1,6 +1,7 @@
 // From a layer's name to its number formats, by the rules of a QuantizeConfig.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -31,6 +32,9 @@ class Policy {
   };
   std::vector<Rule> rules_;
 };
+
+/// A name with * for its numbers, which many layers share: model.layers.12.mlp.up_proj -> model.layers.*.mlp.up_proj.
+[[nodiscard]] std::string pattern_of(const std::string& name);
 
 /// "nvfp4", or "none".
 [[nodiscard]] std::string_view name_of(const BlockFormat* format);
