@@ -1,0 +1,13 @@
+#include "qad/verbs/any_model.h"
+
+#include "models/model_folder.h"
+#include "qad/exporters/read_export.h"
+
+namespace qad::verbs {
+
+std::unique_ptr<LanguageModel> load_any_model(const std::filesystem::path& folder) {
+  if (is_packed_export(folder)) return make_exported_model(read_export(folder));
+  return load_model(folder, WeightType::file);
+}
+
+}  // namespace qad::verbs

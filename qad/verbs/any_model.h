@@ -1,0 +1,14 @@
+// Any model folder for reading: an ordinary one, or an export with packed weights.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "models/language_model.h"
+
+namespace qad::verbs {
+
+/// A frozen model with its weights as stored; a packed export quantizes its inputs as it says.
+[[nodiscard]] std::unique_ptr<LanguageModel> load_any_model(const std::filesystem::path& folder);
+
+}  // namespace qad::verbs

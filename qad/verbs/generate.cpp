@@ -1,0 +1,103 @@
+#include "qad/verbs/generate.h"
+
+#include <memory>
+#include <ostream>
+#include <vector>
+
+#include "autograd/core/interrupt.h"
+#include "models/decode/generate.h"
+#include "models/model_folder.h"
+#include "qad/verbs/any_model.h"
+#include "qad/verbs/materials.h"
+#include "qad/verbs/student.h"
+#include "qad/verbs/text_stream.h"
+
+namespace qad::verbs {
+namespace {
+
+struct Writer {
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+Writer of_run(const GenerateOptions& options) {
+  const RunFolder folder = open_run_folder(options.target);
+  const Recipe recipe = read_recipe(folder);
+  const bool teacher_writes = options.speaker == Speaker::teacher;
+  if (teacher_writes && !recipe.teacher)
+    throw Error({options.target.string(), "a run with a teacher", "one without", "leave out --speaker teacher"},
+                ExitCode::usage);
+  if (!teacher_writes && recipe.kind == RecipeKind::compare)
+    throw Error({options.target.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
+                ExitCode::usage);
+  Writer writer;
+  std::filesystem::path model_folder;
+  std::unique_ptr<LanguageModel> teacher;
+  if (recipe.teacher) {
+    model_folder = recipe.teacher->model;
+    const bool as_stored = recipe.teacher->weights == TeacherWeights::file;
+    teacher = load_model(model_folder, as_stored ? WeightType::file : WeightType::bf16);
+  }
+  writer.tokenizer = find_tokenizer(recipe.data, model_folder);
+  if (teacher_writes) {
+    writer.model = std::move(teacher);
+    return writer;
+  }
+  SavedStudent saved = load_student(folder, recipe, teacher.get(), options.checkpoint);
+  writer.model = std::move(saved.student.model);
+  return writer;
+}
+
+Writer load_writer(const GenerateOptions& options) {
+  Writer writer = is_run_folder(options.target)
+                      ? of_run(options)
+                      : Writer{load_any_model(options.target), find_tokenizer({}, options.target)};
+  if (writer.tokenizer == nullptr)
+    throw Error({options.target.string(), "a tokenizer", "none", "put its files beside the model's"});
+  check_vocabulary(*writer.tokenizer, writer.model->config().vocab_size, options.target.string());
+  return writer;
+}
+
+// Start token and prompt; an end token that the tokenizer would put after a text has no place here.
+std::vector<std::int32_t> prompt_ids(const std::string& prompt, const Writer& writer) {
+  const auto prefix = writer.tokenizer->prefix();
+  std::vector<std::int32_t> ids(prefix.begin(), prefix.end());
+  const std::vector<std::int32_t> text = writer.tokenizer->encode(prompt, false);
+  ids.insert(ids.end(), text.begin(), text.end());
+  if (!ids.empty()) return ids;
+  if (const std::int64_t bos = writer.model->config().bos_token_id; bos >= 0) return {static_cast<std::int32_t>(bos)};
+  if (const auto bos = writer.tokenizer->bos()) return {*bos};
+  throw Error({"--prompt", "some text", "none", "this model has no start token to begin with"}, ExitCode::usage);
+}
+
+}  // namespace
+
+ExitCode generate(const GenerateOptions& options, std::ostream& print) {
+  const Writer writer = load_writer(options);
+  const std::vector<std::int32_t> prompt = prompt_ids(options.prompt, writer);
+  const auto begun = static_cast<std::int64_t>(prompt.size());
+  const std::int64_t context = writer.model->config().max_position_embeddings;
+  if (begun >= context)
+    throw Error({"--prompt", "fewer tokens than the model's context of " + std::to_string(context),
+                 std::to_string(begun), "shorten it"},
+                ExitCode::usage);
+
+  GenerateConfig config;
+  config.max_tokens = begun + options.max_tokens;
+  config.temperature = options.temperature;
+  config.top_k = options.top_k;
+  config.top_p = options.top_p;
+  config.seed = static_cast<std::uint64_t>(options.seed);
+
+  TextStream text(*writer.tokenizer, print);
+  text.add(prompt);
+  static_cast<void>(qad::generate(*writer.model, {prompt}, config, 0, [&](std::int32_t id) {
+    text.add({id});
+    if (stop_requested()) throw Error({"generate", "", "stopped by a signal", ""}, ExitCode::interrupted);
+  }));
+  text.finish();
+  print << "\n";
+  return ExitCode::done;
+}
+
+}  // namespace qad::verbs
