@@ -1,0 +1,81 @@
+// What an exporter is: a pair of pure functions between a quantized model in memory and the files of one on-disk
+// layout, unpack(pack(model)) being the model again. Neither touches a disk: write_export.h does, verifies what it
+// wrote, and read_export.h reads it back. The table of layouts is in registry.h.
+//
+// Codes come straight from the quantizer that trained the student; nothing is ever quantized here.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "autograd/core/tensor.h"
+#include "qad/formats/quantized_tensor.h"
+
+namespace qad {
+
+struct NamedTensor {
+  std::string name;  ///< hub name: model.layers.0.input_layernorm.weight
+  Tensor value;      ///< FP32, BF16 or F16
+};
+
+/// How a layer's input is quantized: block scales follow the data, the tensor scale is frozen.
+struct InputScale {
+  const BlockFormat* format = nullptr;
+  float tensor_scale = 1.0f;  ///< a multiplier: amax/2688 in nvfp4
+};
+
+struct ExportLinear {
+  std::string name;   ///< module: model.layers.0.self_attn.q_proj
+  std::string group;  ///< layers that engines fuse and run under one scale share it; unpack leaves it empty
+  std::optional<QuantizedTensor> weight;  ///< [out, in]; none: the weight is one of the dense tensors
+  std::optional<InputScale> input;        ///< none: the input stays as it is (W4A16)
+};
+
+/// FP8 keys and values of one attention layer: E4M3 codes under one multiplier each, amax/448.
+struct KeyValueScale {
+  std::string attention;  ///< model.layers.0.self_attn
+  float key = 1.0f, value = 1.0f;
+};
+
+struct ExportModel {
+  std::string config_json;                      ///< the model's config.json, without quantization
+  std::vector<NamedTensor> dense;               ///< all that is not quantized, in the order of the layers
+  std::vector<ExportLinear> linears;            ///< every linear layer, quantized or not, lm_head among them
+  std::vector<KeyValueScale> key_value_scales;  ///< one an attention layer; none: the cache is not quantized
+  DType dense_type = DType::bf16;               ///< in which the dense tensors are written: BF16 or FP32
+};
+
+/// A tensor as a safetensors file holds it.
+struct FileTensor {
+  std::string name;
+  std::string dtype;  ///< F32, F16, BF16, F8_E4M3 or U8
+  Tensor data;        ///< f32, f16, bf16, or u8 for the last two
+};
+
+struct ExportFiles {
+  std::vector<FileTensor> tensors;
+  std::map<std::string, std::string> texts;  ///< contents by file name: config.json, hf_quant_config.json
+};
+
+struct Exporter {
+  std::string_view name;
+  std::string_view help;  ///< one line: who reads it
+  /// Throws, naming the layer, if the layout has no place for a format or can't hold a scale exactly.
+  ExportFiles (*pack)(const ExportModel&);
+  /// Throws, naming the tensor, if something is missing or of another type or shape.
+  ExportModel (*unpack)(const ExportFiles&);
+  /// Whether codes and scales are stored. If not, unpack gives the decoded weights as dense tensors.
+  bool stores_codes;
+};
+
+/// A dense tensor as an export holds it: BF16, rounded to nearest-even, or FP32. The same storage if nothing changes.
+[[nodiscard]] Tensor as_stored(const Tensor& value, DType dense_type);
+
+/// The weight that a forward of the exported model uses: codes decoded to FP32.
+[[nodiscard]] Tensor decoded(const QuantizedTensor& weight);
+
+}  // namespace qad

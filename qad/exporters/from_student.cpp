@@ -1,0 +1,67 @@
+#include "qad/exporters/from_student.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "models/hf_config.h"
+#include "qad/exporters/layout_files.h"
+
+namespace qad {
+namespace {
+
+/// The original's keys as they are, then those that today's readers want and it lacks.
+std::string config_text(const ModelConfig& config, const std::filesystem::path& folder) {
+  const std::string complete = to_hf_config(config, "bfloat16");
+  if (folder.empty()) return complete;
+  const std::filesystem::path file = folder / "config.json";
+  OrderedJson json = OrderedJson::parse(read_file(file, "a model's config.json"), nullptr, false);
+  if (!json.is_object()) throw Error({file.string(), "a JSON object", "something else", ""});
+  const OrderedJson wanted = OrderedJson::parse(complete);
+  for (const auto& [key, value] : wanted.items())
+    if (!json.contains(key)) json[key] = value;
+  return to_text(json);
+}
+
+InputScale frozen(const ActivationQuantizer& quantizer) {
+  QAD_ASSERT(!quantizer.scale().follows_data());
+  return {&quantizer.format(), quantizer.scale().value()};
+}
+
+}  // namespace
+
+ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantizers,
+                            const std::filesystem::path& config_folder) {
+  if (!quantizers.shares_groups())
+    throw Error({"share_groups", "true for an export", "false", "serving engines run fused layers under one scale"});
+  ExportModel model;
+  model.config_json = config_text(student.config(), config_folder);
+
+  std::map<std::string, const LinearQuantizers*> by_layer;
+  for (const LinearQuantizers& linear : quantizers.linears()) by_layer[linear.layer] = &linear;
+  std::set<const Parameter*> packed;
+  for (const LinearGroup* group : student.linear_groups())
+    for (const Linear& member : group->members) {
+      ExportLinear linear{member.name, group->name, {}, {}};
+      if (const auto found = by_layer.find(member.name); found != by_layer.end()) {
+        const LinearQuantizers& attached = *found->second;
+        if (attached.weights) {
+          QAD_ASSERT(!attached.weights->scale().follows_data());
+          linear.weight = attached.weights->codes(member.weight->value(), member.weight->version);
+          packed.insert(member.weight.get());
+        }
+        if (attached.inputs) linear.input = frozen(*attached.inputs);
+      }
+      model.linears.push_back(std::move(linear));
+    }
+  for (const ParameterPointer& parameter : student.parameters())
+    if (!packed.contains(parameter.get())) model.dense.push_back({parameter->name, parameter->value()});
+  for (const CacheQuantizers& cache : quantizers.caches())
+    model.key_value_scales.push_back(
+        {cache.attention, frozen(*cache.keys).tensor_scale, frozen(*cache.values).tensor_scale});
+  return model;
+}
+
+}  // namespace qad

@@ -1,0 +1,74 @@
+"""Decodes a packed NVFP4 export with nothing but safetensors and numpy, and compares every tensor with the dense twin.
+
+    decode_with_numpy.py PACKED DENSE      prints how many tensors agree; exit status 1 at the first that does not
+"""
+
+import glob
+import json
+import struct
+import sys
+
+import numpy as np
+from safetensors import safe_open
+
+E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+E4M3 = np.array([(1 + m / 8) * 2.0 ** (e - 7) if e else m * 2.0**-9 for e in range(16) for m in range(8)], np.float32)
+
+
+def read(folder):
+    """Tensors by name. numpy has no BF16 and no E4M3: those come as raw bytes with the shape that the header says."""
+    tensors = {}
+    for path in sorted(glob.glob(folder + "/*.safetensors")):
+        with safe_open(path, framework="numpy") as file, open(path, "rb") as raw:
+            size = struct.unpack("<Q", raw.read(8))[0]
+            header = json.loads(raw.read(size))
+            assert set(file.keys()) == set(header) - {"__metadata__"}
+            for name in file.keys():
+                info = header[name]
+                if info["dtype"] in ("BF16", "F8_E4M3"):
+                    raw.seek(8 + size + info["data_offsets"][0])
+                    data = raw.read(info["data_offsets"][1] - info["data_offsets"][0])
+                    if info["dtype"] == "BF16":
+                        bits = np.frombuffer(data, np.uint16).astype(np.uint32) << 16
+                        tensors[name] = bits.view(np.float32).reshape(info["shape"])
+                    else:
+                        tensors[name] = E4M3[np.frombuffer(data, np.uint8)].reshape(info["shape"])
+                else:
+                    tensors[name] = file.get_tensor(name)
+    return tensors
+
+
+def decode(codes, block_scale, tensor_scale):
+    pairs = np.stack([codes & 15, codes >> 4], axis=-1).reshape(codes.shape[0], -1)  # even column: low nibble
+    return E2M1[pairs] * np.repeat(block_scale * np.float32(tensor_scale), 16, axis=1)
+
+
+def weights(folder):
+    """All weights as a forward uses them, whichever of the layouts the folder has."""
+    tensors, result = read(folder), {}
+    for name, value in tensors.items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "weight_packed":
+            scale = 1 / tensors[layer + ".weight_global_scale"][0]
+            result[layer + ".weight"] = decode(value, tensors[layer + ".weight_scale"], scale)
+        elif kind == "weight" and value.dtype == np.uint8:
+            scale = tensors[layer + ".weight_scale_2"]
+            result[name] = decode(value, tensors[layer + ".weight_scale"], scale)
+        elif kind in ("weight", "bias"):
+            result[name] = value
+    return result
+
+
+def main(packed, dense):
+    ours, twin = weights(packed), weights(dense)
+    if set(ours) != set(twin):
+        sys.exit(f"different names: {sorted(set(ours) ^ set(twin))}")
+    for name in sorted(twin):
+        a, b = ours[name].astype(np.float32), twin[name].astype(np.float32)
+        if a.shape != b.shape or not np.array_equal(a.view(np.uint32), b.view(np.uint32)):
+            sys.exit(f"{name} differs")
+    print(f"{len(twin)} tensors agree, {sum(v.dtype == np.uint8 for v in read(packed).values())} of them from codes")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

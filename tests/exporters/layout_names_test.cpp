@@ -1,0 +1,165 @@
+// Names, dtypes and shapes of a two-layer Llama in both packed layouts, and what their configs say: the interface that
+// serving engines read, written out by hand.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "qad/exporters/registry.h"
+#include "tests/exporters/tiny_student.h"
+
+namespace qad {
+namespace {
+
+using Json = nlohmann::json;
+using testing::quantize_blocks;
+using testing::tiny_config;
+using testing::TinyStudent;
+
+QuantizeConfig w4a4_fp8_cache() {
+  QuantizeConfig config = quantize_blocks("nvfp4", "nvfp4");
+  config.kv_cache = KvCacheFormat::fp8;
+  return config;
+}
+
+std::vector<std::string> listing(const ExportFiles& files) {
+  std::vector<std::string> lines;
+  for (const FileTensor& tensor : files.tensors)
+    lines.push_back(tensor.name + " " + tensor.dtype + " " + tensor.data.shape().text());
+  std::ranges::sort(lines);
+  return lines;
+}
+
+struct Projection {
+  const char* name;
+  int out, in;
+};
+const std::vector<Projection> kProjections = {{"self_attn.q_proj", 32, 32}, {"self_attn.k_proj", 16, 32},
+                                              {"self_attn.v_proj", 16, 32}, {"self_attn.o_proj", 32, 32},
+                                              {"mlp.gate_proj", 48, 32},    {"mlp.up_proj", 48, 32},
+                                              {"mlp.down_proj", 32, 48}};
+
+std::string matrix(int rows, int cols) { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
+
+/// `layer(prefix)` gives the lines of what an attention layer adds, `linear(name, out, in)` those of a quantized
+/// linear.
+template <class Linear, class Attention>
+std::vector<std::string> expected_listing(Linear linear, Attention attention) {
+  std::vector<std::string> lines = {"model.embed_tokens.weight BF16 [64, 32]", "model.norm.weight BF16 [32]"};
+  const auto append = [&](const std::vector<std::string>& more) {
+    lines.insert(lines.end(), more.begin(), more.end());
+  };
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
+    append({layer + "input_layernorm.weight BF16 [32]", layer + "post_attention_layernorm.weight BF16 [32]"});
+    for (const auto& [name, out, in] : kProjections) append(linear(layer + name, out, in));
+    append(attention(layer + "self_attn."));
+  }
+  std::ranges::sort(lines);
+  return lines;
+}
+
+TEST(LayoutNames, Modelopt) {
+  TinyStudent student(tiny_config(), w4a4_fp8_cache());
+  const ExportFiles files = exporter("modelopt").pack(student.exported());
+  const auto expected = expected_listing(
+      [](const std::string& name, int out, int in) -> std::vector<std::string> {
+        return {name + ".weight U8 " + matrix(out, in / 2), name + ".weight_scale F8_E4M3 " + matrix(out, in / 16),
+                name + ".weight_scale_2 F32 []", name + ".input_scale F32 []"};
+      },
+      [](const std::string& self) -> std::vector<std::string> {
+        return {self + "k_proj.k_scale F32 []", self + "v_proj.v_scale F32 []"};
+      });
+  EXPECT_EQ(listing(files), expected);
+
+  EXPECT_EQ(Json::parse(files.texts.at("hf_quant_config.json")), Json::parse(R"({
+    "producer": {"name": "modelopt", "version": "0.47.0"},
+    "quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8", "group_size": 16,
+                     "exclude_modules": ["lm_head"]}})"));
+  const Json config = Json::parse(files.texts.at("config.json"));
+  EXPECT_EQ(config["torch_dtype"], "bfloat16");
+  EXPECT_EQ(config["quantization_config"], Json::parse(R"({
+    "quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"],
+    "config_groups": {"group_0": {
+      "weights": {"dynamic": false, "num_bits": 4, "type": "float", "group_size": 16},
+      "input_activations": {"dynamic": false, "num_bits": 4, "type": "float", "group_size": 16},
+      "targets": ["Linear"]}},
+    "kv_cache_scheme": {"dynamic": false, "num_bits": 8, "type": "float"},
+    "producer": {"name": "modelopt", "version": "0.47.0"}})"));
+}
+
+TEST(LayoutNames, ModeloptWeightOnlyAndMixed) {
+  TinyStudent weight_only(tiny_config(), quantize_blocks("nvfp4", "none"));
+  const ExportFiles files = exporter("modelopt").pack(weight_only.exported());
+  const Json quantization = Json::parse(files.texts.at("hf_quant_config.json"))["quantization"];
+  EXPECT_EQ(quantization["quant_algo"], "W4A16_NVFP4");
+  EXPECT_TRUE(quantization["kv_cache_quant_algo"].is_null());
+  EXPECT_TRUE(std::ranges::none_of(files.tensors, [](const auto& t) { return t.name.ends_with("input_scale"); }));
+
+  QuantizeConfig rules = quantize_blocks("nvfp4", "nvfp4");
+  rules.rules.push_back({"*mlp*", "nvfp4", "none"});
+  rules.rules.push_back({"*down_proj", "fp8", "fp8"});
+  rules.rules.push_back({"*.1.self_attn.*", "none", "none"});
+  TinyStudent mixed(tiny_config(), rules);
+  const Json of_mixed =
+      Json::parse(exporter("modelopt").pack(mixed.exported()).texts.at("hf_quant_config.json"))["quantization"];
+  EXPECT_EQ(of_mixed["quant_algo"], "MIXED_PRECISION");
+  const Json& layers = of_mixed["quantized_layers"];
+  EXPECT_EQ(layers.size(), 4u + 6u);
+  EXPECT_EQ(layers["model.layers.0.self_attn.q_proj"], Json::parse(R"({"quant_algo": "NVFP4", "group_size": 16})"));
+  EXPECT_EQ(layers["model.layers.1.mlp.up_proj"], Json::parse(R"({"quant_algo": "W4A16_NVFP4", "group_size": 16})"));
+  EXPECT_EQ(layers["model.layers.1.mlp.down_proj"], Json::parse(R"({"quant_algo": "FP8"})"));
+  EXPECT_EQ(of_mixed["exclude_modules"].size(), 5u);
+}
+
+TEST(LayoutNames, CompressedTensors) {
+  TinyStudent student(tiny_config(), w4a4_fp8_cache());
+  ExportModel model = student.exported();
+  for (KeyValueScale& scale : model.key_value_scales) scale.key = scale.value = 0.0625f;
+  const ExportFiles files = exporter("compressed_tensors").pack(model);
+  const auto expected = expected_listing(
+      [](const std::string& name, int out, int in) -> std::vector<std::string> {
+        return {name + ".weight_packed U8 " + matrix(out, in / 2),
+                name + ".weight_scale F8_E4M3 " + matrix(out, in / 16), name + ".weight_global_scale F32 [1]",
+                name + ".input_global_scale F32 [1]"};
+      },
+      [](const std::string& self) -> std::vector<std::string> {
+        return {self + "k_scale BF16 [1]", self + "v_scale BF16 [1]"};
+      });
+  EXPECT_EQ(listing(files), expected);
+
+  const Json config = Json::parse(files.texts.at("config.json"));
+  EXPECT_EQ(config["quantization_config"], Json::parse(R"({
+    "quant_method": "compressed-tensors", "version": "0.18.0", "format": "nvfp4-pack-quantized",
+    "quantization_status": "compressed", "ignore": ["lm_head"], "global_compression_ratio": null,
+    "sparsity_config": {}, "transform_config": {},
+    "kv_cache_scheme": {"num_bits": 8, "type": "float", "strategy": "tensor", "symmetric": true, "dynamic": false},
+    "config_groups": {"group_0": {
+      "targets": ["Linear"], "format": "nvfp4-pack-quantized", "output_activations": null,
+      "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group", "group_size": 16,
+                  "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
+                  "observer_kwargs": {}},
+      "input_activations": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group",
+                            "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
+                            "observer": "static_minmax", "observer_kwargs": {}}}}})"));
+}
+
+TEST(LayoutNames, CompressedTensorsWeightOnly) {
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "none"));
+  const ExportFiles files = exporter("compressed_tensors").pack(student.exported());
+  const Json config = Json::parse(files.texts.at("config.json"));
+  EXPECT_TRUE(config["quantization_config"]["config_groups"]["group_0"]["input_activations"].is_null());
+  EXPECT_TRUE(config["quantization_config"]["kv_cache_scheme"].is_null());
+}
+
+TEST(LayoutNames, TheOriginalConfigKeepsItsKeys) {
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  ExportModel model = student.exported();
+  model.config_json = R"({"model_type": "llama", "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3",
+    "factor": 8.0}, "custom": [1, 2], "dtype": "float32", "quantization_config": {"quant_method": "old"}})";
+  const Json config = Json::parse(exporter("dense").pack(model).texts.at("config.json"));
+  EXPECT_EQ(config, Json::parse(R"({"model_type": "llama", "rope_theta": 500000.0, "rope_scaling":
+    {"rope_type": "llama3", "factor": 8.0}, "custom": [1, 2], "dtype": "bfloat16", "torch_dtype": "bfloat16"})"));
+}
+
+}  // namespace
+}  // namespace qad

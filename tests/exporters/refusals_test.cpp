@@ -1,0 +1,149 @@
+// What an export refuses, in whose name, and that nothing that was there is lost.
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
+#include "qad/exporters/read_export.h"
+#include "qad/exporters/registry.h"
+#include "qad/exporters/write_export.h"
+#include "tests/exporters/tiny_student.h"
+#include "tests/support/paths.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::quantize_blocks;
+using testing::TemporaryFolder;
+using testing::tiny_config;
+using testing::TinyStudent;
+
+void expect_error(const std::function<void()>& action, const std::vector<std::string>& words) {
+  try {
+    action();
+    ADD_FAILURE() << "nothing was refused: " << words.front();
+  } catch (const Error& error) {
+    for (const std::string& word : words)
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what() << "\nlacks " << word;
+  }
+}
+
+TEST(Refusals, FormatsThatALayoutCannotCarryByLayerName) {
+  TinyStudent nf4(tiny_config(), quantize_blocks("int8", "none"));
+  for (const char* layout : {"modelopt", "compressed_tensors"})
+    expect_error([&] { exporter(layout).pack(nf4.exported()); },
+                 {"model.layers.0.self_attn.q_proj", "int8 weights", "dense"});
+  TinyStudent fp8(tiny_config(), quantize_blocks("fp8", "none"));
+  expect_error([&] { exporter("modelopt").pack(fp8.exported()); },
+               {"self_attn.q_proj", "fp8 weights with none inputs"});
+}
+
+TEST(Refusals, PlainStudentsInLayoutsOfCodes) {
+  TinyStudent plain(tiny_config(), quantize_blocks("none", "none"));
+  for (const char* layout : {"modelopt", "compressed_tensors"})
+    expect_error([&] { exporter(layout).pack(plain.exported()); }, {"a quantized layer at least", "dense"});
+}
+
+TEST(Refusals, ScalesThatCompressedTensorsWouldRound) {
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  quantize.tensor_scale.round = TensorScaleRound::none;
+  TinyStudent student(tiny_config(), quantize);
+  expect_error([&] { exporter("compressed_tensors").pack(student.exported()); },
+               {"q_proj.weight", "power of two", "round: pow2"});
+}
+
+TEST(Refusals, FusedLayersWithScalesOfTheirOwn) {
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  quantize.share_groups = false;
+  TinyStudent student(tiny_config(), quantize);
+  expect_error([&] { static_cast<void>(student.exported()); }, {"share_groups", "true"});
+
+  TinyStudent shared(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  ExportModel model = shared.exported();
+  EXPECT_NO_THROW(check_exportable(model));
+  model.linears[1].weight->tensor_scale *= 2;
+  expect_error([&] { check_exportable(model); }, {"model.layers.0.self_attn.qkv_proj", "share_groups: true"});
+  model.linears[1].weight->tensor_scale /= 2;
+  model.linears[2].input->tensor_scale *= 2;
+  expect_error([&] { check_exportable(model); }, {"model.layers.0.self_attn.qkv_proj", "one input scale"});
+  model.linears[2].input.reset();
+  expect_error([&] { check_exportable(model); }, {"model.layers.0.self_attn.qkv_proj", "quantized alike"});
+}
+
+TEST(Refusals, UnknownLayoutsWithTheKnownOnes) {
+  expect_error([] { static_cast<void>(exporter("awq")); }, {"modelopt, compressed_tensors, dense", "awq"});
+  expect_error(
+      [] {
+        static_cast<void>(exporter_of({{}, {{"config.json", R"({"quantization_config": {"quant_method": "gptq"}})"}}}));
+      },
+      {"gptq", "modelopt or compressed-tensors"});
+}
+
+TEST(Refusals, AFolderWithOtherFilesIsLeftAlone) {
+  const TemporaryFolder folder;
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  write_file_atomically(folder / "model/model.safetensors", "precious");
+  expect_error([&] { write_export(folder / "model", exporter("dense"), student.exported(), {}); },
+               {"new or empty folder", "other files"});
+  EXPECT_EQ(read_file(folder / "model/model.safetensors", "a file"), "precious");
+  write_file_atomically(folder / "file", "precious");
+  expect_error([&] { write_export(folder / "file", exporter("dense"), student.exported(), {}); }, {"a folder"});
+}
+
+TEST(Replacing, AnEarlierExportStaysUntilTheNewOneIsWhole) {
+  const TemporaryFolder folder;
+  const fs::path out = folder / "out";
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  const ExportModel model = student.exported();
+  fs::create_directories(folder / ".out.partial/left by a killed export");
+  write_export(out, exporter("modelopt"), model, {}, 4000);
+  EXPECT_TRUE(fs::exists(out / "model.safetensors.index.json"));
+
+  ExportModel bad = model;
+  bad.linears[0].weight->tensor_scale *= 2;
+  expect_error([&] { write_export(out, exporter("modelopt"), bad, {}); }, {"qkv_proj"});
+  request_stop();
+  expect_error([&] { write_export(out, exporter("dense"), model, {}); }, {"stopped"});
+  request_stop(false);
+  EXPECT_TRUE(is_packed_export(out));
+
+  write_export(out.string() + "/", exporter("dense"), model, {});
+  EXPECT_FALSE(is_packed_export(out));
+  EXPECT_FALSE(fs::exists(out / "model.safetensors.index.json"));
+  EXPECT_FALSE(fs::exists(out / "hf_quant_config.json"));
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder.path())) names.push_back(entry.path().filename());
+  EXPECT_EQ(names, std::vector<std::string>{"out"});
+}
+
+TEST(Damage, FilesThatDoNotFitTogetherAreNamed) {
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  const ExportModel model = student.exported();
+  const std::string layer = "model.layers.0.mlp.up_proj";
+  const auto damaged = [&](const char* layout, const std::string& tensor,
+                           const std::function<void(FileTensor&)>& damage) {
+    ExportFiles files = exporter(layout).pack(model);
+    for (FileTensor& file : files.tensors) {
+      if (file.name != tensor) continue;
+      file.data = file.data.clone();
+      damage(file);
+    }
+    static_cast<void>(exporter(layout).unpack(files));
+  };
+  expect_error([&] { damaged("modelopt", layer + ".weight_scale", [](auto& t) { t.data = t.data.slice(0, 1); }); },
+               {layer + ".weight_scale", "shape [48, 2]", "[1, 2]"});
+  expect_error([&] { damaged("modelopt", layer + ".weight_scale", [](auto& t) { t.name = "x"; }); },
+               {layer + ".weight_scale", "F8_E4M3"});
+  expect_error(
+      [&] { damaged("modelopt", layer + ".weight_scale", [](auto& t) { t.data.raw()[5] = std::byte{0x7f}; }); },
+      {layer + ".weight_scale", "NaN"});
+  expect_error(
+      [&] { damaged("compressed_tensors", layer + ".input_global_scale", [](auto& t) { t.data.fill(0.0f); }); },
+      {layer + ".input_global_scale", "positive"});
+}
+
+}  // namespace
+}  // namespace qad

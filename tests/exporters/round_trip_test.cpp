@@ -1,0 +1,152 @@
+// Every layout holds every student that it takes: written, read back and run, with the bits of the student.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "autograd/core/error.h"
+#include "data/safetensors.h"
+#include "qad/exporters/read_export.h"
+#include "qad/exporters/registry.h"
+#include "qad/exporters/verify_export.h"
+#include "qad/exporters/write_export.h"
+#include "tests/exporters/tiny_student.h"
+#include "tests/support/paths.h"
+
+namespace qad {
+namespace {
+
+using testing::quantize_blocks;
+using testing::TemporaryFolder;
+using testing::tiny_config;
+using testing::TinyStudent;
+
+QuantizeConfig with_fp8_cache(QuantizeConfig config) {
+  config.kv_cache = KvCacheFormat::fp8;
+  return config;
+}
+
+QuantizeConfig mixed() {
+  QuantizeConfig config = quantize_blocks("nvfp4", "nvfp4");
+  config.rules.push_back({"*self_attn*", "nvfp4", "none"});
+  config.rules.push_back({"model.layers.1.mlp.down_proj", "none", "none"});
+  return config;
+}
+
+/// What an export keeps of everything but the quantized weights: BF16.
+void round_parameters(LanguageModel& model) {
+  for (const ParameterPointer& parameter : model.parameters()) {
+    parameter->value().copy_from(parameter->value().to(DType::bf16).to(DType::f32));
+    ++parameter->version;
+  }
+}
+
+struct Case {
+  const char* name;
+  QuantizeConfig quantize;
+  bool tied;
+  std::uint64_t shard_bytes;
+};
+
+std::vector<Case> cases() {
+  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), true, kDefaultShardBytes},
+          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), false, 2000},
+          {"W4A16, shards", quantize_blocks("nvfp4", "none"), true, 4000},
+          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), true, kDefaultShardBytes},
+          {"mixed", mixed(), false, kDefaultShardBytes}};
+}
+
+void expect_round_trip(const Case& test, const Exporter& exporter) {
+  SCOPED_TRACE(std::string(test.name) + " as " + std::string(exporter.name));
+  const TemporaryFolder folder;
+  TinyStudent student(tiny_config(test.tied), test.quantize);
+  round_parameters(*student.model);
+  const ExportModel model = student.exported();
+  write_export(folder / "out", exporter, model, {}, test.shard_bytes);
+
+  EXPECT_EQ(std::filesystem::exists(folder / "out/model.safetensors"), test.shard_bytes == kDefaultShardBytes);
+  EXPECT_EQ(SafetensorsFolder(folder / "out").has("lm_head.weight"), !test.tied);
+  EXPECT_EQ(is_packed_export(folder / "out"), exporter.stores_codes);
+  const ExportModel back = read_export(folder / "out");
+  EXPECT_EQ(back.key_value_scales.size(), exporter.stores_codes ? model.key_value_scales.size() : 0u);
+  if (exporter.stores_codes) {
+    EXPECT_EQ(testing::states_of(*make_exported_model(back)), testing::states_of(*student.model));
+  }
+}
+
+TEST(RoundTrip, EveryLayoutGivesTheStudentBack) {
+  for (const Case& test : cases())
+    for (const Exporter& exporter : exporters()) expect_round_trip(test, exporter);
+}
+
+TEST(RoundTrip, Fp8AsModelopt) {
+  expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), true, kDefaultShardBytes},
+                    exporter("modelopt"));
+}
+
+TEST(RoundTrip, PackAndUnpackAreInverse) {
+  TinyStudent student(tiny_config(), mixed());
+  const ExportModel model = student.exported();
+  for (const Exporter& exporter : exporters()) {
+    const ExportFiles files = exporter.pack(model);
+    ExportModel again = exporter.unpack(files);
+    const ExportFiles same = exporter.pack(again);
+    ASSERT_EQ(same.texts.size(), files.texts.size());
+    if (!exporter.stores_codes) continue;
+    std::map<std::string, const FileTensor*> by_name;
+    for (const FileTensor& tensor : same.tensors) by_name[tensor.name] = &tensor;
+    ASSERT_EQ(same.tensors.size(), files.tensors.size());
+    for (const FileTensor& tensor : files.tensors) {
+      ASSERT_TRUE(by_name.contains(tensor.name)) << tensor.name;
+      const Tensor& other = by_name[tensor.name]->data;
+      ASSERT_EQ(other.bytes(), tensor.data.bytes()) << tensor.name;
+      EXPECT_EQ(std::memcmp(other.raw(), tensor.data.raw(), other.bytes()), 0) << tensor.name;
+    }
+  }
+}
+
+TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {
+  for (const TensorScaleRound round : {TensorScaleRound::pow2, TensorScaleRound::none}) {
+    QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+    quantize.tensor_scale.round = round;
+    TinyStudent student(tiny_config(), quantize);
+    const ExportFiles files = exporter("dense").pack(student.exported());
+    const bool exact = round == TensorScaleRound::pow2;
+    EXPECT_NE(files.texts.at("config.json").find(exact ? "\"bfloat16\"" : "\"float32\""), std::string::npos);
+    for (const FileTensor& tensor : files.tensors)
+      EXPECT_EQ(tensor.dtype, exact || !tensor.name.ends_with("_proj.weight") ? "BF16" : "F32") << tensor.name;
+  }
+}
+
+TEST(RoundTrip, TensorScalesThatAreNoPowersOfTwoSurviveInModelopt) {
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  quantize.tensor_scale.round = TensorScaleRound::none;
+  expect_round_trip({"round: none", with_fp8_cache(quantize), true, kDefaultShardBytes}, exporter("modelopt"));
+}
+
+TEST(Verify, NamesTheTensorAndIndexThatDiffer) {
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  const ExportModel model = student.exported();
+  const auto message = [&](const Exporter& exporter, const std::string& tensor, std::size_t byte) {
+    ExportFiles files = exporter.pack(model);
+    for (FileTensor& file : files.tensors) {
+      if (file.name != tensor) continue;
+      file.data = file.data.clone();
+      file.data.raw()[byte] ^= std::byte{0x10};
+    }
+    try {
+      verify_export(files, exporter, model);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("nothing");
+  };
+  const std::string up = "model.layers.1.mlp.up_proj";
+  EXPECT_NE(message(exporter("modelopt"), up + ".weight", 16).find(up + ".weight[33]"), std::string::npos);
+  EXPECT_NE(message(exporter("compressed_tensors"), up + ".weight_scale", 2).find(up + ".weight[32]"),
+            std::string::npos);
+  EXPECT_NE(message(exporter("dense"), "model.norm.weight", 6).find("model.norm.weight[3]"), std::string::npos);
+  EXPECT_NE(message(exporter("modelopt"), up + ".input_scale", 2).find(up + " (input scale)"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace qad

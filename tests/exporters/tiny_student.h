@@ -1,0 +1,65 @@
+// A small quantized student for export tests: random weights, calibrated on a few tokens.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autograd/tape/variable.h"
+#include "models/model_folder.h"
+#include "qad/calib/calibrate.h"
+#include "qad/exporters/exporter.h"
+#include "qad/exporters/from_student.h"
+
+namespace qad::testing {
+
+inline ModelConfig tiny_config(bool tied = true) {
+  ModelConfig config;
+  config.vocab_size = 64;
+  config.hidden_size = 32;
+  config.intermediate_size = 48;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.tie_word_embeddings = tied;
+  return config;
+}
+
+inline TokenBatch tiny_batch() {
+  TokenBatch batch;
+  for (std::int32_t t = 0; t < 12; ++t) {
+    batch.ids.push_back((t * 7 + 3) % 64);
+    batch.positions.push_back(t);
+    batch.labels.push_back(kNoLabel);
+    batch.valid.push_back(1);
+  }
+  batch.segments = {{0, 12}};
+  batch.document = {0};
+  return batch;
+}
+
+/// All linear layers but the head.
+inline QuantizeConfig quantize_blocks(const std::string& weights, const std::string& inputs) {
+  QuantizeConfig config;
+  config.rules = {{"*", weights, inputs}, {"lm_head", "none", "none"}};
+  return config;
+}
+
+struct TinyStudent {
+  std::unique_ptr<LanguageModel> model;
+  QuantizerSet quantizers;
+
+  TinyStudent(const ModelConfig& config, const QuantizeConfig& quantize) : model(initialize_model(config, 7)) {
+    quantizers = attach_quantizers(*model, quantize);
+    calibrate(*model, quantizers, {tiny_batch()}, TensorScaleSource::calibration);
+  }
+  [[nodiscard]] ExportModel exported() { return export_model_of(*model, quantizers, {}); }
+};
+
+inline std::vector<float> states_of(LanguageModel& model) {
+  const NoGradScope no_grad;
+  const Tensor hidden = model.hidden_states(tiny_batch()).value();
+  return {hidden.span().begin(), hidden.span().end()};
+}
+
+}  // namespace qad::testing
