@@ -1,5 +1,8 @@
-// One checkpoint file: named tensors, texts and numbers in HDF5, whole or not at all. What they mean is the trainer's
-// business (qad/train/run_state.h); where the files lie, checkpoint_folder.h's.
+// A checkpoint: named tensors, texts and numbers in one HDF5 file that is either whole or recognised as damaged. What
+// the names mean is the trainer's business; which files stay in a run's folder is checkpoint_folder's.
+//
+// On disk: the seal (qad/io/seal.h), then groups `tensors`, `texts`, `numbers`, and last `manifest`, JSON text with the
+// program, every tensor's dtype, shape and XXH3-64, every text's size and XXH3-64, and the numbers. h5py opens it.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +12,26 @@
 #include <variant>
 
 #include "autograd/core/tensor.h"
+#include "qad/io/seal.h"
 
 namespace qad {
 
-/// The layout of the file; one that is later than this program knows is refused.
-inline constexpr std::int64_t kCheckpointFormatVersion = 1;
+inline constexpr std::uint32_t kCheckpointFormatVersion = 1;
 
+/// Names may have slashes, which become HDF5 groups; no name may be a folder of another.
 struct CheckpointContent {
-  std::map<std::string, Tensor> tensors;  ///< f32, bf16, f16, i32, i64, u8; names may contain '/'
+  std::map<std::string, Tensor> tensors;  ///< of any dtype and shape
   std::map<std::string, std::string> texts;
-  std::map<std::string, std::variant<std::int64_t, double>> numbers;  ///< bit-exact, NaN included
+  std::map<std::string, std::variant<std::int64_t, std::uint64_t, double>> numbers;
+  std::string program;  ///< that wrote it, "qad 0.1.0"; filled by load_checkpoint, ignored by save_checkpoint
 };
 
-/// Writes beside the target, verifies what was written, syncs and renames. Throws, leaving what was there, when the disk is
-/// full or the folder can't be written. The same content gives the same bytes.
+/// Writes beside `file`, closes, reads back and compares, syncs, renames: an older file at this place stays until the
+/// new one is safe, and nothing stays of one that failed. Throws if the file system has too little room or fails.
+/// The same content gives the same bytes.
 void save_checkpoint(const std::filesystem::path& file, const CheckpointContent& content);
 
-/// Checks length and hash of the whole file before the HDF5 library sees it. Throws Error naming the file when it is
-/// damaged, cut off, no checkpoint, or of a later format version.
+/// Throws DamagedCheckpoint for a file that is cut off or changed, Error for a later format version or a missing file.
 [[nodiscard]] CheckpointContent load_checkpoint(const std::filesystem::path& file);
 
 }  // namespace qad

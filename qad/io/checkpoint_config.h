@@ -1,5 +1,7 @@
-// The recipe's `checkpoint` section.
+// When a run saves, and how much of it stays.
 #pragma once
+
+#include <cstdint>
 
 #include "autograd/core/fields.h"
 
@@ -11,8 +13,8 @@ struct CheckpointConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"every", "steps between checkpoints; 0: only at the start and at the end"}.at_least(0), every);
-    visit(Field{"keep", "how many of the last checkpoints stay; the best one stays besides"}.at_least(1), keep);
+    visit(Field{"every", "steps between checkpoints; 0: only at the beginning and the end"}.at_least(0), every);
+    visit(Field{"keep", "how many of the newest stay, beside the best"}.at_least(1), keep);
   }
 };
 

@@ -1,4 +1,4 @@
-// A run's checkpoints: step-NNNNNNNN.h5, of which the last few are kept, and best.h5.
+// The checkpoints of a run: step-NNNNNNNN.h5, the newest few, and best.h5 beside them.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,30 @@ namespace qad {
 
 class CheckpointFolder {
  public:
+  /// `keep` of the newest stay, the one just written always. Nothing is touched before the first save.
+  CheckpointFolder(std::filesystem::path folder, std::int64_t keep);
+
+  /// Returns the file. Only when it is in place are older ones removed, and what a killed process left half written.
+  /// Later steps, from which a resumed run went back, stay until they are written again.
+  std::filesystem::path save(std::int64_t step, const CheckpointContent& content);
+  std::filesystem::path save_best(const CheckpointContent& content);
+
   struct Found {
     std::filesystem::path file;
     CheckpointContent content;
   };
-
-  /// `keep`: how many step checkpoints stay; at least 1.
-  CheckpointFolder(std::filesystem::path folder, std::int64_t keep);
-
-  /// Writes step-NNNNNNNN.h5, then removes older ones beyond `keep`. Returns the file.
-  std::filesystem::path save(std::int64_t step, const CheckpointContent& content) const;
-  void save_best(const CheckpointContent& content) const;
-
-  /// The newest step checkpoint that is whole; a damaged one is named in a warning and passed over. Nothing if there is none.
+  /// Warns of every damaged one on the way. Nothing if the folder has none at all; throws if all of them are damaged,
+  /// or if one is of a later format version.
   [[nodiscard]] std::optional<Found> newest_whole() const;
-  /// best.h5, if it is there; throws if it is damaged.
+  /// Nothing if there is none; throws if it is damaged.
   [[nodiscard]] std::optional<Found> best() const;
-  /// step-*.h5, newest first.
-  [[nodiscard]] std::vector<std::filesystem::path> steps() const;
+  /// The step files, newest first, whole or not.
+  [[nodiscard]] std::vector<std::filesystem::path> files() const;
 
  private:
+  void prune(std::int64_t written_step) const;
+  void remove_leftovers() const;
+
   std::filesystem::path folder_;
   std::int64_t keep_;
 };

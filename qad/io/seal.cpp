@@ -1,0 +1,100 @@
+#include "qad/io/seal.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <fstream>
+#include <span>
+#include <string_view>
+
+#include "data/hash.h"
+
+static_assert(std::endian::native == std::endian::little, "seals are little-endian");
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kMagic("qad checkpoint\n\0", 16);
+
+struct Seal {
+  std::array<char, 16> magic{};
+  std::uint32_t format_version = 0;
+  std::uint32_t zero = 0;
+  std::uint64_t file_bytes = 0;
+  Hash128 content;
+  std::array<char, 456> zeros{};
+  std::uint64_t seal_hash = 0;
+
+  [[nodiscard]] bool has_magic() const { return std::string_view(magic.data(), magic.size()) == kMagic; }
+  [[nodiscard]] std::uint64_t computed_hash() const {
+    return hash64(std::as_bytes(std::span(this, 1)).first(offsetof(Seal, seal_hash)));
+  }
+};
+static_assert(sizeof(Seal) == kSealBytes);
+
+// As much of a seal as the file has.
+std::size_t read_seal(const fs::path& file, Seal& seal) {
+  errno = 0;
+  std::ifstream in(file, std::ios::binary);
+  std::error_code error;
+  if (in && fs::is_directory(file, error)) errno = EISDIR;
+  if (!in || errno == EISDIR)
+    throw Error({file.string(), "a checkpoint", errno != 0 ? std::strerror(errno) : "a file that can't be read", ""});
+  in.read(reinterpret_cast<char*>(&seal), sizeof seal);
+  return static_cast<std::size_t>(in.gcount());
+}
+
+}  // namespace
+
+void write_seal(const fs::path& file, std::uint32_t format_version) {
+  Seal seal;
+  kMagic.copy(seal.magic.data(), seal.magic.size());
+  seal.format_version = format_version;
+  seal.file_bytes = fs::file_size(file);
+  seal.content = hash_file(file, kSealBytes);
+  seal.seal_hash = seal.computed_hash();
+  std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+  out.write(reinterpret_cast<const char*>(&seal), sizeof seal);
+  out.close();
+  if (!out) throw Error({file.string(), "a file that can be written", std::strerror(errno), ""});
+}
+
+std::uint32_t check_seal(const fs::path& file, std::uint32_t newest_version) {
+  const std::string who = file.string();
+  Seal seal;
+  if (const std::size_t bytes = read_seal(file, seal); bytes < sizeof seal)
+    throw DamagedCheckpoint({who, "a whole checkpoint", fmt::format("one that is cut off after {} bytes", bytes), ""});
+  if (!seal.has_magic()) throw DamagedCheckpoint({who, "a checkpoint", "another file or a damaged one", ""});
+  if (seal.seal_hash != seal.computed_hash())
+    throw DamagedCheckpoint({who, "a whole checkpoint", "a damaged one (its first 512 bytes changed)", ""});
+  if (seal.format_version > newest_version)
+    throw Error({who, fmt::format("a checkpoint of format version {} or before", newest_version),
+                 fmt::format("version {}", seal.format_version), "it needs a later qad"});
+  const std::uint64_t bytes = fs::file_size(file);
+  if (bytes != seal.file_bytes)
+    throw DamagedCheckpoint(
+        {who, fmt::format("a checkpoint of {} bytes", seal.file_bytes),
+         fmt::format("one that is {} {}", bytes < seal.file_bytes ? "cut off after" : "followed by more, up to", bytes),
+         ""});
+  Hash128 content;
+  try {
+    content = hash_file(file, kSealBytes);
+  } catch (const Error& unreadable) {  // a bad sector
+    throw DamagedCheckpoint({who, "", std::string(unreadable.what()).substr(who.size() + 2), ""});
+  }
+  if (content != seal.content)
+    throw DamagedCheckpoint({who, "a whole checkpoint", "a damaged one (its content does not fit its hash)", ""});
+  return seal.format_version;
+}
+
+bool has_seal(const fs::path& file) {
+  Seal seal;
+  return read_seal(file, seal) == sizeof seal && seal.has_magic();
+}
+
+}  // namespace qad
