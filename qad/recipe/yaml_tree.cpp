@@ -1,10 +1,13 @@
 #include "qad/recipe/yaml_tree.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
@@ -89,6 +92,26 @@ class Converter {
   bool too_big_ = false;
 };
 
+/// Where a second document begins; also where the library gave up on the first one without a word.
+std::optional<YAML::Mark> second_document(std::string_view text) {
+  struct Places final : YAML::EventHandler {
+    YAML::Mark last;
+    void OnDocumentStart(const YAML::Mark& mark) override { last = mark; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+  } places;
+  std::istringstream stream{std::string(text)};
+  YAML::Parser parser(stream);
+  const bool has_two = parser.HandleNextDocument(places) && parser.HandleNextDocument(places);
+  return has_two ? std::optional(places.last) : std::nullopt;
+}
+
 void put_everywhere(YamlNode& node, const YamlPosition& at) {
   node.at = at;
   for (YamlNode& item : node.items) put_everywhere(item, at);
@@ -168,15 +191,17 @@ class Importer {
 }  // namespace
 
 YamlNode parse_yaml(std::string_view text, const std::string& file, YamlProblems& problems) {
-  std::vector<YAML::Node> documents;
   try {
-    documents = YAML::LoadAll(std::string(text));
+    if (const auto second = second_document(text)) {
+      problems.add({file, second->line + 1, second->column + 1}, "", "one document", "the start of another");
+    }
+    // Not LoadAll: on `, a]` it finds documents without end (yaml-cpp 0.7).
+    const YAML::Node document = YAML::Load(std::string(text));
+    if (document.IsDefined() && !document.IsNull()) return Converter(file, problems).convert(document);
   } catch (const YAML::Exception& error) {
     const YamlPosition at{file, error.mark.line + 1, error.mark.column + 1};
     throw Error({at.text(), "YAML", error.msg, ""}, ExitCode::usage);
   }
-  if (documents.size() > 1) problems.add({file, 1, 1}, "", "one document", fmt::format("{} of them", documents.size()));
-  if (!documents.empty()) return Converter(file, problems).convert(documents.front());
   YamlNode nothing;
   nothing.at = {file, 1, 1};
   return nothing;

@@ -43,7 +43,13 @@ TEST(ParseYaml, RefusesWhatSaysOtherThanItSeems) {
             "r.yaml:3:3: the merge key << is not part of YAML 1.2 (write the keys out, or use imports)");
   EXPECT_EQ(problems_of("a: !!int 3\n").at(0), "r.yaml:1:4: the tag tag:yaml.org,2002:int is not used here");
   EXPECT_EQ(problems_of("[a, b]: 3\n").at(0), "r.yaml:1:1: expected a name as key, got something else");
-  EXPECT_EQ(problems_of("a: 1\n---\nb: 2\n").at(0), "r.yaml:1:1: expected one document, got 2 of them");
+  EXPECT_EQ(problems_of("a: 1\n---\nb: 2\n").at(0), "r.yaml:2:1: expected one document, got the start of another");
+}
+
+TEST(ParseYaml, EndsOnWhatTheLibraryWouldNotEndOn) {
+  EXPECT_EQ(problems_of(", a]\nb: 1\n"),
+            std::vector<std::string>{"r.yaml:1:1: expected one document, got the start of another"});
+  EXPECT_EQ(problems_of("").size(), 0u);
 }
 
 TEST(ParseYaml, AliasesWorkAndCannotRunAway) {
