@@ -47,16 +47,6 @@ class Sources {
   const Materials& materials_;
 };
 
-std::vector<TokenBatch> in_batches(const PackedSequences& sequences, std::int64_t batch_size, std::int64_t enough) {
-  std::vector<TokenBatch> batches;
-  std::int64_t tokens = 0;
-  for (std::int64_t begin = 0; begin < sequences.count() && tokens < enough; begin += batch_size) {
-    batches.push_back(sequences.batch(begin, std::min(begin + batch_size, sequences.count())));
-    tokens += batches.back().size();
-  }
-  return batches;
-}
-
 }  // namespace
 
 std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path& model) {
@@ -64,6 +54,13 @@ std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path
   for (const char* name : {"tokenizer.json", "tokenizer.bin", "vocab.json", "bytes.json"})
     if (!model.empty() && fs::is_regular_file(model / name)) return load_tokenizer(model);
   return nullptr;
+}
+
+std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64_t batch_size) {
+  std::vector<TokenBatch> batches;
+  for (std::int64_t begin = 0; begin < sequences.count(); begin += batch_size)
+    batches.push_back(sequences.batch(begin, begin + batch_size));
+  return batches;
 }
 
 Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
@@ -80,9 +77,8 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
                      materials.teacher ? materials.model_folder.string() : "model.vocab_size");
 
   const Sources sources(recipe, folder, materials);
-  constexpr std::int64_t kAll = std::numeric_limits<std::int64_t>::max();
   materials.evaluation =
-      in_batches(sources.pack(sources.read(recipe.data.eval, "eval")), recipe.evaluate.batch_size, kAll);
+      all_batches(sources.pack(sources.read(recipe.data.eval, "eval")), recipe.evaluate.batch_size);
   if (recipe.kind != RecipeKind::ptq || !recipe.calibrate.source)
     materials.train = std::make_unique<PackedSequences>(sources.pack(sources.read(recipe.data.train, "train")));
   if (recipe.kind == RecipeKind::pretrain) return materials;

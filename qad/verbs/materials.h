@@ -26,6 +26,9 @@ struct Materials {
 /// start of this run left it.
 [[nodiscard]] Materials load_materials(const Recipe& recipe, const RunFolder& folder);
 
+/// All sequences in order, `batch_size` at a time.
+[[nodiscard]] std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64_t batch_size);
+
 /// The tokenizer of a recipe's data: its own, or the one in the model's folder; null if that has none.
 [[nodiscard]] std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const std::filesystem::path& model);
 

@@ -1,0 +1,100 @@
+#include "qad/verbs/eval.h"
+
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
+#include "models/model_folder.h"
+#include "qad/exporters/read_export.h"
+#include "qad/report/eval_json.h"
+#include "qad/report/summary.h"
+#include "qad/train/evaluator.h"
+#include "qad/verbs/materials.h"
+#include "qad/verbs/student.h"
+
+namespace qad::verbs {
+namespace fs = std::filesystem;
+namespace {
+
+// What the command line says about the text goes over what the recipe says.
+void apply(const EvalOptions& options, DataConfig& data) {
+  if (options.data) {
+    SourceConfig source;
+    const std::string extension = options.data->extension().string();
+    if (extension == ".jsonl") source.jsonl = options.data->string();
+    else if (extension == ".h5" || extension == ".hdf5") source.token_file = options.data->string();
+    else source.text = options.data->string();
+    data.eval = source;
+  }
+  if (options.separator) data.eval.separator = *options.separator;
+  if (options.field) data.eval.field = *options.field;
+  if (options.tokens) data.eval.tokens = *options.tokens;
+  if (options.sequence_length) data.sequence_length = *options.sequence_length;
+}
+
+struct Subject {
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<LanguageModel> teacher;
+  std::string name;
+};
+
+std::unique_ptr<LanguageModel> load_any(const fs::path& folder) {
+  if (is_packed_export(folder)) return make_exported_model(read_export(folder));
+  return load_model(folder, WeightType::file);
+}
+
+}  // namespace
+
+ExitCode eval(const EvalOptions& options, std::ostream& print) {
+  const bool of_run = is_run_folder(options.target);
+  Recipe recipe;
+  if (of_run) recipe = read_recipe(open_run_folder(options.target));
+  if (recipe.kind == RecipeKind::compare)
+    throw Error({options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},
+                ExitCode::usage);
+  if (!of_run && !options.data)
+    throw Error({options.target.string(), "a text to evaluate on", "none", "add --data FILE"}, ExitCode::usage);
+  apply(options, recipe.data);
+
+  Subject subject;
+  fs::path model_folder = options.target;
+  if (options.teacher) subject.teacher = load_model(*options.teacher, WeightType::bf16);
+  if (of_run) {
+    if (recipe.teacher) {
+      model_folder = options.teacher ? *options.teacher : fs::path(recipe.teacher->model);
+      const bool as_stored = recipe.teacher->weights == TeacherWeights::file;
+      if (!options.teacher) subject.teacher = load_model(model_folder, as_stored ? WeightType::file : WeightType::bf16);
+    }
+    SavedStudent saved =
+        load_student(open_run_folder(options.target), recipe, subject.teacher.get(), options.checkpoint);
+    subject.model = std::move(saved.student.model);
+    subject.name = saved.file.string();
+  } else {
+    subject.model = load_any(options.target);
+    subject.name = options.target.string();
+  }
+  if (subject.teacher && subject.teacher->config().vocab_size != subject.model->config().vocab_size)
+    throw Error({options.target.string(), "the teacher's vocabulary of " +
+                 std::to_string(subject.teacher->config().vocab_size), std::to_string(subject.model->config().vocab_size), ""});
+
+  const std::int64_t vocabulary = subject.model->config().vocab_size;
+  const auto tokenizer = find_tokenizer(recipe.data, of_run && !recipe.teacher ? fs::path() : model_folder);
+  if (tokenizer != nullptr) check_vocabulary(*tokenizer, vocabulary, model_folder.string());
+  const PackedSequences sequences(load_documents(recipe.data.eval, tokenizer.get(), vocabulary, "data.eval"),
+                                  recipe.data.packing, recipe.data.sequence_length);
+  const EvalFigures figures = evaluate(*subject.model, subject.teacher.get(),
+                                       all_batches(sequences, recipe.evaluate.batch_size), stop_requested);
+  if (stop_requested()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
+  if (options.json) {
+    print << json_of(figures).dump() << "\n";
+    return ExitCode::done;
+  }
+  ArmSummary row;
+  row.name = subject.name;
+  row.eval = figures;
+  print << comparison_table({row}).text();
+  return ExitCode::done;
+}
+
+}  // namespace qad::verbs

@@ -1,0 +1,31 @@
+#include "qad/verbs/export.h"
+
+#include <ostream>
+
+#include "autograd/core/error.h"
+#include "qad/exporters/registry.h"
+#include "qad/report/format.h"
+#include "qad/verbs/export_student.h"
+
+namespace qad::verbs {
+
+ExitCode export_model(const ExportOptions& options, std::ostream& print) {
+  static_cast<void>(exporter(options.format));  // an unknown layout is told before anything is loaded
+  const RunFolder folder = open_run_folder(options.run);
+  const Recipe recipe = read_recipe(folder);
+  if (recipe.kind == RecipeKind::compare)
+    throw Error({options.run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
+                ExitCode::usage);
+  const Materials materials = load_materials(recipe, folder);
+  SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint);
+  const ExportSummary summary = export_student(options.format, saved.student, recipe, materials, options.out,
+                                               options.shard_bytes.value_or(0));
+  print << options.format << " of step " << saved.state.step << " (" << saved.file.filename().string() << "): "
+        << format_bytes(summary.bytes) << " in " << options.out.string() << ", compared bit for bit";
+  if (materials.teacher != nullptr)
+    print << ", held-out KL from its bytes " << format_with_error(summary.eval.kl_mean, summary.eval.kl_mean_stderr);
+  print << "\n";
+  return ExitCode::done;
+}
+
+}  // namespace qad::verbs

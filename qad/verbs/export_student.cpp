@@ -1,0 +1,58 @@
+#include "qad/verbs/export_student.h"
+
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
+#include "autograd/core/log.h"
+#include "qad/calib/calibrate.h"
+#include "qad/exporters/from_student.h"
+#include "qad/exporters/read_export.h"
+#include "qad/exporters/registry.h"
+#include "qad/exporters/write_export.h"
+#include "qad/train/evaluator.h"
+
+namespace qad::verbs {
+namespace fs = std::filesystem;
+namespace {
+
+std::int64_t bytes_in(const fs::path& folder) {
+  std::int64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file()) bytes += static_cast<std::int64_t>(entry.file_size());
+  return bytes;
+}
+
+}  // namespace
+
+std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
+  std::vector<ExportSummary> summaries;
+  if (recipe.export_formats.empty()) return summaries;
+  SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
+  for (const std::string& format : recipe.export_formats) {
+    summaries.push_back(export_student(format, saved.student, recipe, materials, folder.exported(format)));
+    summaries.back().folder = fs::relative(folder.exported(format), folder.path).string();
+  }
+  return summaries;
+}
+
+ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
+                             const Materials& materials, const fs::path& out, std::int64_t shard_bytes) {
+  if (!student.quantizers.empty() && recipe.quantize.tensor_scale.from == TensorScaleSource::data &&
+      !calibrate(*student.model, student.quantizers, materials.calibration, TensorScaleSource::calibration,
+                 stop_requested))
+    throw Error({out.string(), "calibration to end", "a signal", ""}, ExitCode::interrupted);
+
+  const ExportModel exported = export_model_of(*student.model, student.quantizers, materials.model_folder);
+  write_export(out, exporter(format), exported, materials.model_folder,
+               shard_bytes > 0 ? static_cast<std::uint64_t>(shard_bytes) : kDefaultShardBytes);
+  if (materials.tokenizer != nullptr && materials.model_folder.empty()) materials.tokenizer->save(out);
+
+  ExportSummary summary{format, out.string(), bytes_in(out), {}};
+  const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(out));
+  summary.eval = evaluate(*again, materials.teacher.get(), materials.evaluation, stop_requested);
+  log_info("exported {} to {}: held-out {} {:.6f}, from its bytes", format, out.string(),
+           materials.teacher ? "KL" : "cross-entropy",
+           materials.teacher ? summary.eval.kl_mean : summary.eval.cross_entropy);
+  return summary;
+}
+
+}  // namespace qad::verbs

@@ -1,0 +1,119 @@
+#include "qad/verbs/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+
+#include "qad/exporters/read_export.h"
+#include "qad/io/checkpoint_folder.h"
+#include "qad/report/format.h"
+#include "qad/report/summary.h"
+#include "qad/verbs/facts.h"
+#include "qad/verbs/inspect_files.h"
+#include "qad/verbs/run_folder.h"
+
+namespace qad::verbs {
+namespace fs = std::filesystem;
+namespace {
+
+std::vector<Fact> recipe_facts(const Recipe& recipe) {
+  std::vector<Fact> facts = {{"kind", std::string(enum_name(recipe.kind))}};
+  if (recipe.teacher) facts.push_back({"teacher", recipe.teacher->model});
+  if (recipe.kind != RecipeKind::pretrain) facts.push_back({"student", recipe.student.model});
+  if (recipe.kind != RecipeKind::ptq)
+    facts.push_back({"training", fmt::format("{} steps of {} sequences of {} tokens at most, peak rate {}",
+                                             recipe.train.steps, recipe.train.batch_size, recipe.data.sequence_length,
+                                             format_significant(recipe.train.lr))});
+  for (const ArmConfig& arm : recipe.arms)
+    facts.push_back(
+        {"arm " + arm.name, fmt::format("{}, {} learning rate{}", enum_name(arm.kind),
+                                        std::max<std::size_t>(1, arm.lr.size()), arm.lr.size() > 1 ? "s" : "")});
+  for (const std::string& format : recipe.export_formats) facts.push_back({"export", format});
+  return facts;
+}
+
+void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
+  if (quantize.rules.empty()) return;
+  Table table({{"layers", Align::left}, {"weights", Align::left}, {"inputs", Align::left}});
+  for (const QuantizeRule& rule : quantize.rules) table.add_row({rule.layers, rule.weights, rule.inputs});
+  print << "\nquantizers, the last rule that matches a layer decides\n" << table.text();
+  print << text_of({{"keys, values", std::string(enum_name(quantize.kv_cache))},
+                    {"tensor scale", fmt::format("round {}, from {}", enum_name(quantize.tensor_scale.round),
+                                                 enum_name(quantize.tensor_scale.from))},
+                    {"groups", quantize.share_groups ? "share their scales" : "a scale each"},
+                    {"gradient", fmt::format("straight through, {}", enum_name(quantize.ste))}});
+}
+
+void inspect_recipe(const fs::path& file, std::ostream& print) {
+  if (!check_recipe_file(file)) {
+    print << file.string() << ": a part for recipes to import, without a kind of its own\n";
+    return;
+  }
+  const Recipe recipe = load_recipe(file);
+  print << text_of(recipe_facts(recipe));
+  print_quantization(recipe.quantize, print);
+}
+
+// Reads each checkpoint whole; what is wrong with the first damaged one is the answer.
+std::string print_checkpoints(const RunFolder& folder, const Recipe& recipe, std::ostream& print) {
+  std::vector<fs::path> files = CheckpointFolder(folder.checkpoints(), recipe.checkpoint.keep).files();
+  if (const fs::path best = folder.checkpoints() / "best.h5"; fs::exists(best)) files.push_back(best);
+  if (files.empty()) return "";
+  std::string damage;
+  Table table({{"checkpoint", Align::left}, {"bytes"}, {"state", Align::left}});
+  for (const fs::path& file : files) {
+    std::string state = "whole";
+    try {
+      static_cast<void>(load_checkpoint(file));
+    } catch (const Error& error) {
+      state = "damaged";
+      if (damage.empty()) damage = error.what();
+    }
+    table.add_row({fs::relative(file, folder.path).string(),
+                   format_bytes(static_cast<std::int64_t>(fs::file_size(file))), state});
+  }
+  print << "\n" << table.text();
+  return damage;
+}
+
+void inspect_run(const RunFolder& folder, std::ostream& print) {
+  const Recipe recipe = read_recipe(folder);
+  print << text_of(recipe_facts(recipe));
+  if (fs::exists(folder.summary())) {
+    const RunSummary summary = read_summary(folder.summary());
+    const auto rows = summary.arms.empty() ? std::vector<ArmSummary>{arm_of(summary, summary.kind, "")} : summary.arms;
+    print << text_of({{"end", fmt::format("{} after {} steps, {} tokens, {}", summary.end, summary.steps,
+                                          summary.tokens, format_duration(summary.seconds))},
+                      {"peak memory", format_bytes(summary.peak_rss_bytes)},
+                      {"machine", summary.machine}});
+    print << "\n" << comparison_table(rows).text();
+    for (const ExportSummary& exported : summary.exports)
+      print << "export " << exported.format << ": " << (folder.path / exported.folder).string() << ", "
+            << format_bytes(exported.bytes) << "\n";
+  } else {
+    print << "not finished: qad resume " << folder.path.string() << " goes on\n";
+  }
+  const std::string damage = print_checkpoints(folder, recipe, print);
+  if (!damage.empty()) throw Error({folder.path.string(), "", damage, "qad resume goes on from the newest whole one"});
+}
+
+}  // namespace
+
+ExitCode inspect(const InspectOptions& options, std::ostream& print) {
+  const fs::path& path = options.file;
+  const std::string extension = path.extension().string();
+  if (!fs::exists(path)) throw Error({path.string(), "a file or folder", "nothing there", ""}, ExitCode::usage);
+  if (is_run_folder(path)) inspect_run({path}, print);
+  else if (fs::is_directory(path)) inspect_model(path, print);
+  else if (extension == ".h5" || has_seal(path)) inspect_checkpoint(path, print);
+  else if (extension == ".safetensors") inspect_safetensors(path, print);
+  else if (extension == ".yaml" || extension == ".yml") inspect_recipe(path, print);
+  else
+    throw Error(
+        {path.string(), "a .h5, .safetensors or .yaml file, or a folder of a model or a run", "another file", ""},
+        ExitCode::usage);
+  return ExitCode::done;
+}
+
+}  // namespace qad::verbs

@@ -1,0 +1,171 @@
+#include "qad/verbs/inspect_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ostream>
+#include <string_view>
+
+#include "data/safetensors.h"
+#include "models/hf_config.h"
+#include "qad/exporters/read_export.h"
+#include "qad/exporters/registry.h"
+#include "qad/io/checkpoint.h"
+#include "qad/quant/policy.h"
+#include "qad/recipe/recipe.h"
+#include "qad/report/format.h"
+#include "qad/verbs/facts.h"
+#include "qad/verbs/tensor_table.h"
+
+namespace qad::verbs {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::string_view kScale = "scale/";  // how a run's state names its scales (qad/train/run_state.cpp)
+
+void print_tensors(const std::vector<TensorLine>& tensors, std::ostream& print) {
+  print << "\n" << tensor_table(tensors).text() << "\n" << dtype_table(tensors).text();
+}
+
+using Number = decltype(CheckpointContent::numbers)::mapped_type;
+
+std::string text_of(const Number& number) {
+  if (const auto* real = std::get_if<double>(&number)) return format_significant(*real, 6);
+  return std::visit([](auto value) { return fmt::format("{}", value); }, number);
+}
+
+// Operands in rows, what is known of their scales in columns.
+void print_scales(const CheckpointContent& content, std::ostream& print) {
+  constexpr std::string_view kAmax = ".amax";
+  Table table({{"scale of", Align::left}, {"amax"}, {"tensor scale"}, {"from", Align::left}});
+  for (const auto& [name, amax] : content.numbers) {
+    if (!name.starts_with(kScale) || !name.ends_with(kAmax)) continue;
+    const std::string operand = name.substr(0, name.size() - kAmax.size());
+    const auto value = content.numbers.find(operand + ".tensor_scale");
+    const auto follows = content.numbers.find(operand + ".follows_data");
+    const bool whole = value != content.numbers.end() && follows != content.numbers.end();
+    table.add_row({operand.substr(kScale.size()), text_of(amax), whole ? text_of(value->second) : "",
+                   !whole                            ? ""
+                   : text_of(follows->second) == "0" ? "calibration"
+                                                     : "data"});
+  }
+  if (!table.rows().empty()) print << "\n" << table.text();
+}
+
+struct Weights {
+  double values = 0, bits = 0;
+};
+
+// Quantized layers of a packed export, those alike in one row; all its weights are counted.
+Table export_table(const ExportModel& model, Weights& weights) {
+  struct Row {
+    std::vector<std::string> cells;
+    std::int64_t count;
+  };
+  std::vector<Row> rows;
+  for (const ExportLinear& linear : model.linears) {
+    if (!linear.weight) continue;
+    const QuantizedTensor& weight = *linear.weight;
+    const double bits = weight.format->bits_per_weight(weight.cols);
+    weights.values += static_cast<double>(weight.rows * weight.cols);
+    weights.bits += bits * static_cast<double>(weight.rows * weight.cols);
+    std::vector<std::string> cells = {pattern_of(linear.name),
+                                      "",
+                                      Shape{weight.rows, weight.cols}.text(),
+                                      std::string(weight.format->name),
+                                      std::string(name_of(linear.input ? linear.input->format : nullptr)),
+                                      format_significant(bits)};
+    const auto same = std::ranges::find(rows, cells, &Row::cells);
+    if (same == rows.end()) rows.push_back({std::move(cells), 1});
+    else ++same->count;
+  }
+  for (const NamedTensor& tensor : model.dense) {
+    weights.values += static_cast<double>(tensor.value.size());
+    weights.bits += 8 * static_cast<double>(tensor.value.bytes());
+  }
+  Table table({{"quantized layers", Align::left},
+               {"count"},
+               {"shape", Align::left},
+               {"weights", Align::left},
+               {"inputs", Align::left},
+               {"bits a weight"}});
+  for (Row& row : rows) {
+    row.cells[1] = std::to_string(row.count);
+    table.add_row(std::move(row.cells));
+  }
+  return table;
+}
+
+std::string text_of(const Weights& weights) {
+  return fmt::format("{:.0f}, {} bits each", weights.values, format_significant(weights.bits / weights.values));
+}
+
+std::vector<Fact> config_facts(const ModelConfig& config) {
+  return {{"family", config.model_type},
+          {"layers", std::to_string(config.num_hidden_layers)},
+          {"hidden size", std::to_string(config.hidden_size)},
+          {"feed-forward", std::to_string(config.intermediate_size)},
+          {"heads", fmt::format("{} of {}, {} for keys and values", config.num_attention_heads, config.head_size(),
+                                config.num_key_value_heads)},
+          {"vocabulary", fmt::format("{}, {} head", config.vocab_size, config.tie_word_embeddings ? "tied" : "own")},
+          {"context", std::to_string(config.max_position_embeddings)}};
+}
+
+}  // namespace
+
+void inspect_checkpoint(const fs::path& file, std::ostream& print) {
+  const CheckpointContent content = load_checkpoint(file);
+  std::vector<Fact> facts = {{"checkpoint", file.string() + ", whole"}, {"written by", content.program}};
+  for (const auto& [name, text] : content.texts) {
+    if (name == "recipe")
+      facts.push_back(
+          {"recipe", fmt::format("kind {}", enum_name(parse_recipe(text, file.string() + ": recipe").kind))});
+    else facts.push_back({name, text});
+  }
+  for (const auto& [name, number] : content.numbers)
+    if (!name.starts_with(kScale)) facts.push_back({name, text_of(number)});
+  print << text_of(facts);
+  print_scales(content, print);
+
+  std::vector<TensorLine> tensors;
+  for (const auto& [name, tensor] : content.tensors)
+    tensors.push_back({name, std::string(name_of(tensor.dtype())), tensor.shape().text(), tensor.size(),
+                       static_cast<std::int64_t>(tensor.bytes())});
+  print_tensors(tensors, print);
+}
+
+void inspect_safetensors(const fs::path& path, std::ostream& print) {
+  const SafetensorsFile file(path);
+  std::vector<Fact> facts = {{"safetensors", path.string()}};
+  for (const auto& [key, value] : file.metadata()) facts.push_back({key, value});
+  print << text_of(facts);
+  std::vector<TensorLine> tensors;
+  for (const SafetensorsInfo& info : file.tensors()) tensors.push_back(tensor_line(info));
+  print_tensors(tensors, print);
+}
+
+void inspect_model(const fs::path& folder, std::ostream& print) {
+  const SafetensorsFolder files(folder);
+  std::vector<TensorLine> tensors;
+  Weights weights;
+  for (const SafetensorsFile& file : files.files())
+    for (const SafetensorsInfo& info : file.tensors()) {
+      tensors.push_back(tensor_line(info));
+      weights.values += static_cast<double>(tensors.back().elements);
+      weights.bits += 8 * static_cast<double>(tensors.back().bytes);
+    }
+  std::vector<Fact> facts = {{"model", folder.string()}};
+  for (Fact& fact : config_facts(read_hf_config(folder))) facts.push_back(std::move(fact));
+  if (!is_packed_export(folder)) {
+    facts.push_back({"weights", text_of(weights)});
+    print << text_of(facts);
+  } else {
+    Weights packed;
+    const Table layers = export_table(read_export(folder), packed);
+    facts.push_back({"weights", text_of(packed)});
+    print << text_of(facts) << "\n" << layers.text();
+  }
+  print_tensors(tensors, print);
+}
+
+}  // namespace qad::verbs
