@@ -66,6 +66,8 @@ StorageStatistics storage_statistics() {
   return pool().statistics;
 }
 
+std::size_t storage_block_bytes(std::size_t bytes) { return size_class(bytes); }
+
 void release_cached_storage() {
   Pool& p = pool();
   const std::lock_guard lock(p.mutex);

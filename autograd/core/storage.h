@@ -36,6 +36,8 @@ struct StorageStatistics {
   std::size_t allocations;   ///< blocks asked of the system so far
 };
 [[nodiscard]] StorageStatistics storage_statistics();
+/// What a storage of `bytes` takes: the size of its class. For predictions of memory.
+[[nodiscard]] std::size_t storage_block_bytes(std::size_t bytes);
 /// Gives cached blocks back to the system.
 void release_cached_storage();
 
