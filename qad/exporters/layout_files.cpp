@@ -41,12 +41,9 @@ std::string plain_config(const ExportFiles& files) {
 }
 
 FileTensor float_tensor(std::string name, const Tensor& value) {
-  switch (value.dtype()) {
-    case DType::f32: return {std::move(name), "F32", value};
-    case DType::bf16: return {std::move(name), "BF16", value};
-    case DType::f16: return {std::move(name), "F16", value};
-    default: QAD_ASSERT(!"a dense tensor is of a float type"); return {};
-  }
+  const DType type = value.dtype();
+  QAD_ASSERT(type == DType::f32 || type == DType::bf16 || type == DType::f16);
+  return {std::move(name), type == DType::f32 ? "F32" : type == DType::bf16 ? "BF16" : "F16", value};
 }
 
 FileTensor scalar_tensor(std::string name, const Shape& shape, float value, DType dtype) {
