@@ -40,7 +40,8 @@ void write_bytes(const fs::path& file, const std::string& header, const std::vec
   if (out == nullptr) fail();
   if (std::fwrite(header.data(), 1, header.size(), out.get()) != header.size()) fail();
   for (const SafetensorsEntry& entry : entries)
-    if (std::fwrite(entry.bytes.data(), 1, entry.bytes.size(), out.get()) != entry.bytes.size()) fail();
+    if (!entry.bytes.empty() && std::fwrite(entry.bytes.data(), 1, entry.bytes.size(), out.get()) != entry.bytes.size())
+      fail();
   if (std::fclose(out.release()) != 0) fail();
 }
 

@@ -6,6 +6,7 @@
 #include <hdf5.h>
 #include <sys/mount.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <functional>
@@ -43,7 +44,7 @@ Tensor numbered(const Shape& shape, DType dtype, std::uint64_t stream) {
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::equal(a.raw(), a.raw() + a.bytes(), b.raw());
 }
 
 std::vector<Tensor> samples() {
@@ -87,6 +88,20 @@ TEST(Hdf5File, EverythingComesBackBitForBit) {
     EXPECT_TRUE(reader.has("group/deep er/t0"));
     EXPECT_FALSE(reader.has("group/deeper/t0"));
   }
+}
+
+TEST(Hdf5File, NothingStaysOpen) {
+  const TemporaryFolder folder;
+  const ssize_t before = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL);
+  write_samples(folder / "a.h5", samples());
+  {
+    const Hdf5Reader reader(folder / "a.h5", "a test");
+    static_cast<void>(reader.read_tensor("group/deep er/t3"));
+    static_cast<void>(reader.read_number("n/d"));
+    static_cast<void>(error_of([&] { static_cast<void>(reader.read_tensor("n/d")); }));
+    static_cast<void>(error_of([&] { static_cast<void>(reader.read_tensor("absent")); }));
+  }
+  EXPECT_EQ(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL), before);
 }
 
 TEST(Hdf5File, SameContentGivesTheSameBytes) {
@@ -133,6 +148,8 @@ TEST(Hdf5File, WritersErrorsSayWhy) {
                   {"a.h5: x", "could not create", "exists"});
 }
 
+std::int64_t open_files() { return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()); }
+
 // HDF5 1.10 itself says of some of these that all went well, and reads zeros from the holes.
 TEST(Hdf5File, AFullDiskIsNoticedWhereverItFillsUp) {
   const TemporaryFolder folder;
@@ -148,6 +165,7 @@ TEST(Hdf5File, AFullDiskIsNoticedWhereverItFillsUp) {
   write_samples(disk / "a.h5", tensors);
   const std::uint64_t size = fs::file_size(disk / "a.h5");
   const std::uint64_t all = fs::space(disk).available + size;
+  const std::int64_t open_before = open_files();
   int failures = 0;
   for (std::uint64_t room = 0; room < size + (64 << 10); room += 97 << 10) {
     fs::remove(disk / "a.h5");
@@ -163,6 +181,7 @@ TEST(Hdf5File, AFullDiskIsNoticedWhereverItFillsUp) {
     }
     fs::remove(disk / "filler");
   }
+  EXPECT_EQ(open_files(), open_before);  // a file that stays open keeps its room, even when it was removed
   EXPECT_GE(failures, static_cast<int>(size / (97 << 10)));
   write_samples(disk / "a.h5", tensors);  // and this process can go on
 }

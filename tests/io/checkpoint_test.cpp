@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <bit>
 #include <csignal>
 #include <cstdlib>
@@ -69,7 +70,7 @@ void expect_same(const CheckpointContent& a, const CheckpointContent& b) {
     const Tensor& other = b.tensors.at(name);
     EXPECT_EQ(tensor.dtype(), other.dtype()) << name;
     ASSERT_EQ(tensor.shape(), other.shape()) << name;
-    EXPECT_EQ(std::memcmp(tensor.raw(), other.raw(), tensor.bytes()), 0) << name;
+    EXPECT_TRUE(std::equal(tensor.raw(), tensor.raw() + tensor.bytes(), other.raw())) << name;
   }
   EXPECT_EQ(a.texts, b.texts);
   ASSERT_EQ(a.numbers.size(), b.numbers.size());
