@@ -1,0 +1,187 @@
+#include "qad/verbs/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <set>
+
+#include "autograd/core/parallel.h"
+#include "autograd/core/storage.h"
+#include "autograd/kernels/table.h"
+#include "qad/exporters/registry.h"
+#include "qad/report/format.h"
+#include "qad/report/machine.h"
+#include "qad/report/table.h"
+#include "qad/verbs/facts.h"
+#include "qad/verbs/plan_memory.h"
+#include "qad/verbs/plan_time.h"
+#include "qad/verbs/show.h"
+
+namespace qad::verbs {
+namespace {
+
+std::string part_of(const std::string& parameter) {
+  if (parameter.ends_with(".bias") || parameter.ends_with("norm.weight")) return "norms and biases";
+  if (parameter.starts_with("lm_head")) return "head";
+  if (parameter.find(".self_attn.") != std::string::npos) return "attention";
+  if (parameter.find(".mlp.") != std::string::npos) return "feed-forward";
+  return "embedding";
+}
+
+void print_parameters(const PlanSubject& subject, std::ostream& print) {
+  std::map<std::string, std::int64_t> parts;
+  for (const ParameterPointer& parameter : subject.student->parameters())
+    parts[part_of(parameter->name)] += parameter->value().size();
+  const std::int64_t all = parameter_count(*subject.student);
+  Table table({{"parameters", Align::left}, {"count"}, {"share"}});
+  for (const auto& [part, count] : parts)
+    table.add_row({part, std::to_string(count), format_percent(static_cast<double>(count) / static_cast<double>(all))});
+  table.add_row({subject.student->config().tie_word_embeddings ? "all (the head is the embedding)" : "all",
+                 std::to_string(all), ""});
+  print << table.text();
+  if (subject.quantizers.empty()) return;
+  print << "\n" << text_of(quantizer_table(subject.quantizers));
+  print << text_of({{"all parameters", format_significant(bits_per_weight(*subject.student, subject.quantizers)) +
+                                           " bits each, as exported"}});
+}
+
+std::vector<Fact> text_facts(const PlanSubject& subject) {
+  const PlannedText& text = subject.text;
+  const TrainConfig& train = subject.recipe.train;
+  std::vector<Fact> facts;
+  if (text.train_sequences > 0)
+    facts.push_back(
+        {"training text", fmt::format("{}{} documents, {} tokens in {} sequences", text.estimated ? "at most " : "",
+                                      text.train_documents, text.train_tokens, text.train_sequences)});
+  if (subject.trains()) {
+    const double tokens = tokens_per_step(subject), steps = static_cast<double>(train.steps);
+    facts.push_back(
+        {"training",
+         fmt::format("{} steps of {} sequences, {:.0f} tokens on average: {} tokens, {:.2f} epochs", train.steps,
+                     train.batch_size, tokens, format_count(steps * tokens),
+                     steps * static_cast<double>(train.batch_size) / static_cast<double>(text.train_sequences))});
+  }
+  facts.push_back({"held-out text", fmt::format("{} documents, {} tokens", text.eval_documents, text.eval_tokens)});
+  return facts;
+}
+
+// Of what stays on disk: tensors, not headers.
+std::vector<Fact> file_facts(const PlanSubject& subject) {
+  const std::int64_t parameters = parameter_count(*subject.student);
+  const std::int64_t kept =
+      subject.trains() ? std::min(subject.recipe.checkpoint.keep, subject.recipe.train.steps + 1) : 1;
+  std::vector<Fact> facts = {{"checkpoints", fmt::format("{} of {} each, and the best one of {}", kept,
+                                                         format_bytes(12 * parameters), format_bytes(4 * parameters))}};
+  const double packed = bits_per_weight(*subject.student, subject.quantizers) * static_cast<double>(parameters) / 8;
+  for (const std::string& format : subject.recipe.export_formats)
+    facts.push_back({"export " + format,
+                     format_bytes(exporter(format).stores_codes ? static_cast<std::int64_t>(packed) : 2 * parameters)});
+  return facts;
+}
+
+Table memory_table(const MemoryPlan& memory) {
+  Table table({{"memory", Align::left}, {"bytes"}, {"share"}});
+  const auto add = [&](const char* what, std::int64_t bytes) {
+    if (bytes != 0)
+      table.add_row({what, format_bytes(bytes),
+                     format_percent(static_cast<double>(bytes) / static_cast<double>(memory.total()))});
+  };
+  add("teacher's weights", memory.teacher);
+  add("student's weights, FP32", memory.student);
+  add("gradients", memory.gradients);
+  add("AdamW's moments", memory.moments);
+  add("quantized weights", memory.weight_codes);
+  add("activations kept for backward", memory.activations);
+  add("logits of a chunk", memory.logits);
+  add("working memory", memory.working);
+  add("more for the exports", memory.exports);
+  add("program, text, kernels' buffers", memory.process);
+  table.add_row({"peak", format_bytes(memory.total()), ""});
+  return table;
+}
+
+Table time_table(const TimePlan& time) {
+  Table table({{"a step", Align::left}, {"ms"}, {"share"}, {"GFLOP"}, {"GFLOP/s"}});
+  const auto add = [&](const char* what, const Cost& cost) {
+    if (cost.seconds == 0) return;
+    table.add_row({what, format_significant(1e3 * cost.seconds), format_percent(cost.seconds / time.step().seconds),
+                   cost.operations > 0 ? format_significant(cost.operations / 1e9) : "",
+                   cost.operations > 0 ? format_significant(cost.operations / cost.seconds / 1e9, 3) : ""});
+  };
+  add("teacher's layers", time.teacher_layers);
+  add("student's layers, forward and backward", time.student_layers);
+  add("heads and loss", time.head);
+  add("optimizer", time.optimizer);
+  add("all", time.step());
+  return table;
+}
+
+double run_seconds(const PlanSubject& subject, const TimePlan& time) {
+  const std::int64_t steps = subject.trains() ? subject.recipe.train.steps : 0;
+  const std::int64_t every = subject.recipe.evaluate.every;
+  std::int64_t evaluations = 1 + static_cast<std::int64_t>(subject.recipe.export_formats.size());
+  if (steps > 0) evaluations += every > 0 ? (steps + every - 1) / every : 1;
+  return time.calibration_seconds + static_cast<double>(steps) * time.step().seconds +
+         static_cast<double>(evaluations) * time.evaluation_seconds;
+}
+
+// One run, in full.
+void print_run(const PlanSubject& subject, std::ostream& print) {
+  print_parameters(subject, print);
+  print << "\n" << text_of(text_facts(subject)) << text_of(file_facts(subject));
+
+  // Timing comes first: what BLAS and kernels keep for themselves is then part of this process, as in a run.
+  const TimePlan time = plan_time(subject);
+  release_cached_storage();
+  const MemoryPlan memory = plan_memory(subject, resident_bytes_now());
+  print << "\n" << memory_table(memory).text() << "\n";
+  if (subject.trains()) {
+    print << time_table(time).text();
+    print << fmt::format("attention's own products, in the layers: {} GFLOP\n",
+                         format_significant(time.attention_operations / 1e9));
+  }
+  print << text_of({{"evaluation", format_duration(time.evaluation_seconds)},
+                    {"the whole run", format_duration(run_seconds(subject, time))},
+                    {"machine", text_of(this_machine())},
+                    {"kernels", fmt::format("{}, {} threads", kernel_description(), threads())}});
+}
+
+// A comparison: each arm in a row, each of its learning rates run.
+void print_comparison(const Recipe& recipe, std::ostream& print) {
+  const PlannedText text = plan_text(recipe);
+  Table table({{"arm", Align::left}, {"runs"}, {"steps"}, {"tokens"}, {"ms a step"}, {"peak memory"}, {"time"}});
+  double seconds = 0;
+  std::int64_t peak = 0;
+  for (const Arm& arm : expand_arms(recipe)) {
+    const PlanSubject subject = plan_subject(arm.candidates.front().recipe, text);
+    const TimePlan time = plan_time(subject);
+    release_cached_storage();
+    const std::int64_t memory = plan_memory(subject, resident_bytes_now()).total();
+    const double all = static_cast<double>(arm.candidates.size()) * run_seconds(subject, time);
+    const std::int64_t steps = subject.trains() ? subject.recipe.train.steps : 0;
+    table.add_row({arm.name, std::to_string(arm.candidates.size()), std::to_string(steps),
+                   format_count(static_cast<double>(steps) * tokens_per_step(subject)),
+                   steps > 0 ? format_significant(1e3 * time.step().seconds) : "", format_bytes(memory),
+                   format_duration(all)});
+    if (table.rows().size() == 1) print_parameters(subject, print);
+    seconds += all;
+    peak = std::max(peak, memory);
+  }
+  print << "\n" << table.text();
+  print << text_of(
+      {{"peak memory", format_bytes(peak)}, {"time", format_duration(seconds)}, {"machine", text_of(this_machine())}});
+}
+
+}  // namespace
+
+ExitCode plan(const PlanOptions& options, std::ostream& print) {
+  const Recipe recipe = load_recipe(options.recipe, options.overrides);
+  set_threads(static_cast<int>(recipe.threads));
+  if (recipe.kind == RecipeKind::compare) print_comparison(recipe, print);
+  else print_run(plan_subject(recipe, plan_text(recipe)), print);
+  return ExitCode::done;
+}
+
+}  // namespace qad::verbs

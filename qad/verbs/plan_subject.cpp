@@ -1,0 +1,107 @@
+#include "qad/verbs/plan_subject.h"
+
+#include <algorithm>
+
+#include "autograd/core/error.h"
+#include "data/documents.h"
+#include "data/loader.h"
+#include "data/safetensors.h"
+#include "models/hf_config.h"
+#include "models/registry.h"
+#include "qad/verbs/materials.h"
+
+namespace qad::verbs {
+namespace {
+
+constexpr std::int64_t kForwards = 2000;  // enough to meet every size of batch
+
+ModelConfig student_config(const Recipe& recipe) {
+  if (recipe.kind == RecipeKind::pretrain) return *recipe.model;
+  return read_hf_config(recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model);
+}
+
+// What the teacher will write, at its longest.
+Documents unwritten(const TeacherTextConfig& config) {
+  Documents documents;
+  documents.source = "teacher_text";
+  const std::vector<std::int32_t> document(static_cast<std::size_t>(config.max_tokens), 0);
+  for (std::int64_t i = 0; i < config.documents; ++i) documents.add(document);
+  return documents;
+}
+
+std::int64_t teacher_bytes(const TeacherConfig& teacher) {
+  std::int64_t bytes = 0;
+  const SafetensorsFolder files(teacher.model);
+  for (const std::string& name : files.names()) {
+    const SafetensorsInfo& info = files.info(name);
+    std::int64_t size = 1;
+    for (const std::int64_t extent : info.shape) size *= extent;
+    bytes += teacher.weights == TeacherWeights::bf16 ? 2 * size : static_cast<std::int64_t>(info.bytes());
+  }
+  return bytes;
+}
+
+}  // namespace
+
+bool PlanSubject::learns_from_teacher() const {
+  return recipe.kind == RecipeKind::qad && recipe.loss.kind != LossKind::cross_entropy;
+}
+
+std::unique_ptr<LanguageModel> shapes_of(const ModelConfig& config) {
+  return make_model(
+      config, [](const std::string& name, const Shape& shape) { return make_parameter(name, Tensor(shape), true); });
+}
+
+PlannedText plan_text(const Recipe& recipe) {
+  const std::filesystem::path model = recipe.teacher ? recipe.teacher->model : "";
+  const std::int64_t vocabulary = recipe.teacher ? read_hf_config(model).vocab_size : recipe.model->vocab_size;
+  const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(recipe.data, model);
+  PlannedText text;
+  const auto pack = [&](const SourceConfig& source, const std::string& who) {
+    if (!source.teacher_text && !source.token_file && tokenizer == nullptr)
+      throw Error({who, "a tokenizer", "none in " + model.string(), "set data.tokenizer"});
+    text.estimated = text.estimated || source.teacher_text.has_value();
+    Documents documents = source.teacher_text ? unwritten(*source.teacher_text)
+                                              : load_documents(source, tokenizer.get(), vocabulary, who);
+    if (source.teacher_text) documents.restrict_to(source.skip_documents, source.tokens);
+    return PackedSequences(std::move(documents), recipe.data.packing, recipe.data.sequence_length);
+  };
+
+  const PackedSequences eval = pack(recipe.data.eval, "data.eval");
+  text.eval_documents = eval.documents().count();
+  text.eval_tokens = eval.tokens();
+  for (const TokenBatch& batch : all_batches(eval, recipe.evaluate.batch_size)) {
+    text.evaluation_batches.push_back(batch.size());
+    if (text.sample.ids.empty()) text.sample = batch;
+  }
+  if (recipe.kind == RecipeKind::ptq && recipe.calibrate.source) return text;
+
+  const PackedSequences train = pack(recipe.data.train, "data.train");
+  text.train_documents = train.documents().count();
+  text.train_sequences = train.count();
+  text.train_tokens = train.tokens();
+  const std::int64_t batch_size = recipe.train.batch_size;
+  const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : batch_size;
+  Loader loader(train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
+  for (std::int64_t step = 0; step < recipe.train.steps; ++step) {
+    for (std::int64_t done = 0; done < batch_size; done += micro) {
+      TokenBatch batch = loader.next(std::min(micro, batch_size - done));
+      text.micro_batches.push_back(batch.size());
+      if (text.micro_batches.size() == 1) text.sample = std::move(batch);
+    }
+    if (static_cast<std::int64_t>(text.micro_batches.size()) >= kForwards) break;
+  }
+  return text;
+}
+
+PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
+  PlanSubject subject{recipe, {}, 0, shapes_of(student_config(recipe)), {}, text};
+  if (recipe.teacher) {
+    subject.teacher = read_hf_config(recipe.teacher->model);
+    subject.teacher_bytes = teacher_bytes(*recipe.teacher);
+  }
+  if (recipe.kind != RecipeKind::pretrain) subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
+  return subject;
+}
+
+}  // namespace qad::verbs
