@@ -155,7 +155,7 @@ std::string plotted(Writer& w) {
   const Plot& plot = w.any(std::span<const Plot>(kPlots));
   std::string text = told(w.any(std::span<const std::string_view>(kOpenings)), cast, w);
   for (const Lines* lines : {&plot.trouble, &plot.turn, &plot.ending})
-    text += " " + told(w.any(std::span<const std::string_view>(*lines)), cast, w);
+    text.append(" ").append(told(w.any(std::span<const std::string_view>(*lines)), cast, w));
   return text;
 }
 

@@ -206,8 +206,9 @@ std::string in_words(std::int64_t n) {
   constexpr std::array<std::string_view, 10> kTens = {"",      "",      "twenty",  "thirty", "forty",
                                                       "fifty", "sixty", "seventy", "eighty", "ninety"};
   const auto at = [](const auto& table, std::int64_t i) { return table[static_cast<std::size_t>(i)]; };
-  if (n >= 1000) return in_words(n / 1000) + " thousand" + (n % 1000 > 0 ? " " + in_words(n % 1000) : "");
-  if (n >= 100) return fmt::format("{} hundred{}", at(kSmall, n / 100), n % 100 > 0 ? " " + in_words(n % 100) : "");
+  const auto rest = [](std::int64_t part) { return part > 0 ? fmt::format(" {}", in_words(part)) : std::string(); };
+  if (n >= 1000) return fmt::format("{} thousand{}", in_words(n / 1000), rest(n % 1000));
+  if (n >= 100) return fmt::format("{} hundred{}", at(kSmall, n / 100), rest(n % 100));
   if (n >= 20)
     return fmt::format("{}{}{}", at(kTens, n / 10), n % 10 > 0 ? "-" : "", n % 10 > 0 ? at(kSmall, n % 10) : "");
   return std::string(at(kSmall, n));

@@ -41,10 +41,10 @@ class TemporaryFolder {
 }  // namespace qad::testing
 
 /// Skips the test when shared data is absent; in CI (CI=true) that is a failure.
-#define QAD_REQUIRE_SHARED_DATA()                                                                             \
-  if (qad::testing::shared_data().empty()) {                                                                  \
-    const char* ci = std::getenv("CI");                                                                       \
-    if (ci != nullptr && std::string_view(ci) == "true") FAIL() << "shared data is missing in CI";            \
-    GTEST_SKIP() << "no shared data: set QAD_SHARED_DATA";                                                    \
-  }                                                                                                           \
+#define QAD_REQUIRE_SHARED_DATA()                                                                  \
+  if (qad::testing::shared_data().empty()) {                                                       \
+    const char* ci = std::getenv("CI");                                                            \
+    if (ci != nullptr && std::string_view(ci) == "true") FAIL() << "shared data is missing in CI"; \
+    GTEST_SKIP() << "no shared data: set QAD_SHARED_DATA";                                         \
+  }                                                                                                \
   static_assert(true)

@@ -1,0 +1,81 @@
+#include "qad/verbs/teacher_text.h"
+
+#include <algorithm>
+#include <span>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
+#include "autograd/core/log.h"
+#include "data/hdf5_file.h"
+#include "data/text_sources.h"
+#include "data/token_file.h"
+#include "models/decode/generate.h"
+
+namespace qad::verbs {
+namespace {
+
+std::int32_t start_token(const LanguageModel& teacher, const Tokenizer* tokenizer) {
+  if (teacher.config().bos_token_id >= 0) return static_cast<std::int32_t>(teacher.config().bos_token_id);
+  if (tokenizer != nullptr && tokenizer->bos()) return *tokenizer->bos();
+  throw Error({"teacher_text", "a start token in the teacher's config or tokenizer", "none", "give prompts instead"});
+}
+
+// What each document begins with: the prompts in turn, or the start token.
+std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config, const LanguageModel& teacher,
+                                                  const Tokenizer* tokenizer) {
+  const auto count = static_cast<std::size_t>(config.documents);
+  if (!config.prompts) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
+  if (tokenizer == nullptr) throw Error({"teacher_text.prompts", "a tokenizer", "none", "set data.tokenizer"});
+  const std::vector<std::string> lines = read_lines(*config.prompts);
+  if (lines.empty()) throw Error({*config.prompts, "at least one prompt", "none", "one a line"});
+  std::vector<std::vector<std::int32_t>> prompts;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::vector<std::int32_t> ids = tokenizer->encode(lines[i % lines.size()]);
+    while (!ids.empty() && !tokenizer->suffix().empty() && ids.back() == tokenizer->suffix().back()) ids.pop_back();
+    if (ids.empty()) ids = {start_token(teacher, tokenizer)};
+    prompts.push_back(std::move(ids));
+  }
+  return prompts;
+}
+
+void write_token_file(const Documents& documents, const std::filesystem::path& file) {
+  write_atomically(file, [&](const std::filesystem::path& temporary) {
+    const Tensor ids({documents.tokens()}, DType::i32);
+    std::ranges::copy(documents.ids, ids.data<std::int32_t>());
+    const Tensor offsets({documents.count() + 1}, DType::i64);
+    std::ranges::copy(documents.offsets, offsets.data<std::int64_t>());
+    Hdf5Writer writer(temporary);
+    writer.write_tensor("ids", ids);
+    writer.write_tensor("offsets", offsets);
+    writer.close();
+  });
+}
+
+}  // namespace
+
+Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
+                       const std::filesystem::path& file) {
+  if (std::filesystem::exists(file)) return read_token_file(file);
+  constexpr std::int64_t kTogether = 32;  // sequences decoded side by side
+  const auto prompts = beginnings(config, teacher, tokenizer);
+  log_info("the teacher writes {} documents", prompts.size());
+  const GenerateConfig generation{.max_tokens = config.max_tokens,
+                                  .temperature = config.temperature,
+                                  .seed = static_cast<std::uint64_t>(config.seed)};
+  Documents documents;
+  documents.source = file.string();
+  for (std::size_t begin = 0; begin < prompts.size(); begin += kTogether) {
+    if (stop_requested())
+      throw Error({"teacher_text", "", "stopped by a signal before the text was whole", "qad resume begins it again"},
+                  ExitCode::interrupted);
+    const auto count = std::min<std::size_t>(kTogether, prompts.size() - begin);
+    const auto group = std::vector(prompts.begin() + static_cast<std::ptrdiff_t>(begin),
+                                   prompts.begin() + static_cast<std::ptrdiff_t>(begin + count));
+    for (const auto& text : generate(teacher, group, generation, static_cast<std::int64_t>(begin))) documents.add(text);
+  }
+  write_token_file(documents, file);
+  return documents;
+}
+
+}  // namespace qad::verbs
