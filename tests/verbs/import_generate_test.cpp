@@ -1,0 +1,124 @@
+// Import of a llama2.c model, and text as the program prints it.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
+#include "qad/verbs/generate.h"
+#include "qad/verbs/import.h"
+#include "qad/verbs/text_stream.h"
+#include "tests/verbs/tiny_run.h"
+
+namespace qad {
+namespace {
+
+using testing::shared_data;
+
+std::string error_of(const std::function<void()>& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Import, Llama2cThenGreedyText) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto data = shared_data() / "tinyllamas-stories260k";
+  const auto expected = nlohmann::json::parse(read_file(data / "expected.json", "JSON"));
+  const testing::TemporaryFolder folder;
+  const auto out = folder / "stories260k";
+  std::ostringstream told;
+  const verbs::ImportOptions options{"llama2c", data / "stories260K.bin", data / "tok512.bin", out};
+  EXPECT_EQ(verbs::import_model(options, told), ExitCode::done);
+  EXPECT_EQ(read_file(out / "tokenizer.bin", "a tokenizer"), read_file(data / "tok512.bin", "a tokenizer"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    EXPECT_EQ(entry.path(), out) << "nothing else stays";
+
+  verbs::GenerateOptions generate;
+  generate.target = out;
+  generate.max_tokens = static_cast<std::int64_t>(expected["greedy_from_bos"].size()) - 1;
+  std::ostringstream text;
+  EXPECT_EQ(verbs::generate(generate, text), ExitCode::done);
+  EXPECT_EQ(text.str(), expected["greedy_text"].get<std::string>() + "\n");
+
+  EXPECT_NE(error_of([&] { verbs::import_model(options, told); }).find("new or empty folder"), std::string::npos);
+}
+
+TEST(Import, WhatIsNoModelLeavesNothing) {
+  const testing::TemporaryFolder folder;
+  write_file_atomically(folder / "model.bin", std::string(100, '\1'));
+  write_file_atomically(folder / "tok.bin", std::string(100, '\1'));
+  std::ostringstream told;
+  const auto act = [&](const std::string& format) {
+    return error_of([&] {
+      verbs::import_model({format, folder / "model.bin", folder / "tok.bin", folder / "out"}, told);
+    });
+  };
+  EXPECT_NE(act("llama2c").find("model.bin"), std::string::npos);
+  EXPECT_NE(act("gguf").find("llama2c"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+TEST(Generate, PromptSeedAndLength) {
+  const testing::TinyRun run;
+  verbs::GenerateOptions options;
+  options.target = run.teacher();
+  options.prompt = "A fox";
+  options.max_tokens = 12;
+  options.temperature = 1.0;
+  const auto text = [&] {
+    std::ostringstream out;
+    EXPECT_EQ(verbs::generate(options, out), ExitCode::done);
+    return out.str();
+  };
+  const std::string first = text();
+  EXPECT_TRUE(first.starts_with("A fox")) << first;
+  EXPECT_EQ(first, text());
+  options.seed = 2;
+  EXPECT_NE(first, text());
+  options.max_tokens = 0;
+  EXPECT_EQ(text(), "A fox\n");
+  options.prompt.assign(600, 'x');
+  EXPECT_NE(error_of([&] { static_cast<void>(text()); }).find("context of 512"), std::string::npos);
+}
+
+TEST(Generate, StopsWhenAsked) {
+  const testing::TinyRun run;
+  verbs::GenerateOptions options;
+  options.target = run.teacher();
+  std::ostringstream out;
+  request_stop();
+  try {
+    verbs::generate(options, out);
+    ADD_FAILURE() << "it went on";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::interrupted);
+  }
+  request_stop(false);
+}
+
+TEST(TextStream, PrintsWholeCharactersOnly) {
+  const auto tokenizer = load_tokenizer("bytes");
+  std::ostringstream out;
+  verbs::TextStream stream(*tokenizer, out);
+  stream.add({'a', 0xE2, 0x82});
+  EXPECT_EQ(out.str(), "a");
+  stream.add({0xAC});
+  EXPECT_EQ(out.str(), "a€");
+  stream.add({'b', 0xC3});
+  EXPECT_EQ(out.str(), "a€b");
+  stream.add({'c'});  // the broken character is certain now
+  EXPECT_EQ(out.str(),
+            "a€b\xEF\xBF\xBD"
+            "c");
+  stream.add({0xE2});
+  stream.finish();
+  EXPECT_TRUE(out.str().ends_with("c\xEF\xBF\xBD"));
+}
+
+}  // namespace
+}  // namespace qad

@@ -1,0 +1,143 @@
+// Plans: counts that follow from the recipe, and memory that is held against what a run's parts really take. When ops
+// keep more or less than they did, the second kind fails: qad/verbs/plan_memory.cpp is then to follow them.
+#include "qad/verbs/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "autograd/core/error.h"
+#include "autograd/core/storage.h"
+#include "data/loader.h"
+#include "qad/calib/calibrate.h"
+#include "qad/train/evaluator.h"
+#include "qad/train/step.h"
+#include "qad/verbs/materials.h"
+#include "qad/verbs/plan_memory.h"
+#include "qad/verbs/plan_subject.h"
+#include "qad/verbs/storage_ledger.h"
+#include "qad/verbs/student.h"
+#include "tests/verbs/tiny_run.h"
+
+namespace qad {
+namespace {
+
+using verbs::MemoryPlan;
+
+TEST(StorageLedger, FollowsTheRealOne) {
+  const auto in_use = [] { return static_cast<std::int64_t>(storage_statistics().in_use_bytes); };
+  release_cached_storage();
+  const std::int64_t before = in_use();
+  verbs::StorageLedger ledger;
+  verbs::HeldStorage held(ledger);
+  std::vector<Tensor> tensors;
+  for (const std::int64_t size : {1, 100, 1000, 4096, 5000}) {
+    tensors.emplace_back(Shape{size});
+    held.hold(4 * size, 2).drop_all();  // freed blocks are used again
+    held.hold(4 * size);
+  }
+  EXPECT_GE(in_use() - before, held.bytes());
+  verbs::StorageLedger once;
+  for (int i = 0; i < 3; ++i) verbs::HeldStorage(once).hold(4096);
+  EXPECT_EQ(once.resident(), 4096);
+}
+
+// Two steps and two evaluations as a run would do them; what storage then holds or keeps cached is what it ever needed.
+std::int64_t measured_bytes(const Recipe& recipe, const verbs::RunFolder& folder) {
+  release_cached_storage();
+  const auto total = [] {
+    const StorageStatistics now = storage_statistics();
+    return static_cast<std::int64_t>(now.in_use_bytes + now.cached_bytes);
+  };
+  const std::int64_t before = total();
+  const verbs::Materials materials = verbs::load_materials(recipe, folder);
+  verbs::Student student = verbs::make_student(recipe, materials.teacher.get());
+  student.model->activation_checkpointing = recipe.train.activation_checkpointing;
+  AdamW optimizer(recipe.train.adamw, student.model->parameters());
+  if (!student.quantizers.empty())
+    calibrate(*student.model, student.quantizers, materials.calibration, recipe.quantize.tensor_scale.from);
+  static_cast<void>(evaluate(*student.model, materials.teacher.get(), materials.evaluation));
+  Loader loader(*materials.train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
+  for (std::int64_t step = 1; step <= recipe.train.steps; ++step)
+    static_cast<void>(train_step(recipe.train, recipe.loss, step, *student.model, materials.teacher.get(), optimizer,
+                                 {loader.next(recipe.train.batch_size)}, {}));
+  static_cast<void>(evaluate(*student.model, materials.teacher.get(), materials.evaluation));
+  return total() - before;
+}
+
+ModelConfig deep_config() {
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = 64;
+  config.intermediate_size = 192;
+  config.num_hidden_layers = 6;
+  return config;
+}
+
+MemoryPlan memory_of(const Recipe& recipe) {
+  return plan_memory(verbs::plan_subject(recipe, verbs::plan_text(recipe)), 0);
+}
+
+class PlanMemory : public ::testing::TestWithParam<std::vector<std::string>> {};
+
+TEST_P(PlanMemory, MatchesWhatIsKept) {
+  const testing::TinyRun run(deep_config());
+  std::vector<std::string> overrides = {"loss.chunk_mebibytes=1", "train.batch_size=24", "evaluate.batch_size=24"};
+  overrides.insert(overrides.end(), GetParam().begin(), GetParam().end());
+  const Recipe recipe = load_recipe(run.recipe(), overrides);
+  const MemoryPlan plan = memory_of(recipe);
+  const auto measured = static_cast<double>(measured_bytes(recipe, {run.path("unused")}));
+  EXPECT_NEAR(static_cast<double>(plan.total()) / measured, 1.0, 0.05)
+      << plan.total() << " planned, " << measured << " measured; activations " << plan.activations << ", logits "
+      << plan.logits << ", working " << plan.working;
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, PlanMemory,
+                         ::testing::Values(std::vector<std::string>{},  // batches of many sizes
+                                           std::vector<std::string>{"data.packing=concatenate"},
+                                           std::vector<std::string>{"data.packing=concatenate", "quantize.rules=[]"},
+                                           std::vector<std::string>{"data.packing=concatenate",
+                                                                    "train.activation_checkpointing=block"},
+                                           std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
+
+TEST(PlanMemory, CheckpointedBlocksKeepLess) {
+  const testing::TinyRun run(deep_config());
+  const auto activations = [&](const std::vector<std::string>& overrides) {
+    return memory_of(load_recipe(run.recipe(), overrides)).activations;
+  };
+  EXPECT_LT(activations({"train.activation_checkpointing=block"}), activations({}) / 4);
+}
+
+std::string told_of(const std::filesystem::path& recipe, const std::vector<std::string>& overrides = {}) {
+  std::ostringstream out;
+  EXPECT_EQ(verbs::plan({recipe, overrides}, out), ExitCode::done);
+  return out.str();
+}
+
+void expect_has(const std::string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in\n" << text;
+}
+
+TEST(Plan, TellsARunAndWritesNothing) {
+  const testing::TinyRun run;
+  const auto recipe = run.recipe("export: [modelopt, dense]\n");
+  const auto files = [&] { return std::distance(std::filesystem::recursive_directory_iterator(run.path("")), {}); };
+  const auto before = files();
+  // 258·32 embedding, 3 layers of 2·(32·32 + 32·16) + 3·32·64 weights and 64 norms, and a last norm of 32.
+  expect_has(told_of(recipe),
+             {"feed-forward", "18432", "36128", "model.layers.*.mlp.up_proj", "120 documents", "3 steps of 4 sequences",
+              "2 of 423 KiB each", "export modelopt", "AdamW's moments", "peak", "student's layers", "GFLOP/s"});
+  EXPECT_EQ(files(), before);
+}
+
+TEST(Plan, OtherKinds) {
+  const testing::TinyRun run;
+  const auto recipe =
+      run.recipe("arms:\n  - {name: ptq, kind: ptq}\n  - {name: qad, kind: qad, lr: [1.0e-4, 1.0e-3]}\n");
+  expect_has(told_of(recipe, {"kind=compare"}), {"ptq", "qad", "peak memory"});
+  const std::string ptq = told_of(run.recipe(), {"kind=ptq"});
+  expect_has(ptq, {"held-out text", "evaluation"});
+  EXPECT_EQ(ptq.find("gradients"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace qad

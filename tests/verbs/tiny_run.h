@@ -1,0 +1,61 @@
+// A tiny teacher with a byte tokenizer, some text, and recipes over them, for the tests of verbs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "autograd/core/atomic_file.h"
+#include "data/tokenizer.h"
+#include "models/model_folder.h"
+#include "tests/support/paths.h"
+
+namespace qad::testing {
+
+inline ModelConfig tiny_config() {
+  ModelConfig config;
+  config.vocab_size = 258;
+  config.hidden_size = 32;
+  config.intermediate_size = 64;
+  config.num_hidden_layers = 3;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.bos_token_id = 256;
+  config.eos_token_id = {257};
+  return config;
+}
+
+/// A folder with `teacher/`, `text.txt` and whatever recipes a test writes.
+class TinyRun {
+ public:
+  explicit TinyRun(const ModelConfig& config = tiny_config()) {
+    const auto model = initialize_model(config, 1);
+    save_model(teacher(), *model, DType::bf16);
+    load_tokenizer("bytes")->save(teacher());
+    std::string text;
+    for (int i = 0; i < 120; ++i)
+      text += "Story " + std::to_string(i) + ": a fox found " + std::string(static_cast<std::size_t>(i % 17), 'x') +
+              " keys under the old oak tree.\n---\n";
+    write_file_atomically(folder_ / "text.txt", text);
+  }
+
+  [[nodiscard]] std::filesystem::path path(const std::string& name) const { return folder_ / name; }
+  [[nodiscard]] std::filesystem::path teacher() const { return folder_ / "teacher"; }
+  /// A QAD recipe of a few steps, with `more` lines at its end.
+  [[nodiscard]] std::filesystem::path recipe(const std::string& more = "") const {
+    const std::string source = "{text: \"" + path("text.txt").string() + "\", separator: \"---\"}";
+    write_file_atomically(path("recipe.yaml"), "kind: qad\nteacher: {model: \"" + teacher().string() +
+                                                   "\"}\ndata: {train: " + source + ", eval: " + source +
+                                                   ", sequence_length: 64}\n"
+                                                   "quantize: {rules: [{layers: \"*\", weights: nvfp4, inputs: nvfp4},"
+                                                   " {layers: lm_head}]}\n"
+                                                   "calibrate: {tokens: 512}\n"
+                                                   "train: {steps: 3, batch_size: 4}\nevaluate: {every: 0}\n" +
+                                                   more);
+    return path("recipe.yaml");
+  }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+}  // namespace qad::testing
