@@ -67,7 +67,11 @@ struct ArmConfig {
   void visit_fields(Visitor&& visit) {
     visit(Field{"name", "its row in the table and its folder"}.required(), name);
     visit(Field{"kind", "ptq, qat or qad"}.required(), kind);
-    visit(Field{"lr", "peak learning rates to try, the best by held-out KL counts; empty: that of train"}.above(0), lr);
+    visit(Field{"lr",
+                "peak learning rates to try, the best counts (qad by held-out KL, qat by cross-entropy); empty: that "
+                "of train"}
+              .above(0),
+          lr);
     visit(Field{"set", "further changes, key.path=value as on the command line"}, set);
   }
 };

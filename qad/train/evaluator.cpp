@@ -99,4 +99,8 @@ EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::
   return result;
 }
 
+double selection_score(const LossConfig& loss, const EvalFigures& figures) {
+  return needs_teacher(loss) ? figures.kl_mean : figures.cross_entropy;
+}
+
 }  // namespace qad

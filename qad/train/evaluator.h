@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/language_model.h"
+#include "qad/loss/loss_config.h"
 #include "qad/train/events.h"
 
 namespace qad {
@@ -13,5 +14,9 @@ namespace qad {
 /// `stop` is asked between batches; when it says yes the result is incomplete and must not be used.
 [[nodiscard]] EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher,
                                    const std::vector<TokenBatch>& batches, const std::function<bool()>& stop = {});
+
+/// What is to be small in the best checkpoint of a run, or the best of several: held-out, what training makes small. So
+/// a student that is distilled is chosen by its KL to the teacher, one that learns the next token by its cross-entropy.
+[[nodiscard]] double selection_score(const LossConfig& loss, const EvalFigures& figures);
 
 }  // namespace qad

@@ -41,7 +41,9 @@ struct RunStarted {
   std::filesystem::path folder;  ///< the run's folder
   std::int64_t planned_steps = 0;
   std::int64_t first_step = 0;  ///< steps that are done already: above 0 when resumed
-  std::int64_t tokens = 0;      ///< tokens trained on in those steps
+  /// Whether first_step's own record comes again: its evaluation is not done (as at the start of every run).
+  bool evaluation_pending = true;
+  std::int64_t tokens = 0;  ///< tokens trained on in those steps
   std::int64_t parameters = 0;
   double bits_per_weight = EvalFigures::kNone;  ///< of the student as exported, over all weights
 };
@@ -63,7 +65,7 @@ struct EvalDone {
   std::int64_t step = 0;
   std::int64_t tokens = 0;
   EvalFigures figures;
-  bool best = false;  ///< the lowest held-out KL (cross-entropy without a teacher) so far
+  bool best = false;  ///< the lowest selection score (evaluator.h) so far
 };
 
 struct CheckpointSaved {

@@ -102,7 +102,8 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   }
   std::vector<QuantizerSet::NamedValue> scales;
   for (const auto& [name, value] : content.numbers)
-    if (name.starts_with(kScale)) scales.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
+    if (name.starts_with(kScale))
+      scales.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
   parts.quantizers.restore(scales, file);
   if (parts.optimizer != nullptr) {
     parts.optimizer->set_updates(std::get<std::int64_t>(number(kUpdates)));

@@ -1,5 +1,5 @@
-// All that a run is at one moment, in a checkpoint and out of it: parameters, optimizer, quantizers, position in the data,
-// counters. What is not here is made again from the recipe.
+// All that a run is at one moment, in a checkpoint and out of it: parameters, optimizer, quantizers, position in the
+// data, counters. What is not here is made again from the recipe.
 #pragma once
 
 #include <string>

@@ -11,14 +11,7 @@
 namespace qad {
 namespace {
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// What a lower value of is better: the KL to the teacher, or the cross-entropy where there is none.
-double score(const EvalFigures& figures) {
-  return std::isnan(figures.kl_mean) ? figures.cross_entropy : figures.kl_mean;
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 }  // namespace
 
@@ -80,16 +73,11 @@ bool Trainer::step() {
   }
   const SaturationCounts saturated = parts_.quantizers.take_saturation();
   state_.evaluation_pending = evaluation_due(state_.step);
-  state_.last_step = {state_.step,
-                      state_.tokens,
-                      result.loss,
-                      result.learning_rate,
-                      result.gradient_norm,
-                      static_cast<double>(result.tokens) / (now() - began),
-                      saturated.weights,
-                      saturated.activations,
-                      result.skipped,
-                      state_.evaluation_pending};
+  state_.last_step = {state_.step,          state_.tokens,
+                      result.loss,          result.learning_rate,
+                      result.gradient_norm, static_cast<double>(result.tokens) / (now() - began),
+                      saturated.weights,    saturated.activations,
+                      result.skipped,       state_.evaluation_pending};
   parts_.listener.step_done(state_.last_step);
   return true;
 }
@@ -99,7 +87,8 @@ bool Trainer::evaluate_now() {
   static_cast<void>(parts_.quantizers.take_saturation());
   if (stop()) return false;
   state_.evaluation_pending = false;
-  const bool better = !state_.has_best || score(figures) < score(state_.best);
+  const bool better =
+      !state_.has_best || selection_score(config_.loss, figures) < selection_score(config_.loss, state_.best);
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
   if (better) {
     state_.has_best = true;
@@ -114,8 +103,8 @@ bool Trainer::evaluate_now() {
 void Trainer::save_checkpoint() {
   const double began = now();
   state_.seconds = earlier_seconds_ + (began - started_);
-  const auto file =
-      parts_.checkpoints.save(state_.step, pack(state_, {parts_.student, parts_.quantizers, &optimizer_}, parts_.recipe));
+  const auto file = parts_.checkpoints.save(
+      state_.step, pack(state_, {parts_.student, parts_.quantizers, &optimizer_}, parts_.recipe));
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
   parts_.listener.checkpoint_saved({state_.step, file, now() - began});
 }

@@ -1,5 +1,5 @@
-// The loop of a run: step, evaluate, save, until the planned steps are done, an evaluation says stop, or a signal comes.
-// It tells listeners what happens; it prints nothing and knows no recipe.
+// The loop of a run: step, evaluate, save, until the planned steps are done, an evaluation says stop, or a signal
+// comes. It tells listeners what happens; it prints nothing and knows no recipe.
 #pragma once
 
 #include <functional>
@@ -51,8 +51,8 @@ class Trainer {
   [[nodiscard]] bool evaluation_due(std::int64_t step) const;
   [[nodiscard]] bool save_due(std::int64_t step) const;
   [[nodiscard]] bool patience_over() const;
-  bool step();           ///< false: stopped in the middle, nothing changed
-  bool evaluate_now();   ///< false: stopped in the middle
+  bool step();          ///< false: stopped in the middle, nothing changed
+  bool evaluate_now();  ///< false: stopped in the middle
   void save_checkpoint();
   [[nodiscard]] RunFinished finish(RunEnd end);
 

@@ -12,8 +12,9 @@ namespace qad::verbs {
 ExitCode compare(const CompareOptions& options, std::ostream& print) {
   const Recipe recipe = load_recipe(options.recipe, options.overrides);
   if (recipe.kind != RecipeKind::compare)
-    throw Error({options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
-                ExitCode::usage);
+    throw Error(
+        {options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
+        ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
   const RunFolder folder = create_run_folder(options.out, recipe);
   log_to_file(folder.log());

@@ -18,6 +18,8 @@ ArmSummary teacher_row(const Recipe& recipe, const Materials& materials) {
   row.kind = "bf16";
   row.bits_per_weight = recipe.teacher->weights == TeacherWeights::bf16 ? 16.0 : EvalFigures::kNone;
   row.eval = evaluate(*materials.teacher, materials.teacher.get(), materials.evaluation, stop_requested);
+  if (stop_requested())
+    throw Error({"bf16", "its evaluation to end", "a signal", "qad resume goes on"}, ExitCode::interrupted);
   return row;
 }
 
@@ -55,8 +57,11 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
       total.version = run.version;
       total.parameters = run.parameters;
       const std::string place = "arms/" + candidate.name;
-      if (!best || run.eval.kl_mean < best->eval.kl_mean) best = arm_of(run, arm.name, place);
-      if (arm.kind == RecipeKind::qad && (!best_qad || run.eval.kl_mean < best_qad->eval.kl_mean)) {
+      const auto better = [&](const EvalFigures& other) {
+        return selection_score(candidate.recipe.loss, run.eval) < selection_score(candidate.recipe.loss, other);
+      };
+      if (!best || better(best->eval)) best = arm_of(run, arm.name, place);
+      if (arm.kind == RecipeKind::qad && (!best_qad || better(best_qad->eval))) {
         best_qad = run;
         for (ExportSummary& exported : best_qad->exports) exported.folder = place + "/" + exported.folder;
       }

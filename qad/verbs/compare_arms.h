@@ -6,7 +6,7 @@
 
 namespace qad::verbs {
 
-/// Runs what is not complete yet. Of several learning rates of an arm the one with the lowest held-out KL becomes its row.
+/// Runs what is not complete yet. Of several learning rates of an arm the best one by selection_score becomes its row.
 /// The first row is the teacher itself. The exports are those of the best QAD arm.
 RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder);
 

@@ -3,6 +3,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
+#include "autograd/core/version.h"
 #include "autograd/kernels/table.h"
 #include "qad/calib/calibrate.h"
 #include "qad/report/html_report.h"
@@ -16,12 +17,11 @@
 namespace qad::verbs {
 namespace {
 
-// PTQ is QAD without steps; QAT and pretraining learn the next token.
+// PTQ is QAD without steps.
 TrainerConfig trainer_config(const Recipe& recipe) {
   TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
   if (recipe.kind == RecipeKind::ptq) config.train.steps = 0;
-  if (recipe.kind == RecipeKind::qat || recipe.kind == RecipeKind::pretrain)
-    config.loss.kind = LossKind::cross_entropy;
+  if (recipe.kind == RecipeKind::qat || recipe.kind == RecipeKind::pretrain) config.loss.kind = LossKind::cross_entropy;
   return config;
 }
 
@@ -35,6 +35,7 @@ RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const st
   event.folder = folder.path;
   event.planned_steps = config.train.steps;
   event.first_step = state.step;
+  event.evaluation_pending = state.evaluation_pending;
   event.tokens = state.tokens;
   event.parameters = parameter_count(*student.model);
   event.bits_per_weight = bits_per_weight(*student.model, student.quantizers);
@@ -76,6 +77,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
   listeners.run_started(started);
   RunSummary summary = summary_of(started, trainer.run());
+  summary.version = kVersion;
   if (summary.end == enum_name(RunEnd::interrupted)) return summary;
 
   summary.exports = export_all(recipe, materials, folder);
