@@ -54,11 +54,12 @@ class Decoder {
         k_(config.num_key_value_heads * config.head_size()),
         f_(config.intermediate_size) {}
 
-  // A forward that keeps nothing but its result, which the caller holds.
-  void forward(std::int64_t tokens) const {
+  // A forward that keeps nothing but its result, which the caller holds. While calibration observes, inputs pass as
+  // they are.
+  void forward(std::int64_t tokens, bool observing = false) const {
     HeldStorage residual(ledger_);
     residual.hold(floats(tokens, c_));
-    for (const LayerInputs& layer : layers_) pass(tokens, layer);
+    for (const LayerInputs& layer : layers_) pass(tokens, observing ? LayerInputs{} : layer);
     residual.hold(floats(tokens, c_)).hold(tokens * kFloat);  // the final norm
   }
 
@@ -207,8 +208,12 @@ class MemoryReplay {
 
   MemoryPlan run() {
     HeldStorage teacher(ledger_), student(ledger_), moments(ledger_), codes(ledger_), rotary(ledger_);
-    if (subject_.teacher) hold_parameters(teacher, *shapes_of(*subject_.teacher), teacher_bytes_per_value());
+    if (subject_.teacher) hold_parameters(teacher, *shapes_of(*subject_.teacher), subject_.teacher_value_bytes);
     hold_parameters(student, *subject_.student, kFloat);
+    if (subject_.start_value_bytes > 0) {
+      HeldStorage start(ledger_);
+      hold_parameters(start, *subject_.student, subject_.start_value_bytes);
+    }
     hold_parameters(moments, *subject_.student, kFloat);
     hold_parameters(moments, *subject_.student, kFloat);
     hold_rotary(rotary);
@@ -216,6 +221,8 @@ class MemoryReplay {
     plan_.student = student.bytes();
     plan_.moments = moments.bytes();
 
+    if (!subject_.quantizers.empty())
+      for (const std::int64_t tokens : sizes(subject_.text.calibration_batches)) student_.forward(tokens, true);
     for (const LinearQuantizers& linear : subject_.quantizers.linears())
       if (linear.weights) {
         const Tensor& weight = linear.weight->value();
@@ -245,14 +252,6 @@ class MemoryReplay {
   }
 
  private:
-  [[nodiscard]] std::int64_t teacher_bytes_per_value() const {
-    if (subject_.recipe.teacher->weights == TeacherWeights::bf16) return 2;
-    std::int64_t values = 0;
-    for (const ParameterPointer& parameter : shapes_of(*subject_.teacher)->parameters())
-      values += parameter->value().size();
-    return subject_.teacher_bytes / std::max<std::int64_t>(1, values);
-  }
-
   [[nodiscard]] static std::set<std::int64_t> sizes(const std::vector<std::int64_t>& batches) {
     return {batches.begin(), batches.end()};
   }

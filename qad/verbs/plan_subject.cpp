@@ -9,6 +9,7 @@
 #include "models/hf_config.h"
 #include "models/registry.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/tensor_table.h"
 
 namespace qad::verbs {
 namespace {
@@ -29,16 +30,11 @@ Documents unwritten(const TeacherTextConfig& config) {
   return documents;
 }
 
-std::int64_t teacher_bytes(const TeacherConfig& teacher) {
-  std::int64_t bytes = 0;
-  const SafetensorsFolder files(teacher.model);
-  for (const std::string& name : files.names()) {
-    const SafetensorsInfo& info = files.info(name);
-    std::int64_t size = 1;
-    for (const std::int64_t extent : info.shape) size *= extent;
-    bytes += teacher.weights == TeacherWeights::bf16 ? 2 * size : static_cast<std::int64_t>(info.bytes());
-  }
-  return bytes;
+// Of a weight as a model's folder stores it; all of them are taken to be like the first.
+std::int64_t stored_value_bytes(const std::filesystem::path& folder) {
+  const SafetensorsFolder files(folder);
+  const TensorLine first = tensor_line(files.files().front().tensors().front());
+  return first.bytes / std::max<std::int64_t>(1, first.elements);
 }
 
 }  // namespace
@@ -74,9 +70,20 @@ PlannedText plan_text(const Recipe& recipe) {
     text.evaluation_batches.push_back(batch.size());
     if (text.sample.ids.empty()) text.sample = batch;
   }
+  // As load_materials draws them.
+  const auto calibrate = [&](const PackedSequences& sequences) {
+    Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));
+    for (std::int64_t tokens = 0; tokens < recipe.calibrate.tokens && loader.position() < sequences.count();
+         tokens += text.calibration_batches.back())
+      text.calibration_batches.push_back(
+          loader.next(std::min(recipe.evaluate.batch_size, sequences.count() - loader.position())).size());
+  };
+  if (recipe.kind != RecipeKind::pretrain && recipe.calibrate.source)
+    calibrate(pack(*recipe.calibrate.source, "data.calibrate"));
   if (recipe.kind == RecipeKind::ptq && recipe.calibrate.source) return text;
 
   const PackedSequences train = pack(recipe.data.train, "data.train");
+  if (recipe.kind != RecipeKind::pretrain && !recipe.calibrate.source) calibrate(train);
   text.train_documents = train.documents().count();
   text.train_sequences = train.count();
   text.train_tokens = train.tokens();
@@ -95,10 +102,12 @@ PlannedText plan_text(const Recipe& recipe) {
 }
 
 PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
-  PlanSubject subject{recipe, {}, 0, shapes_of(student_config(recipe)), {}, text};
+  PlanSubject subject{recipe, {}, 0, 0, shapes_of(student_config(recipe)), {}, text};
   if (recipe.teacher) {
-    subject.teacher = read_hf_config(recipe.teacher->model);
-    subject.teacher_bytes = teacher_bytes(*recipe.teacher);
+    const TeacherConfig& teacher = *recipe.teacher;
+    subject.teacher = read_hf_config(teacher.model);
+    subject.teacher_value_bytes = teacher.weights == TeacherWeights::bf16 ? 2 : stored_value_bytes(teacher.model);
+    if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   }
   if (recipe.kind != RecipeKind::pretrain) subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
   return subject;

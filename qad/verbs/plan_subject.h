@@ -18,15 +18,16 @@ struct PlannedText {
   bool estimated = false;  ///< some of it the teacher has yet to write: taken at its full length
   std::int64_t train_documents = 0, train_sequences = 0, train_tokens = 0;
   std::int64_t eval_documents = 0, eval_tokens = 0;
-  std::vector<std::int64_t> micro_batches;       ///< tokens of each forward of training, for the first steps of the run
-  std::vector<std::int64_t> evaluation_batches;  ///< tokens of each
-  TokenBatch sample;                             ///< one micro-batch, or one of evaluation where nothing trains
+  /// Tokens of each forward: of training for the first steps of the run, of all of evaluation and of calibration.
+  std::vector<std::int64_t> micro_batches, evaluation_batches, calibration_batches;
+  TokenBatch sample;  ///< one micro-batch, or one of evaluation where nothing trains
 };
 
 struct PlanSubject {
   Recipe recipe;  ///< of one run, not of a comparison
   std::optional<ModelConfig> teacher;
-  std::int64_t teacher_bytes = 0;          ///< of its weights in memory
+  std::int64_t teacher_value_bytes = 0;    ///< of one of its weights in memory
+  std::int64_t start_value_bytes = 0;      ///< the same of the model that the student starts from, if not the teacher
   std::unique_ptr<LanguageModel> student;  ///< shapes only: its values are memory that nobody touches
   QuantizerSet quantizers;                 ///< attached to `student`
   PlannedText text;

@@ -239,8 +239,7 @@ TimePlan plan_time(const PlanSubject& subject) {
   TimePlan plan;
   plan.evaluation_seconds =
       sum(subject.text.evaluation_batches) * (student_forward + teacher_forward + head.evaluation);
-  if (!subject.quantizers.empty())
-    plan.calibration_seconds = static_cast<double>(subject.recipe.calibrate.tokens) * student_forward;
+  if (!subject.quantizers.empty()) plan.calibration_seconds = sum(subject.text.calibration_batches) * student_forward;
   if (!subject.trains()) return plan;
 
   const double tokens = tokens_per_step(subject);
