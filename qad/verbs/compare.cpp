@@ -16,9 +16,11 @@ ExitCode compare(const CompareOptions& options, std::ostream& print) {
         {options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
         ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
-  const RunFolder folder = create_run_folder(options.out, recipe);
-  log_to_file(folder.log());
-  return show_run(folder, compare_arms(recipe, folder), print);
+  const RunSummary summary = in_new_run_folder(options.out, recipe, [&](const RunFolder& folder) {
+    log_to_file(folder.log());
+    return compare_arms(recipe, folder);
+  });
+  return show_run({options.out}, summary, print);
 }
 
 }  // namespace qad::verbs

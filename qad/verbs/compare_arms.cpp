@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "qad/report/html_report.h"
 #include "qad/report/machine.h"
@@ -25,11 +26,10 @@ ArmSummary teacher_row(const Recipe& recipe, const Materials& materials) {
 
 // The run of one candidate: what an earlier start left complete is read, not run again.
 RunSummary run_candidate(const ArmCandidate& candidate, const Materials& materials, const RunFolder& comparison) {
-  const RunFolder folder = is_run_folder(comparison.arm(candidate.name))
-                               ? open_run_folder(comparison.arm(candidate.name))
-                               : create_run_folder(comparison.arm(candidate.name), candidate.recipe);
-  if (std::filesystem::exists(folder.summary())) return read_summary(folder.summary());
-  return run_one(candidate.recipe, materials, folder, candidate.name);
+  const RunFolder folder{comparison.arm(candidate.name)};
+  const auto run = [&](const RunFolder& place) { return run_one(candidate.recipe, materials, place, candidate.name); };
+  if (!is_run_folder(folder.path)) return in_new_run_folder(folder.path, candidate.recipe, run);
+  return std::filesystem::exists(folder.summary()) ? read_summary(folder.summary()) : run(folder);
 }
 
 }  // namespace

@@ -15,10 +15,12 @@ ExitCode run(const RunOptions& options, std::ostream& print) {
   if (recipe.kind == RecipeKind::compare)
     throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
-  const RunFolder folder = create_run_folder(options.out, recipe);
-  log_to_file(folder.log());
-  const Materials materials = load_materials(recipe, folder);
-  return show_run(folder, run_one(recipe, materials, folder, std::string(enum_name(recipe.kind))), print);
+  const RunSummary summary = in_new_run_folder(options.out, recipe, [&](const RunFolder& folder) {
+    log_to_file(folder.log());
+    const Materials materials = load_materials(recipe, folder);
+    return run_one(recipe, materials, folder, std::string(enum_name(recipe.kind)));
+  });
+  return show_run({options.out}, summary, print);
 }
 
 }  // namespace qad::verbs

@@ -5,6 +5,19 @@
 
 namespace qad::verbs {
 namespace fs = std::filesystem;
+namespace {
+
+void take_back(const RunFolder& folder, bool was_there) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder.path, ignored)) {
+    const bool is_empty_folder = entry.is_directory() && fs::is_empty(entry.path(), ignored);
+    if (entry.path() != folder.recipe() && entry.path() != folder.log() && !is_empty_folder) return;
+  }
+  for (const fs::path& path : {folder.recipe(), folder.log(), folder.path / "arms"}) fs::remove(path, ignored);
+  if (!was_there) fs::remove(folder.path, ignored);
+}
+
+}  // namespace
 
 RunFolder create_run_folder(const fs::path& path, const Recipe& recipe) {
   const RunFolder folder{path};
@@ -17,6 +30,19 @@ RunFolder create_run_folder(const fs::path& path, const Recipe& recipe) {
                 ExitCode::usage);
   write_file_atomically(folder.recipe(), recipe_text(recipe));
   return folder;
+}
+
+RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
+                             const std::function<RunSummary(const RunFolder&)>& work) {
+  const bool was_there = fs::exists(path);
+  const RunFolder folder = create_run_folder(path, recipe);
+  try {
+    return work(folder);
+  } catch (const std::exception& failure) {
+    const auto* error = dynamic_cast<const Error*>(&failure);
+    if (error == nullptr || error->code() != ExitCode::interrupted) take_back(folder, was_there);
+    throw;
+  }
 }
 
 bool is_run_folder(const fs::path& path) { return fs::is_regular_file(path / "recipe.yaml"); }
