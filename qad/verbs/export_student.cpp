@@ -23,6 +23,15 @@ std::int64_t bytes_in(const fs::path& folder) {
 
 }  // namespace
 
+void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
+  if (recipe.export_formats.empty()) return;
+  student.quantizers.freeze(TensorScaleSource::calibration);  // as export will, also if training follows the data
+  const ExportModel exported = export_model_of(*student.model, student.quantizers, materials.model_folder);
+  check_exportable(exported);
+  for (const std::string& format : recipe.export_formats) static_cast<void>(exporter(format).pack(exported));
+  student.quantizers.freeze(recipe.quantize.tensor_scale.from);
+}
+
 std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
   std::vector<ExportSummary> summaries;
   if (recipe.export_formats.empty()) return summaries;
@@ -49,6 +58,7 @@ ExportSummary export_student(const std::string& format, Student& student, const 
   ExportSummary summary{format, out.string(), bytes_in(out), {}};
   const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(out));
   summary.eval = evaluate(*again, materials.teacher.get(), materials.evaluation, stop_requested);
+  if (stop_requested()) throw Error({out.string(), "its evaluation to end", "a signal", ""}, ExitCode::interrupted);
   log_info("exported {} to {}: held-out {} {:.6f}, from its bytes", format, out.string(),
            materials.teacher ? "KL" : "cross-entropy",
            materials.teacher ? summary.eval.kl_mean : summary.eval.cross_entropy);

@@ -72,6 +72,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
         throw Error({name, "calibration to end", "a signal", "nothing is lost: qad resume begins again"},
                     ExitCode::interrupted);
     }
+    check_exports(recipe, materials, student);
   }
 
   const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
