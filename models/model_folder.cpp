@@ -1,5 +1,6 @@
 #include "models/model_folder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -15,6 +16,20 @@
 
 namespace qad {
 namespace fs = std::filesystem;
+
+namespace {
+
+// The index of the first infinity or NaN, which has all bits of its exponent set; the tensor's size without one.
+std::int64_t first_not_finite(const Tensor& tensor) {
+  const auto find = [](auto values, auto is_finite) {
+    return std::ranges::find_if_not(values, is_finite) - values.begin();
+  };
+  if (tensor.dtype() == DType::f32) return find(tensor.span(), [](float x) { return std::isfinite(x); });
+  const std::uint16_t exponent = tensor.dtype() == DType::bf16 ? 0x7f80 : 0x7c00;
+  return find(tensor.span<std::uint16_t>(), [exponent](std::uint16_t bits) { return (bits & exponent) != exponent; });
+}
+
+}  // namespace
 
 std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
   if (!fs::is_directory(folder))
@@ -32,6 +47,9 @@ std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType typ
     if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::bf16 && tensor.dtype() != DType::f16)
       throw Error({who, "F32, F16 or BF16", files.info(stored).dtype,
                    "packed models are read by eval and generate, not as a teacher"});
+    if (const std::int64_t place = first_not_finite(tensor); place < tensor.size())
+      throw Error(
+          {who, "finite weights", "an infinity or NaN at index " + std::to_string(place), "is the file damaged?"});
     if (type == WeightType::bf16) tensor = tensor.to(DType::bf16);
     if (type == WeightType::f32) tensor = tensor.to(DType::f32);
     return make_parameter(name, tensor, false);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "autograd/ops/fused_linear_loss.h"
@@ -100,7 +101,8 @@ EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::
 }
 
 double selection_score(const LossConfig& loss, const EvalFigures& figures) {
-  return needs_teacher(loss) ? figures.kl_mean : figures.cross_entropy;
+  const double score = needs_teacher(loss) ? figures.kl_mean : figures.cross_entropy;
+  return std::isnan(score) ? std::numeric_limits<double>::infinity() : score;
 }
 
 }  // namespace qad
