@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 namespace {
 
 [[noreturn]] void fail(const fs::path& path, const std::string& expected, int error) {
-  throw Error({path.string(), expected, std::strerror(error), error == ENOSPC ? "free some space and resume" : ""});
+  const bool no_room = error == ENOSPC || error == EDQUOT || error == EFBIG;
+  throw Error({path.string(), expected, std::strerror(error), no_room ? "free some space and resume" : ""});
 }
 
 class Descriptor {

@@ -27,6 +27,7 @@ void install_stop_signals() {
   action.sa_flags = SA_RESTART;  // a write that is under way goes on
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of write, as a full disk is
 }
 
 bool stop_requested() { return stop.load(std::memory_order_relaxed); }

@@ -5,6 +5,7 @@
 namespace qad {
 
 /// From now on the first SIGINT or SIGTERM raises the flag; the second leaves the process at once with exit code 3.
+/// SIGXFSZ is ignored.
 void install_stop_signals();
 /// Whether a stop was asked for. Cheap enough for any loop but the innermost.
 [[nodiscard]] bool stop_requested();
