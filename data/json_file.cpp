@@ -13,23 +13,29 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 
-std::string position(std::string_view text, std::size_t byte) {
+// LINE:COLUMN, or the column alone.
+std::string position(std::string_view text, std::size_t byte, bool is_line) {
   const std::string_view before = text.substr(0, std::min(byte, text.size()));
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
   const std::size_t last_newline = before.rfind('\n');
   const std::size_t column = last_newline == std::string_view::npos ? before.size() : before.size() - last_newline - 1;
-  return std::to_string(line) + ":" + std::to_string(std::max<std::size_t>(column, 1));
-}
-
-// "[json.exception.parse_error.101] parse error at line 1, column 2: <the part that says it>"
-std::string reason(std::string_view what) {
-  const std::size_t colon = what.find(": ");
-  return std::string(colon == std::string_view::npos ? what : what.substr(colon + 2));
+  return (is_line ? "" : std::to_string(line) + ":") + std::to_string(std::max<std::size_t>(column, 1));
 }
 
 }  // namespace
 
-nlohmann::json parse_json(std::string_view text, const std::string& who) {
+// "[json.exception.parse_error.101] parse error at line 1, column 2: <the part that says it>"
+// "[json.exception.out_of_range.403] <the part that says it>"
+std::string json_reason(const std::exception& failure) {
+  std::string_view what = failure.what();
+  const std::string_view place = "parse error at";
+  if (const std::size_t name = what.find("] "); name != std::string_view::npos) what.remove_prefix(name + 2);
+  if (const std::size_t colon = what.find(": "); what.starts_with(place) && colon != std::string_view::npos)
+    what.remove_prefix(colon + 2);
+  return std::string(what);
+}
+
+nlohmann::json parse_json(std::string_view text, const std::string& who, bool is_line) {
   using nlohmann::json;
   std::vector<std::set<std::string>> keys;  // of the objects that are open
   const auto watch = [&](int depth, json::parse_event_t event, json& value) {
@@ -43,9 +49,9 @@ nlohmann::json parse_json(std::string_view text, const std::string& who) {
   try {
     return json::parse(text.begin(), text.end(), watch);
   } catch (const json::parse_error& error) {
-    throw Error({who + ":" + position(text, error.byte), "JSON", reason(error.what()), ""});
+    throw Error({who + ":" + position(text, error.byte, is_line), "JSON", json_reason(error), ""});
   } catch (const json::exception& error) {  // a number that no type holds
-    throw Error({who, "JSON", reason(error.what()), ""});
+    throw Error({who, "JSON", json_reason(error), ""});
   }
 }
 

@@ -61,7 +61,7 @@ std::vector<TextDocument> read_jsonl(const fs::path& file, const SourceConfig& c
   std::vector<TextDocument> documents;
   for_each_line(text, [&](std::string_view line, std::int64_t number) {
     const std::string who = file.string() + ':' + std::to_string(number);
-    const nlohmann::json object = parse_json(line, who);
+    const nlohmann::json object = parse_json(line, who, /*is_line=*/true);
     if (!object.is_object()) throw Error({who, "a JSON object", object.type_name(), ""});
     const auto field = [&](const std::string& key) {
       const auto found = object.find(key);

@@ -234,7 +234,7 @@ BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::s
   try {
     return Reader(who).read(root);
   } catch (const Json::exception& e) {
-    throw Error({who, "the layout of a Hugging Face tokenizer.json", e.what(), ""});
+    throw Error({who, "the layout of a Hugging Face tokenizer.json", json_reason(e), ""});
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "data/json_file.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/format.h"
 #include "qad/report/machine.h"
@@ -134,7 +135,7 @@ RunSummary read_summary(const std::filesystem::path& file) {
   try {
     return run_of(Json::parse(read_file(file, "the summary of a run")));
   } catch (const nlohmann::json::exception& error) {
-    throw Error({file.string(), "the summary of a run", error.what(), "write it anew: qad resume"});
+    throw Error({file.string(), "the summary of a run", json_reason(error), "remove it: qad resume writes it anew"});
   }
 }
 

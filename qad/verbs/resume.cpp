@@ -17,8 +17,9 @@ ExitCode resume(const ResumeOptions& options, std::ostream& print) {
   log_to_file(folder.log());
   if (recipe.kind == RecipeKind::compare) return show_run(folder, compare_arms(recipe, folder), print);
   if (std::filesystem::exists(folder.summary())) {
+    const RunSummary summary = read_summary(folder.summary());
     print << folder.path.string() << " is complete already\n";
-    return show_run(folder, read_summary(folder.summary()), print);
+    return show_run(folder, summary, print);
   }
   const Materials materials = load_materials(recipe, folder);
   return show_run(folder, run_one(recipe, materials, folder, std::string(enum_name(recipe.kind))), print);
