@@ -1,6 +1,7 @@
 #include "models/llama/llama2c.h"
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
@@ -60,7 +61,7 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
     throw Error({file.string(), "sizes that fit together in its header", "others", "is this a llama2.c checkpoint?"});
 
   ModelConfig config;
-  config.vocab_size = vocabulary < 0 ? -vocabulary : vocabulary;
+  config.vocab_size = std::abs(std::int64_t{vocabulary});  // below 0: a head of its own
   config.hidden_size = dim;
   config.intermediate_size = hidden;
   config.num_hidden_layers = layers;
@@ -74,7 +75,7 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
 
   Floats floats(std::string_view(contents).substr(sizeof header), file.string());
   std::map<std::string, Tensor> tensors;
-  const auto per_layer = [&](const std::string& name, const Shape& shape, std::int64_t head_dim = 0) {
+  const auto per_layer = [&, layers = layers](const std::string& name, const Shape& shape, std::int64_t head_dim = 0) {
     for (std::int64_t i = 0; i < layers; ++i) {
       const Tensor tensor = floats.take(shape);
       tensors["model.layers." + std::to_string(i) + "." + name + ".weight"] =

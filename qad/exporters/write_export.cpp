@@ -35,10 +35,13 @@ bool share_scales(const ExportLinear& a, const ExportLinear& b) {
 
 void check_target(const fs::path& folder) {
   if (!fs::exists(folder)) return;
-  if (!fs::is_directory(folder)) throw Error({folder.string(), "a folder, or nothing yet", "a file", ""});
+  if (!fs::is_directory(folder))
+    throw Error({folder.string(), "a new or empty folder, or an earlier export", "a file", "choose another --out"},
+                ExitCode::usage);
   if (!fs::is_empty(folder) && !fs::exists(folder / kMarker))
     throw Error({folder.string(), "a new or empty folder, or an earlier export", "a folder with other files",
-                 "choose another one"});
+                 "choose another --out"},
+                ExitCode::usage);
 }
 
 void check_stop() {
@@ -53,6 +56,7 @@ class PartialFolder {
     path_ = target_.parent_path() / ("." + target_.filename().string().append(".partial"));
     std::error_code ignored;
     fs::remove_all(path_, ignored);  // of an export that was killed
+    create_folders(target_.parent_path());
     create_folders(path_);
   }
   ~PartialFolder() {

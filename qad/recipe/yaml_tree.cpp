@@ -159,7 +159,7 @@ class Importer {
     if (file.empty()) {
       problems_.add(
           name.at, "imports", "", fmt::format("there is no recipe \"{}\"", name.scalar),
-          fmt::format("looked in {}{}", shown(folder / ""), recipes_.empty() ? "" : " and " + shown(recipes_ / "")));
+          fmt::format("looked in {}{}", folder.empty() ? "./" : shown(folder / ""), recipes_.empty() ? "" : " and " + shown(recipes_ / "")));
       return;
     }
     const fs::path whole = fs::weakly_canonical(file);

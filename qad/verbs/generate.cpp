@@ -1,10 +1,13 @@
 #include "qad/verbs/generate.h"
 
+#include <fmt/format.h>
+
 #include <memory>
 #include <ostream>
 #include <vector>
 
 #include "autograd/core/interrupt.h"
+#include "data/utf8.h"
 #include "models/decode/generate.h"
 #include "models/model_folder.h"
 #include "qad/verbs/any_model.h"
@@ -73,6 +76,10 @@ std::vector<std::int32_t> prompt_ids(const std::string& prompt, const Writer& wr
 }  // namespace
 
 ExitCode generate(const GenerateOptions& options, std::ostream& print) {
+  if (find_invalid_utf8(options.prompt) != std::string::npos)
+    throw Error({"--prompt", "UTF-8 text", "other bytes", ""}, ExitCode::usage);
+  if (options.top_p <= 0 || options.top_p > 1)
+    throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", options.top_p), ""}, ExitCode::usage);
   const Writer writer = load_writer(options);
   const std::vector<std::int32_t> prompt = prompt_ids(options.prompt, writer);
   const auto begun = static_cast<std::int64_t>(prompt.size());
