@@ -84,8 +84,11 @@ Recipe read_whole(const YamlNode& tree, YamlProblems& problems) {
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
   YamlProblems problems;
   YamlNode tree = load_yaml(file, recipes_folder(), problems);
+  const bool is_all_there = problems.empty();
   for (const std::string& text : overrides) merge_yaml(tree, parse_override(text, {}, problems), problems);
-  Recipe recipe = read_whole(tree, problems);
+  Recipe recipe;
+  if (is_all_there) recipe = read_whole(tree, problems);
+  else read_fields(tree, recipe, problems);  // what an import would have said is not missed once more
   problems.throw_if_any(file.string());
   return recipe;
 }
@@ -104,7 +107,7 @@ bool check_recipe_file(const std::filesystem::path& file) {
   const YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_whole = tree.find("kind") != nullptr;
   Recipe recipe;
-  if (is_whole) recipe = read_whole(tree, problems);
+  if (is_whole && problems.empty()) recipe = read_whole(tree, problems);
   else read_fields(tree, recipe, problems);
   problems.throw_if_any(file.string());
   return is_whole;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "autograd/core/error.h"
 
@@ -53,7 +54,14 @@ void YamlProblems::add(const YamlPosition& at, std::string_view key, std::string
   if (!key.empty()) who += fmt::format(": {}", key);
   std::string line = Error({std::move(who), std::move(expected), std::move(got), std::move(hint)}).what();
   // A snippet that is imported twice would tell its problems twice.
-  if (std::find(lines_.begin(), lines_.end(), line) == lines_.end()) lines_.push_back(std::move(line));
+  if (std::find(lines_.begin(), lines_.end(), line) != lines_.end()) return;
+  std::ptrdiff_t place = std::ssize(lines_);
+  const auto comes_later = [&](const YamlPosition& other) {
+    return other.file == at.file && std::pair(other.line, other.column) > std::pair(at.line, at.column);
+  };
+  while (place > 0 && comes_later(positions_[static_cast<std::size_t>(place - 1)])) --place;
+  lines_.insert(lines_.begin() + place, std::move(line));
+  positions_.insert(positions_.begin() + place, at);
 }
 
 void YamlProblems::throw_if_any(std::string_view what) const {

@@ -56,7 +56,8 @@ class YamlProblems {
   void throw_if_any(std::string_view what) const;
 
  private:
-  std::vector<std::string> lines_;  ///< each a whole message
+  std::vector<std::string> lines_;       ///< each a whole message, in the order of a file
+  std::vector<YamlPosition> positions_;  ///< of each
 };
 
 }  // namespace qad

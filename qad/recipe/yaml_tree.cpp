@@ -143,7 +143,8 @@ class Importer {
         problems_.add(names.at, "imports", "a list of recipes", names.description());
       for (const YamlNode& name : names.items) add_import(name, file.parent_path());
     }
-    merge_yaml(merged, own, problems_);
+    if (own.kind == YamlNode::Kind::map) merge_yaml(merged, own, problems_);
+    else problems_.add(own.at, "", "a map of keys", own.description());
     chain_.pop_back();
   }
 
@@ -157,9 +158,9 @@ class Importer {
     }
     const fs::path file = find(name.scalar, folder);
     if (file.empty()) {
-      problems_.add(
-          name.at, "imports", "", fmt::format("there is no recipe \"{}\"", name.scalar),
-          fmt::format("looked in {}{}", folder.empty() ? "./" : shown(folder / ""), recipes_.empty() ? "" : " and " + shown(recipes_ / "")));
+      problems_.add(name.at, "imports", "", fmt::format("there is no recipe \"{}\"", name.scalar),
+                    fmt::format("looked in {}{}", folder.empty() ? "./" : shown(folder / ""),
+                                recipes_.empty() ? "" : " and " + shown(recipes_ / "")));
       return;
     }
     const fs::path whole = fs::weakly_canonical(file);
@@ -212,6 +213,8 @@ YamlNode load_yaml(const fs::path& file, const fs::path& recipes_folder, YamlPro
     throw Error({file.string(), "a recipe", fs::exists(file) ? "no file" : "nothing there", ""}, ExitCode::usage);
   }
   Importer importer(recipes_folder, problems);
+  importer.merged.kind = YamlNode::Kind::map;
+  importer.merged.at = {shown(file), 1, 1};
   importer.add(file);
   return std::move(importer.merged);
 }

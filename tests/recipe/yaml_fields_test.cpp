@@ -138,8 +138,8 @@ TEST(ReadFields, TellsAllErrorsAtOnce) {
     EXPECT_EQ(error.code(), ExitCode::usage);
     EXPECT_EQ(std::string(error.what()),
               "r.yaml: 4 errors\n"
-              "  r.yaml:2:7: flag: expected true or false, got \"maybe\"\n"
               "  r.yaml:1:5: lr: expected a number above 0, got -1\n"
+              "  r.yaml:2:7: flag: expected true or false, got \"maybe\"\n"
               "  r.yaml:3:15: inner.text: expected text, got a list\n"
               "  r.yaml:4:1: unknown key \"bogus\" (known: flag, warmup_steps, lr, color, file, rates, colors, inners, "
               "inner, "
