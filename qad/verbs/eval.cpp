@@ -6,10 +6,10 @@
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "models/model_folder.h"
-#include "qad/exporters/read_export.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/summary.h"
 #include "qad/train/evaluator.h"
+#include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
 #include "qad/verbs/student.h"
 
@@ -39,11 +39,6 @@ struct Subject {
   std::string name;
 };
 
-std::unique_ptr<LanguageModel> load_any(const fs::path& folder) {
-  if (is_packed_export(folder)) return make_exported_model(read_export(folder));
-  return load_model(folder, WeightType::file);
-}
-
 }  // namespace
 
 ExitCode eval(const EvalOptions& options, std::ostream& print) {
@@ -51,8 +46,9 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   Recipe recipe;
   if (of_run) recipe = read_recipe(open_run_folder(options.target));
   if (recipe.kind == RecipeKind::compare)
-    throw Error({options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},
-                ExitCode::usage);
+    throw Error(
+        {options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},
+        ExitCode::usage);
   if (!of_run && !options.data)
     throw Error({options.target.string(), "a text to evaluate on", "none", "add --data FILE"}, ExitCode::usage);
   apply(options, recipe.data);
@@ -71,12 +67,13 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
     subject.model = std::move(saved.student.model);
     subject.name = saved.file.string();
   } else {
-    subject.model = load_any(options.target);
+    subject.model = load_any_model(options.target);
     subject.name = options.target.string();
   }
   if (subject.teacher && subject.teacher->config().vocab_size != subject.model->config().vocab_size)
-    throw Error({options.target.string(), "the teacher's vocabulary of " +
-                 std::to_string(subject.teacher->config().vocab_size), std::to_string(subject.model->config().vocab_size), ""});
+    throw Error({options.target.string(),
+                 "the teacher's vocabulary of " + std::to_string(subject.teacher->config().vocab_size),
+                 std::to_string(subject.model->config().vocab_size), ""});
 
   const std::int64_t vocabulary = subject.model->config().vocab_size;
   const auto tokenizer = find_tokenizer(recipe.data, of_run && !recipe.teacher ? fs::path() : model_folder);
