@@ -18,7 +18,7 @@ constexpr auto enum_names(Schedule) {
 struct ScheduleConfig {
   Schedule kind = Schedule::cosine;
   double peak = 1e-4;
-  double final_fraction = 0.1;  ///< the rate at the end, relative to the peak (cosine, warmup_stable_decay)
+  double final_fraction = 0.0;  ///< the rate at the end, relative to the peak (cosine, warmup_stable_decay)
   double decay_fraction = 0.2;  ///< the part of the steps that decays linearly (warmup_stable_decay)
   std::int64_t warmup_steps = 0;
   std::int64_t steps = 1;

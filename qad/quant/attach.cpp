@@ -99,9 +99,9 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
   }
   if (config.kv_cache == KvCacheFormat::none) return set;
   for (SelfAttention* attention : model.attention_layers()) {
-    // Every engine takes amax/448 as it is: there is nothing to gain from a power of two.
+    // Rounded to a power of two they are exact in BF16, in which compressed-tensors keeps them.
     const auto make = [&](const char* operand) {
-      return set.make_activation(attention->name + operand, block_format("fp8"), TensorScaleRound::none, config.ste);
+      return set.make_activation(attention->name + operand, block_format("fp8"), config.tensor_scale.round, config.ste);
     };
     set.caches_.push_back({attention->name, make(".keys"), make(".values")});
     attention->key_slot = set.caches_.back().keys;

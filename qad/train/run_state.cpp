@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "autograd/kernels/table.h"
 
 namespace qad {
 namespace {
@@ -66,6 +67,7 @@ void restore_tensor(const CheckpointContent& content, const std::string& name, c
 CheckpointContent pack(const RunState& state, const RunParts& parts, const std::string& recipe) {
   CheckpointContent content;
   content.texts["recipe"] = recipe;
+  content.texts["kernels"] = kernel_description();  // which bits these are (HACKING.md, numerics 8)
   visit_numbers(state, [&](const char* name, const auto& value) {
     if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(value)>>) content.numbers[name] = value;
     else content.numbers[name] = static_cast<std::int64_t>(value);

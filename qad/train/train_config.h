@@ -15,7 +15,7 @@ struct TrainConfig {
   double lr = 1e-4;
   Schedule schedule = Schedule::cosine;
   std::int64_t warmup_steps = 0;
-  double final_lr_fraction = 0.1;
+  double final_lr_fraction = 0.0;
   double decay_fraction = 0.2;
   double clip_norm = 1.0;
   AdamWConfig adamw;

@@ -1,8 +1,10 @@
 #include "qad/verbs/export_student.h"
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
+#include "models/hf_config.h"
 #include "qad/calib/calibrate.h"
 #include "qad/exporters/from_student.h"
 #include "qad/exporters/read_export.h"
@@ -53,7 +55,10 @@ ExportSummary export_student(const std::string& format, Student& student, const 
   const ExportModel exported = export_model_of(*student.model, student.quantizers, materials.model_folder);
   write_export(out, exporter(format), exported, materials.model_folder,
                shard_bytes > 0 ? static_cast<std::uint64_t>(shard_bytes) : kDefaultShardBytes);
-  if (materials.tokenizer != nullptr && materials.model_folder.empty()) materials.tokenizer->save(out);
+  if (materials.model_folder.empty()) {  // pretraining: what a teacher's folder would have had
+    write_file_atomically(out / "generation_config.json", generation_config(student.model->config()));
+    if (materials.tokenizer != nullptr) materials.tokenizer->save(out);
+  }
 
   ExportSummary summary{format, out.string(), bytes_in(out), {}};
   const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(out));

@@ -7,6 +7,7 @@
 #include "autograd/kernels/table.h"
 #include "qad/calib/calibrate.h"
 #include "qad/report/html_report.h"
+#include "qad/report/machine.h"
 #include "qad/report/metrics_log.h"
 #include "qad/report/progress.h"
 #include "qad/train/trainer.h"
@@ -82,6 +83,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   if (summary.end == enum_name(RunEnd::interrupted)) return summary;
 
   summary.exports = export_all(recipe, materials, folder);
+  summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
   write_summary(folder.summary(), summary);
   write_report(folder.path);
   return summary;
