@@ -83,6 +83,7 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   shared_scale().follow_weights();
   if (version == cached_version_ && scale().value() == cached_scale_) return;
   cached_ = quantized(as_f32(x), {});
+  in_codes_ = Quantizer::take_saturation();
   cached_version_ = version;
   cached_scale_ = scale().value();
 }

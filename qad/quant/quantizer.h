@@ -29,7 +29,7 @@ class Quantizer : public OperandTransform {
   [[nodiscard]] const BlockFormat& format() const { return scale_->format(); }
   [[nodiscard]] const TensorScale& scale() const { return *scale_; }
   /// The counts so far, which start again at zero. What is quantized again (recompute) counts again.
-  [[nodiscard]] SaturationCount take_saturation();
+  [[nodiscard]] virtual SaturationCount take_saturation();
 
  protected:
   [[nodiscard]] bool observing() const { return observing_; }
@@ -52,6 +52,8 @@ class WeightQuantizer final : public Quantizer {
   [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version) override;
   /// The codes that a forward with these values uses, for export.
   [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
+  /// Of the codes in use, however often they were asked for: whether they are kept or made anew changes no count.
+  [[nodiscard]] SaturationCount take_saturation() override { return in_codes_; }
 
  private:
   void refresh(const Tensor& x, std::uint64_t version);
@@ -59,6 +61,7 @@ class WeightQuantizer final : public Quantizer {
   TransformResult cached_;
   std::uint64_t cached_version_ = 0;
   float cached_scale_ = 0.0f;
+  SaturationCount in_codes_;
 };
 
 /// Of what flows through the model: the input of linear layers, keys, values. Gives codes and floats in one pass.

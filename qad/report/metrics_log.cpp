@@ -72,9 +72,10 @@ void for_each_record(const std::filesystem::path& file, Visit visit) {
 void MetricsLog::run_started(const RunStarted& event) {
   waiting_.reset();
   std::string kept;
-  if (event.first_step > 0 && std::filesystem::exists(file_))
+  const std::int64_t end = event.first_step + (event.evaluation_pending ? 0 : 1);
+  if (std::filesystem::exists(file_))
     for_each_record(file_, [&](std::string_view line, const MetricsRecord& record) {
-      if (record.training.step <= event.first_step) (kept += line) += '\n';
+      if (record.training.step < end) (kept += line) += '\n';
     });
   write_file_atomically(file_, kept);
 }

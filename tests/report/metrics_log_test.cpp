@@ -43,6 +43,7 @@ EvalDone eval_at(std::int64_t step) {
 void play(MetricsLog& log, std::int64_t first_step, std::int64_t last_step) {
   RunStarted started;
   started.first_step = first_step;
+  started.evaluation_pending = first_step == 0;
   log.run_started(started);
   if (first_step == 0) log.eval_done(eval_at(0));
   for (std::int64_t step = first_step + 1; step <= last_step; ++step) {
