@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "autograd/kernels/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
@@ -29,7 +31,21 @@ HWY_EXPORT(simd_target);
 
 namespace {
 
+// QAD_SIMD=AVX2: nothing better than that, even where the CPU has it. Highway gives better targets lower bits.
+void limit_simd() {
+  const char* limit = std::getenv("QAD_SIMD");
+  if (limit == nullptr || *limit == '\0') return;
+  std::string known;
+  for (std::int64_t targets = HWY_TARGETS; targets != 0; targets &= targets - 1) {
+    const std::int64_t target = targets & -targets;
+    if (std::string_view(limit) == hwy::TargetName(target)) return hwy::DisableTargets(target - 1);
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", hwy::TargetName(target));
+  }
+  throw Error({"QAD_SIMD", "one of " + known, limit, ""}, ExitCode::usage);
+}
+
 KernelTable make_cpu_table() {
+  limit_simd();
   return {.gemm = gemm,
           .add = add,
           .accumulate = accumulate,
@@ -65,6 +81,7 @@ const KernelTable& kernel_table(Device device) {
 }
 
 const char* kernel_description() {
+  static_cast<void>(kernel_table());  // it may have a limit to apply
   static const std::string description = kernels::describe();
   return description.c_str();
 }

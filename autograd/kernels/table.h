@@ -38,7 +38,8 @@ struct KernelTable {
   decltype(&kernels::adamw) adamw;
 };
 
-/// The kernels for data on `device`.
+/// The kernels for data on `device`. The environment variable QAD_SIMD (AVX3, AVX2, SSE4, EMU128) limits the
+/// instruction set, so that another CPU gives the same bits; OPENBLAS_CORETYPE does the same for OpenBLAS.
 [[nodiscard]] const KernelTable& kernel_table(Device device = Device::cpu);
 /// What ran, for logs and checkpoints: "OpenBLAS 0.3.21 SkylakeX, SIMD AVX3".
 [[nodiscard]] const char* kernel_description();
