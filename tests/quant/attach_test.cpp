@@ -93,7 +93,8 @@ TEST(Attach, CalibratesAndThenQuantizes) {
   for (const LinearQuantizers& linear : set.linears())
     EXPECT_TRUE(linear.inputs == nullptr || linear.inputs->scale().amax() > 0.0f) << linear.layer;
   ASSERT_EQ(set.caches().size(), 2u);
-  EXPECT_EQ(set.caches()[0].keys->scale().value(), set.caches()[0].keys->scale().amax() / 448.0f);
+  const TensorScale& keys = set.caches()[0].keys->scale();
+  EXPECT_EQ(keys.value(), tensor_scale_from_amax(block_format("fp8"), keys.amax(), TensorScaleRound::pow2));
   const SaturationCounts counts = set.take_saturation();
   EXPECT_EQ(counts.weights, 0);
   EXPECT_GT(counts.weight_values, 0);
