@@ -59,9 +59,9 @@ void for_each_record(const std::filesystem::path& file, Visit visit) {
     MetricsRecord record;
     try {
       record = record_of(Json::parse(line));
-    } catch (const nlohmann::json::exception& error) {
+    } catch (const nlohmann::json::exception&) {
       throw Error({file.string() + ":" + std::to_string(line_number), "one JSON object with step and tokens",
-                   std::string(line.substr(0, 40)), error.what()});
+                   "\"" + std::string(line.substr(0, 40)) + "\"", "remove the line"});
     }
     visit(line, record);
   }

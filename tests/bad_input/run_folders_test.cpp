@@ -114,11 +114,16 @@ TEST_F(BadRun, NoCheckpoints) {
   all_refuse({"run: expected a whole checkpoint, got none"});
 }
 
-TEST_F(BadRun, RecipeAndSummary) {
+TEST_F(BadRun, RecipeMetricsAndSummary) {
   const std::string good = read_file(work_.path("run/recipe.yaml"), "a recipe");
   work_.write("run/recipe.yaml", "kind: [");
   work_.refused({"resume", run_}, kUsage, {"run/recipe.yaml:", "expected YAML"});
   work_.write("run/recipe.yaml", good);
+  const std::string metrics = read_file(work_.path("run/metrics.jsonl"), "metrics");
+  work_.write("run/metrics.jsonl", "{\"step\": oops}\n" + metrics);
+  work_.refused({"resume", run_}, kFailed,
+                {"run/metrics.jsonl:1: expected one JSON object with step and tokens, got \"{\"step\": oops}\""});
+  work_.write("run/metrics.jsonl", metrics);
   work_.write("run/summary.json", "{");
   work_.refused({"resume", run_}, kFailed,
                 {"run/summary.json: expected the summary of a run", "qad resume writes it anew"});
