@@ -90,7 +90,8 @@ TEST(Refusals, AFolderWithOtherFilesIsLeftAlone) {
                {"new or empty folder", "other files"});
   EXPECT_EQ(read_file(folder / "model/model.safetensors", "a file"), "precious");
   write_file_atomically(folder / "file", "precious");
-  expect_error([&] { write_export(folder / "file", exporter("dense"), student.exported(), {}); }, {"a folder"});
+  expect_error([&] { write_export(folder / "file", exporter("dense"), student.exported(), {}); },
+               {"new or empty folder", "got a file"});
 }
 
 TEST(Replacing, AnEarlierExportStaysUntilTheNewOneIsWhole) {
