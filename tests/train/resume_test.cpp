@@ -60,7 +60,8 @@ TEST_P(Resume, AfterAStopAtEveryMomentWithTheStateSaved) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, Resume, ::testing::Values(LossKind::kl, LossKind::cross_entropy));
+INSTANTIATE_TEST_SUITE_P(Losses, Resume, ::testing::Values(LossKind::kl, LossKind::cross_entropy),
+                         [](const auto& loss) { return std::string(enum_name(loss.param)); });
 
 TEST(ResumeOften, StoppedAndKilledInTurnAtEveryFewPolls) {
   TinyTraining undisturbed, disturbed;

@@ -74,7 +74,8 @@ TEST_P(MicroBatches, ChangeNothingButRounding) {
 
 INSTANTIATE_TEST_SUITE_P(Losses, MicroBatches,
                          ::testing::Values(LossKind::kl, LossKind::kl_reverse, LossKind::logit_mse,
-                                           LossKind::cross_entropy));
+                                           LossKind::cross_entropy),
+                         [](const auto& loss) { return std::string(enum_name(loss.param)); });
 
 TEST(Step, TheMeanIsOverTheTokensThatCountInTheWholeStep) {
   TinyTraining training;
