@@ -74,11 +74,12 @@ std::vector<TextDocument> make_up(const SyntheticConfig& config) {
 }
 
 Documents load(const SourceConfig& config, const Tokenizer* tokenizer, const std::string& who) {
-  const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() +
-                      config.synthetic.has_value();
+  const int sources =
+      config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() + config.synthetic.has_value();
   if (sources != 1 || config.teacher_text)
-    throw Error({who, "one of text, jsonl, token_file, teacher_text and synthetic", sources == 0 ? "none" : "several", ""},
-                ExitCode::usage);
+    throw Error(
+        {who, "one of text, jsonl, token_file, teacher_text and synthetic", sources == 0 ? "none" : "several", ""},
+        ExitCode::usage);
   if (config.token_file) {
     Documents documents = read_token_file(*config.token_file);
     documents.restrict_to(config.skip_documents, config.tokens);

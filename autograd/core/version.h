@@ -1,4 +1,5 @@
-// The version of this program, as `qad --version`, summaries and checkpoints say it. CMakeLists.txt says it too (tests/layout).
+// The version of this program, as `qad --version`, summaries and checkpoints say it. CMakeLists.txt says it too
+// (tests/layout).
 #pragma once
 
 #include <string_view>

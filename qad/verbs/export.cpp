@@ -18,10 +18,10 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
                 ExitCode::usage);
   const Materials materials = load_materials(recipe, folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint);
-  const ExportSummary summary = export_student(options.format, saved.student, recipe, materials, options.out,
-                                               options.shard_bytes.value_or(0));
-  print << options.format << " of step " << saved.state.step << " (" << saved.file.filename().string() << "): "
-        << format_bytes(summary.bytes) << " in " << options.out.string() << ", compared bit for bit";
+  const ExportSummary summary =
+      export_student(options.format, saved.student, recipe, materials, options.out, options.shard_bytes.value_or(0));
+  print << options.format << " of step " << saved.state.step << " (" << saved.file.filename().string()
+        << "): " << format_bytes(summary.bytes) << " in " << options.out.string() << ", compared bit for bit";
   if (materials.teacher != nullptr)
     print << ", held-out KL from its bytes " << format_with_error(summary.eval.kl_mean, summary.eval.kl_mean_stderr);
   print << "\n";

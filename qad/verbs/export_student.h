@@ -10,8 +10,8 @@
 
 namespace qad::verbs {
 
-/// Packs a student that has just been calibrated in every layout that the recipe names: one that can't carry its formats
-/// is an Error before the training and not after it.
+/// Packs a student that has just been calibrated in every layout that the recipe names: one that can't carry its
+/// formats is an Error before the training and not after it.
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student);
 
 /// Exports the run's best checkpoint in every layout that the recipe names; what is there already is made again.

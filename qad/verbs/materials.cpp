@@ -77,8 +77,7 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
                      materials.teacher ? materials.model_folder.string() : "model.vocab_size");
 
   const Sources sources(recipe, folder, materials);
-  materials.evaluation =
-      all_batches(sources.pack(sources.read(recipe.data.eval, "eval")), recipe.evaluate.batch_size);
+  materials.evaluation = all_batches(sources.pack(sources.read(recipe.data.eval, "eval")), recipe.evaluate.batch_size);
   if (recipe.kind != RecipeKind::ptq || !recipe.calibrate.source)
     materials.train = std::make_unique<PackedSequences>(sources.pack(sources.read(recipe.data.train, "train")));
   if (recipe.kind == RecipeKind::pretrain) return materials;

@@ -29,8 +29,8 @@ struct RunFolder {
 
 /// A new run's folder with its resolved recipe. Throws (usage) if the folder holds anything.
 [[nodiscard]] RunFolder create_run_folder(const std::filesystem::path& path, const Recipe& recipe);
-/// Creates the folder and runs `work` in it. Should that fail before anything but the recipe and the log is there, all is
-/// as before: put the mistake right and give the same command again. An interrupted run stays, to be resumed.
+/// Creates the folder and runs `work` in it. Should that fail before anything but the recipe and the log is there, all
+/// is as before: put the mistake right and give the same command again. An interrupted run stays, to be resumed.
 RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& recipe,
                              const std::function<RunSummary(const RunFolder&)>& work);
 /// The folder of an earlier run, and its recipe. Throws if it is none.

@@ -19,7 +19,8 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
     const auto start = load_model(recipe.student.model, WeightType::file);
     if (start->config().vocab_size != teacher->config().vocab_size)
       throw Error({recipe.student.model, "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
-                   std::to_string(start->config().vocab_size), "a student is distilled from a teacher of its own family"});
+                   std::to_string(start->config().vocab_size),
+                   "a student is distilled from a teacher of its own family"});
     student.model = trainable_copy(*start);
   }
   student.quantizers = attach_quantizers(*student.model, recipe.quantize);
@@ -31,7 +32,8 @@ SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, Languag
   const CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
   const auto found = choice == CheckpointChoice::best ? checkpoints.best() : checkpoints.newest_whole();
   if (!found)
-    throw Error({folder.path.string(), "a whole checkpoint", "none", "qad resume finishes a run that was stopped early"});
+    throw Error(
+        {folder.path.string(), "a whole checkpoint", "none", "qad resume finishes a run that was stopped early"});
   SavedStudent saved{make_student(recipe, teacher), {}, found->file};
   saved.state = unpack(found->content, {*saved.student.model, saved.student.quantizers, nullptr}, found->file.string());
   return saved;

@@ -13,7 +13,7 @@ namespace qad::verbs {
 /// Reads `file` if it is there, else lets the teacher write and puts it there. The tokenizer is needed for prompts and,
 /// where the model's config names no start token, for that; it may be null otherwise. Stopping by signal leaves nothing
 /// behind and throws an Error with ExitCode::interrupted.
-[[nodiscard]] Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
-                                     const std::filesystem::path& file);
+[[nodiscard]] Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher,
+                                     const Tokenizer* tokenizer, const std::filesystem::path& file);
 
 }  // namespace qad::verbs
