@@ -30,6 +30,12 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
+/// A forward met an infinity or NaN: a training step may be skipped for it, an evaluation or export may not.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
+
 [[noreturn]] void assertion_failed(std::string_view condition, std::string_view file, int line);
 
 }  // namespace qad

@@ -31,6 +31,13 @@ Pool& pool() {
   return *instance;
 }
 
+void free_cached(Pool& p) {
+  for (auto& [block, pointers] : p.free_blocks)
+    for (std::byte* pointer : pointers) std::free(pointer);
+  p.free_blocks.clear();
+  p.statistics.cached_bytes = 0;
+}
+
 }  // namespace
 
 Storage::Storage(std::size_t bytes, Device device) : data_(nullptr), bytes_(bytes), device_(device) {
@@ -46,7 +53,11 @@ Storage::Storage(std::size_t bytes, Device device) : data_(nullptr), bytes_(byte
     return;
   }
   data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, block));
-  if (data_ == nullptr) throw std::bad_alloc();
+  if (data_ == nullptr) {  // perhaps what waits for its next use is what is missing
+    free_cached(p);
+    data_ = static_cast<std::byte*>(std::aligned_alloc(kAlignment, block));
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
   ++p.statistics.allocations;
   p.statistics.peak_bytes = std::max(p.statistics.peak_bytes, p.statistics.in_use_bytes + p.statistics.cached_bytes);
 }
@@ -69,12 +80,8 @@ StorageStatistics storage_statistics() {
 std::size_t storage_block_bytes(std::size_t bytes) { return size_class(bytes); }
 
 void release_cached_storage() {
-  Pool& p = pool();
-  const std::lock_guard lock(p.mutex);
-  for (auto& [block, pointers] : p.free_blocks)
-    for (std::byte* pointer : pointers) std::free(pointer);
-  p.free_blocks.clear();
-  p.statistics.cached_bytes = 0;
+  const std::lock_guard lock(pool().mutex);
+  free_cached(pool());
 }
 
 }  // namespace qad

@@ -19,7 +19,7 @@ bool one_call_at_a_time() {
     if (serial)
       log_warning(
           "this OpenBLAS is built without threads and can't be called from several at once: matrix products run on one "
-          "thread (install libopenblas0-openmp)");
+          "thread (install libopenblas0-pthread)");
     return serial;
   }();
   return is_serial;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "autograd/core/error.h"
@@ -195,6 +196,15 @@ std::vector<QuantizerTableRow> quantizer_table(const QuantizerSet& quantizers) {
     });
     if (same == rows.end()) rows.push_back(row);
     else ++same->count;
+  }
+  if (!quantizers.caches().empty()) {
+    const CacheQuantizers& cache = quantizers.caches().front();
+    rows.push_back({pattern_of(cache.attention) + " keys, values",
+                    static_cast<std::int64_t>(quantizers.caches().size()),
+                    {},
+                    "",
+                    std::string(name_of(&cache.keys->format())),
+                    std::numeric_limits<double>::quiet_NaN()});
   }
   return rows;
 }

@@ -86,7 +86,7 @@ struct QuantizerTableRow {
   std::int64_t count = 0;
   Shape shape;  ///< [out, in]
   std::string weights, inputs;
-  double bits_per_weight = 0;  ///< of these weights; 16 where they are not quantized
+  double bits_per_weight = 0;  ///< of these weights; 16 where they are not quantized; NaN for keys and values
 };
 [[nodiscard]] std::vector<QuantizerTableRow> quantizer_table(const QuantizerSet& quantizers);
 

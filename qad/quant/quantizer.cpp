@@ -16,7 +16,7 @@ namespace {
 Tensor as_f32(const Tensor& x) { return x.dtype() == DType::f32 ? x : x.to(DType::f32); }
 
 [[noreturn]] void throw_not_finite(const std::string& name, const std::string& got) {
-  throw Error({name, "finite values", got, "training has diverged, or the model's file is damaged"});
+  throw NotFinite({name, "finite values", got, "training has diverged, or the model's file is damaged"});
 }
 
 // One bit a value, set where |x| > limit.

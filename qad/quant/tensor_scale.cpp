@@ -60,7 +60,7 @@ float TensorScale::weights_amax() const {
     const Tensor& value = weight->value();
     const Tensor floats = value.dtype() == DType::f32 ? value : value.to(DType::f32);
     const float amax = qad::amax(floats.data(), floats.size());
-    if (!std::isfinite(amax)) throw Error({weight->name, "finite values", "an infinity or NaN", ""});
+    if (!std::isfinite(amax)) throw NotFinite({weight->name, "finite values", "an infinity or NaN", ""});
     largest = std::max(largest, amax);
   }
   return largest;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "autograd/optim/adamw.h"
@@ -13,7 +14,8 @@ namespace qad {
 
 struct StepResult {
   bool stopped = false;  ///< `stop` said yes between micro-batches: nothing was changed
-  bool skipped = false;  ///< loss or gradient was not finite: nothing was updated
+  bool skipped = false;  ///< nothing was updated, because of `reason`
+  std::string reason;    ///< what was not finite, or that no token counts
   double loss = 0;       ///< mean over the step's counted tokens
   double gradient_norm = 0;
   double learning_rate = 0;

@@ -16,7 +16,9 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 }  // namespace
 
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
-    : config_(config), parts_(parts), optimizer_(config.train.adamw, parts.student.parameters()) {
+    : config_(config),
+      parts_(parts),
+      optimizer_(config.train.adamw, config.train.steps > 0 ? parts.student.parameters() : ParameterList()) {
   parts_.student.activation_checkpointing = config.train.activation_checkpointing;
 }
 
@@ -64,11 +66,11 @@ bool Trainer::step() {
   state_.skipped_in_a_row = result.skipped ? state_.skipped_in_a_row + 1 : 0;
   if (result.skipped) {
     ++state_.skipped_steps;
-    log_warning("step {}: loss {} or gradient norm {} is not finite, the step is skipped", state_.step, result.loss,
-                result.gradient_norm);
+    log_warning("step {} is skipped: {}", state_.step, result.reason);
     if (state_.skipped_in_a_row >= train.max_skipped_steps)
-      throw Error({"training", "a finite loss and gradient",
-                   fmt::format("{} steps in a row without, up to step {}", state_.skipped_in_a_row, state_.step),
+      throw Error({"training", "steps that can be learned from",
+                   fmt::format("{} steps in a row that had to be skipped, up to step {}: {}", state_.skipped_in_a_row,
+                               state_.step, result.reason),
                    "lower train.lr, or look at the data of these steps"});
   }
   const SaturationCounts saturated = parts_.quantizers.take_saturation();

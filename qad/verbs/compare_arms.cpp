@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
+#include "autograd/core/log.h"
 #include "qad/report/html_report.h"
 #include "qad/report/machine.h"
 #include "qad/train/evaluator.h"
@@ -27,7 +28,12 @@ ArmSummary teacher_row(const Recipe& recipe, const Materials& materials) {
 // The run of one candidate: what an earlier start left complete is read, not run again.
 RunSummary run_candidate(const ArmCandidate& candidate, const Materials& materials, const RunFolder& comparison) {
   const RunFolder folder{comparison.arm(candidate.name)};
-  const auto run = [&](const RunFolder& place) { return run_one(candidate.recipe, materials, place, candidate.name); };
+  const auto run = [&](const RunFolder& place) {
+    log_to_file(place.log());
+    const RunSummary summary = run_one(candidate.recipe, materials, place, candidate.name);
+    log_to_file(comparison.log());
+    return summary;
+  };
   if (!is_run_folder(folder.path)) return in_new_run_folder(folder.path, candidate.recipe, run);
   return std::filesystem::exists(folder.summary()) ? read_summary(folder.summary()) : run(folder);
 }

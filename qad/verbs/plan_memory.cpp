@@ -171,7 +171,7 @@ class Decoder {
     passing.hold(floats(tokens, q_), 3).hold(floats(tokens, k_), 4);
   }
 
-  const ModelConfig& config_;
+  ModelConfig config_;
   std::vector<LayerInputs> layers_;
   StorageLedger& ledger_;
   std::int64_t c_, q_, k_, f_;
@@ -214,8 +214,8 @@ class MemoryReplay {
       HeldStorage start(ledger_);
       hold_parameters(start, *subject_.student, subject_.start_value_bytes);
     }
-    hold_parameters(moments, *subject_.student, kFloat);
-    hold_parameters(moments, *subject_.student, kFloat);
+    if (subject_.trains())
+      for (int moment = 0; moment < 2; ++moment) hold_parameters(moments, *subject_.student, kFloat);
     hold_rotary(rotary);
     plan_.teacher = teacher.bytes();
     plan_.student = student.bytes();

@@ -16,8 +16,8 @@ std::string text_of(const std::vector<QuantizerTableRow>& rows) {
                {"inputs", Align::left},
                {"bits a weight"}});
   for (const QuantizerTableRow& row : rows)
-    table.add_row({row.layers, std::to_string(row.count), row.shape.text(), row.weights, row.inputs,
-                   format_significant(row.bits_per_weight)});
+    table.add_row({row.layers, std::to_string(row.count), row.shape.rank() > 0 ? row.shape.text() : "", row.weights,
+                   row.inputs, format_significant(row.bits_per_weight)});
   return table.text();
 }
 

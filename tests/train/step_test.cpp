@@ -99,7 +99,7 @@ TEST(Step, TheMeanIsOverTheTokensThatCountInTheWholeStep) {
   EXPECT_EQ(counted_tokens({LossKind::kl}, masked), batch.size() / 2);
 }
 
-TEST(Step, NothingToLearnFromIsAnError) {
+TEST(Step, NothingToLearnFromIsSkipped) {
   TinyTraining training;
   TokenBatch batch = training.train.batch(0, 1);
   std::fill(batch.labels.begin(), batch.labels.end(), kNoLabel);
@@ -197,6 +197,22 @@ TEST(NonFinite, ALayerIsNamed) {
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("model.layers.1.mlp."), std::string::npos) << error.what();
   }
+}
+
+TEST(NonFinite, AStepWithoutLabelsIsSkipped) {
+  TinyTraining training;
+  training.config.train.batch_size = 1;
+  training.config.train.micro_batch_size = 0;
+  Documents documents = testing::one_token_documents(20);
+  documents.is_prompt.assign(documents.ids.size(), 0);
+  std::fill_n(documents.is_prompt.begin() + 32, 32, std::uint8_t{1});  // the second sequence is all prompt
+  training.config.loss.kind = LossKind::cross_entropy;
+  training.order = DataOrder::sequential;
+  training.train = PackedSequences(documents, Packing::documents, 32);
+  const RunFinished finished = training.run();
+  EXPECT_EQ(finished.end, RunEnd::planned_steps);
+  EXPECT_GE(finished.skipped_steps, 1);
+  for (const StepDone& step : training.steps) EXPECT_EQ(step.skipped, step.step % 20 == 2) << step.step;
 }
 
 TEST(Memory, IsFlatFromStepToStep) {
