@@ -118,7 +118,7 @@ void check_exportable(const ExportModel& student) {
 }
 
 void write_export(const fs::path& folder, const Exporter& exporter, const ExportModel& student,
-                  const fs::path& side_files, std::uint64_t shard_bytes) {
+                  const std::vector<fs::path>& side_files, std::uint64_t shard_bytes) {
   check_target(folder);
   check_exportable(student);
   check_stop();
@@ -128,7 +128,7 @@ void write_export(const fs::path& folder, const Exporter& exporter, const Export
   write_weights(partial.path(), files.tensors, shard_bytes);
   check_stop();
   for (const auto& [name, text] : files.texts) write_file_atomically(partial.path() / name, text);
-  if (!side_files.empty()) copy_side_files(side_files, partial.path());
+  for (const fs::path& side : side_files) copy_side_files(side, partial.path());
   const OrderedJson marker = {{"layout", exporter.name}, {"program", "qad"}, {"version", kVersion}};
   write_file_atomically(partial.path() / kMarker, to_text(marker));
 

@@ -35,8 +35,11 @@ void apply(const EvalOptions& options, DataConfig& data) {
 
 struct Subject {
   std::unique_ptr<LanguageModel> model;
-  std::unique_ptr<LanguageModel> teacher;
+  std::unique_ptr<LanguageModel> own_teacher;    ///< the recipe's: the student is made from it
+  std::unique_ptr<LanguageModel> other_teacher;  ///< the command line's: only measured against
   std::string name;
+
+  [[nodiscard]] LanguageModel* teacher() const { return other_teacher ? other_teacher.get() : own_teacher.get(); }
 };
 
 }  // namespace
@@ -54,34 +57,34 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   apply(options, recipe.data);
 
   Subject subject;
-  fs::path model_folder = options.target;
-  if (options.teacher) subject.teacher = load_model(*options.teacher, WeightType::bf16);
+  fs::path model_folder = of_run ? fs::path() : options.target;  // where the tokenizer is
   if (of_run) {
     if (recipe.teacher) {
-      model_folder = options.teacher ? *options.teacher : fs::path(recipe.teacher->model);
-      const bool as_stored = recipe.teacher->weights == TeacherWeights::file;
-      if (!options.teacher) subject.teacher = load_model(model_folder, as_stored ? WeightType::file : WeightType::bf16);
+      model_folder = recipe.teacher->model;
+      subject.own_teacher = load_teacher(*recipe.teacher);
     }
     SavedStudent saved =
-        load_student(open_run_folder(options.target), recipe, subject.teacher.get(), options.checkpoint);
+        load_student(open_run_folder(options.target), recipe, subject.own_teacher.get(), options.checkpoint);
     subject.model = std::move(saved.student.model);
     subject.name = saved.file.string();
   } else {
     subject.model = load_any_model(options.target);
     subject.name = options.target.string();
   }
-  if (subject.teacher && subject.teacher->config().vocab_size != subject.model->config().vocab_size)
-    throw Error({options.target.string(),
-                 "the teacher's vocabulary of " + std::to_string(subject.teacher->config().vocab_size),
-                 std::to_string(subject.model->config().vocab_size), ""});
-
+  if (options.teacher) subject.other_teacher = load_model(*options.teacher, WeightType::bf16);
   const std::int64_t vocabulary = subject.model->config().vocab_size;
-  const auto tokenizer = find_tokenizer(recipe.data, of_run && !recipe.teacher ? fs::path() : model_folder);
+  LanguageModel* const teacher = subject.teacher();
+  if (teacher != nullptr && teacher->config().vocab_size != vocabulary)
+    throw Error({options.target.string(), "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
+                 std::to_string(vocabulary), ""});
+
+  const auto tokenizer = find_tokenizer(recipe.data, model_folder);
   if (tokenizer != nullptr) check_vocabulary(*tokenizer, vocabulary, model_folder.string());
-  const PackedSequences sequences(load_documents(recipe.data.eval, tokenizer.get(), vocabulary, "data.eval"),
-                                  recipe.data.packing, recipe.data.sequence_length);
-  const EvalFigures figures = evaluate(*subject.model, subject.teacher.get(),
-                                       all_batches(sequences, recipe.evaluate.batch_size), stop_requested);
+  const TextReader reader{tokenizer.get(), subject.own_teacher.get(), vocabulary, model_folder, {options.target}};
+  const PackedSequences sequences(read_source(recipe.data.eval, "eval", reader), recipe.data.packing,
+                                  recipe.data.sequence_length);
+  const EvalFigures figures =
+      evaluate(*subject.model, teacher, all_batches(sequences, recipe.evaluate.batch_size), stop_requested);
   if (stop_requested()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
   if (options.json) {
     print << json_of(figures).dump() << "\n";

@@ -18,6 +18,7 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
                 ExitCode::usage);
   const Materials materials = load_materials(recipe, folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint);
+  fix_scales(saved.student, recipe, materials);
   const ExportSummary summary =
       export_student(options.format, saved.student, recipe, materials, options.out, options.shard_bytes.value_or(0));
   print << options.format << " of step " << saved.state.step << " (" << saved.file.filename().string()

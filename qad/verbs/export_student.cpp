@@ -23,12 +23,18 @@ std::int64_t bytes_in(const fs::path& folder) {
   return bytes;
 }
 
+// Where the student's weights came from, and with them its config.json; empty for pretraining.
+fs::path start_folder(const Recipe& recipe, const Materials& materials) {
+  return recipe.kind == RecipeKind::pretrain || recipe.student.model == "teacher" ? materials.model_folder
+                                                                                  : fs::path(recipe.student.model);
+}
+
 }  // namespace
 
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
   if (recipe.export_formats.empty()) return;
   student.quantizers.freeze(TensorScaleSource::calibration);  // as export will, also if training follows the data
-  const ExportModel exported = export_model_of(*student.model, student.quantizers, materials.model_folder);
+  const ExportModel exported = export_model_of(*student.model, student.quantizers, start_folder(recipe, materials));
   check_exportable(exported);
   for (const std::string& format : recipe.export_formats) static_cast<void>(exporter(format).pack(exported));
   student.quantizers.freeze(recipe.quantize.tensor_scale.from);
@@ -38,6 +44,7 @@ std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& mat
   std::vector<ExportSummary> summaries;
   if (recipe.export_formats.empty()) return summaries;
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
+  fix_scales(saved.student, recipe, materials);
   for (const std::string& format : recipe.export_formats) {
     summaries.push_back(export_student(format, saved.student, recipe, materials, folder.exported(format)));
     summaries.back().folder = fs::relative(folder.exported(format), folder.path).string();
@@ -45,15 +52,21 @@ std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& mat
   return summaries;
 }
 
+void fix_scales(Student& student, const Recipe& recipe, const Materials& materials) {
+  if (student.quantizers.empty() || recipe.quantize.tensor_scale.from != TensorScaleSource::data) return;
+  log_info("calibrates the scales of the export");
+  if (!calibrate(*student.model, student.quantizers, materials.calibration, TensorScaleSource::calibration,
+                 stop_requested))
+    throw Error({"export", "calibration to end", "a signal", ""}, ExitCode::interrupted);
+}
+
 ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
                              const Materials& materials, const fs::path& out, std::int64_t shard_bytes) {
-  if (!student.quantizers.empty() && recipe.quantize.tensor_scale.from == TensorScaleSource::data &&
-      !calibrate(*student.model, student.quantizers, materials.calibration, TensorScaleSource::calibration,
-                 stop_requested))
-    throw Error({out.string(), "calibration to end", "a signal", ""}, ExitCode::interrupted);
-
-  const ExportModel exported = export_model_of(*student.model, student.quantizers, materials.model_folder);
-  write_export(out, exporter(format), exported, materials.model_folder,
+  const fs::path start = start_folder(recipe, materials);
+  std::vector<fs::path> side_files;
+  if (!start.empty() && !has_tokenizer(start)) side_files.push_back(materials.model_folder);
+  if (!start.empty()) side_files.push_back(start);
+  write_export(out, exporter(format), export_model_of(*student.model, student.quantizers, start), side_files,
                shard_bytes > 0 ? static_cast<std::uint64_t>(shard_bytes) : kDefaultShardBytes);
   if (materials.model_folder.empty()) {  // pretraining: what a teacher's folder would have had
     write_file_atomically(out / "generation_config.json", generation_config(student.model->config()));

@@ -18,8 +18,11 @@ void check_exports(const Recipe& recipe, const Materials& materials, Student& st
 [[nodiscard]] std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials,
                                                     const RunFolder& folder);
 
-/// Writes `student` to `out` in one layout. A student whose scales follow the data gets those of a last calibration
-/// first. `shard_bytes` 0: the exporters' own limit.
+/// A student whose scales follow the data gets those of a last calibration; any other stays as it is.
+void fix_scales(Student& student, const Recipe& recipe, const Materials& materials);
+
+/// Writes `student`, its scales fixed, to `out` in one layout, with the config.json of the model that it started from.
+/// `shard_bytes` 0: the exporters' own limit.
 [[nodiscard]] ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
                                            const Materials& materials, const std::filesystem::path& out,
                                            std::int64_t shard_bytes = 0);

@@ -26,10 +26,30 @@ struct Materials {
 /// start of this run left it.
 [[nodiscard]] Materials load_materials(const Recipe& recipe, const RunFolder& folder);
 
+/// The recipe's teacher, its weights as the recipe wants them.
+[[nodiscard]] std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher);
+
+/// What sources are read with.
+struct TextReader {
+  const Tokenizer* tokenizer = nullptr;  ///< null will do for token files
+  LanguageModel* teacher = nullptr;      ///< writes teacher_text; null where no source can ask for that
+  std::int64_t vocabulary = 0;           ///< ids are below it
+  std::filesystem::path model_folder;    ///< where a tokenizer was looked for, for messages
+  RunFolder folder;                      ///< keeps what the teacher wrote
+};
+/// Reads any source. `use` is its place in the recipe's data section, such as eval. Throws Error as load_documents
+/// does, and where text meets no tokenizer.
+[[nodiscard]] Documents read_source(const SourceConfig& source, const std::string& use, const TextReader& reader);
+
+/// The text that calibration sees: sequences drawn with calibrate.seed until there are calibrate.tokens, whatever the
+/// size of the batches that they then come in (evaluate.batch_size).
+[[nodiscard]] std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe);
+
 /// All sequences in order, `batch_size` at a time.
 [[nodiscard]] std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64_t batch_size);
 
 /// The tokenizer of a recipe's data: its own, or the one in the model's folder; null if that has none.
 [[nodiscard]] std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const std::filesystem::path& model);
+[[nodiscard]] bool has_tokenizer(const std::filesystem::path& model);
 
 }  // namespace qad::verbs

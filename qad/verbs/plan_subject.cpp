@@ -53,36 +53,30 @@ PlannedText plan_text(const Recipe& recipe) {
   const std::int64_t vocabulary = recipe.teacher ? read_hf_config(model).vocab_size : recipe.model->vocab_size;
   const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(recipe.data, model);
   PlannedText text;
-  const auto pack = [&](const SourceConfig& source, const std::string& who) {
-    if (!source.teacher_text && !source.token_file && tokenizer == nullptr)
-      throw Error({who, "a tokenizer", "none in " + model.string(), "set data.tokenizer"});
+  const TextReader reader{tokenizer.get(), nullptr, vocabulary, model, {}};
+  const auto pack = [&](const SourceConfig& source, const std::string& use) {
     text.estimated = text.estimated || source.teacher_text.has_value();
-    Documents documents = source.teacher_text ? unwritten(*source.teacher_text)
-                                              : load_documents(source, tokenizer.get(), vocabulary, who);
+    Documents documents = source.teacher_text ? unwritten(*source.teacher_text) : read_source(source, use, reader);
     if (source.teacher_text) documents.restrict_to(source.skip_documents, source.tokens);
     return PackedSequences(std::move(documents), recipe.data.packing, recipe.data.sequence_length);
   };
 
-  const PackedSequences eval = pack(recipe.data.eval, "data.eval");
+  const PackedSequences eval = pack(recipe.data.eval, "eval");
   text.eval_documents = eval.documents().count();
   text.eval_tokens = eval.tokens();
   for (const TokenBatch& batch : all_batches(eval, recipe.evaluate.batch_size)) {
     text.evaluation_batches.push_back(batch.size());
     if (text.sample.ids.empty()) text.sample = batch;
   }
-  // As load_materials draws them.
   const auto calibrate = [&](const PackedSequences& sequences) {
-    Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));
-    for (std::int64_t tokens = 0; tokens < recipe.calibrate.tokens && loader.position() < sequences.count();
-         tokens += text.calibration_batches.back())
-      text.calibration_batches.push_back(
-          loader.next(std::min(recipe.evaluate.batch_size, sequences.count() - loader.position())).size());
+    for (const TokenBatch& batch : calibration_batches(sequences, recipe))
+      text.calibration_batches.push_back(batch.size());
   };
   if (recipe.kind != RecipeKind::pretrain && recipe.calibrate.source)
-    calibrate(pack(*recipe.calibrate.source, "data.calibrate"));
+    calibrate(pack(*recipe.calibrate.source, "calibrate"));
   if (recipe.kind == RecipeKind::ptq && recipe.calibrate.source) return text;
 
-  const PackedSequences train = pack(recipe.data.train, "data.train");
+  const PackedSequences train = pack(recipe.data.train, "train");
   if (recipe.kind != RecipeKind::pretrain && !recipe.calibrate.source) calibrate(train);
   text.train_documents = train.documents().count();
   text.train_sequences = train.count();

@@ -1,5 +1,8 @@
 #include "qad/verbs/run_folder.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 
@@ -17,12 +20,29 @@ void take_back(const RunFolder& folder, bool was_there) {
   if (!was_there) fs::remove(folder.path, ignored);
 }
 
+// What a start leaves that was killed while it wrote the recipe.
+bool is_leftover(const fs::path& file) { return file.filename().string().starts_with("recipe.yaml.tmp."); }
+
+void remove_leftovers(const fs::path& folder) {
+  const std::vector<fs::path> files(fs::directory_iterator(folder), fs::directory_iterator{});
+  if (!std::ranges::all_of(files, is_leftover)) return;
+  for (const fs::path& file : files) fs::remove(file);
+}
+
 }  // namespace
+
+fs::path RunFolder::teacher_text(const std::string& use) const {
+  const std::string name = "teacher_text_" + use + ".h5";
+  const fs::path arms = fs::weakly_canonical(path).parent_path();
+  const fs::path shared = arms.parent_path() / name;
+  return arms.filename() == "arms" && fs::exists(shared) ? shared : path / name;
+}
 
 RunFolder create_run_folder(const fs::path& path, const Recipe& recipe) {
   const RunFolder folder{path};
   if (fs::exists(path) && !fs::is_directory(path))
     throw Error({path.string(), "a new or empty folder", "a file", "choose another --out"}, ExitCode::usage);
+  if (fs::is_directory(path)) remove_leftovers(path);
   if (fs::is_directory(path) && !fs::is_empty(path))
     throw Error({path.string(), "a new or empty folder",
                  is_run_folder(path) ? "a folder with a run" : "a folder that holds something",

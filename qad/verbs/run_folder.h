@@ -20,14 +20,13 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path log() const { return path / "log.txt"; }
   [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
   [[nodiscard]] std::filesystem::path exported(const std::string& format) const { return path / "export" / format; }
-  /// What the teacher wrote, as token ids, when a source asks for that.
-  [[nodiscard]] std::filesystem::path teacher_text(const std::string& use) const {
-    return path / ("teacher_text_" + use + ".h5");
-  }
+  /// What the teacher wrote, as token ids, when a source asks for that. An arm's lies with its comparison.
+  [[nodiscard]] std::filesystem::path teacher_text(const std::string& use) const;
   [[nodiscard]] std::filesystem::path arm(const std::string& name) const { return path / "arms" / name; }
 };
 
-/// A new run's folder with its resolved recipe. Throws (usage) if the folder holds anything.
+/// A new run's folder with its resolved recipe. Throws (usage) if the folder holds anything but a
+/// recipe that a killed start left half written.
 [[nodiscard]] RunFolder create_run_folder(const std::filesystem::path& path, const Recipe& recipe);
 /// Creates the folder and runs `work` in it. Should that fail before anything but the recipe and the log is there, all
 /// is as before: put the mistake right and give the same command again. An interrupted run stays, to be resumed.

@@ -47,6 +47,16 @@ TEST(BadPlace, AComparisonThatCanNotBeginLeavesNothing) {
   work.refused(compare("quantize.rules=[{layers: \"*\", weights: nvfp4}]"), kFailed, {"lm_head: "});
 }
 
+TEST(BadPlace, ARecipeThatWasLeftHalfWrittenIsNoHindrance) {
+  const Workplace work;
+  work.write("run/recipe.yaml.tmp.123", "kind:");
+  work.run(work.recipe(), "run");
+  EXPECT_FALSE(fs::exists(work.path("run/recipe.yaml.tmp.123")));
+  work.write("full/recipe.yaml.tmp.123", "kind:");
+  work.write("full/a", "mine");
+  work.refused({"run", work.recipe().string(), "--out", work.at("full")}, kUsage, {"a new or empty folder"});
+}
+
 /// A run that is over but for its summary, so that resume has a look at it.
 class BadRun : public ::testing::Test {
  protected:
@@ -139,6 +149,10 @@ TEST(BadTarget, IsNoRunAndNoModel) {
   work.refused({"eval", model}, kUsage, {"expected a text to evaluate on, got none (add --data FILE)"});
   work.refused({"eval", none, "--data", text}, kUsage,
                {none + ": expected a run's or a model's folder, got nothing there"});
+  work.write("bare/config.json", read_file(work.path("teacher/config.json"), ""));
+  fs::copy(work.path("teacher/model.safetensors"), work.path("bare/model.safetensors"));
+  work.refused({"eval", work.at("bare"), "--data", text}, kFailed,
+               {"data.eval: expected a tokenizer, got none in " + work.at("bare") + " (set data.tokenizer)"});
   work.refused({"eval", model, "--data", none}, kFailed, {none + ": expected a text, got No such file"});
   work.refused({"inspect", none}, kUsage, {none + ": expected a file or folder, got nothing there"});
   work.refused({"inspect", text}, kUsage, {text + ": expected a .h5, .safetensors or .yaml file"});

@@ -56,7 +56,7 @@ TEST(StoryModel, PtqExportRunsAsTheStudentDoes) {
   for (const Exporter& exporter : exporters()) {
     SCOPED_TRACE(exporter.name);
     const fs::path out = folder / exporter.name;
-    write_export(out, exporter, model, teacher_folder);
+    write_export(out, exporter, model, {teacher_folder});
     for (const char* name : {"generation_config.json", "tokenizer.json", "tokenizer_config.json"})
       EXPECT_EQ(read_file(out / name, "a file"), read_file(teacher_folder / name, "a file"));
     const auto config = nlohmann::json::parse(read_file(out / "config.json", "a file"));

@@ -1,0 +1,83 @@
+// What eval and export take from where: teachers, text that the teacher wrote, a student's own config, and calibration.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "qad/verbs/materials.h"
+#include "tests/bad_input/refusal.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Outcome;
+using testing::Workplace;
+
+nlohmann::json evaluate(const testing::Arguments& arguments) {
+  const Outcome outcome = Workplace::start(arguments);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  return nlohmann::json::parse(outcome.out, nullptr, false);
+}
+
+void save_other_model(const fs::path& folder, std::int64_t hidden_size) {
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = hidden_size;
+  save_model(folder, *initialize_model(config, 7), DType::bf16);
+}
+
+TEST(Eval, AnotherTeacherIsOnlyTheReference) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  save_other_model(work.path("other"), 64);  // and without a tokenizer
+  const auto own = evaluate({"eval", work.at("run"), "--json"});
+  const auto other = evaluate({"eval", work.at("run"), "--json", "--teacher", work.at("other")});
+  EXPECT_EQ(own["cross_entropy"], other["cross_entropy"]);
+  EXPECT_NE(own["kl_mean"], other["kl_mean"]);
+}
+
+TEST(Eval, ReadsWhatTheTeacherWrote) {
+  const Workplace work;
+  const std::string recipe = work.recipe("arms: [{name: a, kind: ptq}]\n").string();
+  const std::string source = "data.eval={text: null, separator: null, teacher_text: {documents: 8, max_tokens: 32}}";
+  const Outcome outcome = Workplace::start({"compare", recipe, "kind=compare", source, "--out", work.at("out")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto before = testing::contents_of(work.path("out"));
+  EXPECT_TRUE(before.contains(work.at("out/teacher_text_eval.h5")));
+  evaluate({"eval", work.at("out/arms/a"), "--json"});
+  evaluate({"eval", work.at("out/arms/a/"), "--json"});
+  EXPECT_EQ(testing::contents_of(work.path("out")), before) << "the teacher wrote again";
+}
+
+TEST(Export, AStudentOfItsOwnKeepsItsConfig) {
+  const Workplace work;
+  save_other_model(work.path("start"), 64);
+  work.run(work.recipe(), "run", {"student.model=" + work.at("start"), "export=[dense]"});
+  const fs::path out = work.path("run/export/dense");
+  EXPECT_EQ(nlohmann::json::parse(read_file(out / "config.json", ""))["hidden_size"], 64);
+  EXPECT_EQ(read_file(out / "generation_config.json", ""), read_file(work.path("start/generation_config.json"), ""));
+}
+
+TEST(Export, CalibratesOnceForAllFormats) {
+  const Workplace work;
+  work.run(work.recipe(), "run", {"quantize.tensor_scale.from=data", "export=[dense, modelopt]"});
+  const std::string log = read_file(work.path("run/log.txt"), "");
+  const std::string line = "calibrates the scales of the export";
+  const auto first = log.find(line);
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find(line, first + 1), std::string::npos) << log;
+}
+
+TEST(Calibration, SeesTheSameTextInBatchesOfAnySize) {
+  const Workplace work;
+  const auto ids = [&](const std::string& batch_size) {
+    const Recipe recipe = load_recipe(work.recipe(), {"evaluate.batch_size=" + batch_size, "calibrate.tokens=300"});
+    std::vector<std::int32_t> all;
+    for (const TokenBatch& batch : verbs::load_materials(recipe, {work.path("run")}).calibration)
+      all.insert(all.end(), batch.ids.begin(), batch.ids.end());
+    return all;
+  };
+  EXPECT_EQ(ids("1"), ids("7"));
+}
+
+}  // namespace
+}  // namespace qad
