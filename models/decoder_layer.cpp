@@ -15,10 +15,11 @@ Linear make_linear(const std::string& name, std::int64_t out, std::int64_t in, b
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& prefix, const ParameterMaker& make)
-    : input_norm(make(prefix + ".input_layernorm.weight", {config.hidden_size})),
-      post_attention_norm(make(prefix + ".post_attention_layernorm.weight", {config.hidden_size})),
-      epsilon(static_cast<float>(config.rms_norm_eps)) {
+DecoderLayer::DecoderLayer(const ModelConfig& config, std::int64_t index, const ParameterMaker& make)
+    : epsilon(static_cast<float>(config.rms_norm_eps)) {
+  const std::string prefix = "model.layers." + std::to_string(index);
+  input_norm = make(prefix + ".input_layernorm.weight", {config.hidden_size});
+  post_attention_norm = make(prefix + ".post_attention_layernorm.weight", {config.hidden_size});
   const std::int64_t hidden = config.hidden_size;
   const std::int64_t head = config.head_size();
   const std::int64_t q_width = config.num_attention_heads * head;
@@ -28,7 +29,7 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, const std::string& prefix,
     return make_linear(name, out, in, bias, make);
   };
   attention.name = self;
-  attention.config = {config.num_attention_heads, config.num_key_value_heads, head, config.sliding_window};
+  attention.config = {config.num_attention_heads, config.num_key_value_heads, head, config.window_of(index)};
   attention.norm_epsilon = epsilon;
   attention.qkv.name = self + ".qkv_proj";
   attention.qkv.members = {linear(self + ".q_proj", q_width, hidden, config.attention_bias),

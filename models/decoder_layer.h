@@ -22,8 +22,8 @@ struct DecoderLayer {
   FeedForward feed_forward;
   float epsilon;
 
-  /// `prefix` such as "model.layers.0".
-  DecoderLayer(const ModelConfig& config, const std::string& prefix, const ParameterMaker& make);
+  /// Layer `index` of the model; its parameters' names start with "model.layers.INDEX".
+  DecoderLayer(const ModelConfig& config, std::int64_t index, const ParameterMaker& make);
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const AttentionPlan& plan, LayerCache* cache) const;
   void collect(ParameterList& parameters) const;

@@ -1,5 +1,6 @@
 #include "models/hf_config.h"
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -45,6 +46,49 @@ class Reader {
   std::string who_;
 };
 
+void check_family(const std::string& model_type, const std::string& who) {
+  if (architectures().contains(model_type)) return;
+  std::string known;
+  for (const auto& [type, architecture] : architectures()) known += (known.empty() ? "" : ", ") + type;
+  throw Error({who, "model_type to be one of " + known, "'" + model_type + "'", ""});
+}
+
+bool is_qwen(const ModelConfig& config) { return config.model_type.starts_with("qwen"); }
+
+Json parse_object(const std::string& text, const std::string& who) {
+  Json json = Json::parse(text, nullptr, false);
+  if (!json.is_object()) throw Error({who, "a JSON object", "something else", "is the file cut off?"});
+  return json;
+}
+
+// One id, several or none.
+std::vector<std::int64_t> read_eos(const Json& json, const std::string& who) {
+  const Reader read(json, who);
+  if (json.contains("eos_token_id") && json["eos_token_id"].is_array())
+    return read.get<std::vector<std::int64_t>>("eos_token_id", {});
+  const auto eos = read.get<std::int64_t>("eos_token_id", -1);
+  return eos >= 0 ? std::vector{eos} : std::vector<std::int64_t>{};
+}
+
+// Llama has no window, Mistral one in all layers, Qwen one from some layer on where it says that it uses it.
+void read_window(const Json& json, const std::string& who, ModelConfig& config) {
+  const Reader read(json, who);
+  const bool windowed = config.model_type == "mistral" || (is_qwen(config) && read.get("use_sliding_window", false));
+  const bool is_null = json.contains("sliding_window") && json["sliding_window"].is_null();
+  if (windowed && !is_null) config.sliding_window = read.get<std::int64_t>("sliding_window", 4096);
+  if (!is_qwen(config)) return;
+  config.max_window_layers = read.get<std::int64_t>("max_window_layers", 28);
+  const auto types = read.get<std::vector<std::string>>("layer_types", {});
+  if (types.empty()) return;
+  const auto first = std::ranges::find(types, "sliding_attention");
+  if (std::ssize(types) != config.num_hidden_layers ||
+      std::any_of(types.begin(), first, [](const std::string& type) { return type != "full_attention"; }) ||
+      std::any_of(first, types.end(), [](const std::string& type) { return type != "sliding_attention"; }))
+    throw Error({who, "layer_types of all layers, full_attention first and then sliding_attention",
+                 json["layer_types"].dump(), "other orders are not supported"});
+  config.max_window_layers = first - types.begin();
+}
+
 // transformers v4 has rope_theta and rope_scaling, v5 has rope_parameters with both.
 void read_rope(const Json& json, const std::string& who, ModelConfig& config) {
   const Reader top(json, who);
@@ -73,19 +117,34 @@ void write_special_tokens(const ModelConfig& config, Json& json) {
   else json["eos_token_id"] = config.eos_token_id;
 }
 
+// Visits fields into a JSON object.
+struct FieldWriter {
+  Json& json;
+  template <class T>
+  void operator()(const Field& field, T& value) const {
+    Json& place = json[std::string(field.name)];
+    if constexpr (HasFields<T>) value.visit_fields(FieldWriter{place});
+    else if constexpr (NamedEnum<T>) place = enum_name(value);
+    else place = value;
+  }
+};
+
+// All fields, with the width of a head as config.json has it.
+Json fields_of(ModelConfig config) {
+  config.head_dim = config.head_size();
+  Json json;
+  config.visit_fields(FieldWriter{json});
+  return json;
+}
+
 }  // namespace
 
 ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
-  const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) throw Error({who, "a JSON object", "something else", "is the file cut off?"});
+  const Json json = parse_object(text, who);
   const Reader read(json, who);
   ModelConfig config;
   config.model_type = read.get<std::string>("model_type", "");
-  if (!architectures().contains(config.model_type)) {
-    std::string known;
-    for (const auto& [type, architecture] : architectures()) known += (known.empty() ? "" : ", ") + type;
-    throw Error({who, "model_type to be one of " + known, "'" + config.model_type + "'", ""});
-  }
+  check_family(config.model_type, who);
   if (const auto act = read.get<std::string>("hidden_act", "silu"); act != "silu")
     throw Error({who, "hidden_act silu", act, ""});
   config.vocab_size = read.need("vocab_size");
@@ -94,22 +153,20 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
   config.num_hidden_layers = read.need("num_hidden_layers");
   config.num_attention_heads = read.need("num_attention_heads");
   config.num_key_value_heads = read.get("num_key_value_heads", config.num_attention_heads);
-  config.head_dim = read.get<std::int64_t>("head_dim", 0);
+  config.head_dim = read.get<std::int64_t>("head_dim", config.model_type == "qwen3" ? 128 : 0);
   config.max_position_embeddings = read.get<std::int64_t>("max_position_embeddings", 2048);
   config.rms_norm_eps = read.get("rms_norm_eps", 1e-6);
   config.initializer_range = read.get("initializer_range", 0.02);
   config.tie_word_embeddings = read.get("tie_word_embeddings", false);
-  config.mlp_bias = read.get("mlp_bias", false);
   config.qk_norm = config.model_type == "qwen3";
-  // Qwen2 has biases on q, k and v without saying so; in the others attention_bias stands for all four.
-  config.attention_bias = config.model_type == "qwen2" || read.get("attention_bias", false);
-  config.attention_output_bias = config.model_type != "qwen2" && config.attention_bias;
-  const bool windowed = config.model_type == "mistral" || read.get("use_sliding_window", false);
-  config.sliding_window = windowed ? read.get<std::int64_t>("sliding_window", 0) : 0;
+  // Qwen2 has biases on q, k and v without saying so, Mistral none; in the others attention_bias stands for all four.
+  const bool says_bias = config.model_type == "llama" || config.model_type == "qwen3";
+  config.attention_output_bias = says_bias && read.get("attention_bias", false);
+  config.attention_bias = config.model_type == "qwen2" || config.attention_output_bias;
+  config.mlp_bias = config.model_type == "llama" && read.get("mlp_bias", false);
   config.bos_token_id = read.get<std::int64_t>("bos_token_id", -1);
-  if (json.contains("eos_token_id") && json["eos_token_id"].is_array())
-    config.eos_token_id = read.get<std::vector<std::int64_t>>("eos_token_id", {});
-  else if (const auto eos = read.get<std::int64_t>("eos_token_id", -1); eos >= 0) config.eos_token_id = {eos};
+  config.eos_token_id = read_eos(json, who);
+  read_window(json, who, config);
   read_rope(json, who, config);
   if (config.num_key_value_heads <= 0 || config.head_dim < 0)
     throw Error({who, "num_key_value_heads and head_dim above 0", "something else", ""});
@@ -119,7 +176,28 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
 
 ModelConfig read_hf_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
-  return parse_hf_config(read_file(file, "a model's config.json"), file.string());
+  ModelConfig config = parse_hf_config(read_file(file, "a model's config.json"), file.string());
+  const std::filesystem::path generation = folder / "generation_config.json";
+  if (std::filesystem::is_regular_file(generation))
+    add_end_tokens(read_file(generation, "a model's generation_config.json"), generation.string(), config);
+  return config;
+}
+
+void add_end_tokens(const std::string& generation_config, const std::string& who, ModelConfig& config) {
+  std::vector<std::int64_t>& known = config.eos_token_id;
+  for (const std::int64_t eos : read_eos(parse_object(generation_config, who), who))
+    if (std::ranges::find(known, eos) == known.end()) known.push_back(eos);
+}
+
+void check_expressible(const ModelConfig& config, const std::string& who) {
+  check_family(config.model_type, who);
+  config.check(who);
+  const Json wanted = fields_of(config);
+  const Json read_back = fields_of(parse_hf_config(to_hf_config(config, "bfloat16"), who));
+  for (const auto& [key, value] : wanted.items())
+    if (value != read_back[key])
+      throw Error({who, key + " " + read_back[key].dump() + " for model_type " + config.model_type, value.dump(),
+                   "its config.json cannot say that"});
 }
 
 std::string to_hf_config(const ModelConfig& config, const std::string& torch_dtype) {
@@ -138,7 +216,7 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
   json["rms_norm_eps"] = config.rms_norm_eps;
   json["initializer_range"] = config.initializer_range;
   json["tie_word_embeddings"] = config.tie_word_embeddings;
-  if (config.model_type != "qwen2") json["attention_bias"] = config.attention_bias;
+  if (config.model_type == "llama" || config.model_type == "qwen3") json["attention_bias"] = config.attention_bias;
   if (config.model_type == "llama") json["mlp_bias"] = config.mlp_bias;
   json["rope_theta"] = config.rope_theta;
   json["rope_scaling"] = nullptr;
@@ -149,11 +227,12 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
                             {"low_freq_factor", scaling.low_freq_factor},
                             {"high_freq_factor", scaling.high_freq_factor},
                             {"original_max_position_embeddings", scaling.original_max_position_embeddings}};
-  if (config.sliding_window > 0) {
-    json["sliding_window"] = config.sliding_window;
-    if (config.model_type != "mistral") json["use_sliding_window"] = true;
-  } else if (config.model_type == "mistral") {
-    json["sliding_window"] = nullptr;
+  const bool windowed = config.sliding_window > 0;
+  if (windowed) json["sliding_window"] = config.sliding_window;
+  else if (config.model_type == "mistral") json["sliding_window"] = nullptr;
+  if (is_qwen(config)) {
+    json["use_sliding_window"] = windowed;
+    json["max_window_layers"] = config.max_window_layers;
   }
   write_special_tokens(config, json);
   json["torch_dtype"] = torch_dtype;

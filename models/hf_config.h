@@ -10,7 +10,13 @@ namespace qad {
 
 /// Parses config.json; `who` names the file in errors. Refuses families and features that no code here stands for.
 [[nodiscard]] ModelConfig parse_hf_config(const std::string& json, const std::string& who);
+/// A folder's config.json, with the end tokens that only its generation_config.json names, where it has one.
 [[nodiscard]] ModelConfig read_hf_config(const std::filesystem::path& folder);
+/// Adds the end tokens of a generation_config.json; `who` names the file in errors.
+void add_end_tokens(const std::string& generation_config, const std::string& who, ModelConfig& config);
+/// Throws, naming `who` and the key, for sizes that do not fit together or that no config.json of this family says: a
+/// model of them could be trained and not stored.
+void check_expressible(const ModelConfig& config, const std::string& who);
 /// The JSON that transformers v4 and v5 read, for weights of type `torch_dtype` ("bfloat16", "float32").
 [[nodiscard]] std::string to_hf_config(const ModelConfig& config, const std::string& torch_dtype);
 

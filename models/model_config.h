@@ -50,7 +50,8 @@ struct ModelConfig {
   double rms_norm_eps = 1e-6;
   double rope_theta = 10000.0;
   RopeScaling rope_scaling;
-  std::int64_t sliding_window = 0;  ///< 0: none
+  std::int64_t sliding_window = 0;     ///< 0: none
+  std::int64_t max_window_layers = 0;  ///< the first layers, which have no window (Qwen)
   bool tie_word_embeddings = true;
   bool attention_bias = false;         ///< on q, k and v
   bool attention_output_bias = false;  ///< on o
@@ -61,6 +62,10 @@ struct ModelConfig {
   std::vector<std::int64_t> eos_token_id{};  ///< any of them ends a text
 
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
+  /// Keys that a query of this layer sees, itself included; 0: all before it.
+  [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
+    return layer >= max_window_layers ? sliding_window : 0;
+  }
   /// Throws, naming `who` and the key, if the sizes do not fit together.
   void check(const std::string& who) const;
 
@@ -79,6 +84,8 @@ struct ModelConfig {
     visit(Field{"rope_theta", "base of the rotary frequencies"}.above(0), rope_theta);
     visit(Field{"rope_scaling", "stretch of the rotary frequencies"}, rope_scaling);
     visit(Field{"sliding_window", "tokens that a query sees; 0: all before it"}.at_least(0), sliding_window);
+    visit(Field{"max_window_layers", "first layers, without the window (qwen2 and qwen3)"}.at_least(0),
+          max_window_layers);
     visit(Field{"tie_word_embeddings", "the head is the embedding"}, tie_word_embeddings);
     visit(Field{"attention_bias", "bias on q, k and v"}, attention_bias);
     visit(Field{"attention_output_bias", "bias on o"}, attention_output_bias);

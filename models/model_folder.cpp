@@ -67,7 +67,7 @@ std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model) {
 }
 
 std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::uint64_t seed) {
-  config.check("model");
+  check_expressible(config, "model");
   const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   return make_model(config, [&](const std::string& name, const Shape& shape) {
     if (name.ends_with("norm.weight")) return make_parameter(name, Tensor::full(shape, 1.0f), true);

@@ -15,7 +15,7 @@ class Llama final : public LanguageModel {
   Llama(const ModelConfig& config, const ParameterMaker& make)
       : config_(config), embedding_(make("model.embed_tokens.weight", {config.vocab_size, config.hidden_size})) {
     for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
-      layers_.push_back(std::make_unique<DecoderLayer>(config, "model.layers." + std::to_string(i), make));
+      layers_.push_back(std::make_unique<DecoderLayer>(config, i, make));
     norm_ = make("model.norm.weight", {config.hidden_size});
     head_.name = "lm_head";
     head_.members = {

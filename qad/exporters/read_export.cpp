@@ -90,7 +90,10 @@ ExportFiles read_export_files(const fs::path& folder) {
 
 ExportModel read_export(const fs::path& folder) {
   const ExportFiles files = read_export_files(folder);
-  return in_folder(folder, [&] { return exporter_of(files).unpack(files); });
+  ExportModel model = in_folder(folder, [&] { return exporter_of(files).unpack(files); });
+  if (const fs::path file = folder / "generation_config.json"; fs::exists(file))
+    model.generation_config_json = read_file(file, "a model's generation_config.json");
+  return model;
 }
 
 bool is_packed_export(const fs::path& folder) {
@@ -104,7 +107,9 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
   for (const ExportLinear& linear : exported.linears)
     if (linear.weight) weights[linear.name + ".weight"] = decoded(*linear.weight);
 
-  const ModelConfig config = parse_hf_config(exported.config_json, "config.json");
+  ModelConfig config = parse_hf_config(exported.config_json, "config.json");
+  if (!exported.generation_config_json.empty())
+    add_end_tokens(exported.generation_config_json, "generation_config.json", config);
   auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
     auto found = weights.find(name);
     // A tied model may store its one matrix under the head's name only.

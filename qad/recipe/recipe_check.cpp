@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "models/hf_config.h"
 #include "qad/exporters/registry.h"
 #include "qad/formats/block_format.h"
 #include "qad/recipe/nearest_name.h"
@@ -66,7 +67,7 @@ class Checker {
 
   void check_sizes(const ModelConfig& model) {
     try {
-      model.check("model");
+      check_expressible(model, "model");
     } catch (const Error& error) {
       problems_.add(tree_.find("model")->at, "", "", error.what());
     }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/safetensors.h"
 #include "qad/exporters/read_export.h"
@@ -71,6 +72,17 @@ void expect_round_trip(const Case& test, const Exporter& exporter) {
   if (exporter.stores_codes) {
     EXPECT_EQ(testing::states_of(*make_exported_model(back)), testing::states_of(*student.model));
   }
+}
+
+TEST(RoundTrip, EndTokensOfGenerationConfigEndTextsToo) {
+  const TemporaryFolder folder;
+  ModelConfig config = tiny_config();
+  config.eos_token_id = {2};
+  TinyStudent student(config, quantize_blocks("nvfp4", "nvfp4"));
+  write_export(folder / "out", exporters().front(), student.exported(), {});
+  write_file_atomically(folder / "out/generation_config.json", R"({"eos_token_id": [2, 5]})");
+  const auto model = make_exported_model(read_export(folder / "out"));
+  EXPECT_EQ(model->config().eos_token_id, (std::vector<std::int64_t>{2, 5}));
 }
 
 TEST(RoundTrip, EveryLayoutGivesTheStudentBack) {

@@ -134,6 +134,9 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   EXPECT_EQ(
       error_of(data + "kind: pretrain\nmodel: {hidden_size: 64, num_attention_heads: 7}\n").find("r.yaml:3:8: model"),
       0u);
+  EXPECT_EQ(
+      error_of(data + "kind: pretrain\nmodel: {model_type: qwen3}\n"),
+      "r.yaml:3:8: model: expected qk_norm true for model_type qwen3, got false (its config.json cannot say that)");
   EXPECT_EQ(error_of(data + "kind: qat\nteacher: {model: t}\nmodel: {hidden_size: 8}\n"),
             "r.yaml:4:8: model: expected no sizes for kind: qat, got some (they come from the teacher's config.json)");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {}\n"),
