@@ -9,7 +9,7 @@ namespace qad {
 double learning_rate(const ScheduleConfig& config, std::int64_t step) {
   if (step <= config.warmup_steps)
     return config.peak * static_cast<double>(step) / static_cast<double>(config.warmup_steps);
-  const auto after_warmup = static_cast<double>(step - config.warmup_steps);
+  const auto after_warmup = static_cast<double>(step - 1 - config.warmup_steps);
   const auto span = static_cast<double>(std::max<std::int64_t>(1, config.steps - config.warmup_steps));
   const double progress = std::min(1.0, after_warmup / span);
   const double fall = 1.0 - config.final_fraction;

@@ -33,7 +33,8 @@ struct TrainConfig {
     visit(Field{"schedule", "how the learning rate falls after the warm-up"}, schedule);
     visit(Field{"warmup_steps", "steps in which the learning rate rises to its peak"}.at_least(0), warmup_steps);
     visit(Field{"final_lr_fraction", "learning rate at the end over the peak"}.between(0, 1), final_lr_fraction);
-    visit(Field{"decay_fraction", "warmup_stable_decay: the last part of the steps, in which the rate falls"}
+    visit(Field{"decay_fraction",
+                "warmup_stable_decay: the last part of the steps after the warm-up, in which the rate falls"}
               .above(0)
               .at_most(1),
           decay_fraction);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <numbers>
 
 #include "autograd/optim/adamw.h"
 #include "autograd/optim/schedule.h"
@@ -25,22 +26,26 @@ TEST(Schedules, WarmUpIsLinear) {
 
 TEST(Schedules, Cosine) {
   const ScheduleConfig config{Schedule::cosine, 2.0, 0.1, 0.2, 4, 20};
-  EXPECT_DOUBLE_EQ(learning_rate(config, 12), 1.1);  // halfway: the mean of 2.0 and 0.2
-  EXPECT_DOUBLE_EQ(learning_rate(config, 20), 0.2);
-  EXPECT_GT(learning_rate(config, 5), learning_rate(config, 6));
+  EXPECT_EQ(learning_rate(config, 5), 2.0);
+  EXPECT_DOUBLE_EQ(learning_rate(config, 13), 1.1);  // halfway: the mean of 2.0 and 0.2
+  for (std::int64_t step = 6; step <= 20; ++step)
+    EXPECT_LT(learning_rate(config, step), learning_rate(config, step - 1));
+  EXPECT_DOUBLE_EQ(learning_rate(config, 20), 0.2 + 1.8 * 0.5 * (1 + std::cos(std::numbers::pi * 15 / 16)));
 }
 
 TEST(Schedules, WarmupStableDecay) {
   const ScheduleConfig config{Schedule::warmup_stable_decay, 2.0, 0.1, 0.25, 4, 20};
   EXPECT_EQ(learning_rate(config, 5), 2.0);
-  EXPECT_EQ(learning_rate(config, 16), 2.0);  // the last quarter of 16 steps falls
-  EXPECT_DOUBLE_EQ(learning_rate(config, 18), 1.1);
-  EXPECT_DOUBLE_EQ(learning_rate(config, 20), 0.2);
+  EXPECT_EQ(learning_rate(config, 17), 2.0);  // the last quarter of 16 steps falls
+  EXPECT_DOUBLE_EQ(learning_rate(config, 19), 1.1);
+  EXPECT_DOUBLE_EQ(learning_rate(config, 20), 0.65);
 }
 
-TEST(Schedules, OneStep) {
-  const ScheduleConfig config{Schedule::cosine, 2.0, 0.1, 0.2, 0, 1};
-  EXPECT_DOUBLE_EQ(learning_rate(config, 1), 0.2);
+TEST(Schedules, NoStepIsWasted) {
+  for (const auto kind : {Schedule::cosine, Schedule::warmup_stable_decay}) {
+    EXPECT_EQ(learning_rate({kind, 2.0, 0.0, 0.2, 0, 1}, 1), 2.0);
+    EXPECT_GT(learning_rate({kind, 2.0, 0.0, 0.2, 4, 20}, 20), 0.0);
+  }
 }
 
 /// w ← w - lr·(m̂/(√v̂ + ε) + λ·w), in double.
