@@ -118,8 +118,12 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
     if (found == weights.end()) throw Error({name, "a tensor of shape " + shape.text(), "none", ""});
     if (found->second.shape() != shape)
       throw Error({name, "shape " + shape.text(), found->second.shape().text(), "does config.json belong to it?"});
-    return make_parameter(name, found->second, false);
+    return make_parameter(name, weights.extract(found).mapped(), false);
   });
+  if (config.tie_word_embeddings) weights.erase("lm_head.weight");  // the same matrix once more
+  if (!weights.empty())
+    throw Error({weights.begin()->first, "only tensors of the model", "one that it has no place for",
+                 "does config.json belong to it?"});
   fill_input_slots(*model, exported);
   fill_cache_slots(*model, exported);
   return model;

@@ -120,6 +120,17 @@ TEST(Replacing, AnEarlierExportStaysUntilTheNewOneIsWhole) {
   EXPECT_EQ(names, std::vector<std::string>{"out"});
 }
 
+TEST(Damage, TensorsWithoutAPlaceInTheModelAreNamed) {
+  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  ExportModel model = exporter("modelopt").unpack(exporter("modelopt").pack(student.exported()));
+  const Tensor embeddings = student.model->parameters().front()->value();
+  model.dense.push_back({"lm_head.weight", embeddings});  // a tied model may store both
+  EXPECT_NO_THROW(static_cast<void>(make_exported_model(model)));
+  model.dense.push_back({"model.layers.0.self_attn.q_proj.bias", Tensor::zeros({32})});
+  expect_error([&] { static_cast<void>(make_exported_model(model)); },
+               {"model.layers.0.self_attn.q_proj.bias", "no place"});
+}
+
 TEST(Damage, FilesThatDoNotFitTogetherAreNamed) {
   TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
   const ExportModel model = student.exported();
