@@ -50,6 +50,7 @@ struct Field {
   double min = -std::numeric_limits<double>::infinity();
   double max = std::numeric_limits<double>::infinity();
   bool above_min = false;  ///< the minimum itself is out of range
+  bool below_max = false;  ///< the maximum itself is out of range
   bool is_required = false;
   bool is_path = false;  ///< a file or folder, relative to the working directory
 
@@ -62,6 +63,9 @@ struct Field {
   }
   constexpr Field at_most(double high) const {
     return with([&](Field& f) { f.max = high; });
+  }
+  constexpr Field below(double high) const {
+    return with([&](Field& f) { f.max = high, f.below_max = true; });
   }
   constexpr Field between(double low, double high) const { return at_least(low).at_most(high); }
   constexpr Field required() const {

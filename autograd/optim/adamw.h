@@ -17,8 +17,8 @@ struct AdamWConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"beta1", "decay of the gradient's running mean"}.between(0, 1), beta1);
-    visit(Field{"beta2", "decay of the squared gradient's running mean"}.between(0, 1), beta2);
+    visit(Field{"beta1", "decay of the gradient's running mean"}.at_least(0).below(1), beta1);
+    visit(Field{"beta2", "decay of the squared gradient's running mean"}.at_least(0).below(1), beta2);
     visit(Field{"epsilon", "added to the root of the second moment"}.above(0), epsilon);
     visit(Field{"weight_decay", "decoupled weight decay of matrices (norms and biases have none)"}.at_least(0),
           weight_decay);

@@ -13,7 +13,7 @@ std::string range_text(const Field& field) {
   const bool has_min = std::isfinite(field.min), has_max = std::isfinite(field.max);
   std::string text;
   if (has_min) text = fmt::format("{} {}", field.above_min ? "above" : "at least", field.min);
-  if (has_max) text += fmt::format("{}at most {}", has_min ? ", " : "", field.max);
+  if (has_max) text += fmt::format("{}{} {}", has_min ? ", " : "", field.below_max ? "below" : "at most", field.max);
   return text;
 }
 

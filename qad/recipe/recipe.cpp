@@ -50,6 +50,16 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
 
 Recipe read_whole(const YamlNode& tree, YamlProblems& problems);
 
+/// Teacher, text and calibration are loaded once for all arms, so none can have its own.
+void check_shared(const Recipe& comparison, const Recipe& arm, const YamlPosition& at, const std::string& key,
+                  YamlProblems& problems) {
+  const YamlNode shared = write_fields(comparison), own = write_fields(arm);
+  for (const char* part : {"teacher", "data", "calibrate", "evaluate.batch_size"})
+    if (yaml_text(*own.find_path(part)) != yaml_text(*shared.find_path(part)))
+      problems.add(at, key, fmt::format("the comparison's {}", part), "another",
+                   "arms share teacher, text and calibration; write a second comparison");
+}
+
 std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlProblems& problems) {
   std::vector<Arm> arms;
   for (std::size_t i = 0; i < comparison.arms.size(); ++i) {
@@ -58,11 +68,14 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlP
     Arm arm{config.name, config.kind, {}};
     std::vector<std::optional<double>> rates(config.lr.begin(), config.lr.end());
     if (rates.empty()) rates.emplace_back();
+    const std::size_t before = problems.lines().size();
     for (const std::optional<double> rate : rates) {
       const bool is_one_of_many = rates.size() > 1;
       arm.candidates.push_back({is_one_of_many ? fmt::format("{}-lr{}", config.name, *rate) : config.name,
                                 read_whole(arm_tree(tree, config, node, rate, problems), problems)});
     }
+    if (problems.lines().size() == before)
+      check_shared(comparison, arm.candidates.front().recipe, node.at, fmt::format("arms[{}].set", i), problems);
     arms.push_back(std::move(arm));
   }
   return arms;

@@ -58,11 +58,8 @@ class Checker {
     }
     if (recipe_.model)
       report("model", fmt::format("no sizes for kind: {}", kind), "some", "they come from the teacher's config.json");
-    if (recipe_.teacher) return;
-    if (is(RecipeKind::qad) || is(RecipeKind::compare))
+    if (!recipe_.teacher)
       report("teacher", "a teacher", "none", fmt::format("kind: {} needs teacher: {{model: FOLDER}}", kind));
-    else if (recipe_.student.model == "teacher")
-      report("teacher", "a teacher", "none", "the student starts from it; or give student: {model: FOLDER}");
   }
 
   void check_sizes(const ModelConfig& model) {

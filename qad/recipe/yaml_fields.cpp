@@ -58,7 +58,8 @@ void read_number(const YamlNode& node, const Field& field, const std::string& ke
   }
   const auto x = static_cast<double>(*number);
   const bool too_low = field.above_min ? x <= field.min : x < field.min;
-  if (too_low || x > field.max || !std::isfinite(x)) problems.add(node.at, key, expected, node.scalar);
+  const bool too_high = field.below_max ? x >= field.max : x > field.max;
+  if (too_low || too_high || !std::isfinite(x)) problems.add(node.at, key, expected, node.scalar);
   else value = *number;
 }
 

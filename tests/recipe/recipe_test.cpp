@@ -107,9 +107,9 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
             "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
             "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text and synthetic, got none\n"
             "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text and synthetic, got none");
-  EXPECT_EQ(error_of(data + "kind: ptq\n"),
-            "r.yaml:1:1: teacher: expected a teacher, got none (the student starts from it; or give student: {model: "
-            "FOLDER})");
+  for (const std::string kind : {"ptq", "qat", "qad"})
+    EXPECT_EQ(error_of(data + "kind: " + kind + "\nstudent: {model: s}\n"),
+              "r.yaml:1:1: teacher: expected a teacher, got none (kind: " + kind + " needs teacher: {model: FOLDER})");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {steps: 5, warmup_steps: 6}\n"),
             "r.yaml:4:33: train.warmup_steps: expected at most train.steps = 5, got 6");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {batch_size: 2, micro_batch_size: 3}\n"),
@@ -129,6 +129,10 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
       "r.yaml:4:14: loss.kind: expected a loss against the teacher for kind: qad, got cross_entropy (or kind: qat)");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nquantize: {rules: [{layers: \"*\", weights: nvfp5}]}\n"),
             "r.yaml:4:43: quantize.rules[0].weights: unknown number format \"nvfp5\" (did you mean \"nvfp4\"?)");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {adamw: {beta1: 1, beta2: 1.0}}\n"),
+            "r.yaml: 2 errors\n"
+            "  r.yaml:4:24: train.adamw.beta1: expected a number at least 0, below 1, got 1\n"
+            "  r.yaml:4:34: train.adamw.beta2: expected a number at least 0, below 1, got 1.0");
   EXPECT_EQ(error_of(data + "kind: pretrain\n"),
             "r.yaml:1:1: model: expected the sizes of the fresh model, got none (kind: pretrain needs them)");
   EXPECT_EQ(
@@ -201,6 +205,14 @@ TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
             "  r.yaml:6:5: arms[1].name: two arms are called \"a\"\n"
             "  r.yaml:6:5: arms[1].kind: expected ptq | qat | qad, got compare\n"
             "  r.yaml:7:5: arms[2].name: expected letters, digits, _ and -, got \"x/y\" (it names a folder)");
+  for (const auto& [set, part] :
+       std::vector<std::pair<std::string, std::string>>{{"data.sequence_length=64", "data"},
+                                                        {"calibrate.tokens=7", "calibrate"},
+                                                        {"teacher.weights=file", "teacher"},
+                                                        {"evaluate.batch_size=3", "evaluate.batch_size"}})
+    EXPECT_EQ(error_of(base + "  - {name: a, kind: ptq}\n  - {name: b, kind: qad, lr: [1, 2], set: [" + set + "]}\n"),
+              "r.yaml:6:5: arms[1].set: expected the comparison's " + part +
+                  ", got another (arms share teacher, text and calibration; write a second comparison)");
   EXPECT_EQ(error_of(std::string(kData) + "kind: qad\nteacher: {model: t}\narms: [{name: a, kind: qad}]\n"),
             "r.yaml:4:7: arms: expected no arms, got some (kind: compare runs them)");
 }

@@ -36,6 +36,7 @@ struct Outer {
   bool flag = false;
   std::int64_t warmup_steps = 20;
   double lr = 1e-4;
+  double decay = 0.9;
   Color color = Color::red;
   std::string file = "x";
   std::vector<double> rates;
@@ -51,6 +52,7 @@ struct Outer {
     visit(Field{"flag", "a switch"}, flag);
     visit(Field{"warmup_steps", "steps of warm-up"}.at_least(0), warmup_steps);
     visit(Field{"lr", "learning rate"}.above(0), lr);
+    visit(Field{"decay", "a decay"}.at_least(0).below(1), decay);
     visit(Field{"color", "a color"}, color);
     visit(Field{"file", "a file"}.path(), file);
     visit(Field{"rates", "several rates"}.above(0), rates);
@@ -120,6 +122,8 @@ TEST(ReadFields, IsStrictAboutTypes) {
 TEST(ReadFields, HoldsRangesAndNames) {
   EXPECT_EQ(error_of("lr: 0"), "r.yaml:1:5: lr: expected a number above 0, got 0");
   EXPECT_EQ(error_of("limit: 11"), "r.yaml:1:8: limit: expected an integer at least 1, at most 10, got 11");
+  EXPECT_EQ(error_of("decay: 1"), "r.yaml:1:8: decay: expected a number at least 0, below 1, got 1");
+  EXPECT_EQ(read("decay: 0").decay, 0);
   EXPECT_EQ(error_of("rates: [1, -1]"), "r.yaml:1:12: rates[1]: expected a number above 0, got -1");
   EXPECT_EQ(error_of("color: gren"), "r.yaml:1:8: color: expected red | green, got \"gren\" (did you mean \"green\"?)");
   EXPECT_EQ(error_of("inners: [{rate: 1}]"), "r.yaml:1:10: inners[0]: expected a key \"text\", got none (some text)");
@@ -141,9 +145,8 @@ TEST(ReadFields, TellsAllErrorsAtOnce) {
               "  r.yaml:1:5: lr: expected a number above 0, got -1\n"
               "  r.yaml:2:7: flag: expected true or false, got \"maybe\"\n"
               "  r.yaml:3:15: inner.text: expected text, got a list\n"
-              "  r.yaml:4:1: unknown key \"bogus\" (known: flag, warmup_steps, lr, color, file, rates, colors, inners, "
-              "inner, "
-              "maybe, limit)");
+              "  r.yaml:4:1: unknown key \"bogus\" (known: flag, warmup_steps, lr, decay, color, file, rates, colors, "
+              "inners, inner, maybe, limit)");
   }
 }
 
@@ -192,7 +195,7 @@ TEST(WriteFields, IsPlainToRead) {
   Outer outer;
   outer.inners = {{"b", 1.0}, {"c", {}}};
   EXPECT_EQ(yaml_text(write_fields(outer)),
-            "flag: false\nwarmup_steps: 20\nlr: 0.0001\ncolor: red\nfile: x\nrates: []\ncolors: [green]\n"
+            "flag: false\nwarmup_steps: 20\nlr: 0.0001\ndecay: 0.9\ncolor: red\nfile: x\nrates: []\ncolors: [green]\n"
             "inners:\n  - text: b\n    rate: 1.0\n  - text: c\ninner:\n  text: a\n");
 }
 
