@@ -38,7 +38,7 @@ TEST(Eval, AnotherTeacherIsOnlyTheReference) {
 TEST(Eval, ReadsWhatTheTeacherWrote) {
   const Workplace work;
   const std::string recipe = work.recipe("arms: [{name: a, kind: ptq}]\n").string();
-  const std::string source = "data.eval={text: null, separator: null, teacher_text: {documents: 8, max_tokens: 32}}";
+  const std::string source = "data.eval={text: null, teacher_text: {documents: 8, max_tokens: 32}}";
   const Outcome outcome = Workplace::start({"compare", recipe, "kind=compare", source, "--out", work.at("out")});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const auto before = testing::contents_of(work.path("out"));
