@@ -13,7 +13,9 @@
 #include <hwy/highway.h>
 
 #include "autograd/core/error.h"
+#include "autograd/core/profile.h"
 #include "autograd/kernels/blas.h"
+#include "autograd/kernels/profiled_table.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qad::kernels::HWY_NAMESPACE {
@@ -77,7 +79,8 @@ std::string describe() { return fmt::format("{}, SIMD {}", blas_description(), H
 const KernelTable& kernel_table(Device device) {
   QAD_ASSERT(device == Device::cpu);
   static const KernelTable cpu = kernels::make_cpu_table();
-  return cpu;
+  static const KernelTable profiled_cpu = kernels::profiled(cpu);
+  return profiling() ? profiled_cpu : cpu;
 }
 
 const char* kernel_description() {

@@ -4,6 +4,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
+#include "autograd/core/profile.h"
 
 namespace qad {
 namespace {
@@ -19,6 +20,8 @@ class PlainSaved final : public SavedTensor {
   void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
     const std::int64_t offset = begin * tensor_.cols();
     const std::int64_t size = (end - begin) * tensor_.cols();
+    const ProfileScope scope(
+        "expand", 0, static_cast<double>(size) * static_cast<double>(bytes_of(tensor_.dtype()) + sizeof(float)));
     if (tensor_.dtype() == DType::f32) {
       std::memcpy(out, tensor_.data() + offset, static_cast<std::size_t>(size) * sizeof(float));
       return;

@@ -4,16 +4,19 @@
 
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
+#include "qad/verbs/show.h"
 
 namespace qad::cli {
 
 ExitCode resume_verb(const Verb& self, Arguments arguments) {
   verbs::ResumeOptions options;
+  bool profile = false;
   CommandLine line(self.name, self.summary, std::move(arguments));
-  line.positional("DIR", "the folder of a run or a comparison", options.run);
+  line.positional("DIR", "the folder of a run or a comparison", options.run)
+      .option("profile", "", "at the end, a table of where the time of the steps from here on went", profile);
   if (!line.parse()) return ExitCode::done;
   options.threads = line.threads();
-  return verbs::resume(options, std::cout);
+  return verbs::with_profile(profile, std::cout, [&] { return verbs::resume(options, std::cout); });
 }
 
 }  // namespace qad::cli

@@ -7,6 +7,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
+#include "autograd/core/profile.h"
 #include "qad/formats/quantize_reference.h"
 #include "qad/formats/quantize_simd.h"
 
@@ -28,6 +29,14 @@ std::uint8_t* row_codes(const QuantizedTensor& tensor, std::int64_t row) {
 std::byte* row_scales(const QuantizedTensor& tensor, std::int64_t row) {
   if (!tensor.scales.defined()) return nullptr;
   return tensor.scales.raw() + row * tensor.scales.cols() * static_cast<std::int64_t>(bytes_of(tensor.scales.dtype()));
+}
+
+// Of rows as codes and scales and, `copies` times, as floats: what their profile counts.
+double bytes_of_rows(const QuantizedTensor& tensor, std::int64_t rows, int copies) {
+  const std::size_t scales = tensor.scales.defined() ? bytes_of(tensor.scales.dtype()) : 0;
+  const auto blocks = static_cast<double>(tensor.scales.defined() ? tensor.scales.cols() : 0);
+  return static_cast<double>(rows) * (static_cast<double>(tensor.codes.cols()) + blocks * static_cast<double>(scales) +
+                                      static_cast<double>(tensor.cols * copies) * static_cast<double>(sizeof(float)));
 }
 
 bool is_nvfp4(const BlockFormat& format) {
@@ -68,6 +77,8 @@ QuantizedTensor QuantizedTensor::allocate(const BlockFormat& format, std::int64_
 std::size_t QuantizedTensor::bytes() const { return codes.bytes() + (scales.defined() ? scales.bytes() : 0); }
 
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values) {
+  const ProfileScope scope(values ? "quantize and decode" : "quantize", 0,
+                           bytes_of_rows(out, out.rows, values ? 2 : 1));
   const float limit = out.format->saturation_limit(out.tensor_scale);
   std::atomic<std::int64_t> saturated = 0, non_finite = 0;
   parallel_for(out.rows, chunk_rows(out.cols), [&](std::int64_t begin, std::int64_t end) {
@@ -87,6 +98,7 @@ QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values)
 
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out) {
   QAD_ASSERT(0 <= begin && begin <= end && end <= tensor.rows);
+  const ProfileScope scope("decode", 0, bytes_of_rows(tensor, end - begin, 1));
   parallel_for(end - begin, chunk_rows(tensor.cols), [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t row = begin + first; row < begin + last; ++row) {
       float* target = out + (row - begin) * tensor.cols;
@@ -101,6 +113,7 @@ void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int
 }
 
 float amax(const float* x, std::int64_t count) {
+  const ProfileScope scope("amax", 0, static_cast<double>(sizeof(float)) * static_cast<double>(count));
   std::atomic<std::uint32_t> largest = 0;
   parallel_for(count, 4 * kChunkValues, [&](std::int64_t begin, std::int64_t end) {
     const std::uint32_t bits = simd::amax_bits(x + begin, end - begin);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "autograd/core/error.h"
+#include "autograd/core/profile.h"
 
 namespace qad {
 namespace {
@@ -48,11 +49,18 @@ FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageM
   for (std::size_t token = 0; token < weights.size(); ++token)
     weights[token] = counts(config, batch, token) ? 1.0f / static_cast<float>(step_tokens) : 0.0f;
   TeacherHead teacher_head;
-  if (needs_teacher(config)) teacher_head = frozen_head(*teacher, batch);
+  if (needs_teacher(config)) {
+    const ProfilePhase phase("teacher");
+    teacher_head = frozen_head(*teacher, batch);
+  }
 
   LinearGroup& head = student.head();
   const Linear& member = head.members.front();
-  const Variable hidden = transformed(student.hidden_states(batch), head.input_transform);
+  const Variable hidden = [&] {
+    const ProfilePhase phase("student");
+    return transformed(student.hidden_states(batch), head.input_transform);
+  }();
+  const ProfilePhase phase("head and loss");
   return fused_linear_loss(hidden, member.weight->variable, member.weight->version, member.weight_transform,
                            needs_teacher(config) ? &teacher_head : nullptr, batch.labels, weights,
                            {row_loss_of(config.kind), static_cast<float>(config.temperature),

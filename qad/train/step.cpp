@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "autograd/core/error.h"
+#include "autograd/core/profile.h"
 
 namespace qad {
 
@@ -33,6 +34,7 @@ StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::in
       }
       const FusedLoss batch_result = batch_loss(loss, student, teacher, batch, result.tokens);
       result.loss += batch_result.value;
+      const ProfilePhase phase("backward");
       backward(batch_result.loss);
     }
   } catch (const NotFinite& error) {
@@ -40,6 +42,7 @@ StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::in
     return skip(error.what());
   }
 
+  const ProfilePhase phase("optimizer");
   result.gradient_norm = gradient_norm(optimizer.parameters());
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm))
     return skip(fmt::format("loss {} or gradient norm {} is not finite", result.loss, result.gradient_norm));

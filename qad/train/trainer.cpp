@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
+#include "autograd/core/profile.h"
 #include "qad/train/evaluator.h"
 #include "qad/train/step.h"
 
@@ -44,14 +45,17 @@ RunFinished Trainer::run() {
 }
 
 bool Trainer::step() {
+  const ProfilePhase phase("step");
   const double began = now();
   Loader& data = *parts_.data;
   const TrainConfig& train = config_.train;
   const std::int64_t position = data.position();
   const std::int64_t micro = train.micro_batch_size > 0 ? train.micro_batch_size : train.batch_size;
   std::vector<TokenBatch> batches;
-  for (std::int64_t done = 0; done < train.batch_size; done += micro)
+  for (std::int64_t done = 0; done < train.batch_size; done += micro) {
+    const ProfileScope scope("data");
     batches.push_back(data.next(std::min(micro, train.batch_size - done)));
+  }
 
   const StepResult result = train_step(train, config_.loss, state_.step + 1, parts_.student, parts_.teacher, optimizer_,
                                        batches, [this] { return stop(); });

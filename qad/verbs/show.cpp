@@ -2,7 +2,9 @@
 
 #include <ostream>
 
+#include "autograd/core/profile.h"
 #include "qad/report/format.h"
+#include "qad/report/profile_table.h"
 #include "qad/report/table.h"
 #include "qad/train/events.h"
 
@@ -35,6 +37,14 @@ ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostre
   for (const ExportSummary& exported : summary.exports)
     print << "export  " << (folder.path / exported.folder).string() << "\n";
   return ExitCode::done;
+}
+
+ExitCode with_profile(bool profile, std::ostream& print, const std::function<ExitCode()>& work) {
+  if (!profile) return work();
+  const Profiler profiler;
+  const ExitCode code = work();
+  print << "\n" << profile_text(profiler);
+  return code;
 }
 
 }  // namespace qad::verbs

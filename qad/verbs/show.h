@@ -1,6 +1,7 @@
 // What a finished or interrupted run tells the user at the end.
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <vector>
@@ -18,5 +19,8 @@ namespace qad::verbs {
 /// Prints the table of results and where things lie; or how to go on, for a run that was interrupted. Returns the exit
 /// code that belongs to it.
 ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print);
+
+/// `work()`; with `profile`, prints afterwards where the time of its training steps went. Results are the same.
+ExitCode with_profile(bool profile, std::ostream& print, const std::function<ExitCode()>& work);
 
 }  // namespace qad::verbs

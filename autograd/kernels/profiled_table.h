@@ -1,0 +1,12 @@
+// The kernel table that is in use while a Profiler lives (autograd/core/profile.h).
+#pragma once
+
+#include "autograd/kernels/table.h"
+
+namespace qad::kernels {
+
+/// The same kernels, each in a ProfileScope that knows its operations and bytes; those without a line here are as they
+/// were, and their time is "other".
+[[nodiscard]] KernelTable profiled(const KernelTable& table);
+
+}  // namespace qad::kernels
