@@ -1,0 +1,128 @@
+#include "bench/step/gemm_floor.h"
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <map>
+
+#include "autograd/core/parallel.h"
+#include "autograd/core/random.h"
+#include "autograd/kernels/blas.h"
+#include "bench/step/clock.h"
+
+namespace qad::bench {
+namespace {
+
+using kernels::Transpose;
+
+// A larger product is timed on a part of its vocabulary; its rate does not change beyond this.
+constexpr double kMostOperations = 3e10;
+
+struct Operands {
+  explicit Operands(const Product& p)
+      : product(p), a(values(p.m * p.k, 1)), b(values(p.k * p.n, 2)), c(static_cast<std::size_t>(p.m * p.n)) {}
+
+  // Of few different values; the time of a product does not depend on them.
+  static std::vector<float> values(std::int64_t size, std::uint64_t stream) {
+    Random random(1, stream);
+    std::vector<float> out(static_cast<std::size_t>(size));
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = i < 4096 ? static_cast<float>(random.normal()) : out[i % 4093];
+    return out;
+  }
+  [[nodiscard]] std::int64_t lda() const { return product.transpose_a == Transpose::no ? product.k : product.m; }
+  [[nodiscard]] std::int64_t ldb() const { return product.transpose_b == Transpose::no ? product.n : product.k; }
+
+  const Product product;
+  std::vector<float> a, b, c;
+};
+
+void by_our_tiles(Operands& x) {
+  const Product& p = x.product;
+  kernels::gemm(p.transpose_a, p.transpose_b, p.m, p.n, p.k, x.a.data(), x.lda(), x.b.data(), x.ldb(), false,
+                x.c.data(), p.n);
+}
+
+// One single-threaded call for each thread's share of the rows or columns of C.
+void by_shares(Operands& x, bool of_rows) {
+  const Product& p = x.product;
+  const std::int64_t size = of_rows ? p.m : p.n;
+  parallel_for(size, (size + threads() - 1) / threads(), [&](std::int64_t begin, std::int64_t end) {
+    const float* a = x.a.data() + (!of_rows ? 0 : p.transpose_a == Transpose::no ? begin * p.k : begin);
+    const float* b = x.b.data() + (of_rows ? 0 : p.transpose_b == Transpose::no ? begin : begin * p.k);
+    kernels::tile_product(p.transpose_a, p.transpose_b, of_rows ? end - begin : p.m, of_rows ? p.n : end - begin, p.k,
+                          a, x.lda(), b, x.ldb(), 0.0f, x.c.data() + (of_rows ? begin * p.n : begin), p.n);
+  });
+}
+
+void by_one_call(Operands& x) {
+  const Product& p = x.product;
+  kernels::tile_product(p.transpose_a, p.transpose_b, p.m, p.n, p.k, x.a.data(), x.lda(), x.b.data(), x.ldb(), 0.0f,
+                        x.c.data(), p.n);
+}
+
+// With the part of it that is timed; `factor` is the whole over the part.
+Product cut(Product product, double& factor) {
+  factor = 1;
+  if (product.operations() <= kMostOperations) return product;
+  std::int64_t& longest = product.m >= std::max(product.n, product.k) ? product.m
+                          : product.n >= product.k                    ? product.n
+                                                                      : product.k;
+  const double whole = product.operations();
+  longest = std::max<std::int64_t>(
+      1024, static_cast<std::int64_t>(static_cast<double>(longest) * kMostOperations / whole / 64) * 64);
+  factor = whole / product.operations();
+  return product;
+}
+
+void offer(Product& product, const char* way, double seconds) {
+  if (!product.fastest.empty() && product.seconds <= seconds) return;
+  product.seconds = seconds;
+  product.fastest = way;
+}
+
+}  // namespace
+
+std::vector<Product> products_of(const Workload& workload, LanguageModel& model) {
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> layers;  // (out, in) -> how many
+  for (const LinearGroup* group : model.linear_groups())
+    for (const Linear& linear : group->members) ++layers[{linear.out_features(), linear.in_features()}];
+  const std::int64_t tokens = workload.tokens();
+  std::vector<Product> products;
+  for (const auto& [shape, count] : layers) {
+    const auto [out, in] = shape;
+    products.push_back({"forward", Transpose::no, Transpose::yes, tokens, out, in, 2 * count});
+    products.push_back({"input_gradient", Transpose::no, Transpose::no, tokens, in, out, count});
+    products.push_back({"weight_gradient", Transpose::yes, Transpose::no, out, in, tokens, count});
+  }
+  return products;
+}
+
+void time_products(std::vector<Product>& products) {
+  double factor = 1;
+  for (Product& product : products) {
+    Operands x(cut(product, factor));
+    offer(product, "our tiles", factor * median_seconds([&] { by_our_tiles(x); }));
+    if (threads() == 1) {
+      offer(product, "one call", factor * median_seconds([&] { by_one_call(x); }));
+      continue;
+    }
+    offer(product, "a call a thread, by rows", factor * median_seconds([&] { by_shares(x, true); }));
+    offer(product, "a call a thread, by columns", factor * median_seconds([&] { by_shares(x, false); }));
+  }
+  if (threads() == 1) return;
+  openblas_set_num_threads(threads());
+  for (Product& product : products) {
+    Operands x(cut(product, factor));
+    offer(product, "OpenBLAS's threads", factor * median_seconds([&] { by_one_call(x); }));
+  }
+  openblas_set_num_threads(1);
+}
+
+double floor_seconds(const std::vector<Product>& products) {
+  double seconds = 0;
+  for (const Product& product : products) seconds += static_cast<double>(product.count) * product.seconds;
+  return seconds;
+}
+
+}  // namespace qad::bench

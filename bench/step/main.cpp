@@ -1,0 +1,198 @@
+// bench_step: a training step of W4A4 QAD as a run does it, against the floor that its matrix products set. Prints one
+// JSON object a line: a step's loss as it comes, at last the result. bench/compare_step runs it beside PyTorch.
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "autograd/core/error.h"
+#include "autograd/core/log.h"
+#include "autograd/core/parallel.h"
+#include "autograd/kernels/table.h"
+#include "bench/step/clock.h"
+#include "bench/step/gemm_floor.h"
+#include "bench/step/quantizer_rates.h"
+#include "bench/step/workload.h"
+#include "qad/report/machine.h"
+#include "qad/train/step.h"
+#include "qad/verbs/plan_memory.h"
+
+namespace qad::bench {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::int64_t kBatches = 4;  // the steps take them in turn
+
+struct Options {
+  std::string workload = "S";
+  std::string dump;
+  int threads = 0;
+  std::int64_t steps = 5, warmup = 2, layers = -1;
+  bool no_quantizers = false, no_floor = false, checkpointing = false;
+};
+
+void print(const Json& line) { std::cout << line.dump() << std::endl; }
+
+Json facts() {
+  return {{"machine", text_of(this_machine())}, {"kernels", kernel_description()}, {"threads", threads()}};
+}
+
+void run_quantizer() {
+  for (const std::int64_t bytes : {std::int64_t{1} << 20, std::int64_t{256} << 20}) {
+    double copy = 0;
+    for (const QuantizerRate& rate : quantizer_rates(bytes)) {
+      if (rate.what == "copy") copy = rate.bytes_per_second();
+      print({{"event", "quantizer"},
+             {"what", rate.what},
+             {"bytes", rate.bytes},
+             {"threads", threads()},
+             {"values_per_second_and_core", rate.values_per_second / threads()},
+             {"bytes_per_value", rate.bytes_per_value},
+             {"bytes_per_second", rate.bytes_per_second()},
+             {"share_of_copy", rate.bytes_per_second() / copy}});
+    }
+  }
+}
+
+std::int64_t weight_bytes(LanguageModel& model) {
+  std::int64_t bytes = 0;
+  for (const ParameterPointer& parameter : model.parameters())
+    bytes += static_cast<std::int64_t>(parameter->value().bytes());
+  return bytes;
+}
+
+// `beyond` is what the figures of memory mean: the peak without weights, gradients, optimizer state and the
+// process as it was before there was a model.
+Json memory(std::int64_t process, Models& models) {
+  const std::int64_t peak = peak_rss_bytes(), teacher = weight_bytes(*models.teacher),
+                     student = weight_bytes(*models.student);
+  return {{"peak", peak},
+          {"process", process},
+          {"teacher", teacher},
+          {"student", student},
+          {"gradients", student},
+          {"optimizer", 2 * student},
+          {"beyond", peak - process - teacher - 4 * student}};
+}
+
+Json json_of(const Product& product) {
+  return {{"role", product.role},
+          {"m", product.m},
+          {"n", product.n},
+          {"k", product.k},
+          {"count", product.count},
+          {"seconds", product.seconds},
+          {"gflops", product.operations() / product.seconds * 1e-9},
+          {"fastest", product.fastest}};
+}
+
+void run_step(const Options& options) {
+  const std::int64_t process = verbs::resident_bytes_now();
+  Workload load = workload(options.workload);
+  if (options.layers >= 0) load.model.num_hidden_layers = options.layers;
+  const std::vector<TokenBatch> batches = random_batches(load, kBatches);
+  Models models = make_models(load, !options.no_quantizers && load.model.num_hidden_layers > 0, batches);
+  if (!options.dump.empty()) dump(options.dump, load, models, batches);
+  if (options.checkpointing) models.student->activation_checkpointing = ActivationCheckpointing::block;
+  const TrainConfig config = train_config(load);
+  AdamW optimizer(config.adamw, models.student->parameters());
+
+  std::vector<double> times;
+  Json losses = Json::array(), resident;
+  for (std::int64_t step = 1; step <= options.warmup + options.steps; ++step) {
+    const TokenBatch& batch = batches[static_cast<std::size_t>((step - 1) % kBatches)];
+    StepResult result;
+    const double seconds = seconds_of(
+        [&] { result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, {batch}, {}); });
+    if (result.skipped) throw Error({fmt::format("step {}", step), "", result.reason, ""});
+    print({{"event", "step"},
+           {"step", step},
+           {"loss", result.loss},
+           {"grad_norm", result.gradient_norm},
+           {"seconds", seconds}});
+    losses.push_back(result.loss);
+    if (step > options.warmup) times.push_back(seconds);
+    if (step == options.warmup) resident.push_back(verbs::resident_bytes_now());
+  }
+  resident.push_back(verbs::resident_bytes_now());
+
+  Json result = {{"event", "result"}, {"peer", "qad"}, {"workload", load.name}};
+  result.update(facts());
+  result.update({{"quantizers", !models.quantizers.empty()},
+                 {"layers", load.model.num_hidden_layers},
+                 {"parameters", parameter_count(*models.student)},
+                 {"tokens", load.tokens()},
+                 {"steps", options.steps},
+                 {"losses", losses},
+                 {"resident_after_warmup_and_end", resident},
+                 {"memory", memory(process, models)}});
+  if (!times.empty()) {
+    result["step_seconds"] = median(times);
+    result["tokens_per_second"] = static_cast<double>(load.tokens()) / median(times);
+  }
+  if (!options.no_floor) {
+    std::vector<Product> products = products_of(load, *models.student);
+    models = {};
+    time_products(products);
+    const double floor = floor_seconds(products);
+    double operations = 0;
+    for (const Product& product : products) operations += static_cast<double>(product.count) * product.operations();
+    result["floor_seconds"] = floor;
+    result["floor_gflops"] = operations / floor * 1e-9;
+    if (!times.empty()) result["floor_over_step"] = floor / median(times);
+    for (const Product& product : products) result["products"].push_back(json_of(product));
+  }
+  print(result);
+}
+
+Options parse(int argc, char** argv, bool& help) {
+  namespace po = boost::program_options;
+  Options options;
+  po::options_description all(
+      "bench_step [options]: a training step of W4A4 QAD against the floor of its matrix products", 100);
+  all.add_options()("workload", po::value(&options.workload)->value_name("NAME"),
+                    "S, M, V or L: a training step; Q: the quantizer alone")(
+      "threads", po::value(&options.threads)->value_name("N"), "0: one a core")(
+      "steps", po::value(&options.steps)->value_name("N"), "steps that are timed, 5")(
+      "warmup", po::value(&options.warmup)->value_name("N"), "steps before them, 2")(
+      "no-quantizers", po::bool_switch(&options.no_quantizers), "the same step with a student in FP32")(
+      "no-floor", po::bool_switch(&options.no_floor), "do not time the matrix products alone")(
+      "checkpointing", po::bool_switch(&options.checkpointing), "activation_checkpointing: block")(
+      "layers", po::value(&options.layers)->value_name("N"), "other than the workload's; 0: head and loss alone")(
+      "dump", po::value(&options.dump)->value_name("DIR"),
+      "write teacher, tokens and scales for another implementation")("help,h", "this text");
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(argc, argv).options(all).run(), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    throw Error({"options", "", error.what(), "see bench_step --help"}, ExitCode::usage);
+  }
+  help = values.count("help") != 0;
+  if (help) std::cout << all;
+  return options;
+}
+
+int guarded_main(int argc, char** argv) {
+  try {
+    bool help = false;
+    const Options options = parse(argc, argv, help);
+    if (help) return 0;
+    set_threads(options.threads);
+    set_terminal_log_level(LogLevel::warning);
+    if (options.workload == "Q") run_quantizer();
+    else run_step(options);
+    return 0;
+  } catch (const Error& error) {
+    fmt::print(stderr, "bench_step: {}\n", error.what());
+    return static_cast<int>(error.code());
+  }
+}
+
+}  // namespace
+}  // namespace qad::bench
+
+int main(int argc, char** argv) { return qad::bench::guarded_main(argc, argv); }

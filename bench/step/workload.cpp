@@ -1,0 +1,133 @@
+#include "bench/step/workload.h"
+
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "autograd/core/random.h"
+#include "data/hdf5_file.h"
+#include "models/model_folder.h"
+#include "models/registry.h"
+#include "qad/calib/calibrate.h"
+
+namespace qad::bench {
+namespace {
+
+constexpr std::uint64_t kSeed = 1;
+
+ModelConfig llama(std::int64_t hidden, std::int64_t layers, std::int64_t ffn, std::int64_t vocabulary) {
+  ModelConfig config;
+  config.vocab_size = vocabulary;
+  config.hidden_size = hidden;
+  config.intermediate_size = ffn;
+  config.num_hidden_layers = layers;
+  config.num_attention_heads = 8;
+  config.num_key_value_heads = 4;
+  return config;
+}
+
+ModelConfig qwen3(std::int64_t layers) {
+  ModelConfig config = llama(1024, layers, 3072, 151936);
+  config.model_type = "qwen3";
+  config.num_attention_heads = 16;
+  config.num_key_value_heads = 8;
+  config.head_dim = 128;
+  config.qk_norm = true;
+  config.rope_theta = 1e6;
+  return config;
+}
+
+// Weights and inputs of every linear layer but the head.
+QuantizeConfig w4a4() {
+  QuantizeConfig config;
+  config.rules = {{"*", "nvfp4", "nvfp4"}, {"lm_head", "none", "none"}};
+  return config;
+}
+
+}  // namespace
+
+Workload workload(const std::string& name) {
+  if (name == "S") return {name, llama(256, 6, 768, 2048), 16, 128};
+  if (name == "M") return {name, llama(512, 8, 1536, 8192), 8, 256};
+  if (name == "V") return {name, qwen3(4), 2, 512};
+  if (name == "L") return {name, qwen3(28), 1, 512};
+  throw Error({"--workload", "S | M | V | L | Q", "\"" + name + "\"", ""}, ExitCode::usage);
+}
+
+std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t count) {
+  Random random(kSeed, stream_of("bench tokens"));
+  std::vector<TokenBatch> batches(static_cast<std::size_t>(count));
+  for (TokenBatch& batch : batches) {
+    for (std::int64_t s = 0; s < workload.batch; ++s) {
+      const auto begin = static_cast<std::int32_t>(s * workload.length);
+      batch.segments.push_back({begin, begin + static_cast<std::int32_t>(workload.length)});
+      batch.document.push_back(s);
+      for (std::int64_t t = 0; t < workload.length; ++t) {
+        batch.ids.push_back(static_cast<std::int32_t>(random.below(workload.model.vocab_size)));
+        batch.positions.push_back(static_cast<std::int32_t>(t));
+      }
+    }
+    batch.labels.assign(batch.ids.size(), kNoLabel);
+    batch.valid.assign(batch.ids.size(), 1);
+  }
+  return batches;
+}
+
+Models make_models(const Workload& workload, bool quantized, const std::vector<TokenBatch>& batches) {
+  Models models;
+  {
+    // Activations and logits of order 1, so that quantization changes what the model says.
+    ModelConfig config = workload.model;
+    config.initializer_range = 1.0 / std::sqrt(static_cast<double>(config.hidden_size));
+    const auto fresh = initialize_model(config, kSeed);
+    std::map<std::string, ParameterPointer> parameters;
+    for (const ParameterPointer& parameter : fresh->parameters()) parameters[parameter->name] = parameter;
+    models.teacher = make_model(workload.model, [&](const std::string& name, const Shape&) {
+      return make_parameter(name, parameters.at(name)->value().to(DType::bf16), false);
+    });
+  }
+  models.student = trainable_copy(*models.teacher);
+  if (!quantized) return models;
+  models.quantizers = attach_quantizers(*models.student, w4a4());
+  static_cast<void>(calibrate(*models.student, models.quantizers, {batches.front()}, TensorScaleSource::calibration));
+  return models;
+}
+
+TrainConfig train_config(const Workload& workload) {
+  TrainConfig config;
+  config.batch_size = workload.batch;
+  config.schedule = Schedule::constant;
+  return config;
+}
+
+void dump(const std::filesystem::path& folder, const Workload& workload, const Models& models,
+          const std::vector<TokenBatch>& batches) {
+  save_model(folder / "teacher", *models.teacher, DType::bf16);
+
+  const Tensor ids({static_cast<std::int64_t>(batches.size()) * workload.tokens()}, DType::i32);
+  std::int32_t* next = ids.data<std::int32_t>();
+  for (const TokenBatch& batch : batches) next = std::ranges::copy(batch.ids, next).out;
+  Hdf5Writer tokens(folder / "tokens.h5");
+  tokens.write_tensor("ids", ids);
+  tokens.close();
+
+  const TrainConfig train = train_config(workload);
+  nlohmann::ordered_json step = {{"workload", workload.name},
+                                 {"batch", workload.batch},
+                                 {"length", workload.length},
+                                 {"lr", train.lr},
+                                 {"clip_norm", train.clip_norm},
+                                 {"beta1", train.adamw.beta1},
+                                 {"beta2", train.adamw.beta2},
+                                 {"epsilon", train.adamw.epsilon},
+                                 {"weight_decay", train.adamw.weight_decay}};
+  for (const LinearQuantizers& linear : models.quantizers.linears())
+    if (linear.weights && linear.inputs)
+      step["tensor_scales"][linear.layer] = {{"weight", linear.weights->scale().value()},
+                                             {"input", linear.inputs->scale().value()}};
+  write_file_atomically(folder / "step.json", step.dump(1) + "\n");
+}
+
+}  // namespace qad::bench

@@ -1,0 +1,47 @@
+// The training steps that are measured: shapes, and all that a step of W4A4 QAD needs, made in memory.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/language_model.h"
+#include "qad/loss/loss_config.h"
+#include "qad/quant/attach.h"
+#include "qad/train/train_config.h"
+
+namespace qad::bench {
+
+struct Workload {
+  std::string name;
+  ModelConfig model;
+  std::int64_t batch = 0, length = 0;  ///< sequences a step, tokens of each
+
+  [[nodiscard]] std::int64_t tokens() const { return batch * length; }
+};
+
+/// S, M, V or L; V and L have Qwen3's layers, and all have a tied head. An Error (usage) names those known.
+[[nodiscard]] Workload workload(const std::string& name);
+
+/// A frozen BF16 teacher with random weights and its calibrated student.
+struct Models {
+  std::unique_ptr<LanguageModel> teacher, student;
+  QuantizerSet quantizers;  ///< empty for a student that stays in FP32
+};
+
+/// `batches` of random tokens, one segment a sequence, every token counted.
+[[nodiscard]] std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t count);
+/// Calibrated on the first batch.
+[[nodiscard]] Models make_models(const Workload& workload, bool quantized, const std::vector<TokenBatch>& batches);
+
+/// The step's hyperparameters: AdamW and clipping as in a run by default, at a constant rate.
+[[nodiscard]] TrainConfig train_config(const Workload& workload);
+
+/// Writes what another implementation needs for the same steps: DIR/teacher (Hugging Face folder), DIR/tokens.h5 (`ids`
+/// of all batches end to end) and DIR/step.json (sizes, hyperparameters, tensor scales by layer).
+void dump(const std::filesystem::path& folder, const Workload& workload, const Models& models,
+          const std::vector<TokenBatch>& batches);
+
+}  // namespace qad::bench
