@@ -31,7 +31,7 @@ class Profiler {
   Profiler(const Profiler&) = delete;
   Profiler& operator=(const Profiler&) = delete;
 
-  /// In the order in which they were first met; only of scopes that have ended.
+  /// Of scopes that have ended, in the order in which the first of them did.
   [[nodiscard]] const std::vector<ProfileRow>& rows() const { return rows_; }
   /// How often an outermost phase was run: the steps of a training.
   [[nodiscard]] std::int64_t rounds() const { return rounds_; }

@@ -5,8 +5,7 @@
 
 namespace qad::kernels {
 
-/// The same kernels, each in a ProfileScope that knows its operations and bytes; those without a line here are as they
-/// were, and their time is "other".
+/// The same kernels, each in a ProfileScope that knows its operations and bytes.
 [[nodiscard]] KernelTable profiled(const KernelTable& table);
 
 }  // namespace qad::kernels

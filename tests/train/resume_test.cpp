@@ -2,6 +2,7 @@
 // recomputing change a bit.
 #include <gtest/gtest.h>
 
+#include "autograd/core/profile.h"
 #include "tests/train/tiny_training.h"
 
 namespace qad {
@@ -111,6 +112,35 @@ TEST(ResumeScales, SaturatedWeightsAreCountedAlike) {
   EXPECT_THROW(killed.run([&] { return ++poll == 25 ? throw Killed() : false; }), Killed);
   killed.run();
   killed.expect_same(undisturbed);
+}
+
+TEST(SameBits, WithAProfileWhichKnowsTheProducts) {
+  TinyTraining plain, profiled;
+  plain.run();
+  const Profiler profiler;
+  profiled.run();
+  profiled.expect_same(plain);
+
+  EXPECT_EQ(profiler.rounds(), 6);
+  const auto flops = [&](std::string_view phase, std::string_view operation) {
+    for (const ProfileRow& row : profiler.rows())
+      if (row.phase == phase && row.operation == operation) return row.flops;
+    ADD_FAILURE() << phase << ": no " << operation;
+    return 0.0;
+  };
+  const ModelConfig config = testing::tiny_model_config();
+  std::int64_t weights = 0;
+  for (const LinearGroup* group : profiled.student->linear_groups())
+    for (const Linear& member : group->members) weights += member.weight->value().size();
+  const std::int64_t head = config.vocab_size * config.hidden_size;
+  const double forward = flops("student", "gemm forward"), head_forward = flops("head and loss", "gemm dX");
+  EXPECT_GT(forward, 0);
+  EXPECT_DOUBLE_EQ(forward / head_forward, static_cast<double>(weights - head) / static_cast<double>(head));
+  EXPECT_EQ(flops("teacher", "gemm forward"), forward);
+  EXPECT_EQ(flops("backward", "gemm dX"), forward);
+  EXPECT_EQ(flops("backward", "gemm dW"), forward);
+  EXPECT_EQ(flops("head and loss", "gemm forward"), 2 * head_forward);  // teacher and student
+  EXPECT_EQ(flops("head and loss", "gemm dW"), head_forward);
 }
 
 TEST(SameBits, WithAnyThreadCountAndWithRecomputedBlocks) {
