@@ -6,16 +6,19 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
 #include "autograd/core/parallel.h"
+#include "autograd/core/profile.h"
 #include "autograd/kernels/table.h"
 #include "bench/step/clock.h"
 #include "bench/step/gemm_floor.h"
 #include "bench/step/quantizer_rates.h"
 #include "bench/step/workload.h"
 #include "qad/report/machine.h"
+#include "qad/report/profile_table.h"
 #include "qad/train/step.h"
 #include "qad/verbs/plan_memory.h"
 
@@ -31,7 +34,7 @@ struct Options {
   std::string dump;
   int threads = 0;
   std::int64_t steps = 5, warmup = 2, layers = -1;
-  bool no_quantizers = false, no_floor = false, checkpointing = false;
+  bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false;
 };
 
 void print(const Json& line) { std::cout << line.dump() << std::endl; }
@@ -102,11 +105,15 @@ void run_step(const Options& options) {
 
   std::vector<double> times;
   Json losses = Json::array(), resident;
+  std::optional<Profiler> profiler;
   for (std::int64_t step = 1; step <= options.warmup + options.steps; ++step) {
     const TokenBatch& batch = batches[static_cast<std::size_t>((step - 1) % kBatches)];
+    if (options.profile && step == options.warmup + 1) profiler.emplace();
     StepResult result;
-    const double seconds = seconds_of(
-        [&] { result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, {batch}, {}); });
+    const double seconds = seconds_of([&] {
+      const ProfilePhase phase("step");
+      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, {batch}, {});
+    });
     if (result.skipped) throw Error({fmt::format("step {}", step), "", result.reason, ""});
     print({{"event", "step"},
            {"step", step},
@@ -118,6 +125,8 @@ void run_step(const Options& options) {
     if (step == options.warmup) resident.push_back(verbs::resident_bytes_now());
   }
   resident.push_back(verbs::resident_bytes_now());
+  if (profiler) std::cerr << profile_text(*profiler);
+  profiler.reset();
 
   Json result = {{"event", "result"}, {"peer", "qad"}, {"workload", load.name}};
   result.update(facts());
@@ -161,6 +170,7 @@ Options parse(int argc, char** argv, bool& help) {
       "no-quantizers", po::bool_switch(&options.no_quantizers), "the same step with a student in FP32")(
       "no-floor", po::bool_switch(&options.no_floor), "do not time the matrix products alone")(
       "checkpointing", po::bool_switch(&options.checkpointing), "activation_checkpointing: block")(
+      "profile", po::bool_switch(&options.profile), "the timed steps by phase and operation, to standard error")(
       "layers", po::value(&options.layers)->value_name("N"), "other than the workload's; 0: head and loss alone")(
       "dump", po::value(&options.dump)->value_name("DIR"),
       "write teacher, tokens and scales for another implementation")("help,h", "this text");
