@@ -10,23 +10,21 @@ namespace {
 
 using kernels::Transpose;
 
-// Calls use(begin, end, floats) for panels of the weight's rows: the whole if it is FP32 already, else a few MiB each.
+// Calls use(begin, end, floats) for panels of the weight's rows, a few MiB each. The panels depend on the shape alone, so
+// that a product has the same bits in whatever form the weight is kept: BLAS sums differently at other tile borders.
 template <class Use>
 void for_panels(const SavedTensor& weight, Use&& use) {
   constexpr std::int64_t kPanelFloats = 1 << 20;
   const std::int64_t rows = weight.shape().rows();
   const std::int64_t cols = weight.shape().cols();
   const std::int64_t panel_rows = std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64);
-  if (rows <= panel_rows || weight.bytes() == static_cast<std::size_t>(rows * cols) * sizeof(float)) {
-    const Tensor whole = weight.expand();
-    use(0, rows, whole.data());
-    return;
-  }
-  const Tensor panel({panel_rows, cols});
+  const bool is_fp32 = weight.bytes() == static_cast<std::size_t>(rows * cols) * sizeof(float);
+  const Tensor whole = is_fp32 || rows <= panel_rows ? weight.expand() : Tensor();
+  const Tensor panel = whole.defined() ? Tensor() : Tensor({panel_rows, cols});
   for (std::int64_t begin = 0; begin < rows; begin += panel_rows) {
     const std::int64_t end = std::min(rows, begin + panel_rows);
-    weight.expand_rows(begin, end, panel.data());
-    use(begin, end, panel.data());
+    if (!whole.defined()) weight.expand_rows(begin, end, panel.data());
+    use(begin, end, whole.defined() ? whole.data() + begin * cols : panel.data());
   }
 }
 

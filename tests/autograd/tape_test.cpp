@@ -10,6 +10,7 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "autograd/ops/linear.h"
+#include "autograd/ops/panel_product.h"
 #include "autograd/ops/rms_norm.h"
 #include "autograd/optim/adamw.h"
 
@@ -100,6 +101,15 @@ TEST(Tape, RecomputeGivesTheSameBits) {
     return result;
   };
   EXPECT_EQ(run(false), run(true));
+}
+
+TEST(PanelProduct, FormsOfAWeightGiveTheSameBits) {
+  const Tensor weight = random_tensor({2200, 1040}, 1).to(DType::bf16);  // two panels and a piece
+  for (const std::int64_t tokens : {1, 33, 300}) {
+    const Tensor x = random_tensor({tokens, 1040}, 2);
+    EXPECT_EQ(values(times_transposed(x, *save(weight))), values(times_transposed(x, *save(weight.to(DType::f32)))))
+        << tokens;
+  }
 }
 
 TEST(Tape, RecomputeReachesParametersBehindAConstant) {
