@@ -10,7 +10,7 @@ namespace qad {
 namespace {
 
 Linear make_linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias, const ParameterMaker& make) {
-  return {name, make(name + ".weight", {out, in}), bias ? make(name + ".bias", {out}) : nullptr, nullptr};
+  return {name, make(name + ".weight", {out, in}), bias ? make(name + ".bias", {out}) : nullptr};
 }
 
 }  // namespace
@@ -51,8 +51,8 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, std::int64_t index, const 
 }
 
 Variable DecoderLayer::operator()(const Variable& x_TC, const AttentionPlan& plan, LayerCache* cache) const {
-  const Variable h_TC = add(x_TC, attention(rms_norm(x_TC, input_norm->variable, epsilon), plan, cache));
-  return add(h_TC, feed_forward(rms_norm(h_TC, post_attention_norm->variable, epsilon)));
+  const Variable h_TC = add(x_TC, attention(rms_norm(x_TC, input_norm->operand(), epsilon), plan, cache));
+  return add(h_TC, feed_forward(rms_norm(h_TC, post_attention_norm->operand(), epsilon)));
 }
 
 void DecoderLayer::collect(ParameterList& parameters) const {

@@ -29,8 +29,7 @@ Tensor logits_of(LanguageModel& model, const Tensor& hidden) {
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
   const Variable input = transformed(Variable(hidden), head.input_transform);
-  const WeightOperand weight = weight_operand(member.weight->variable, member.weight->version, member.weight_transform);
-  return times_transposed(input.value(), *weight.result.operand);
+  return times_transposed(input.value(), member.weight->operand().values());
 }
 
 }  // namespace qad

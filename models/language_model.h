@@ -40,8 +40,8 @@ class LanguageModel {
   /// say.
   [[nodiscard]] virtual Variable hidden_states(const TokenBatch& batch, const AttentionSegments& segments,
                                                KeyValueCache& cache) = 0;
-  /// The output head; its weight is the embedding's parameter when tied. Its slots are in linear_groups() too, so what
-  /// multiplies with it must go through them.
+  /// The output head; its weight is the embedding's parameter when tied. What multiplies with it must go through the
+  /// slots of its input and its weight.
   [[nodiscard]] virtual LinearGroup& head() = 0;
 
   /// Every parameter once, in the order of the layers.

@@ -20,7 +20,7 @@ void store_rows(const Tensor& fresh, const std::vector<std::int64_t>& rows, cons
 Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan, LayerCache* cache) const {
   const std::vector<Variable> projected = qkv(x);
   const auto rotated = [&](const Variable& heads, const ParameterPointer& norm) {
-    const Variable normed = norm ? rms_norm(heads, norm->variable, norm_epsilon) : heads;
+    const Variable normed = norm ? rms_norm(heads, norm->operand(), norm_epsilon) : heads;
     return rope(normed, config.head_dim, plan.positions, plan.rotary);
   };
   const Variable q = rotated(projected[0], q_norm);

@@ -3,7 +3,7 @@
 namespace qad {
 
 Variable Linear::operator()(const Variable& x) const {
-  return linear(x, weight->variable, weight->version, weight_transform, bias ? bias->variable : Variable());
+  return linear(x, weight->operand(), bias ? bias->operand() : ParameterOperand());
 }
 
 std::vector<Variable> LinearGroup::operator()(const Variable& x) const {

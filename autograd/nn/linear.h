@@ -1,5 +1,5 @@
-// Linear layers with their slots. Layers that read the same input (q/k/v, gate/up) form a group with one slot for that
-// input; each weight has a slot of its own. All slots are empty until somebody fills them by name.
+// Linear layers. Those that read the same input (q/k/v, gate/up) form a group with one slot for that input, beside the
+// slot of each parameter. All slots are empty until somebody fills them by name.
 #pragma once
 
 #include <string>
@@ -14,7 +14,6 @@ struct Linear {
   std::string name;         ///< module name: model.layers.0.self_attn.q_proj
   ParameterPointer weight;  ///< [out, in]
   ParameterPointer bias;    ///< [out], or null
-  TransformSlot weight_transform;
 
   [[nodiscard]] std::int64_t in_features() const { return weight->value().cols(); }
   [[nodiscard]] std::int64_t out_features() const { return weight->value().rows(); }

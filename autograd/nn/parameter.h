@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/tape/variable.h"
+#include "autograd/tape/parameter_operand.h"
 
 namespace qad {
 
@@ -14,9 +14,12 @@ struct Parameter {
   std::string name;           ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
   Variable variable;          ///< a leaf when trained, else a constant (FP32, BF16 or F16)
   std::uint64_t version = 1;  ///< goes up with every change of the value, so that what was derived from it is made anew
+  TransformSlot transform = nullptr;  ///< what ops read instead of the value; null: the value itself
 
   [[nodiscard]] const Tensor& value() const { return variable.value(); }
   [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
+  /// As ops read it.
+  [[nodiscard]] ParameterOperand operand() const { return {variable, version, transform}; }
 };
 
 /// Shared: a tied head is the embedding's parameter.

@@ -1,28 +1,41 @@
 #include "autograd/ops/embedding.h"
 
-#include "autograd/core/error.h"
+#include <algorithm>
+
+#include "autograd/core/parallel.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
+namespace {
 
-Variable embedding(const std::shared_ptr<const std::vector<std::int32_t>>& ids, const Variable& table) {
+// Of a table in any form: only the rows that are asked for are expanded.
+void gather(const std::vector<std::int32_t>& ids, const SavedTensor& table, const Tensor& out) {
+  const std::int64_t cols = out.cols();
+  parallel_for(out.rows(), std::max<std::int64_t>(1, (1 << 14) / cols), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t token = begin; token < end; ++token) {
+      const std::int64_t id = ids[static_cast<std::size_t>(token)];
+      table.expand_rows(id, id + 1, out.data() + token * cols);
+    }
+  });
+}
+
+}  // namespace
+
+Variable embedding(const std::shared_ptr<const std::vector<std::int32_t>>& ids, const ParameterOperand& table) {
   const auto tokens = static_cast<std::int64_t>(ids->size());
-  const std::int64_t cols = table.value().cols();
+  const std::int64_t cols = table.shape().cols();
   Tensor out({tokens, cols});
   const KernelTable& kernel = kernel_table(out.device());
-  switch (table.value().dtype()) {
-    case DType::f32: kernel.embedding_forward(tokens, cols, ids->data(), table.value().data(), out.data()); break;
-    case DType::bf16:
-      kernel.embedding_forward_bf16(tokens, cols, ids->data(), table.value().data<std::uint16_t>(), out.data());
-      break;
-    default: {
-      const Tensor whole = save(table.value())->expand();
-      kernel.embedding_forward(tokens, cols, ids->data(), whole.data(), out.data());
-    }
-  }
-  return record("embedding", std::move(out), {table}, [ids, table, tokens, cols](const Tensor& d) {
-    const Tensor d_table = table.slot()->accumulator(table.shape());
-    kernel_table(d.device()).embedding_backward(tokens, cols, ids->data(), d.data(), d_table.data());
+  const Tensor& plain = table.result.value;
+  if (plain.defined() && plain.dtype() == DType::f32)
+    kernel.embedding_forward(tokens, cols, ids->data(), plain.data(), out.data());
+  else if (plain.defined() && plain.dtype() == DType::bf16)
+    kernel.embedding_forward_bf16(tokens, cols, ids->data(), plain.data<std::uint16_t>(), out.data());
+  else gather(*ids, table.values(), out);
+  return record("embedding", std::move(out), {table.parameter}, [ids, table, tokens, cols](const Tensor& d) {
+    table.accumulate_gradient([&](const Tensor& d_table) {
+      kernel_table(d.device()).embedding_backward(tokens, cols, ids->data(), d.data(), d_table.data());
+    });
   });
 }
 

@@ -4,11 +4,12 @@
 #include <memory>
 #include <vector>
 
-#include "autograd/tape/variable.h"
+#include "autograd/tape/parameter_operand.h"
 
 namespace qad {
 
-/// out[t] = table[ids[t]]; table [vocabulary, cols] in FP32 or BF16.   dtable[ids[t]] += d[t]
-[[nodiscard]] Variable embedding(const std::shared_ptr<const std::vector<std::int32_t>>& ids, const Variable& table);
+/// out[t] = table[ids[t]]; table [vocabulary, cols].   dtable[ids[t]] += d[t]
+[[nodiscard]] Variable embedding(const std::shared_ptr<const std::vector<std::int32_t>>& ids,
+                                 const ParameterOperand& table);
 
 }  // namespace qad

@@ -18,18 +18,16 @@ std::int64_t chunk_rows(std::size_t chunk_bytes, std::int64_t vocabulary, std::i
 
 }  // namespace
 
-FusedLoss fused_linear_loss(const Variable& hidden, const Variable& head_weight, std::uint64_t version,
-                            const TransformSlot& head_slot, const TeacherHead* teacher,
+FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head_weight, const TeacherHead* teacher,
                             std::span<const std::int32_t> labels, std::span<const float> row_weights,
                             const FusedLossConfig& config) {
   const std::int64_t tokens = hidden.value().rows();
-  const std::int64_t vocabulary = head_weight.value().rows();
+  const std::int64_t vocabulary = head_weight.shape().rows();
   const bool against_teacher = config.kind != kernels::RowLoss::cross_entropy;
   QAD_ASSERT(against_teacher == (teacher != nullptr));
   QAD_ASSERT(static_cast<std::int64_t>(labels.size()) == tokens && labels.size() == row_weights.size());
   QAD_ASSERT(teacher == nullptr || teacher->weight->shape().rows() == vocabulary);
 
-  const WeightOperand operand = weight_operand(head_weight, version, head_slot);
   const bool with_gradient = recording() && (hidden.needs_gradient() || head_weight.needs_gradient());
   const KernelTable& kernel = kernel_table(hidden.value().device());
 
@@ -45,21 +43,21 @@ FusedLoss fused_linear_loss(const Variable& hidden, const Variable& head_weight,
     const auto first = static_cast<std::size_t>(begin);
     const Tensor x = hidden.value().slice(begin, end);
     const Tensor logits = student_buffer.slice(0, end - begin);
-    times_transposed(x, *operand.result.operand, logits.data());
+    times_transposed(x, head_weight.values(), logits.data());
     if (against_teacher) times_transposed(teacher->hidden.slice(begin, end), *teacher->weight, teacher_buffer.data());
     kernel.row_loss(config.kind,
                     {end - begin, vocabulary, against_teacher ? teacher_buffer.data() : nullptr, labels.data() + first,
                      row_weights.data() + first, config.temperature},
                     with_gradient, logits.data(), result.rows.data() + first);
     if (!with_gradient) continue;
-    if (d_hidden.defined()) times(logits, *operand.result.operand, false, d_hidden.slice(begin, end));
-    if (head_weight.needs_gradient()) accumulate_weight_gradient(operand, logits, x);
+    if (d_hidden.defined()) times(logits, head_weight.values(), false, d_hidden.slice(begin, end));
+    if (head_weight.needs_gradient()) accumulate_weight_gradient(head_weight, logits, x);
   }
   for (std::size_t t = 0; t < result.rows.size(); ++t)
     if (row_weights[t] != 0.0f) result.value += static_cast<double>(row_weights[t]) * result.rows[t];
 
-  result.loss = record("fused_linear_loss", Tensor::full({1}, static_cast<float>(result.value)), {hidden, head_weight},
-                       [slot = hidden.slot(), d_hidden](const Tensor& d) {
+  result.loss = record("fused_linear_loss", Tensor::full({1}, static_cast<float>(result.value)),
+                       {hidden, head_weight.parameter}, [slot = hidden.slot(), d_hidden](const Tensor& d) {
                          QAD_ASSERT(d.item() == 1.0f);
                          if (slot != nullptr) slot->give(d_hidden);
                        });

@@ -35,10 +35,9 @@ struct FusedLoss {
 /// hidden [tokens, hidden], head_weight [vocabulary, hidden], row_weights [tokens] (0 skips a token), labels [tokens].
 ///   With g = dloss/dlogits of a chunk:  dhidden = g·weight,  dweight += gᵀ·hidden
 /// The gradient is computed together with the loss, so `loss` must be the root of backward (its own gradient is 1).
-[[nodiscard]] FusedLoss fused_linear_loss(const Variable& hidden, const Variable& head_weight, std::uint64_t version,
-                                          const TransformSlot& head_slot, const TeacherHead* teacher,
-                                          std::span<const std::int32_t> labels, std::span<const float> row_weights,
-                                          const FusedLossConfig& config);
+[[nodiscard]] FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head_weight,
+                                          const TeacherHead* teacher, std::span<const std::int32_t> labels,
+                                          std::span<const float> row_weights, const FusedLossConfig& config);
 
 /// Figures of a student against its teacher, one entry a token (kernels::RowFigures says what each is).
 struct TokenFigures {

@@ -10,8 +10,8 @@ namespace {
 
 using kernels::Transpose;
 
-// Calls use(begin, end, floats) for panels of the weight's rows, a few MiB each. The panels depend on the shape alone, so
-// that a product has the same bits in whatever form the weight is kept: BLAS sums differently at other tile borders.
+// Calls use(begin, end, floats) for panels of the weight's rows, a few MiB each. The panels depend on the shape alone,
+// so that a product has the same bits in whatever form the weight is kept: BLAS sums differently at other tile borders.
 template <class Use>
 void for_panels(const SavedTensor& weight, Use&& use) {
   constexpr std::int64_t kPanelFloats = 1 << 20;

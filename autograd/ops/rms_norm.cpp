@@ -5,23 +5,26 @@
 
 namespace qad {
 
-Variable rms_norm(const Variable& x, const Variable& weight, float epsilon) {
-  const std::int64_t cols = weight.value().size();
+Variable rms_norm(const Variable& x, const ParameterOperand& weight, float epsilon) {
+  const std::int64_t cols = weight.shape().size();
   const std::int64_t rows = x.value().size() / cols;
   QAD_ASSERT(rows * cols == x.value().size());
-  const Tensor weight_f32 = save(weight.value())->expand();
+  const Tensor weight_f32 = weight.values().expand();
   Tensor y(x.shape());
   const Tensor inverse_rms({rows});
   kernel_table(y.device())
       .rms_norm_forward(rows, cols, epsilon, x.value().data(), weight_f32.data(), y.data(), inverse_rms.data());
-  return record("rms_norm", std::move(y), {x, weight},
+  return record("rms_norm", std::move(y), {x, weight.parameter},
                 [x_slot = x.slot(), x = x.value(), weight, weight_f32, inverse_rms, rows, cols](const Tensor& dy) {
                   Tensor dx(x.shape());
-                  float* d_weight = nullptr;
-                  if (weight.needs_gradient()) d_weight = weight.slot()->accumulator(weight.shape()).data();
-                  kernel_table(dy.device())
-                      .rms_norm_backward(rows, cols, x.data(), weight_f32.data(), inverse_rms.data(), dy.data(),
-                                         dx.data(), d_weight);
+                  const auto run = [&](float* d_weight) {
+                    kernel_table(dy.device())
+                        .rms_norm_backward(rows, cols, x.data(), weight_f32.data(), inverse_rms.data(), dy.data(),
+                                           dx.data(), d_weight);
+                  };
+                  if (weight.needs_gradient())
+                    weight.accumulate_gradient([&](const Tensor& d_weight) { run(d_weight.data()); });
+                  else run(nullptr);
                   if (x_slot != nullptr) x_slot->give(std::move(dx));
                 });
 }

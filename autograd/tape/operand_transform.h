@@ -26,7 +26,8 @@ class OperandTransform {
   OperandTransform(const OperandTransform&) = delete;
   OperandTransform& operator=(const OperandTransform&) = delete;
 
-  /// `x` is a matrix [rows, cols] in FP32, BF16 or F16; the reduction axis of the product is cols.
+  /// `x` is a matrix [rows, cols] in FP32, BF16 or F16, the reduction axis of the product being cols, or, of a
+  /// parameter, a vector (norms and biases).
   /// `version` counts the changes of a parameter, so that a weight is transformed once per optimizer step;
   /// 0 for what is not a parameter.
   [[nodiscard]] virtual TransformResult apply(const Tensor& x, std::uint64_t version) = 0;

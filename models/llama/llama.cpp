@@ -21,7 +21,7 @@ class Llama final : public LanguageModel {
     head_.members = {
         {"lm_head",
          config.tie_word_embeddings ? embedding_ : make("lm_head.weight", {config.vocab_size, config.hidden_size}),
-         nullptr, nullptr}};
+         nullptr}};
   }
 
   [[nodiscard]] const ModelConfig& config() const override { return config_; }
@@ -63,7 +63,7 @@ class Llama final : public LanguageModel {
   Variable forward(const TokenBatch& batch, const AttentionSegments& segments, KeyValueCache* cache) {
     const AttentionPlan plan{std::make_shared<std::vector<std::int32_t>>(batch.positions), segments,
                              rotary_for(batch.positions)};
-    Variable x_TC = embedding(std::make_shared<std::vector<std::int32_t>>(batch.ids), embedding_->variable);
+    Variable x_TC = embedding(std::make_shared<std::vector<std::int32_t>>(batch.ids), embedding_->operand());
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       LayerCache* const layer_cache = cache != nullptr ? &cache->layers[i] : nullptr;
       const auto block = [layer = layers_[i].get(), plan, layer_cache](const Variable& x) {
@@ -71,7 +71,7 @@ class Llama final : public LanguageModel {
       };
       x_TC = activation_checkpointing == ActivationCheckpointing::block ? recompute(block, x_TC) : block(x_TC);
     }
-    return rms_norm(x_TC, norm_->variable, static_cast<float>(config_.rms_norm_eps));
+    return rms_norm(x_TC, norm_->operand(), static_cast<float>(config_.rms_norm_eps));
   }
 
   // Grows by doubling, so that a model with a long context pays only for the positions it has seen.

@@ -38,8 +38,7 @@ TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch) {
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
   const Variable hidden = transformed(model.hidden_states(batch), head.input_transform);
-  return {hidden.value(),
-          weight_operand(member.weight->variable, member.weight->version, member.weight_transform).result.operand};
+  return {hidden.value(), member.weight->operand().result.operand};
 }
 
 FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher, const TokenBatch& batch,
@@ -61,8 +60,8 @@ FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageM
     return transformed(student.hidden_states(batch), head.input_transform);
   }();
   const ProfilePhase phase("head and loss");
-  return fused_linear_loss(hidden, member.weight->variable, member.weight->version, member.weight_transform,
-                           needs_teacher(config) ? &teacher_head : nullptr, batch.labels, weights,
+  return fused_linear_loss(hidden, member.weight->operand(), needs_teacher(config) ? &teacher_head : nullptr,
+                           batch.labels, weights,
                            {row_loss_of(config.kind), static_cast<float>(config.temperature),
                             static_cast<std::size_t>(config.chunk_mebibytes) << 20});
 }

@@ -93,7 +93,7 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
         scale->add_weight(member.weight);
         weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, config.ste);
         set.quantizers_.push_back(weights);
-        member.weight_transform = weights;
+        member.weight->transform = weights;
       }
       set.linears_.push_back({member.name, group->name, member.weight, weights, inputs});
     }

@@ -149,8 +149,8 @@ HeadTimes time_head(const PlanSubject& subject) {
 
   const Tensor hidden = random_tensor({tokens, config.hidden_size}, 1.0);
   const Tensor weight = random_tensor({rows, config.hidden_size}, 0.02);
-  const Variable head = Variable::leaf(weight);
-  const TeacherHead student{hidden, save(weight)};
+  const ParameterOperand head(Variable::leaf(weight), 1, subject.student->head().members.front().weight->transform);
+  const TeacherHead student{hidden, head.result.operand};
   const TeacherHead teacher{hidden, save(subject.teacher ? weight.to(DType::bf16) : weight)};
   const std::vector<std::int32_t> labels(static_cast<std::size_t>(tokens), 0);
   const std::vector<float> weights(static_cast<std::size_t>(tokens), 1e-3f);
@@ -164,8 +164,8 @@ HeadTimes time_head(const PlanSubject& subject) {
   times.training = scale * seconds_of([&] {
                      const auto kind = against_teacher ? kernels::RowLoss::kl_forward : kernels::RowLoss::cross_entropy;
                      const FusedLoss loss =
-                         fused_linear_loss(Variable::leaf(hidden), head, 1, nullptr,
-                                           against_teacher ? &teacher : nullptr, labels, weights, {kind, 1.0f, chunk});
+                         fused_linear_loss(Variable::leaf(hidden), head, against_teacher ? &teacher : nullptr, labels,
+                                           weights, {kind, 1.0f, chunk});
                      backward(loss.loss);
                    });
   return times;

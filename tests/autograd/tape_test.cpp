@@ -8,6 +8,7 @@
 #include "autograd/core/random.h"
 #include "autograd/nn/linear.h"
 #include "autograd/ops/elementwise.h"
+#include "autograd/ops/embedding.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "autograd/ops/linear.h"
 #include "autograd/ops/panel_product.h"
@@ -72,14 +73,14 @@ TEST(Tape, BackwardFreesNodes) {
 struct Block {
   ParameterPointer norm = make_parameter("norm", Tensor::full({32}, 1.0f), true);
   LinearGroup gate_up{"gate_up",
-                      {{"gate", make_parameter("gate", random_tensor({48, 32}, 1, 0.3), true), nullptr, nullptr},
-                       {"up", make_parameter("up", random_tensor({48, 32}, 2, 0.3), true), nullptr, nullptr}},
+                      {{"gate", make_parameter("gate", random_tensor({48, 32}, 1, 0.3), true), nullptr},
+                       {"up", make_parameter("up", random_tensor({48, 32}, 2, 0.3), true), nullptr}},
                       nullptr};
   Linear down{"down", make_parameter("down", random_tensor({32, 48}, 3, 0.3), true),
-              make_parameter("down.bias", random_tensor({32}, 4), true), nullptr};
+              make_parameter("down.bias", random_tensor({32}, 4), true)};
 
   Variable operator()(const Variable& x) const {
-    const std::vector<Variable> projected = gate_up(rms_norm(x, norm->variable, 1e-6f));
+    const std::vector<Variable> projected = gate_up(rms_norm(x, norm->operand(), 1e-6f));
     return add(x, down(swiglu(projected[0], projected[1])));
   }
   [[nodiscard]] ParameterList parameters() const {
@@ -101,6 +102,44 @@ TEST(Tape, RecomputeGivesTheSameBits) {
     return result;
   };
   EXPECT_EQ(run(false), run(true));
+}
+
+/// Ops read twice the value, and the gradient of it is twice that of what they read.
+class Twice final : public OperandTransform {
+ public:
+  TransformResult apply(const Tensor& x, std::uint64_t /*version*/) override {
+    const Tensor twice = x.clone();
+    for (float& value : twice.span()) value *= 2.0f;
+    return {save(twice), {}, [](const Tensor& gradient) {
+              for (float& value : gradient.span()) value *= 2.0f;
+            }};
+  }
+};
+
+TEST(ParameterOperand, EveryOpGoesThroughTheSlotForthAndBack) {
+  const auto ids = std::make_shared<const std::vector<std::int32_t>>(std::vector<std::int32_t>{4, 0, 4});
+  const auto run = [&](float factor, const TransformSlot& slot) {
+    const auto parameter = [&](const Shape& shape, std::uint64_t seed) {
+      const Tensor value = random_tensor(shape, seed);
+      for (float& x : value.span()) x *= factor;
+      const ParameterPointer result = make_parameter("p", value, true);
+      result->transform = slot;
+      return result;
+    };
+    const ParameterPointer table = parameter({9, 16}, 1), norm = parameter({16}, 2), weight = parameter({8, 16}, 3),
+                           bias = parameter({8}, 4);
+    const Variable x = rms_norm(embedding(ids, table->operand()), norm->operand(), 1e-6f);
+    const Variable y = linear(x, weight->operand(), bias->operand());
+    backward(y, random_tensor({3, 8}, 5));
+    std::vector<std::vector<float>> result = {values(y.value())};
+    for (const ParameterPointer& p : {table, norm, weight, bias}) {
+      result.push_back(values(p->variable.slot()->gradient()));
+      if (slot == nullptr)
+        for (float& value : result.back()) value *= 2.0f;
+    }
+    return result;
+  };
+  EXPECT_EQ(run(1.0f, std::make_shared<Twice>()), run(2.0f, nullptr));
 }
 
 TEST(PanelProduct, FormsOfAWeightGiveTheSameBits) {
@@ -164,8 +203,8 @@ HeadResult head_result(kernels::RowLoss kind, std::size_t chunk_bytes, int threa
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i % 67);
   weights[5] = 0.0f;
   const FusedLoss result =
-      fused_linear_loss(hidden, weight, 1, nullptr, kind == kernels::RowLoss::cross_entropy ? nullptr : &teacher,
-                        labels, weights, {kind, 1.5f, chunk_bytes});
+      fused_linear_loss(hidden, weight, kind == kernels::RowLoss::cross_entropy ? nullptr : &teacher, labels, weights,
+                        {kind, 1.5f, chunk_bytes});
   backward(result.loss);
   set_threads(0);
   return {result.value, values(hidden.slot()->gradient()), values(weight.slot()->gradient())};

@@ -63,7 +63,8 @@ TEST(Attach, FillsTheSlotsThatTheRulesName) {
   for (const LinearGroup* group : model->linear_groups()) {
     const bool is_head = group == &model->head();
     EXPECT_EQ(group->input_transform == nullptr, is_head) << group->name;
-    for (const Linear& member : group->members) EXPECT_EQ(member.weight_transform == nullptr, is_head) << member.name;
+    for (const Linear& member : group->members)
+      EXPECT_EQ(member.weight->transform == nullptr, is_head) << member.name;
   }
   ASSERT_EQ(set.linears().size(), 2u * 7 + 1);
   const LinearQuantizers &q = set.linears()[0], &k = set.linears()[1];

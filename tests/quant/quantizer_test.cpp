@@ -190,10 +190,10 @@ TEST_F(Weights, ReachTheProductAndItsGradient) {
   const auto slot = std::make_shared<WeightQuantizer>("q_proj.weight", scale_, StraightThrough::identity);
   slot->set_observing(false);
   const Variable x = Variable::leaf(normal({3, 32}, 9));
-  const Variable y = linear(x, q_->variable, q_->version, slot, Variable());
+  const Variable y = linear(x, {q_->variable, q_->version, slot}, {});
   const Tensor rounded = applied()->expand();
   const Variable expected_x = Variable::leaf(x.value().clone());
-  const Variable expected = linear(expected_x, Variable::leaf(rounded), 1, nullptr, Variable());
+  const Variable expected = linear(expected_x, Variable::leaf(rounded), {});
   EXPECT_EQ(values_of(y.value()), values_of(expected.value()));
   const Tensor dy = normal({3, 8}, 10);
   backward(y, dy.clone());

@@ -1,0 +1,36 @@
+#include "autograd/tape/parameter_operand.h"
+
+#include "autograd/core/error.h"
+
+namespace qad {
+
+ParameterOperand::ParameterOperand(const Variable& source) : ParameterOperand(source, 1, nullptr) {}
+
+ParameterOperand::ParameterOperand(const Variable& source, std::uint64_t version, const TransformSlot& slot)
+    : parameter(source) {
+  if (!defined()) return;
+  result = slot != nullptr ? slot->apply(parameter.value(), version)
+                           : TransformResult{save(parameter.value()), parameter.value(), {}};
+}
+
+void ParameterOperand::add_gradient(const std::function<void(const Tensor& gradient, bool fresh)>& add) const {
+  QAD_ASSERT(needs_gradient());
+  if (!result.backward) {
+    const auto [target, fresh] = parameter.slot()->buffer(shape());
+    add(target, fresh);
+    return;
+  }
+  const Tensor gradient(shape());
+  add(gradient, true);
+  result.backward(gradient);
+  parameter.slot()->give(gradient);
+}
+
+void ParameterOperand::accumulate_gradient(const std::function<void(const Tensor& gradient)>& accumulate) const {
+  add_gradient([&](const Tensor& gradient, bool fresh) {
+    if (fresh) gradient.fill(0.0f);
+    accumulate(gradient);
+  });
+}
+
+}  // namespace qad
