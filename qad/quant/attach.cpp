@@ -8,6 +8,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/quant/policy.h"
 
 namespace qad {
@@ -71,6 +72,9 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
   const TensorScaleRound round = config.tensor_scale.round;
   QuantizerSet set;
   set.shares_groups_ = config.share_groups;
+  const TransformSlot unquantized =
+      config.unquantized == UnquantizedType::bf16 ? std::make_shared<Bf16Rounding>() : nullptr;
+  for (const ParameterPointer& parameter : model.parameters()) parameter->transform = unquantized;
   for (LinearGroup* group : model.linear_groups()) {
     const LayerFormats formats = group_formats(policy, *group);
     for (const Linear& member : group->members) {

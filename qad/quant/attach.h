@@ -76,7 +76,8 @@ class QuantizerSet {
   std::vector<std::shared_ptr<Quantizer>> quantizers_;
 };
 
-/// Fills the slots of `model`; the quantizers observe until freeze(). An Error names the layer if its inner dimension
+/// Fills the slots of `model`, those of parameters that no rule quantizes with BF16 rounding (or none, as `unquantized`
+/// says); the quantizers observe until freeze(). An Error names the layer if its inner dimension
 /// does not fit the format's blocks, if a fused group is quantized in part, or if a tied head would be.
 [[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
 

@@ -61,8 +61,18 @@ inline constexpr auto enum_names(StraightThrough) {
       {{StraightThrough::identity, "identity"}, {StraightThrough::clip, "clip"}});
 }
 
+/// In which numbers the forward reads parameters that no rule quantizes.
+enum class UnquantizedType : std::uint8_t {
+  bf16,  ///< rounded, as the exported files hold them
+  fp32,  ///< the masters as they are; only the files are rounded
+};
+inline constexpr auto enum_names(UnquantizedType) {
+  return std::to_array<EnumName<UnquantizedType>>({{UnquantizedType::bf16, "bf16"}, {UnquantizedType::fp32, "fp32"}});
+}
+
 struct QuantizeConfig {
   std::vector<QuantizeRule> rules{};
+  UnquantizedType unquantized = UnquantizedType::bf16;
   KvCacheFormat kv_cache = KvCacheFormat::none;
   bool share_groups = true;
   TensorScaleConfig tensor_scale;
@@ -71,6 +81,11 @@ struct QuantizeConfig {
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"rules", "number formats by layer name; the last rule that matches a layer decides"}, rules);
+    visit(
+        Field{"unquantized",
+              "how the forward reads what no rule quantizes (embedding, norms, biases, a kept head): bf16 as exported, "
+              "or the fp32 masters"},
+        unquantized);
     visit(Field{"kv_cache", "number format of keys and values, one frozen scale each a layer"}, kv_cache);
     visit(Field{"share_groups",
                 "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},

@@ -113,6 +113,9 @@ class Checker {
     }
     if (!rules.empty() && is(RecipeKind::pretrain))
       report("quantize.rules", "no rules for kind: pretrain", "some", "quantize its result by kind: ptq, qat or qad");
+    if (recipe_.quantize.kv_cache != KvCacheFormat::none && is(RecipeKind::pretrain))
+      report("quantize.kv_cache", "none for kind: pretrain", std::string(enum_name(recipe_.quantize.kv_cache)),
+             "quantize its result by kind: ptq, qat or qad");
   }
 
   void check_export() {

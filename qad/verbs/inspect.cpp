@@ -38,7 +38,8 @@ void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
   Table table({{"layers", Align::left}, {"weights", Align::left}, {"inputs", Align::left}});
   for (const QuantizeRule& rule : quantize.rules) table.add_row({rule.layers, rule.weights, rule.inputs});
   print << "\nquantizers, the last rule that matches a layer decides\n" << table.text();
-  print << text_of({{"keys, values", std::string(enum_name(quantize.kv_cache))},
+  print << text_of({{"unquantized", std::string(enum_name(quantize.unquantized))},
+                    {"keys, values", std::string(enum_name(quantize.kv_cache))},
                     {"tensor scale", fmt::format("round {}, from {}", enum_name(quantize.tensor_scale.round),
                                                  enum_name(quantize.tensor_scale.from))},
                     {"groups", quantize.share_groups ? "share their scales" : "a scale each"},

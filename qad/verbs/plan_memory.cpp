@@ -230,7 +230,7 @@ class MemoryReplay {
         pass_through(panel_bytes(weight.rows(), weight.cols()));
       }
     plan_.weight_codes = codes.bytes();
-    if (subject_.teacher)
+    if (subject_.teacher || subject_.recipe.quantize.unquantized == UnquantizedType::bf16)
       for (const ParameterPointer& parameter : subject_.student->parameters())
         if (parameter->value().shape().rank() == 2)
           pass_through(panel_bytes(parameter->value().rows(), parameter->value().cols()));

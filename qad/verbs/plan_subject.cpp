@@ -103,7 +103,7 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
     subject.teacher_value_bytes = teacher.weights == TeacherWeights::bf16 ? 2 : stored_value_bytes(teacher.model);
     if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   }
-  if (recipe.kind != RecipeKind::pretrain) subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
+  subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
   return subject;
 }
 

@@ -8,12 +8,10 @@ namespace qad::verbs {
 
 Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   Student student;
+  QAD_ASSERT((teacher == nullptr) == (recipe.kind == RecipeKind::pretrain));
   if (recipe.kind == RecipeKind::pretrain) {
     student.model = initialize_model(*recipe.model, static_cast<std::uint64_t>(recipe.seed));
-    return student;
-  }
-  QAD_ASSERT(teacher != nullptr);
-  if (recipe.student.model == "teacher") {
+  } else if (recipe.student.model == "teacher") {
     student.model = trainable_copy(*teacher);
   } else {
     const auto start = load_model(recipe.student.model, WeightType::file);

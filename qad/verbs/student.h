@@ -15,7 +15,7 @@ namespace qad::verbs {
 
 struct Student {
   std::unique_ptr<LanguageModel> model;
-  QuantizerSet quantizers;  ///< empty for pretrain
+  QuantizerSet quantizers;  ///< quantizes nothing for pretrain
 };
 
 /// FP32 masters from the teacher (or from student.model, or fresh for pretrain), quantizers attached, not calibrated.

@@ -33,44 +33,44 @@ QuantizeConfig mixed() {
   return config;
 }
 
-/// What an export keeps of everything but the quantized weights: BF16.
-void round_parameters(LanguageModel& model) {
-  for (const ParameterPointer& parameter : model.parameters()) {
-    parameter->value().copy_from(parameter->value().to(DType::bf16).to(DType::f32));
-    ++parameter->version;
-  }
+/// With biases and norms of queries and keys.
+ModelConfig qwen3_config() {
+  ModelConfig config = tiny_config(false);
+  config.model_type = "qwen3";
+  config.qk_norm = config.attention_bias = config.attention_output_bias = true;
+  return config;
 }
 
 struct Case {
   const char* name;
   QuantizeConfig quantize;
-  bool tied;
-  std::uint64_t shard_bytes;
+  ModelConfig model;
+  std::uint64_t shard_bytes = kDefaultShardBytes;
 };
 
 std::vector<Case> cases() {
-  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), true, kDefaultShardBytes},
-          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), false, 2000},
-          {"W4A16, shards", quantize_blocks("nvfp4", "none"), true, 4000},
-          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), true, kDefaultShardBytes},
-          {"mixed", mixed(), false, kDefaultShardBytes}};
+  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), tiny_config()},
+          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), tiny_config(false), 2000},
+          {"W4A16, shards", quantize_blocks("nvfp4", "none"), tiny_config(), 4000},
+          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), tiny_config()},
+          {"mixed", mixed(), tiny_config(false)},
+          {"biases and norms of queries and keys", mixed(), qwen3_config()}};
 }
 
 void expect_round_trip(const Case& test, const Exporter& exporter) {
   SCOPED_TRACE(std::string(test.name) + " as " + std::string(exporter.name));
   const TemporaryFolder folder;
-  TinyStudent student(tiny_config(test.tied), test.quantize);
-  round_parameters(*student.model);
+  TinyStudent student(test.model, test.quantize);
   const ExportModel model = student.exported();
   write_export(folder / "out", exporter, model, {}, test.shard_bytes);
 
   EXPECT_EQ(std::filesystem::exists(folder / "out/model.safetensors"), test.shard_bytes == kDefaultShardBytes);
-  EXPECT_EQ(SafetensorsFolder(folder / "out").has("lm_head.weight"), !test.tied);
+  EXPECT_EQ(SafetensorsFolder(folder / "out").has("lm_head.weight"), !test.model.tie_word_embeddings);
   EXPECT_EQ(is_packed_export(folder / "out"), exporter.stores_codes);
   const ExportModel back = read_export(folder / "out");
   EXPECT_EQ(back.key_value_scales.size(), exporter.stores_codes ? model.key_value_scales.size() : 0u);
   if (exporter.stores_codes) {
-    EXPECT_EQ(testing::states_of(*make_exported_model(back)), testing::states_of(*student.model));
+    EXPECT_EQ(testing::logits_of(*make_exported_model(back)), testing::logits_of(*student.model));
   }
 }
 
@@ -90,9 +90,27 @@ TEST(RoundTrip, EveryLayoutGivesTheStudentBack) {
     for (const Exporter& exporter : exporters()) expect_round_trip(test, exporter);
 }
 
+TEST(RoundTrip, DenseTwinOfPlainInputsRunsAsTheStudent) {
+  for (const ModelConfig& config : {tiny_config(), qwen3_config()}) {
+    const TemporaryFolder folder;
+    TinyStudent student(config, quantize_blocks("nvfp4", "none"));
+    write_export(folder / "out", exporter("dense"), student.exported(), {});
+    EXPECT_EQ(testing::logits_of(*load_model(folder / "out", WeightType::bf16)), testing::logits_of(*student.model));
+  }
+}
+
+TEST(RoundTrip, MastersThatTheForwardReadsInFp32AreRoundedInTheFiles) {
+  const TemporaryFolder folder;
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  quantize.unquantized = UnquantizedType::fp32;
+  TinyStudent student(tiny_config(), quantize);
+  write_export(folder / "out", exporter("modelopt"), student.exported(), {});
+  const auto exported = make_exported_model(read_export(folder / "out"));
+  EXPECT_NE(testing::logits_of(*exported), testing::logits_of(*student.model));
+}
+
 TEST(RoundTrip, Fp8AsModelopt) {
-  expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), true, kDefaultShardBytes},
-                    exporter("modelopt"));
+  expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), tiny_config()}, exporter("modelopt"));
 }
 
 TEST(RoundTrip, PackAndUnpackAreInverse) {
@@ -132,7 +150,7 @@ TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {
 TEST(RoundTrip, TensorScalesThatAreNoPowersOfTwoSurviveInModelopt) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale.round = TensorScaleRound::none;
-  expect_round_trip({"round: none", with_fp8_cache(quantize), true, kDefaultShardBytes}, exporter("modelopt"));
+  expect_round_trip({"round: none", with_fp8_cache(quantize), tiny_config()}, exporter("modelopt"));
 }
 
 TEST(Verify, NamesTheTensorAndIndexThatDiffer) {

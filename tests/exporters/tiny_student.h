@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/core/random.h"
 #include "autograd/tape/variable.h"
 #include "models/model_folder.h"
 #include "qad/calib/calibrate.h"
@@ -45,21 +46,26 @@ inline QuantizeConfig quantize_blocks(const std::string& weights, const std::str
   return config;
 }
 
+/// Calibrated, and with norms and biases of any values, as after training: hardly a parameter is exact in BF16.
 struct TinyStudent {
   std::unique_ptr<LanguageModel> model;
   QuantizerSet quantizers;
 
   TinyStudent(const ModelConfig& config, const QuantizeConfig& quantize) : model(initialize_model(config, 7)) {
+    Random random(7, stream_of("vectors"));
+    for (const ParameterPointer& parameter : model->parameters())
+      if (parameter->value().shape().rank() == 1)
+        for (float& value : parameter->value().span()) value += static_cast<float>(0.1 * random.normal());
     quantizers = attach_quantizers(*model, quantize);
     calibrate(*model, quantizers, {tiny_batch()}, TensorScaleSource::calibration);
   }
   [[nodiscard]] ExportModel exported() { return export_model_of(*model, quantizers, {}); }
 };
 
-inline std::vector<float> states_of(LanguageModel& model) {
+inline std::vector<float> logits_of(LanguageModel& model) {
   const NoGradScope no_grad;
-  const Tensor hidden = model.hidden_states(tiny_batch()).value();
-  return {hidden.span().begin(), hidden.span().end()};
+  const Tensor logits = qad::logits_of(model, model.hidden_states(tiny_batch()).value());
+  return {logits.span().begin(), logits.span().end()};
 }
 
 }  // namespace qad::testing

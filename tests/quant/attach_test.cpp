@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "autograd/core/error.h"
 #include "models/model_folder.h"
 #include "qad/calib/calibrate.h"
@@ -63,8 +65,10 @@ TEST(Attach, FillsTheSlotsThatTheRulesName) {
   for (const LinearGroup* group : model->linear_groups()) {
     const bool is_head = group == &model->head();
     EXPECT_EQ(group->input_transform == nullptr, is_head) << group->name;
-    for (const Linear& member : group->members)
-      EXPECT_EQ(member.weight->transform == nullptr, is_head) << member.name;
+    for (const Linear& member : group->members) {
+      const bool quantized = std::dynamic_pointer_cast<WeightQuantizer>(member.weight->transform) != nullptr;
+      EXPECT_EQ(quantized, !is_head) << member.name;
+    }
   }
   ASSERT_EQ(set.linears().size(), 2u * 7 + 1);
   const LinearQuantizers &q = set.linears()[0], &k = set.linears()[1];
@@ -86,6 +90,7 @@ TEST(Attach, CalibratesAndThenQuantizes) {
   const auto model = initialize_model(small_config(), 1);
   const std::vector<float> before = states(*model);
   QuantizeConfig config = w4a4();
+  config.unquantized = UnquantizedType::fp32;
   config.kv_cache = KvCacheFormat::fp8;
   QuantizerSet set = attach_quantizers(*model, config);
   EXPECT_EQ(states(*model), before);  // observing changes nothing
@@ -103,6 +108,28 @@ TEST(Attach, CalibratesAndThenQuantizes) {
 
   QuantizerSet stopped = attach_quantizers(*model, config);
   EXPECT_FALSE(calibrate(*model, stopped, {small_batch()}, TensorScaleSource::calibration, [] { return true; }));
+}
+
+TEST(Attach, RoundsWhatNoRuleQuantizes) {
+  ModelConfig sizes = small_config();
+  sizes.model_type = "qwen3";
+  sizes.qk_norm = sizes.attention_bias = sizes.attention_output_bias = true;
+  QuantizeConfig config = w4a4();
+  config.rules.push_back({"*.mlp.*", "none", "none"});
+  const auto model = initialize_model(sizes, 1);
+  for (const auto type : {UnquantizedType::bf16, UnquantizedType::fp32}) {
+    config.unquantized = type;
+    static_cast<void>(attach_quantizers(*model, config));
+    for (const ParameterPointer& parameter : model->parameters()) {
+      const bool quantized =
+          parameter->name.find("self_attn") != std::string::npos && parameter->name.ends_with("_proj.weight");
+      const Tensor expected = type == UnquantizedType::fp32 || quantized
+                                  ? parameter->value()  // quantizers observe
+                                  : parameter->value().to(DType::bf16).to(DType::f32);
+      const Tensor read = parameter->operand().values().expand();
+      EXPECT_TRUE(std::ranges::equal(read.span(), expected.span())) << parameter->name;
+    }
+  }
 }
 
 TEST(Attach, StateComesBackBitForBit) {

@@ -88,9 +88,12 @@ void expect_eval_of_exports_to_agree(const fs::path& run, const RunSummary& comp
     EXPECT_NEAR(figures.at("kl_p99").get<double>(), exported.eval.kl_p99, 1e-12);
     EXPECT_NEAR(figures.at("top1_agreement").get<double>(), exported.eval.top1_agreement, 1e-12);
   }
-  // What is not quantized (embeddings, norms) goes from FP32 masters to BF16 files: a relative 2^-9 of these weights,
-  // which moves the KL of this short run by about one part in a hundred.
-  EXPECT_NEAR(comparison.exports[0].eval.kl_mean, comparison.eval.kl_mean, 0.02 * comparison.eval.kl_mean);
+  // What was trained is what was exported: from its bytes the same numbers, bit for bit.
+  EXPECT_EQ(comparison.exports[0].format, "modelopt");
+  EXPECT_EQ(comparison.exports[0].eval.kl_mean, comparison.eval.kl_mean);
+  EXPECT_EQ(comparison.exports[0].eval.kl_p99, comparison.eval.kl_p99);
+  EXPECT_EQ(comparison.exports[0].eval.cross_entropy, comparison.eval.cross_entropy);
+  EXPECT_EQ(comparison.exports[0].eval.top1_agreement, comparison.eval.top1_agreement);
 }
 
 TEST(Comparison, OnTheStoryModel) {

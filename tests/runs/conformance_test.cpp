@@ -64,6 +64,7 @@ TEST(Conformance, StepsAreThoseOfTheFilesWindowsInOrder) {
   QuantizeConfig quantize;
   quantize.rules = {{"*", "nvfp4", "nvfp4"}, {"lm_head", "none", "none"}};
   quantize.tensor_scale = {TensorScaleRound::none, TensorScaleSource::data};
+  quantize.unquantized = UnquantizedType::fp32;
   QuantizerSet quantizers = attach_quantizers(*student, quantize);
   // What calibration saw makes no difference: scales are those of the data.
   ASSERT_TRUE(calibrate(*student, quantizers, {windows(ids, 3, 1)}, TensorScaleSource::data));
@@ -92,6 +93,7 @@ TEST(Conformance, NothingIsLeftToDefaults) {
   EXPECT_EQ(recipe.train.clip_norm, 0);
   EXPECT_EQ(recipe.train.adamw.weight_decay, 0);
   EXPECT_EQ(recipe.quantize.ste, StraightThrough::identity);
+  EXPECT_EQ(recipe.quantize.unquantized, UnquantizedType::fp32);
   EXPECT_TRUE(recipe.quantize.share_groups);
 }
 

@@ -1,0 +1,35 @@
+#include "qad/quant/bf16_rounding.h"
+
+#include "autograd/core/dtype.h"
+#include "autograd/core/parallel.h"
+#include "autograd/core/profile.h"
+
+namespace qad {
+namespace {
+
+class RoundedView final : public SavedTensor {
+ public:
+  explicit RoundedView(Tensor master) : master_(std::move(master)) {}
+  [[nodiscard]] Shape shape() const override { return master_.shape(); }
+  [[nodiscard]] std::size_t bytes() const override { return 0; }  // the master is the parameter's own
+  void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
+    const float* const source = master_.data() + begin * master_.cols();
+    const std::int64_t size = (end - begin) * master_.cols();
+    const ProfileScope scope("expand", 0, 2.0 * sizeof(float) * static_cast<double>(size));
+    parallel_for(size, 1 << 15, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t i = first; i < last; ++i) out[i] = bf16_to_f32(f32_to_bf16(source[i]));
+    });
+  }
+
+ private:
+  Tensor master_;
+};
+
+}  // namespace
+
+TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/) {
+  if (x.dtype() == DType::bf16) return {save(x), x, {}};
+  return {std::make_shared<RoundedView>(x.dtype() == DType::f32 ? x : x.to(DType::f32)), {}, {}};
+}
+
+}  // namespace qad
