@@ -21,7 +21,7 @@ inline constexpr std::int32_t kNoLabel = -1;
 struct TokenBatch {
   std::vector<std::int32_t> ids;        ///< [tokens]
   std::vector<std::int32_t> positions;  ///< [tokens]: place within the segment, for the rotary embedding
-  std::vector<std::int32_t> labels;     ///< [tokens]: the next token of the segment; kNoLabel at its end and in prompts
+  std::vector<std::int32_t> labels;     ///< [tokens]: the next token of the segment; kNoLabel at its end or if masked
   std::vector<std::uint8_t> valid;      ///< [tokens]: 1 where the token counts in the distillation loss
   std::vector<Segment> segments;
   std::vector<std::int64_t> document;  ///< [segments]: what statistics over documents group by

@@ -24,6 +24,7 @@ inline constexpr auto enum_names(DataOrder) {
 /// Text that the teacher writes itself; made once and kept in the run's folder.
 struct TeacherTextConfig {
   std::optional<std::string> prompts{};
+  bool mask_prompts = false;
   std::int64_t documents = 1024;
   std::int64_t max_tokens = 256;
   double temperature = 1.0;
@@ -34,6 +35,8 @@ struct TeacherTextConfig {
     visit(Field{"prompts", "text file with one prompt a line; without it every document begins at the start token"}
               .path(),
           prompts);
+    visit(Field{"mask_prompts", "prompts get no labels, as with prompt_field; distillation counts them all the same"},
+          mask_prompts);
     visit(Field{"documents", "how many documents to write"}.at_least(1), documents);
     visit(Field{"max_tokens", "longest document, prompt included"}.at_least(2), max_tokens);
     visit(Field{"temperature", "of the sampling; 0 is greedy"}.at_least(0), temperature);
@@ -63,7 +66,9 @@ struct SourceConfig {
   void visit_fields(Visitor&& visit) {
     visit(Field{"text", "plain text file, UTF-8"}.path(), text);
     visit(Field{"jsonl", "file with one JSON object a line"}.path(), jsonl);
-    visit(Field{"token_file", "HDF5 file with token ids: 1-D datasets ids and, if it has documents, offsets"}.path(),
+    visit(Field{"token_file",
+                "HDF5 file with 1-D datasets: ids, offsets if it has documents, mask if not every token is a label"}
+              .path(),
           token_file);
     visit(Field{"teacher_text", "documents that the teacher writes"}, teacher_text);
     visit(Field{"synthetic", "documents that qad makes up itself: stories and tasks"}, synthetic);

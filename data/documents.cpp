@@ -108,11 +108,11 @@ std::span<const std::int32_t> Documents::operator[](std::int64_t document) const
 void Documents::add(std::span<const std::int32_t> document, std::int64_t prompt_tokens) {
   QAD_ASSERT(prompt_tokens <= static_cast<std::int64_t>(document.size()));
   if (prompt_tokens > 0) {
-    is_prompt.resize(ids.size(), 0);
-    is_prompt.resize(ids.size() + static_cast<std::size_t>(prompt_tokens), 1);
+    mask.resize(ids.size(), 1);
+    mask.resize(ids.size() + static_cast<std::size_t>(prompt_tokens), 0);
   }
   ids.insert(ids.end(), document.begin(), document.end());
-  if (!is_prompt.empty()) is_prompt.resize(ids.size(), 0);
+  if (!mask.empty()) mask.resize(ids.size(), 1);
   offsets.push_back(tokens());
 }
 
@@ -126,7 +126,7 @@ void Documents::restrict_to(std::int64_t skip, std::int64_t token_limit) {
     values.erase(values.begin(), values.begin() + begin);
   };
   cut(ids);
-  cut(is_prompt);
+  cut(mask);
   std::vector<std::int64_t> kept{0};
   for (auto i = static_cast<std::size_t>(skip) + 1; i < offsets.size() && kept.back() < end - begin; ++i)
     kept.push_back(std::min(offsets[i], end) - begin);

@@ -19,8 +19,7 @@ struct Documents {
   std::string source;                    ///< where they come from, for messages
   std::vector<std::int32_t> ids;         ///< [tokens]
   std::vector<std::int64_t> offsets{0};  ///< [documents + 1]: document i is ids[offsets[i] … offsets[i + 1])
-  std::vector<std::uint8_t>
-      is_prompt{};  ///< [tokens], 1 where a token is no label; empty when no document has a prompt
+  std::vector<std::uint8_t> mask{};      ///< [tokens], 1 where a token is a label, 0 where not; empty: all are
 
   [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
   [[nodiscard]] std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }

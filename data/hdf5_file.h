@@ -60,8 +60,8 @@ class Hdf5Reader {
   [[nodiscard]] std::string read_text(const std::string& name) const;
   [[nodiscard]] Hdf5Number read_number(const std::string& name) const;
 
-  /// A 1-D dataset of whole numbers of any width, as other programs write token ids. Numbers beyond int64 become its
-  /// largest.
+  /// A 1-D dataset of whole numbers of any width, or of h5py's booleans, as other programs write token ids and masks.
+  /// Numbers beyond int64 become its largest.
   [[nodiscard]] std::int64_t integer_count(const std::string& name) const;
   /// Elements [begin, begin + values.size()).
   void read_integers(const std::string& name, std::int64_t begin, std::span<std::int64_t> values) const;

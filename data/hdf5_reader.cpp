@@ -128,7 +128,8 @@ struct Hdf5Reader::Impl {
 
   [[nodiscard]] Dataset find_integers(const std::string& dataset) const {
     Dataset found = find(dataset);
-    if (H5Tget_class(found.type.id()) != H5T_INTEGER) throw Error({found.who, "whole numbers", "another type", ""});
+    const H5T_class_t kind = H5Tget_class(found.type.id());  // h5py stores booleans as an enumeration
+    if (kind != H5T_INTEGER && kind != H5T_ENUM) throw Error({found.who, "whole numbers", "another type", ""});
     if (found.extents.size() != 1) throw Error({found.who, "one axis", std::to_string(found.extents.size()), ""});
     return found;
   }

@@ -66,14 +66,26 @@ TokenBatch PackedSequences::batch(std::int64_t begin, std::int64_t end) const {
   return batch(sequences);
 }
 
+bool PackedSequences::has_labels() const {
+  return std::ranges::any_of(segments_, [&](const SegmentSource& segment) {
+    for (std::int64_t token = segment.begin; token < segment.end; ++token)
+      if (label_of(token, segment) != kNoLabel) return true;
+    return false;
+  });
+}
+
+std::int32_t PackedSequences::label_of(std::int64_t token, const SegmentSource& segment) const {
+  const auto next = static_cast<std::size_t>(token + 1);
+  const bool counts = token + 1 < segment.end && (documents_.mask.empty() || documents_.mask[next] != 0);
+  return counts ? documents_.ids[next] : kNoLabel;
+}
+
 void PackedSequences::append(const SegmentSource& segment, TokenBatch& batch) const {
   const auto first = static_cast<std::int32_t>(batch.size());
   for (std::int64_t token = segment.begin; token < segment.end; ++token) {
-    const auto next = static_cast<std::size_t>(token + 1);
-    const bool has_label = token + 1 < segment.end && (documents_.is_prompt.empty() || documents_.is_prompt[next] == 0);
     batch.ids.push_back(documents_.ids[static_cast<std::size_t>(token)]);
     batch.positions.push_back(static_cast<std::int32_t>(token - segment.begin));
-    batch.labels.push_back(has_label ? documents_.ids[next] : kNoLabel);
+    batch.labels.push_back(label_of(token, segment));
     batch.valid.push_back(1);
   }
   batch.segments.push_back({first, static_cast<std::int32_t>(batch.size())});

@@ -25,6 +25,7 @@ class PackedSequences {
   [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(first_segment_.size()) - 1; }
   [[nodiscard]] std::int64_t tokens() const;  ///< in all sequences
   [[nodiscard]] const Documents& documents() const { return documents_; }
+  [[nodiscard]] bool has_labels() const;  ///< whether any batch can have one
 
   /// These sequences as one batch, in this order.
   [[nodiscard]] TokenBatch batch(std::span<const std::int64_t> sequences) const;
@@ -37,6 +38,7 @@ class PackedSequences {
   };
   void pack_documents(std::int64_t sequence_length);
   void pack_windows(std::int64_t sequence_length);
+  [[nodiscard]] std::int32_t label_of(std::int64_t token, const SegmentSource& segment) const;
   void append(const SegmentSource& segment, TokenBatch& batch) const;
 
   Documents documents_;

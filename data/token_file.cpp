@@ -5,13 +5,14 @@
 #include <algorithm>
 #include <limits>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/hdf5_file.h"
 
 namespace qad {
 namespace {
 
-constexpr std::int64_t kBlock = std::int64_t{1} << 20;  ///< ids read at a time
+constexpr std::int64_t kBlock = std::int64_t{1} << 20;  ///< numbers read at a time
 
 /// An id that 32 bits can't hold becomes the largest or smallest that they can: both are beyond any vocabulary.
 std::int32_t narrow(std::int64_t id) {
@@ -19,16 +20,36 @@ std::int32_t narrow(std::int64_t id) {
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(id, Limits::min(), Limits::max()));
 }
 
-std::vector<std::int32_t> read_ids(const Hdf5Reader& file) {
-  const std::int64_t count = file.integer_count("ids");
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
+/// Calls take(number, its place) for all numbers of a dataset, without ever holding them all as 64 bits.
+template <class Take>
+void for_each_number(const Hdf5Reader& file, const char* dataset, Take&& take) {
+  const std::int64_t count = file.integer_count(dataset);
   std::vector<std::int64_t> block;
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     block.resize(static_cast<std::size_t>(std::min(kBlock, count - begin)));
-    file.read_integers("ids", begin, block);
-    std::transform(block.begin(), block.end(), ids.begin() + begin, narrow);
+    file.read_integers(dataset, begin, block);
+    for (std::size_t i = 0; i < block.size(); ++i) take(block[i], static_cast<std::size_t>(begin) + i);
   }
+}
+
+std::vector<std::int32_t> read_ids(const Hdf5Reader& file) {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(file.integer_count("ids")));
+  for_each_number(file, "ids", [&](std::int64_t id, std::size_t at) { ids[at] = narrow(id); });
   return ids;
+}
+
+std::vector<std::uint8_t> read_mask(const Hdf5Reader& file, std::int64_t tokens, const std::string& who) {
+  const std::int64_t count = file.integer_count("mask");
+  if (count != tokens)
+    throw Error({who, fmt::format("{} numbers, one for each of ids", tokens), std::to_string(count), ""});
+  std::vector<std::uint8_t> mask(static_cast<std::size_t>(count));
+  for_each_number(file, "mask", [&](std::int64_t counts, std::size_t at) {
+    if (counts != 0 && counts != 1)
+      throw Error({who, "1 for each token that is a label and 0 for the others",
+                   fmt::format("{} for token {}", counts, at), ""});
+    mask[at] = static_cast<std::uint8_t>(counts);
+  });
+  return mask;
 }
 
 }  // namespace
@@ -47,7 +68,26 @@ Documents read_token_file(const std::filesystem::path& path) {
   if (offsets.front() != 0 || !std::is_sorted(offsets.begin(), offsets.end()))
     throw Error({path.string() + ": offsets", fmt::format("rising numbers from 0 to {}", documents.tokens()),
                  fmt::format("others, up to {}", *std::max_element(offsets.begin(), offsets.end())), ""});
+  if (file.has("mask")) documents.mask = read_mask(file, documents.tokens(), path.string() + ": mask");
   return documents;
+}
+
+void write_token_file(const Documents& documents, const std::filesystem::path& path) {
+  write_atomically(path, [&](const std::filesystem::path& temporary) {
+    const Tensor ids({documents.tokens()}, DType::i32);
+    std::ranges::copy(documents.ids, ids.data<std::int32_t>());
+    const Tensor offsets({documents.count() + 1}, DType::i64);
+    std::ranges::copy(documents.offsets, offsets.data<std::int64_t>());
+    Hdf5Writer writer(temporary);
+    writer.write_tensor("ids", ids);
+    writer.write_tensor("offsets", offsets);
+    if (!documents.mask.empty()) {
+      const Tensor mask({documents.tokens()}, DType::u8);
+      std::ranges::copy(documents.mask, mask.data<std::uint8_t>());
+      writer.write_tensor("mask", mask);
+    }
+    writer.close();
+  });
 }
 
 }  // namespace qad

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <span>
 
-#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
-#include "data/hdf5_file.h"
 #include "data/text_sources.h"
 #include "data/token_file.h"
 #include "models/decode/generate.h"
@@ -39,19 +37,6 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
   return prompts;
 }
 
-void write_token_file(const Documents& documents, const std::filesystem::path& file) {
-  write_atomically(file, [&](const std::filesystem::path& temporary) {
-    const Tensor ids({documents.tokens()}, DType::i32);
-    std::ranges::copy(documents.ids, ids.data<std::int32_t>());
-    const Tensor offsets({documents.count() + 1}, DType::i64);
-    std::ranges::copy(documents.offsets, offsets.data<std::int64_t>());
-    Hdf5Writer writer(temporary);
-    writer.write_tensor("ids", ids);
-    writer.write_tensor("offsets", offsets);
-    writer.close();
-  });
-}
-
 }  // namespace
 
 Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
@@ -72,7 +57,9 @@ Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, 
     const auto count = std::min<std::size_t>(kTogether, prompts.size() - begin);
     const auto group = std::vector(prompts.begin() + static_cast<std::ptrdiff_t>(begin),
                                    prompts.begin() + static_cast<std::ptrdiff_t>(begin + count));
-    for (const auto& text : generate(teacher, group, generation, static_cast<std::int64_t>(begin))) documents.add(text);
+    const auto texts = generate(teacher, group, generation, static_cast<std::int64_t>(begin));
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      documents.add(texts[i], config.mask_prompts ? static_cast<std::int64_t>(group[i].size()) : 0);
   }
   write_token_file(documents, file);
   return documents;

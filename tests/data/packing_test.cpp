@@ -78,6 +78,20 @@ TEST(Packing, PromptTokensAreNoLabels) {
   EXPECT_EQ(sequences.batch(0, 1).valid, std::vector<std::uint8_t>(5, 1));  // distillation counts prompts as well
 }
 
+TEST(Packing, TellsWhetherAnyTokenIsALabel) {
+  const auto has_labels = [](std::vector<std::uint8_t> mask, std::int64_t length) {
+    Documents documents;
+    documents.add(Ids{10, 11, 12});
+    documents.add(Ids{13, 14, 15});
+    documents.mask = std::move(mask);
+    return PackedSequences(std::move(documents), Packing::documents, length).has_labels();
+  };
+  EXPECT_TRUE(has_labels({}, 8));
+  EXPECT_TRUE(has_labels({0, 0, 0, 0, 0, 1}, 8));
+  EXPECT_FALSE(has_labels({1, 0, 0, 1, 0, 0}, 8));  // the first token of a document is never predicted
+  EXPECT_FALSE(has_labels({0, 0, 1, 0, 0, 1}, 2));  // nor is that of a piece
+}
+
 TEST(Packing, RefusesTextThatFillsNoSequence) {
   EXPECT_THROW(PackedSequences(documents_of({3}), Packing::concatenate, 4), Error);
   EXPECT_THROW(PackedSequences(Documents{}, Packing::documents, 4), Error);

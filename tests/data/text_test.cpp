@@ -70,8 +70,8 @@ TEST_F(Text, JsonLinesHaveAFieldAndAPrompt) {
   const Documents documents = load({.jsonl = file, .field = "a", .prompt_field = "q", .prompt_separator = "="});
   ASSERT_EQ(documents.count(), 2);
   EXPECT_EQ(text_of(documents, 0), "<|startoftext|>1+1?=2");
-  EXPECT_EQ(documents.is_prompt, (std::vector<std::uint8_t>{1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 0}));
-  EXPECT_EQ(load({.jsonl = file, .field = "a"}).is_prompt, std::vector<std::uint8_t>());
+  EXPECT_EQ(documents.mask, (std::vector<std::uint8_t>{0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(load({.jsonl = file, .field = "a"}).mask, std::vector<std::uint8_t>());
   EXPECT_NE(error_of([&] {
               load({.jsonl = file, .field = "b"});
             }).find("a.jsonl:1: expected text under the key 'b', got no such key"),
@@ -85,10 +85,10 @@ TEST_F(Text, PromptsMayGrowWithoutForgettingEarlierOnes) {
   documents.add(Ids{1, 2, 3});
   documents.add(Ids{4, 5, 6}, 2);
   documents.add(Ids{7, 8}, 1);
-  EXPECT_EQ(documents.is_prompt, (std::vector<std::uint8_t>{0, 0, 0, 1, 1, 0, 1, 0}));
+  EXPECT_EQ(documents.mask, (std::vector<std::uint8_t>{1, 1, 1, 0, 0, 1, 0, 1}));
   documents.restrict_to(1, 4);
   EXPECT_EQ(documents.ids, (Ids{4, 5, 6, 7}));
-  EXPECT_EQ(documents.is_prompt, (std::vector<std::uint8_t>{1, 1, 0, 1}));
+  EXPECT_EQ(documents.mask, (std::vector<std::uint8_t>{0, 0, 1, 0}));
   EXPECT_EQ(documents.offsets, (std::vector<std::int64_t>{0, 3, 4}));
 }
 

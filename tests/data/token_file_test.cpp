@@ -71,6 +71,61 @@ TEST(TokenFile, OffsetsMarkDocumentsWithOrWithoutTheEnd) {
   EXPECT_EQ(read_token_file(write_h5(folder / "tokens.h5", {{"ids", ids}})).count(), 1);
 }
 
+TEST(TokenFile, AMaskSaysWhichTokensAreLabels) {
+  const TemporaryFolder folder;
+  const SourceConfig config{
+      .token_file = write_h5(folder / "tokens.h5",
+                             {{"ids", {1, 2, 3, 4, 5, 6, 7}}, {"offsets", {0, 4}}, {"mask", {0, 1, 0, 1, 1, 0, 1}}})};
+  const PackedSequences sequences(load_documents(config, nullptr, 10, "data.train"), Packing::documents, 8);
+  const TokenBatch batch = sequences.batch(0, 1);
+  EXPECT_EQ(batch.labels, (Ids{2, kNoLabel, 4, kNoLabel, kNoLabel, 7, kNoLabel}));
+  EXPECT_EQ(batch.valid, std::vector<std::uint8_t>(7, 1));  // distillation counts masked tokens as well
+}
+
+TEST(TokenFile, AMaskIsCutWithItsTokens) {
+  const TemporaryFolder folder;
+  const SourceConfig config{
+      .token_file = write_h5(folder / "tokens.h5",
+                             {{"ids", {1, 2, 3, 4, 5, 6}}, {"offsets", {0, 2}}, {"mask", {1, 1, 0, 1, 0, 1}}}),
+      .skip_documents = 1,
+      .tokens = 3};
+  EXPECT_EQ(load_documents(config, nullptr, 10, "data.train").mask, (std::vector<std::uint8_t>{0, 1, 0}));
+}
+
+TEST(TokenFile, AMaskMayBeBooleansOfH5py) {
+  const TemporaryFolder folder;
+  const std::string path = write_h5(folder / "tokens.h5", {{"ids", {1, 2, 3}}});
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+  const hid_t type = H5Tenum_create(H5T_STD_I8LE);
+  const std::int8_t no = 0, yes = 1;
+  H5Tenum_insert(type, "FALSE", &no);
+  H5Tenum_insert(type, "TRUE", &yes);
+  const hsize_t count = 3;
+  const hid_t space = H5Screate_simple(1, &count, nullptr);
+  const hid_t data = H5Dcreate2(file, "mask", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  const std::int8_t values[] = {no, yes, yes};
+  ASSERT_GE(H5Dwrite(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0);
+  H5Dclose(data);
+  H5Sclose(space);
+  H5Tclose(type);
+  H5Fclose(file);
+  EXPECT_EQ(read_token_file(path).mask, (std::vector<std::uint8_t>{0, 1, 1}));
+}
+
+TEST(TokenFile, ReadsBackWhatItWrites) {
+  const TemporaryFolder folder;
+  for (const std::int64_t prompt_tokens : {0, 2}) {
+    Documents documents;
+    documents.add(Ids{5, 6, 7});
+    documents.add(Ids{8, 9, 10, 11}, prompt_tokens);
+    write_token_file(documents, folder / "tokens.h5");
+    const Documents read = read_token_file(folder / "tokens.h5");
+    EXPECT_EQ(read.ids, documents.ids);
+    EXPECT_EQ(read.offsets, documents.offsets);
+    EXPECT_EQ(read.mask, documents.mask);
+  }
+}
+
 TEST(TokenFile, RefusesBadFilesInOneClearLine) {
   const TemporaryFolder folder;
   const auto message = [&](const std::string& file) {
@@ -91,6 +146,12 @@ TEST(TokenFile, RefusesBadFilesInOneClearLine) {
   EXPECT_NE(message(write_h5(folder / "f.h5", {{"ids", {1, std::int64_t{1} << 33}}})).find("in document 0"),
             std::string::npos);
   EXPECT_NE(message(write_h5(folder / "g.h5", {{"ids", {1, -5}}})).find("got -5"), std::string::npos);
+  EXPECT_NE(message(write_h5(folder / "h.h5", {{"ids", {1, 2, 3}}, {"mask", {1, 1}}}))
+                .find("h.h5: mask: expected 3 numbers, one for each of ids, got 2"),
+            std::string::npos);
+  EXPECT_NE(message(write_h5(folder / "i.h5", {{"ids", {1, 2, 3}}, {"mask", {1, 0, 2}}}))
+                .find("i.h5: mask: expected 1 for each token that is a label and 0 for the others, got 2 for token 2"),
+            std::string::npos);
 }
 
 }  // namespace

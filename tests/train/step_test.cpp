@@ -205,8 +205,8 @@ TEST(NonFinite, AStepWithoutLabelsIsSkipped) {
   training.config.train.batch_size = 1;
   training.config.train.micro_batch_size = 0;
   Documents documents = testing::one_token_documents(20);
-  documents.is_prompt.assign(documents.ids.size(), 0);
-  std::fill_n(documents.is_prompt.begin() + 32, 32, std::uint8_t{1});  // the second sequence is all prompt
+  documents.mask.assign(documents.ids.size(), 1);
+  std::fill_n(documents.mask.begin() + 32, 32, std::uint8_t{0});  // the second sequence is all prompt
   training.config.loss.kind = LossKind::cross_entropy;
   training.order = DataOrder::sequential;
   training.train = PackedSequences(documents, Packing::documents, 32);
