@@ -83,6 +83,8 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   const TextReader reader{tokenizer.get(), subject.own_teacher.get(), vocabulary, model_folder, {options.target}};
   const PackedSequences sequences(read_source(recipe.data.eval, "eval", reader), recipe.data.packing,
                                   recipe.data.sequence_length);
+  if (teacher == nullptr) require_labels(sequences, "eval", "an evaluation without a teacher");
+  warn_beyond_context(recipe.data.sequence_length, subject.model->config());
   const EvalFigures figures =
       evaluate(*subject.model, teacher, all_batches(sequences, recipe.evaluate.batch_size), stop_requested);
   if (stop_requested()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);

@@ -1,6 +1,9 @@
 #include "qad/verbs/materials.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <optional>
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
@@ -10,6 +13,17 @@
 
 namespace qad::verbs {
 namespace fs = std::filesystem;
+namespace {
+
+// Pretraining and QAT learn next tokens, also as an arm; distillation learns from every position.
+std::optional<RecipeKind> kind_that_needs_labels(const Recipe& recipe) {
+  if (recipe.kind == RecipeKind::pretrain || recipe.kind == RecipeKind::qat) return recipe.kind;
+  const auto is_qat = [](const ArmConfig& arm) { return arm.kind == RecipeKind::qat; };
+  return std::ranges::any_of(recipe.arms, is_qat) ? std::optional(RecipeKind::qat) : std::nullopt;
+}
+
+}  // namespace
+
 std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path& model) {
   if (data.tokenizer) return load_tokenizer(*data.tokenizer);
   return has_tokenizer(model) ? load_tokenizer(model) : nullptr;
@@ -38,6 +52,21 @@ Documents read_source(const SourceConfig& source, const std::string& use, const 
   if (!source.token_file && reader.tokenizer == nullptr)
     throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
   return load_documents(source, reader.tokenizer, reader.vocabulary, who);
+}
+
+void require_labels(const PackedSequences& sequences, const std::string& use, std::string_view why) {
+  if (sequences.has_labels()) return;
+  throw Error({fmt::format("data.{}: {}", use, sequences.documents().source),
+               fmt::format("a token to predict, as {} needs", why), "none",
+               "every token is masked, part of a prompt, or the first of its document"});
+}
+
+void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model) {
+  if (sequence_length > model.max_position_embeddings)
+    log_warning(
+        "data.sequence_length {} is above the model's max_position_embeddings {}: longer documents reach "
+        "positions that it has never seen",
+        sequence_length, model.max_position_embeddings);
 }
 
 std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64_t batch_size) {
@@ -76,9 +105,16 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   const auto read = [&](const SourceConfig& source, const std::string& use) {
     return PackedSequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
   };
-  materials.evaluation = all_batches(read(recipe.data.eval, "eval"), recipe.evaluate.batch_size);
+  const PackedSequences evaluation = read(recipe.data.eval, "eval");
+  materials.evaluation = all_batches(evaluation, recipe.evaluate.batch_size);
   if (recipe.kind != RecipeKind::ptq || !recipe.calibrate.source)
     materials.train = std::make_unique<PackedSequences>(read(recipe.data.train, "train"));
+  if (const auto learner = kind_that_needs_labels(recipe)) {
+    const std::string why = fmt::format("kind: {}", enum_name(*learner));
+    require_labels(*materials.train, "train", why);
+    require_labels(evaluation, "eval", why);
+  }
+  warn_beyond_context(recipe.data.sequence_length, materials.teacher ? materials.teacher->config() : *recipe.model);
   if (recipe.kind == RecipeKind::pretrain) return materials;
   materials.calibration = recipe.calibrate.source
                               ? calibration_batches(read(*recipe.calibrate.source, "calibrate"), recipe)

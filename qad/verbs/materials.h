@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "data/loader.h"
@@ -44,6 +45,14 @@ struct TextReader {
 /// The text that calibration sees: sequences drawn with calibrate.seed until there are calibrate.tokens, whatever the
 /// size of the batches that they then come in (evaluate.batch_size).
 [[nodiscard]] std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe);
+
+/// Throws Error unless at least one token of the sequences is a label. `use` as in read_source; `why` says who needs
+/// one, such as "kind: qat".
+void require_labels(const PackedSequences& sequences, const std::string& use, std::string_view why);
+
+/// Logs a warning where sequences may be longer than the model's context: rotary positions go on beyond it, but the
+/// model has never seen them.
+void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model);
 
 /// All sequences in order, `batch_size` at a time.
 [[nodiscard]] std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64_t batch_size);

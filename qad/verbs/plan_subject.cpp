@@ -97,6 +97,7 @@ PlannedText plan_text(const Recipe& recipe) {
 
 PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   PlanSubject subject{recipe, {}, 0, 0, shapes_of(student_config(recipe)), {}, text};
+  warn_beyond_context(recipe.data.sequence_length, subject.student->config());
   if (recipe.teacher) {
     const TeacherConfig& teacher = *recipe.teacher;
     subject.teacher = read_hf_config(teacher.model);

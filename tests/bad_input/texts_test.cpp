@@ -1,4 +1,7 @@
-// Texts, JSON lines and token files that can't be read: named by file and byte, line or document.
+// Texts, JSON lines and token files that can't be read or hold nothing to learn: named by file and byte, line or
+// document.
+#include <optional>
+
 #include "data/hdf5_file.h"
 #include "tests/bad_input/refusal.h"
 
@@ -13,12 +16,14 @@ class BadText : public ::testing::Test {
   void refused(const std::string& source, const std::vector<std::string>& words) {
     work_.run_refused({"data.train=" + source}, kFailed, words);
   }
-  std::string token_file(const std::string& name, const Tensor& ids, const std::vector<std::int64_t>& offsets) {
+  std::string token_file(const std::string& name, const Tensor& ids, const std::vector<std::int64_t>& offsets,
+                         const std::optional<Tensor>& mask = {}) {
     Hdf5Writer writer(work_.path(name));
     writer.write_tensor("ids", ids);
     const Tensor places({static_cast<std::int64_t>(offsets.size())}, DType::i64);
     std::copy(offsets.begin(), offsets.end(), places.data<std::int64_t>());
     writer.write_tensor("offsets", places);
+    if (mask) writer.write_tensor("mask", *mask);
     writer.close();
     return "{text: null, token_file: " + work_.at(name) + "}";
   }
@@ -74,12 +79,34 @@ TEST_F(BadText, TokenFiles) {
   refused(token_file("floats.h5", Tensor::zeros({100}), {0}), {"floats.h5: ids: expected whole numbers"});
   refused(token_file("table.h5", Tensor::zeros({10, 10}, DType::i32), {0}),
           {"table.h5: ids: expected one axis, got 2"});
+  const auto masked = [&](const Tensor& mask) { return token_file("masked.h5", ids(1000, 1), {0}, mask); };
+  refused(masked(Tensor::zeros({1000})), {"masked.h5: mask: expected whole numbers, got another type"});
+  refused(masked(Tensor::zeros({999}, DType::u8)), {"masked.h5: mask: expected 1000 numbers", "got 999"});
   refused("{text: null, token_file: " + work_.at("text.txt") + "}",
           {"text.txt: could not open it as a file of token ids (HDF5)"});
   refused("{text: null, token_file: " + work_.at("none.h5") + "}", {"none.h5: could not open it", "No such file"});
   const std::string cut = read_file(work_.path("beyond.h5"), "tokens").substr(0, 1500);
   refused("{text: null, token_file: " + work_.write("cut.h5", cut) + "}",
           {"cut.h5: could not open it", "truncated file"});
+}
+
+TEST_F(BadText, WithoutALabel) {
+  const std::string masked = token_file("masked.h5", ids(1000, 1), {0}, Tensor::zeros({1000}, DType::u8));
+  const std::string file = work_.at("masked.h5");
+  const auto nothing = [&](const std::string& use, const std::string& why) {
+    return std::vector<std::string>{"data." + use + ": " + file + ": expected a token to predict, as " + why + " needs",
+                                    "got none", "masked"};
+  };
+  for (const char* use : {"train", "eval"}) {
+    const std::string source = std::string("data.") + use + "=" + masked;
+    work_.run_refused({"kind=qat", "loss.kind=cross_entropy", source}, kFailed, nothing(use, "kind: qat"));
+    const std::string recipe = work_.recipe("arms: [{name: a, kind: ptq}, {name: b, kind: qat}]\n").string();
+    work_.refused({"compare", recipe, "kind=compare", source, "--out", work_.at("out")}, kFailed,
+                  nothing(use, "kind: qat"));
+  }
+  work_.refused({"eval", work_.teacher().string(), "--data", file}, kFailed,
+                nothing("eval", "an evaluation without a teacher"));
+  work_.run(work_.recipe(), "qad", {"data.train=" + masked, "data.eval=" + masked});  // distillation needs no labels
 }
 
 TEST_F(BadText, PromptsOfTheTeacher) {

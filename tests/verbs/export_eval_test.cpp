@@ -48,6 +48,45 @@ TEST(Eval, ReadsWhatTheTeacherWrote) {
   EXPECT_EQ(testing::contents_of(work.path("out")), before) << "the teacher wrote again";
 }
 
+TEST(Run, WarnsOfSequencesBeyondTheContext) {
+  const Workplace work;
+  const auto warning = [&](const std::string& length, const std::string& out) {
+    const Outcome outcome = Workplace::start(
+        Workplace::run_arguments(work.recipe(), work.at(out), {"kind=ptq", "data.sequence_length=" + length}));
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    const std::string log = read_file(work.path(out) / "log.txt", "");
+    const std::string line = "data.sequence_length " + length + " is above the model's max_position_embeddings 512";
+    EXPECT_EQ(log.find(line), log.rfind(line)) << log;
+    return log.find(line) != std::string::npos;
+  };
+  EXPECT_FALSE(warning("512", "within"));
+  EXPECT_TRUE(warning("513", "beyond"));
+}
+
+TEST(TeacherText, PromptsAreLabelsUnlessMasked) {
+  const Workplace work;
+  const std::string prompts = work.write("prompts.txt", "A fox\nAn oak\n");
+  const auto masks = [&](const std::string& folder, const std::string& more) {
+    const Recipe recipe = load_recipe(work.recipe(), {"data.train={text: null, teacher_text: {prompts: " + prompts +
+                                                      ", documents: 4, max_tokens: 16" + more + "}}"});
+    const verbs::RunFolder out{work.path(folder)};
+    fs::create_directories(out.path);
+    const Documents written = verbs::load_materials(recipe, out).train->documents();
+    const Documents cached = verbs::load_materials(recipe, out).train->documents();
+    EXPECT_EQ(written.ids, cached.ids);
+    EXPECT_EQ(written.mask, cached.mask);
+    return std::pair(cached.ids, cached.mask);
+  };
+  const auto [ids, all] = masks("all", "");
+  EXPECT_TRUE(all.empty());
+  const auto [same_ids, mask] = masks("masked", ", mask_prompts: true");
+  EXPECT_EQ(same_ids, ids);
+  ASSERT_EQ(mask.size(), ids.size());
+  const std::vector<std::uint8_t> prompt_and_rest{0, 0, 0, 0, 0, 0, 1};  // the start token, then five bytes
+  EXPECT_TRUE(std::equal(prompt_and_rest.begin(), prompt_and_rest.end(), mask.begin()));
+  EXPECT_EQ(std::count(mask.begin(), mask.end(), 0), 2 * (6 + 7));
+}
+
 TEST(Export, AStudentOfItsOwnKeepsItsConfig) {
   const Workplace work;
   save_other_model(work.path("start"), 64);
