@@ -1,5 +1,6 @@
 #include "bench/step/workload.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -78,9 +79,11 @@ std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t co
 Models make_models(const Workload& workload, bool quantized, const std::vector<TokenBatch>& batches) {
   Models models;
   {
-    // Activations and logits of order 1, so that quantization changes what the model says.
+    // Large enough that quantization changes what the model says, and small enough that a code which two
+    // implementations round differently does not change most codes after it: their losses can be compared.
     ModelConfig config = workload.model;
-    config.initializer_range = 1.0 / std::sqrt(static_cast<double>(config.hidden_size));
+    config.initializer_range = 0.5 / std::sqrt(static_cast<double>(config.hidden_size));
+    config.num_hidden_layers = std::max<std::int64_t>(1, config.num_hidden_layers);  // no layers: head and loss alone
     const auto fresh = initialize_model(config, kSeed);
     std::map<std::string, ParameterPointer> parameters;
     for (const ParameterPointer& parameter : fresh->parameters()) parameters[parameter->name] = parameter;
@@ -98,6 +101,7 @@ Models make_models(const Workload& workload, bool quantized, const std::vector<T
 TrainConfig train_config(const Workload& workload) {
   TrainConfig config;
   config.batch_size = workload.batch;
+  config.lr = 1e-5;  // small, so that what rounds another way does not lead the steps of two implementations apart
   config.schedule = Schedule::constant;
   return config;
 }
