@@ -18,7 +18,7 @@ struct Product {
   std::int64_t m, n, k;
   std::int64_t count;
   // Measured:
-  double seconds = 0;   ///< of one
+  double seconds = 0;     ///< of one
   std::string fastest{};  ///< the way that took so long
 
   [[nodiscard]] double operations() const {
