@@ -28,14 +28,13 @@ std::int64_t wanted_tiles(std::int64_t multiply_adds) {
 
 /// A function of the extents alone: the bits of C follow from it. Strips of rows, as wide as C, are what OpenBLAS runs
 /// fastest when the operands come from memory (512 x 1536 tiles: 197 GFLOP/s, 512 x 512: 167, 256 x 256: 155; two
-/// threads, Zen 4); columns are cut where strips would get flat.
+/// threads, Zen 4); columns are cut where strips are flat already.
 Tiling choose_tiling(std::int64_t m, std::int64_t n, std::int64_t k) {
-  constexpr std::int64_t kFewRows = 256, kFewColumns = 512;
   const std::int64_t wanted = wanted_tiles(m * n * k);
   std::int64_t row_parts = 1, col_parts = 1;
   while (row_parts * col_parts < wanted) {
     const std::int64_t rows = m / row_parts, cols = n / col_parts;
-    const bool flat = rows < 2 * kFewRows && cols >= 2 * kFewColumns && cols > 2 * rows;
+    const bool flat = rows <= 512 && cols > 4 * rows;
     if (!flat && rows >= 64) row_parts *= 2;
     else if (cols >= 128) col_parts *= 2;
     else break;
