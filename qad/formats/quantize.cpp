@@ -44,13 +44,22 @@ bool is_nvfp4(const BlockFormat& format) {
 }
 bool is_fp8(const BlockFormat& format) { return format.element == &kE4M3 && format.scale == nullptr; }
 
-void quantize_row(const float* x, QuantizedTensor& out, std::int64_t row, float* values) {
+// Returns the bits of the row's largest magnitude.
+std::uint32_t quantize_row(const float* x, QuantizedTensor& out, std::int64_t row, float* values, bool stream) {
   std::uint8_t* codes = row_codes(out, row);
   std::byte* scales = row_scales(out, row);
   if (is_nvfp4(*out.format))
-    simd::quantize_nvfp4_row(x, out.cols, out.tensor_scale, codes, reinterpret_cast<std::uint8_t*>(scales), values);
-  else if (is_fp8(*out.format)) simd::quantize_fp8(x, out.cols, out.tensor_scale, codes, values);
+    return simd::quantize_nvfp4_row(x, out.cols, out.tensor_scale, codes, reinterpret_cast<std::uint8_t*>(scales),
+                                    values, stream);
+  if (is_fp8(*out.format)) simd::quantize_fp8(x, out.cols, out.tensor_scale, codes, values);
   else reference::quantize_row(*out.format, out.tensor_scale, x, out.cols, codes, scales, values);
+  return simd::amax_bits(x, out.cols);
+}
+
+// Values that no cache will hold until they are read are written past it.
+bool worth_streaming(const float* values, std::int64_t size) {
+  constexpr std::int64_t kManyValues = 1 << 24;
+  return size >= kManyValues && reinterpret_cast<std::uintptr_t>(values) % 64 == 0;
 }
 
 QuantizeStatistics count(const float* x, std::int64_t size, float limit) {
@@ -80,18 +89,17 @@ QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values)
   const ProfileScope scope(values ? "quantize and decode" : "quantize", 0,
                            bytes_of_rows(out, out.rows, values ? 2 : 1));
   const float limit = out.format->saturation_limit(out.tensor_scale);
+  const bool stream = worth_streaming(values, out.rows * out.cols);
   std::atomic<std::int64_t> saturated = 0, non_finite = 0;
   parallel_for(out.rows, chunk_rows(out.cols), [&](std::int64_t begin, std::int64_t end) {
-    const float* first = x + begin * out.cols;
-    const std::int64_t size = (end - begin) * out.cols;
-    const std::uint32_t largest = simd::amax_bits(first, size);
-    if (largest >= kInfinityBits || std::bit_cast<float>(largest) > limit) {
-      const QuantizeStatistics counted = count(first, size, limit);
+    for (std::int64_t row = begin; row < end; ++row) {
+      const float* source = x + row * out.cols;
+      const std::uint32_t largest = quantize_row(source, out, row, values ? values + row * out.cols : nullptr, stream);
+      if (largest < kInfinityBits && std::bit_cast<float>(largest) <= limit) continue;
+      const QuantizeStatistics counted = count(source, out.cols, limit);
       saturated += counted.saturated;
       non_finite += counted.non_finite;
     }
-    for (std::int64_t row = begin; row < end; ++row)
-      quantize_row(x + row * out.cols, out, row, values ? values + row * out.cols : nullptr);
   });
   return {saturated, non_finite};
 }

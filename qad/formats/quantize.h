@@ -15,7 +15,7 @@ struct QuantizeStatistics {
 };
 
 /// Quantizes x [out.rows, out.cols], row-major, with out's format and tensor scale into out's codes and scales; if
-/// `values` is given, writes there what the codes decode to, in the same pass (it may be x itself).
+/// `values` is given, writes there what the codes decode to, in the same pass (not over x).
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values = nullptr);
 
 /// Rows [begin, end) as floats, to `out`.

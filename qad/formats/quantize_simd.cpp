@@ -25,10 +25,11 @@ std::uint32_t AmaxBits(const float* x, std::int64_t count) {
   return result;
 }
 
-void QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes, std::uint8_t* scales,
-                      float* values) {
+std::uint32_t QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
+                               std::uint8_t* scales, float* values, bool /*stream*/) {
   reference::quantize_row(block_format("nvfp4"), tensor_scale, x, cols, codes, reinterpret_cast<std::byte*>(scales),
                           values);
+  return AmaxBits(x, cols);
 }
 
 void DequantizeNvfp4Row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
@@ -118,11 +119,52 @@ std::uint32_t AmaxBits(const float* HWY_RESTRICT x, std::int64_t count) {
   return result;
 }
 
+// The amaxes of four vectors in each 128-bit part: part p of the result holds (max a_p, max b_p, max c_p, max d_p).
+HWY_INLINE VU AmaxesOfParts(VU a, VU b, VU c, VU d) {
+  const DU du;
+  const DPair pair;
+  const auto both = [&](VU even, VU odd) {
+    return MaxMagnitude(hn::InterleaveLower(du, even, odd), hn::InterleaveUpper(du, even, odd));
+  };
+  const auto ab = hn::BitCast(pair, both(a, b)), cd = hn::BitCast(pair, both(c, d));
+  return MaxMagnitude(hn::BitCast(du, hn::InterleaveLower(pair, ab, cd)),
+                      hn::BitCast(du, hn::InterleaveUpper(pair, ab, cd)));
+}
+
+// The amaxes, as bits, of as many blocks as a vector has lanes.
+HWY_INLINE VU BlockAmaxes(const float* x) {
+  const DF df;
+  const DU du;
+  constexpr std::int64_t kLanes = hn::MaxLanes(DF());
+  const auto block = [&](std::int64_t index) {
+    VU largest = MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + index * kBlock)));
+    for (std::int64_t i = kLanes; i < kBlock; i += kLanes)
+      largest = MaxMagnitude(largest, MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + index * kBlock + i))));
+    return largest;
+  };
+  const auto four = [&](std::int64_t index) {
+    return AmaxesOfParts(block(index), block(index + 1), block(index + 2), block(index + 3));
+  };
+  if constexpr (kLanes == 16) {
+    const auto halves = [&](VU low, VU high) {
+      const VU joined = MaxMagnitude(hn::ConcatLowerLower(du, high, low), hn::ConcatUpperUpper(du, high, low));
+      return MaxMagnitude(joined, hn::SwapAdjacentBlocks(joined));
+    };
+    return hn::OddEvenBlocks(halves(four(4), four(12)), halves(four(0), four(8)));
+  } else if constexpr (kLanes == 8) {
+    const VU low = four(0), high = four(4);
+    return MaxMagnitude(hn::ConcatLowerLower(du, high, low), hn::ConcatUpperUpper(du, high, low));
+  } else {
+    return four(0);
+  }
+}
+
 // Amaxes of `blocks` blocks to stored E4M3 codes and to E4M3 · tensor scale. The arrays have room for whole vectors.
-HWY_INLINE void BlockScales(const float* amaxes, std::int64_t blocks, float tensor_scale, std::uint32_t* codes,
+HWY_INLINE void BlockScales(const float* amaxes, std::int64_t blocks, float tensor_scale, std::uint8_t* codes,
                             float* scales) {
   const DF df;
   const DU du;
+  const hn::Rebind<std::uint8_t, DF> bytes;
   const VF s2 = hn::Set(df, tensor_scale), sixfold = hn::Set(df, 6.0f * tensor_scale), largest = hn::Set(df, 448.0f);
   for (std::int64_t i = 0; i < blocks; i += static_cast<std::int64_t>(hn::Lanes(df))) {
     const VF block_amax = hn::Load(df, amaxes + i);
@@ -130,7 +172,7 @@ HWY_INLINE void BlockScales(const float* amaxes, std::int64_t blocks, float tens
     const auto all_zero = hn::Eq(hn::BitCast(du, block_amax), hn::Zero(du));
     const VU code = hn::Max(rounded.code, hn::Set(du, 1u));
     const VF value = hn::Max(rounded.value, hn::Set(df, 0x1p-9f));
-    hn::Store(hn::IfThenElse(all_zero, hn::Set(du, 0x38u), code), du, codes + i);
+    hn::StoreU(hn::TruncateTo(bytes, hn::IfThenElse(all_zero, hn::Set(du, 0x38u), code)), bytes, codes + i);
     hn::Store(hn::Mul(hn::IfThenElse(hn::RebindMask(df, all_zero), hn::Set(df, 1.0f), value), s2), df, scales + i);
   }
 }
@@ -143,27 +185,36 @@ HWY_INLINE void StoreNibbles(VU codes, std::uint8_t* out) {
   hn::StoreU(hn::TruncateTo(bytes, hn::And(hn::Or(both, hn::ShiftRight<28>(both)), hn::Set(pair, 0xffu))), bytes, out);
 }
 
-template <bool with_values>
-void QuantizeNvfp4(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes, std::uint8_t* scales,
-                   float* values) {
+enum class Values { none, stored, streamed };
+
+template <Values kind>
+std::uint32_t QuantizeNvfp4(const float* HWY_RESTRICT x, std::int64_t cols, float tensor_scale,
+                            std::uint8_t* HWY_RESTRICT codes, std::uint8_t* HWY_RESTRICT scales,
+                            float* HWY_RESTRICT values) {
   const DF df;
   const DU du;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
   HWY_ALIGN float amaxes[kBlocksAtOnce], block_scales[kBlocksAtOnce];
-  HWY_ALIGN std::uint32_t scale_codes[kBlocksAtOnce];
+  HWY_ALIGN std::uint8_t scale_codes[kBlocksAtOnce];
+  VU largest = hn::Zero(du);
   for (std::int64_t first = 0; first < cols / kBlock; first += kBlocksAtOnce) {
     const std::int64_t blocks = std::min(kBlocksAtOnce, cols / kBlock - first);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      const float* in = x + (first + block) * kBlock;
-      VU largest = hn::Zero(du);
-      for (std::int64_t i = 0; i < kBlock; i += lanes)
-        largest = MaxMagnitude(largest, MagnitudeBits(hn::BitCast(du, hn::LoadU(df, in + i))));
-      amaxes[block] = std::bit_cast<float>(LargestLane(largest));
+    std::int64_t block = 0;
+    for (; block + lanes <= blocks; block += lanes) {
+      const VU bits = BlockAmaxes(x + (first + block) * kBlock);
+      largest = MaxMagnitude(largest, bits);
+      hn::Store(hn::BitCast(df, bits), df, amaxes + block);
     }
-    for (std::int64_t block = blocks; block % lanes != 0; ++block) amaxes[block] = 0.0f;
+    if (block < blocks) {
+      HWY_ALIGN float rest[kBlock * hn::MaxLanes(DF())] = {};
+      std::copy_n(x + (first + block) * kBlock, (blocks - block) * kBlock, rest);
+      const VU bits = BlockAmaxes(rest);
+      largest = MaxMagnitude(largest, bits);
+      hn::Store(hn::BitCast(df, bits), df, amaxes + block);
+    }
     BlockScales(amaxes, blocks, tensor_scale, scale_codes, block_scales);
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      scales[first + block] = static_cast<std::uint8_t>(scale_codes[block]);
+    std::copy_n(scale_codes, blocks, scales + first);
+    for (block = 0; block < blocks; ++block) {
       const VF scale = hn::Set(df, block_scales[block]);
       for (std::int64_t i = 0; i < kBlock; i += lanes) {
         const std::int64_t col = (first + block) * kBlock + i;
@@ -172,17 +223,21 @@ void QuantizeNvfp4(const float* x, std::int64_t cols, float tensor_scale, std::u
         const VF ratio = hn::Div(hn::BitCast(df, MagnitudeBits(bits)), scale);
         const Rounded rounded = RoundMagnitude<1, 1>(hn::Min(ratio, hn::Set(df, 6.0f)));
         StoreNibbles(hn::Or(rounded.code, hn::ShiftRight<28>(sign)), codes + col / 2);
-        if constexpr (with_values)
-          hn::StoreU(hn::Or(hn::Mul(rounded.value, scale), hn::BitCast(df, sign)), df, values + col);
+        if constexpr (kind == Values::none) continue;
+        const VF value = hn::Or(hn::Mul(rounded.value, scale), hn::BitCast(df, sign));
+        if constexpr (kind == Values::stored) hn::StoreU(value, df, values + col);
+        if constexpr (kind == Values::streamed) hn::Stream(value, df, values + col);
       }
     }
   }
+  return LargestLane(largest);
 }
 
-void QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes, std::uint8_t* scales,
-                      float* values) {
-  values ? QuantizeNvfp4<true>(x, cols, tensor_scale, codes, scales, values)
-         : QuantizeNvfp4<false>(x, cols, tensor_scale, codes, scales, values);
+std::uint32_t QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
+                               std::uint8_t* scales, float* values, bool stream) {
+  if (values == nullptr) return QuantizeNvfp4<Values::none>(x, cols, tensor_scale, codes, scales, values);
+  return stream ? QuantizeNvfp4<Values::streamed>(x, cols, tensor_scale, codes, scales, values)
+                : QuantizeNvfp4<Values::stored>(x, cols, tensor_scale, codes, scales, values);
 }
 
 // E2M1 codes in the low four bits of each lane to floats. From code 2 on, exponent and mantissa only need their place;
@@ -263,9 +318,9 @@ HWY_EXPORT(TargetName);
 
 std::uint32_t amax_bits(const float* x, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(AmaxBits)(x, count); }
 
-void quantize_nvfp4_row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
-                        std::uint8_t* scales, float* values) {
-  HWY_DYNAMIC_DISPATCH(QuantizeNvfp4Row)(x, cols, tensor_scale, codes, scales, values);
+std::uint32_t quantize_nvfp4_row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
+                                 std::uint8_t* scales, float* values, bool stream) {
+  return HWY_DYNAMIC_DISPATCH(QuantizeNvfp4Row)(x, cols, tensor_scale, codes, scales, values, stream);
 }
 
 void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
