@@ -53,6 +53,18 @@ class StraightThrough(torch.autograd.Function):
         return gradient, None
 
 
+class Bf16(torch.autograd.Function):
+    """What no rule quantizes, as it is exported."""
+
+    @staticmethod
+    def forward(ctx, parameter):
+        return parameter.bfloat16().float()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
 class SwiGLU(torch.autograd.Function):
     """silu(gate)·up of gate_up [tokens, 2·ffn]."""
 
@@ -136,8 +148,9 @@ class Linear(torch.nn.Module):
 
 
 class Layer(torch.nn.Module):
-    def __init__(self, config, tensors, index, scales, trained):
+    def __init__(self, config, tensors, index, scales, trained, read):
         super().__init__()
+        self.read = read
         prefix = f"model.layers.{index}."
 
         def linear(*names):
@@ -159,26 +172,29 @@ class Layer(torch.nn.Module):
         self.head_size, self.epsilon = config["head_size"], config["rms_norm_eps"]
 
     def forward(self, x, batch, cosine, sine):
-        y = self.qkv(F.rms_norm(x, x.shape[-1:], self.norm, self.epsilon))
+        y = self.qkv(F.rms_norm(x, x.shape[-1:], self.read(self.norm), self.epsilon))
         y = y.view(batch, -1, self.heads + 2 * self.kv_heads, self.head_size)
         q, k, v = y.split([self.heads, self.kv_heads, self.kv_heads], 2)
         if self.has_qk_norm:
-            q = F.rms_norm(q, q.shape[-1:], self.q_norm, self.epsilon)
-            k = F.rms_norm(k, k.shape[-1:], self.k_norm, self.epsilon)
+            q = F.rms_norm(q, q.shape[-1:], self.read(self.q_norm), self.epsilon)
+            k = F.rms_norm(k, k.shape[-1:], self.read(self.k_norm), self.epsilon)
         q, k = Rope.apply(q, cosine, sine), Rope.apply(k, cosine, sine)
         y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True,
                                            enable_gqa=True)
         x = x + self.output(y.transpose(1, 2).reshape(x.shape[0], -1))
-        y = self.gate_up(F.rms_norm(x, x.shape[-1:], self.ffn_norm, self.epsilon))
+        y = self.gate_up(F.rms_norm(x, x.shape[-1:], self.read(self.ffn_norm), self.epsilon))
         return x + self.down(SwiGLU.apply(y))
 
 
 class Decoder(torch.nn.Module):
-    def __init__(self, config, tensors, scales, length, trained):
+    """`unquantized`: bf16 or fp32, how the forward reads embedding and norms."""
+
+    def __init__(self, config, tensors, scales, length, trained, unquantized="fp32"):
         super().__init__()
+        self.read = Bf16.apply if unquantized == "bf16" else lambda parameter: parameter
         self.embedding = torch.nn.Parameter(tensors["model.embed_tokens.weight"].float(), requires_grad=trained)
         self.layers = torch.nn.ModuleList(
-            [Layer(config, tensors, i, scales, trained) for i in range(config["num_hidden_layers"])])
+            [Layer(config, tensors, i, scales, trained, self.read) for i in range(config["num_hidden_layers"])])
         self.norm = torch.nn.Parameter(tensors["model.norm.weight"].float(), requires_grad=trained)
         self.epsilon = config["rms_norm_eps"]
         half = config["head_size"] // 2
@@ -191,7 +207,7 @@ class Decoder(torch.nn.Module):
         """x [tokens, hidden]: embedded tokens."""
         for layer in self.layers:
             x = layer(x, batch, self.cosine, self.sine)
-        return F.linear(F.rms_norm(x, x.shape[-1:], self.norm, self.epsilon), self.embedding)
+        return F.linear(F.rms_norm(x, x.shape[-1:], self.read(self.norm), self.epsilon), self.read(self.embedding))
 
 
 class Distillation(torch.nn.Module):
@@ -247,7 +263,7 @@ def train(options):
         batches = torch.from_numpy(file["ids"][:].astype("int64")).view(-1, batch * length)
     tensors = safetensors.torch.load_file(os.path.join(options.folder, "teacher", "model.safetensors"))
     teacher = Decoder(config, tensors, {}, length, False)
-    student = Decoder(config, tensors, step_facts.get("tensor_scales", {}), length, True)
+    student = Decoder(config, tensors, step_facts.get("tensor_scales", {}), length, True, step_facts["unquantized"])
     del tensors
     matrices = [p for p in student.parameters() if p.dim() > 1]
     vectors = [p for p in student.parameters() if p.dim() == 1]
@@ -260,7 +276,7 @@ def train(options):
     loss_of = torch.compile(distillation, mode=options.mode) if options.compile else distillation
 
     def step(ids):
-        embedded = F.embedding(ids, student.embedding.detach()).requires_grad_()
+        embedded = student.read(F.embedding(ids, student.embedding.detach())).requires_grad_()
         loss = loss_of(ids, embedded)
         loss.backward()
         student.embedding.grad.index_add_(0, ids, embedded.grad)

@@ -118,15 +118,17 @@ void dump(const std::filesystem::path& folder, const Workload& workload, const M
   tokens.close();
 
   const TrainConfig train = train_config(workload);
-  nlohmann::ordered_json step = {{"workload", workload.name},
-                                 {"batch", workload.batch},
-                                 {"length", workload.length},
-                                 {"lr", train.lr},
-                                 {"clip_norm", train.clip_norm},
-                                 {"beta1", train.adamw.beta1},
-                                 {"beta2", train.adamw.beta2},
-                                 {"epsilon", train.adamw.epsilon},
-                                 {"weight_decay", train.adamw.weight_decay}};
+  nlohmann::ordered_json step = {
+      {"workload", workload.name},
+      {"batch", workload.batch},
+      {"length", workload.length},
+      {"lr", train.lr},
+      {"clip_norm", train.clip_norm},
+      {"beta1", train.adamw.beta1},
+      {"beta2", train.adamw.beta2},
+      {"epsilon", train.adamw.epsilon},
+      {"weight_decay", train.adamw.weight_decay},
+      {"unquantized", enum_name(models.quantizers.empty() ? UnquantizedType::fp32 : w4a4().unquantized)}};
   for (const LinearQuantizers& linear : models.quantizers.linears())
     if (linear.weights && linear.inputs)
       step["tensor_scales"][linear.layer] = {{"weight", linear.weights->scale().value()},
