@@ -2,38 +2,24 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <utility>
+#include <type_traits>
 
 namespace qad {
-namespace {
-
-constexpr std::pair<const char*, double EvalFigures::*> kFigures[] = {
-    {"kl_mean", &EvalFigures::kl_mean},
-    {"kl_mean_stderr", &EvalFigures::kl_mean_stderr},
-    {"kl_p99", &EvalFigures::kl_p99},
-    {"cross_entropy", &EvalFigures::cross_entropy},
-    {"cross_entropy_stderr", &EvalFigures::cross_entropy_stderr},
-    {"perplexity", &EvalFigures::perplexity},
-    {"top1_agreement", &EvalFigures::top1_agreement},
-    {"top1_stderr", &EvalFigures::top1_stderr},
-};
-
-}  // namespace
 
 nlohmann::ordered_json json_of(const EvalFigures& figures) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  for (const auto& [key, figure] : kFigures)
-    if (!std::isnan(figures.*figure)) json[key] = figures.*figure;
-  json["documents"] = figures.documents;
-  json["tokens"] = figures.tokens;
+  visit_figures(figures, [&](const char* name, auto figure) {
+    if (!std::isnan(static_cast<double>(figure))) json[name] = figure;
+  });
   return json;
 }
 
 EvalFigures eval_figures_of(const nlohmann::ordered_json& json) {
   EvalFigures figures;
-  for (const auto& [key, figure] : kFigures) figures.*figure = number_or_nan(json, key);
-  figures.documents = json.value("documents", std::int64_t{0});
-  figures.tokens = json.value("tokens", std::int64_t{0});
+  visit_figures(figures, [&](const char* name, auto& figure) {
+    if constexpr (std::is_same_v<decltype(figure), double&>) figure = number_or_nan(json, name);
+    else figure = json.value(name, std::int64_t{0});
+  });
   return figures;
 }
 

@@ -54,6 +54,11 @@ std::string format_percent(double fraction, int digits) {
   return std::isnan(fraction) ? std::string(kNotMeasured) : fmt::format("{:.{}f} %", 100.0 * fraction, digits);
 }
 
+std::string format_percent_with_error(double fraction, double standard_error) {
+  const bool has_error = std::isfinite(standard_error) && standard_error > 0.0;
+  return has_error ? format_with_error(100.0 * fraction, 100.0 * standard_error) + " %" : format_percent(fraction);
+}
+
 std::string format_count(double value) {
   if (std::isnan(value)) return std::string(kNotMeasured);
   constexpr std::array<std::string_view, 5> kUnits = {"", "k", "M", "G", "T"};

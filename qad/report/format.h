@@ -15,6 +15,8 @@ namespace qad {
 [[nodiscard]] std::string format_with_error(double value, double standard_error);
 /// A fraction as a percentage: 0.763 -> "76.3 %".
 [[nodiscard]] std::string format_percent(double fraction, int digits = 1);
+/// 0.763, 0.0012 -> "76.30 ± 0.12 %".
+[[nodiscard]] std::string format_percent_with_error(double fraction, double standard_error);
 /// 950, 12.3k, 1.20M, 4.56G.
 [[nodiscard]] std::string format_count(double value);
 /// 512 B, 4.0 KiB, 1.2 GiB.

@@ -159,10 +159,13 @@ Table comparison_table(const std::vector<ArmSummary>& arms) {
   const Figure figures[] = {
       {"KL to teacher", [&](const auto& arm) { return format_with_error(kl(arm), arm.eval.kl_mean_stderr); }, kl},
       {"won back", [&](const auto& arm) { return format_percent(won_back(arm), 0); }, won_back},
-      {"KL p99", [&](const auto& arm) { return format_fixed(kl_p99(arm), 3); }, kl_p99},
-      {"cross-entropy", [&](const auto& arm) { return format_fixed(cross_entropy(arm), 4); }, cross_entropy},
-      {"perplexity", [&](const auto& arm) { return format_fixed(perplexity(arm), 3); }, perplexity},
-      {"top-1", [&](const auto& arm) { return format_percent(top1(arm)); }, top1},
+      {"KL p99", [&](const auto& arm) { return format_with_error(kl_p99(arm), arm.eval.kl_p99_stderr); }, kl_p99},
+      {"cross-entropy",
+       [&](const auto& arm) { return format_with_error(cross_entropy(arm), arm.eval.cross_entropy_stderr); },
+       cross_entropy},
+      {"perplexity", [&](const auto& arm) { return format_with_error(perplexity(arm), arm.eval.perplexity_stderr); },
+       perplexity},
+      {"top-1", [&](const auto& arm) { return format_percent_with_error(top1(arm), arm.eval.top1_stderr); }, top1},
       {"bits/weight", [&](const auto& arm) { return format_significant(bits(arm), 3); }, bits},
   };
 

@@ -24,14 +24,33 @@ struct EvalFigures {
   double kl_mean = kNone;  ///< KL(teacher ‖ student)
   double kl_mean_stderr = kNone;
   double kl_p99 = kNone;  ///< 99th percentile over tokens
+  double kl_p99_stderr = kNone;
   double cross_entropy = kNone;
   double cross_entropy_stderr = kNone;
   double perplexity = kNone;
+  double perplexity_stderr = kNone;
   double top1_agreement = kNone;  ///< fraction of positions where teacher and student have the same likeliest token
   double top1_stderr = kNone;
   std::int64_t documents = 0;
   std::int64_t tokens = 0;
 };
+
+/// Calls visit(name, number) for each, by the names that metrics.jsonl, summary.json and checkpoints have for them.
+template <class Figures, class Visit>
+void visit_figures(Figures& figures, Visit&& visit) {
+  visit("kl_mean", figures.kl_mean);
+  visit("kl_mean_stderr", figures.kl_mean_stderr);
+  visit("kl_p99", figures.kl_p99);
+  visit("kl_p99_stderr", figures.kl_p99_stderr);
+  visit("cross_entropy", figures.cross_entropy);
+  visit("cross_entropy_stderr", figures.cross_entropy_stderr);
+  visit("perplexity", figures.perplexity);
+  visit("perplexity_stderr", figures.perplexity_stderr);
+  visit("top1_agreement", figures.top1_agreement);
+  visit("top1_stderr", figures.top1_stderr);
+  visit("documents", figures.documents);
+  visit("tokens", figures.tokens);
+}
 
 struct RunStarted {
   std::string kind;     ///< pretrain, ptq, qat, qad

@@ -1,5 +1,6 @@
 #include "qad/train/run_state.h"
 
+#include <set>
 #include <vector>
 
 #include "autograd/core/error.h"
@@ -21,17 +22,7 @@ void visit_numbers(State& state, Visit&& visit) {
   visit("has_best", state.has_best);
   visit("seconds", state.seconds);
   visit("evaluation_pending", state.evaluation_pending);
-  auto& best = state.best;
-  visit("best.kl_mean", best.kl_mean);
-  visit("best.kl_mean_stderr", best.kl_mean_stderr);
-  visit("best.kl_p99", best.kl_p99);
-  visit("best.cross_entropy", best.cross_entropy);
-  visit("best.cross_entropy_stderr", best.cross_entropy_stderr);
-  visit("best.perplexity", best.perplexity);
-  visit("best.top1_agreement", best.top1_agreement);
-  visit("best.top1_stderr", best.top1_stderr);
-  visit("best.documents", best.documents);
-  visit("best.tokens", best.tokens);
+  visit_figures(state.best, [&](const char* name, auto& figure) { visit(std::string("best.") + name, figure); });
   auto& last = state.last_step;
   visit("last_step.step", last.step);
   visit("last_step.tokens", last.tokens);
@@ -50,16 +41,27 @@ constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
 constexpr const char* kUpdates = "adamw.updates";
 constexpr const char* kScale = "scale/";
+constexpr const char* kHint = "is it a checkpoint of another model?";
 
 void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
                     const std::string& file) {
   const auto found = content.tensors.find(name);
-  if (found == content.tensors.end())
-    throw Error({file, "the tensor " + name, "none", "is it a checkpoint of another model?"});
-  if (found->second.shape() != target.shape() || found->second.dtype() != target.dtype())
-    throw Error({file + ": " + name, "shape " + target.shape().text(), found->second.shape().text(),
-                 "is it a checkpoint of another model?"});
-  target.copy_from(found->second);
+  if (found == content.tensors.end()) throw Error({file, "the tensor " + name, "none", kHint});
+  const Tensor& saved = found->second;
+  if (saved.shape() != target.shape())
+    throw Error({file + ": " + name, "shape " + target.shape().text(), saved.shape().text(), kHint});
+  if (saved.dtype() != target.dtype())
+    throw Error({file + ": " + name, std::string(name_of(target.dtype())), std::string(name_of(saved.dtype())), kHint});
+  target.copy_from(saved);
+}
+
+// best.h5 has no optimizer, and one who exports the last checkpoint does not ask for its own: both may be there.
+void check_no_surplus(const CheckpointContent& content, LanguageModel& student, const std::string& file) {
+  std::set<std::string> known;
+  for (const ParameterPointer& parameter : student.parameters())
+    for (const char* kind : {kModel, kFirstMoment, kSecondMoment}) known.insert(kind + parameter->name);
+  for (const auto& [name, tensor] : content.tensors)
+    if (!known.contains(name)) throw Error({file, "no tensors but the model's", name + " as well", kHint});
 }
 
 }  // namespace
@@ -68,7 +70,7 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
   CheckpointContent content;
   content.texts["recipe"] = recipe;
   content.texts["kernels"] = kernel_description();  // which bits these are (HACKING.md, numerics 8)
-  visit_numbers(state, [&](const char* name, const auto& value) {
+  visit_numbers(state, [&](const std::string& name, const auto& value) {
     if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(value)>>) content.numbers[name] = value;
     else content.numbers[name] = static_cast<std::int64_t>(value);
   });
@@ -93,8 +95,10 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
     return found->second;
   };
   RunState state;
-  visit_numbers(state, [&](const char* name, auto& value) {
+  visit_numbers(state, [&](const std::string& name, auto& value) {
     using Value = std::remove_cvref_t<decltype(value)>;
+    const bool is_figure = name.starts_with("best.");  // an older program may not have measured it
+    if (is_figure && !content.numbers.contains(name)) return;
     if constexpr (std::is_floating_point_v<Value>) value = std::get<double>(number(name));
     else value = static_cast<Value>(std::get<std::int64_t>(number(name)));
   });
@@ -102,6 +106,7 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
     restore_tensor(content, kModel + parameter->name, parameter->value(), file);
     ++parameter->version;
   }
+  check_no_surplus(content, parts.student, file);
   std::vector<QuantizerSet::NamedValue> scales;
   for (const auto& [name, value] : content.numbers)
     if (name.starts_with(kScale))

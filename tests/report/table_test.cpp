@@ -21,6 +21,8 @@ TEST(Format, Numbers) {
   EXPECT_EQ(format_with_error(0.25, NAN), "0.25");
   EXPECT_EQ(format_with_error(0.0, 0.0), "0");
   EXPECT_EQ(format_percent(0.7634), "76.3 %");
+  EXPECT_EQ(format_percent_with_error(0.7634, 0.0012), "76.34 ± 0.12 %");
+  EXPECT_EQ(format_percent_with_error(1.0, 0.0), "100.0 %");
 }
 
 TEST(Format, CountsBytesTimes) {
@@ -78,6 +80,24 @@ TEST(ComparisonTable, ShowsWhatWasMeasuredAndWhatWasWonBack) {
             "ptq             0.2         –          4.5\n"
             "qat             0.3     -50 %          4.5\n"
             "qad            0.05      75 %          4.5\n");
+}
+
+TEST(ComparisonTable, EveryFigureWithItsStandardError) {
+  ArmSummary summary = arm("qad", 9, 0.05, 4.5);
+  summary.eval = {.kl_mean = 0.05,
+                  .kl_mean_stderr = 0.001,
+                  .kl_p99 = 0.4,
+                  .kl_p99_stderr = 0.02,
+                  .cross_entropy = 3.4,
+                  .cross_entropy_stderr = 0.03,
+                  .perplexity = 29.96,
+                  .perplexity_stderr = 0.9,
+                  .top1_agreement = 0.8,
+                  .top1_stderr = 0.004};
+  EXPECT_EQ(comparison_table({summary}).text(),
+            "       KL to teacher         KL p99  cross-entropy    perplexity           top-1  bits/weight\n"
+            "───  ───────────────  ─────────────  ─────────────  ────────────  ──────────────  ───────────\n"
+            "qad  0.0500 ± 0.0010  0.400 ± 0.020  3.400 ± 0.030  29.96 ± 0.90  80.00 ± 0.40 %          4.5\n");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 
+#include "qad/train/document_statistics.h"
 #include "tests/train/tiny_training.h"
 
 namespace qad {
@@ -20,6 +21,7 @@ TEST(Evaluator, AModelAgainstItself) {
   EXPECT_EQ(figures.kl_mean, 0);
   EXPECT_EQ(figures.kl_mean_stderr, 0);
   EXPECT_EQ(figures.kl_p99, 0);
+  EXPECT_EQ(figures.kl_p99_stderr, 0);
   EXPECT_EQ(figures.top1_agreement, 1);
   EXPECT_EQ(figures.top1_stderr, 0);
   EXPECT_EQ(figures.documents, 12);
@@ -31,7 +33,8 @@ TEST(Evaluator, AModelAloneHasNoKl) {
   TinyTraining training;
   const EvalFigures with = evaluate(*training.teacher, training.teacher.get(), training.evaluation);
   const EvalFigures alone = evaluate(*training.teacher, nullptr, training.evaluation);
-  EXPECT_TRUE(std::isnan(alone.kl_mean) && std::isnan(alone.kl_p99) && std::isnan(alone.top1_agreement));
+  EXPECT_TRUE(std::isnan(alone.kl_mean) && std::isnan(alone.kl_p99) && std::isnan(alone.kl_p99_stderr));
+  EXPECT_TRUE(std::isnan(alone.top1_agreement));
   EXPECT_EQ(alone.cross_entropy, with.cross_entropy);
   EXPECT_EQ(alone.cross_entropy_stderr, with.cross_entropy_stderr);
 }
@@ -76,7 +79,7 @@ TEST(Evaluator, FiguresByTheirDefinition) {
     for (float& value : parameter->value().span()) value *= 1.2f;
 
   std::map<std::int64_t, DocumentSum> kl, cross_entropy, agreement;
-  std::vector<double> all_kl;
+  std::vector<DocumentValue> all_kl;
   const std::int64_t vocabulary = student->config().vocab_size;
   for (const TokenBatch& batch : training.evaluation) {
     const NoGradScope no_grad;
@@ -97,10 +100,9 @@ TEST(Evaluator, FiguresByTheirDefinition) {
         for (std::size_t v = 0; v < p.size(); ++v) divergence += std::exp(p[v]) * (p[v] - q[v]);
         add(kl, divergence);
         add(agreement, std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin() ? 1 : 0);
-        all_kl.push_back(divergence);
+        all_kl.push_back({batch.document[s], divergence});
       }
   }
-  std::ranges::sort(all_kl);
 
   const EvalFigures figures = evaluate(*student, training.teacher.get(), training.evaluation);
   const auto expect = [](double value, double expected) { EXPECT_NEAR(value, expected, 1e-5 * expected); };
@@ -108,9 +110,12 @@ TEST(Evaluator, FiguresByTheirDefinition) {
   EXPECT_GT(figures.kl_mean, 1e-3);
   expect(figures.kl_mean, ratio(kl).first);
   expect(figures.kl_mean_stderr, ratio(kl).second);
-  expect(figures.kl_p99, all_kl[static_cast<std::size_t>(std::ceil(0.99 * static_cast<double>(all_kl.size()))) - 1]);
+  expect(figures.kl_p99, percentile(all_kl, 0.99).value);
+  expect(figures.kl_p99_stderr, percentile(all_kl, 0.99).standard_error);
   expect(figures.cross_entropy, ratio(cross_entropy).first);
   expect(figures.cross_entropy_stderr, ratio(cross_entropy).second);
+  expect(figures.perplexity, std::exp(ratio(cross_entropy).first));
+  expect(figures.perplexity_stderr, std::exp(ratio(cross_entropy).first) * ratio(cross_entropy).second);
   expect(figures.top1_agreement, ratio(agreement).first);
   expect(figures.top1_stderr, ratio(agreement).second);
   EXPECT_LT(figures.top1_agreement, 1);
