@@ -101,7 +101,8 @@ struct DataConfig {
     visit(Field{"sequence_length", "most tokens in a sequence"}.at_least(2), sequence_length);
     visit(Field{"packing", "documents: attention stays within each; concatenate: windows over one stream"}, packing);
     visit(Field{"order", "of the training sequences"}, order);
-    visit(Field{"tokenizer", "folder or file of a tokenizer, or bytes (default: the teacher's)"}.path(), tokenizer);
+    visit(Field{"tokenizer", "folder or file of a tokenizer, or bytes (default: the teacher's)"}.path("bytes"),
+          tokenizer);
   }
 };
 

@@ -52,7 +52,8 @@ struct Field {
   bool above_min = false;  ///< the minimum itself is out of range
   bool below_max = false;  ///< the maximum itself is out of range
   bool is_required = false;
-  bool is_path = false;  ///< a file or folder, relative to the working directory
+  bool is_path = false;             ///< a file or folder, relative to the working directory
+  std::string_view path_word = {};  ///< of a path: a word that may stand in its place
 
   constexpr Field(std::string_view field_name, std::string_view field_help) : name(field_name), help(field_help) {}
   constexpr Field at_least(double low) const {
@@ -71,8 +72,8 @@ struct Field {
   constexpr Field required() const {
     return with([](Field& f) { f.is_required = true; });
   }
-  constexpr Field path() const {
-    return with([](Field& f) { f.is_path = true; });
+  constexpr Field path(std::string_view or_word = {}) const {
+    return with([&](Field& f) { f.is_path = true, f.path_word = or_word; });
   }
 
  private:

@@ -81,6 +81,27 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlP
   return arms;
 }
 
+std::string absolute_path(const std::string& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path), tidy = whole.lexically_normal();
+  std::error_code error;  // behind a symbolic link, `..` may lead elsewhere than it looks
+  return std::filesystem::equivalent(whole, tidy, error) ? tidy.string() : whole.string();
+}
+
+struct PathMaker {
+  template <class T>
+  void operator()(const Field& field, T& value) {
+    if constexpr (detail::is_optional<T>) {
+      if (value) (*this)(field, *value);
+    } else if constexpr (detail::is_vector<T>) {
+      for (auto& item : value) (*this)(field, item);
+    } else if constexpr (HasFields<T>) {
+      value.visit_fields(*this);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (field.is_path && !value.empty() && value != field.path_word) value = absolute_path(value);
+    }
+  }
+};
+
 Recipe read_whole(const YamlNode& tree, YamlProblems& problems) {
   Recipe recipe;
   const std::size_t before = problems.lines().size();
@@ -114,6 +135,21 @@ Recipe parse_recipe(std::string_view text, const std::string& name) {
 }
 
 std::string recipe_text(const Recipe& recipe) { return yaml_text(write_fields(recipe)); }
+
+Recipe with_absolute_paths(Recipe recipe) {
+  std::vector<Arm> arms;
+  if (recipe.kind == RecipeKind::compare) arms = expand_arms(recipe);
+  recipe.visit_fields(PathMaker{});
+  for (std::size_t i = 0; i < arms.size(); ++i) {  // what they may have of their own is the student's; later wins
+    Recipe& arm = arms[i].candidates.front().recipe;
+    arm.visit_fields(PathMaker{});
+    if (arm.student.model == recipe.student.model) continue;
+    std::string model = yaml_text(YamlNode::string(arm.student.model));
+    model.pop_back();  // its line break
+    recipe.arms[i].set.push_back("student.model=" + model);
+  }
+  return recipe;
+}
 
 bool check_recipe_file(const std::filesystem::path& file) {
   YamlProblems problems;

@@ -52,7 +52,7 @@ struct StudentConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model", "the word teacher, or the folder that the student starts from"}.path(), model);
+    visit(Field{"model", "the word teacher, or the folder that the student starts from"}.path("teacher"), model);
   }
 };
 
@@ -123,6 +123,10 @@ struct Recipe {
 
 /// The resolved recipe: every key with its value. parse_recipe gives the same recipe back.
 [[nodiscard]] std::string recipe_text(const Recipe& recipe);
+
+/// The same with every path absolute, as a run's folder keeps it: it means the same wherever it is read, and wherever
+/// that folder is moved.
+[[nodiscard]] Recipe with_absolute_paths(Recipe recipe);
 
 /// Whether the file, read with its imports, is a whole recipe (it has a `kind`) or a part for others to import.
 /// Throws as load_recipe: a whole recipe is checked whole, a part key by key.

@@ -25,8 +25,8 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path arm(const std::string& name) const { return path / "arms" / name; }
 };
 
-/// A new run's folder with its resolved recipe. Throws (usage) if the folder holds anything but a
-/// recipe that a killed start left half written.
+/// A new run's folder with its resolved recipe, whose paths are absolute. Throws (usage) if the folder holds anything
+/// but a recipe that a killed start left half written.
 [[nodiscard]] RunFolder create_run_folder(const std::filesystem::path& path, const Recipe& recipe);
 /// Creates the folder and runs `work` in it. Should that fail before anything but the recipe and the log is there, all
 /// is as before: put the mistake right and give the same command again. An interrupted run stays, to be resumed.

@@ -192,6 +192,38 @@ TEST_F(RecipeFile, ArmsAreWholeRecipes) {
   EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
 }
 
+TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
+  namespace fs = std::filesystem;
+  const std::string here = fs::current_path().string() + "/";
+  const Recipe run = with_absolute_paths(
+      load(kRun, {"data.tokenizer=bytes", "data.eval={text: null, jsonl: a/./b.jsonl, field: text/x}",
+                  "calibrate.source={teacher_text: {prompts: /p/prompts.txt}}"}));
+  EXPECT_EQ(run.teacher->model, (fs::current_path() / "../shared/data/tinystories-656k-hf").lexically_normal());
+  EXPECT_EQ(run.student.model, "teacher");
+  EXPECT_EQ(run.data.train.text, here + "stories.txt");
+  EXPECT_EQ(run.data.eval.jsonl, here + "a/./b.jsonl");  // not there, so not to be tidied up
+  EXPECT_EQ(run.data.eval.field, "text/x");
+  EXPECT_EQ(run.data.tokenizer, "bytes");
+  EXPECT_EQ(run.calibrate.source->teacher_text->prompts, "/p/prompts.txt");
+  EXPECT_EQ(recipe_text(with_absolute_paths(run)), recipe_text(run));
+
+  // Behind a link, `..` is not the folder above the link.
+  fs::create_directories(folder_ / "real/inner");
+  fs::create_directory_symlink(folder_ / "real/inner", folder_ / "link");
+  write_file_atomically(folder_ / "real/t", "");
+  const std::string through = (folder_ / "link/../t").string();
+  EXPECT_EQ(with_absolute_paths(load(kRun, {"data.train.text=" + through})).data.train.text, through);
+
+  // An arm's own student is one of its changes.
+  const Recipe comparison = with_absolute_paths(
+      load(std::string(kCompare) + "  - {name: own, kind: qad, set: ['student={model: \"s t\"}', train.steps=3]}\n"));
+  const std::vector<Arm> arms = expand_arms(comparison);
+  EXPECT_EQ(arms[0].candidates[0].recipe.student.model, "teacher");
+  EXPECT_EQ(arms[4].candidates[0].recipe.student.model, here + "s t");
+  EXPECT_EQ(arms[4].candidates[0].recipe.data.train.text, here + "a");
+  EXPECT_TRUE(comparison.arms[0].set.empty());
+}
+
 TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
   const std::string base = std::string(kData) + "kind: compare\nteacher: {model: t}\narms:\n";
   EXPECT_EQ(error_of(std::string(kData) + "kind: compare\nteacher: {model: t}\n"),
