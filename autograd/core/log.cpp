@@ -1,12 +1,12 @@
 #include "autograd/core/log.h"
 
-#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
 
-#include "autograd/core/error.h"
+#include "autograd/core/atomic_file.h"
 
 namespace qad {
 namespace {
@@ -24,7 +24,8 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
 struct Sinks {
   std::shared_ptr<spdlog::sinks::stderr_color_sink_mt> terminal =
       std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
-  std::shared_ptr<spdlog::sinks::basic_file_sink_mt> file;
+  std::filesystem::path file;
+  spdlog::pattern_formatter file_pattern{"%Y-%m-%d %H:%M:%S %l %v", spdlog::pattern_time_type::local, ""};
   std::function<void()> before_terminal_lines;
   Sinks() { terminal->set_pattern("%^%L%$ %v"); }
 };
@@ -42,24 +43,14 @@ void log_line(LogLevel level, std::string_view text) {
     if (sinks().before_terminal_lines) sinks().before_terminal_lines();
     sinks().terminal->log(message);
   }
-  if (sinks().file && message.level >= spdlog::level::info) {
-    sinks().file->log(message);
-    sinks().file->flush();
+  if (!sinks().file.empty() && message.level >= spdlog::level::info) {
+    spdlog::memory_buf_t line;
+    sinks().file_pattern.format(message, line);
+    append_line(sinks().file, {line.data(), line.size()});
   }
 }
 
-void log_to_file(const std::filesystem::path& file) {
-  if (file.empty()) {
-    sinks().file.reset();
-    return;
-  }
-  try {
-    sinks().file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string(), /*truncate=*/false);
-  } catch (const spdlog::spdlog_ex& error) {
-    throw Error({file.string(), "a log file that can be written", error.what(), ""});
-  }
-  sinks().file->set_pattern("%Y-%m-%d %H:%M:%S %l %v");
-}
+void log_to_file(const std::filesystem::path& file) { sinks().file = file; }
 
 void before_terminal_lines(std::function<void()> hook) { sinks().before_terminal_lines = std::move(hook); }
 

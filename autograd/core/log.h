@@ -13,7 +13,8 @@ namespace qad {
 enum class LogLevel { debug, info, warning, error };
 
 void log_line(LogLevel level, std::string_view text);
-/// From now on every line goes to this file as well (appended); an empty path ends that.
+/// From now on every line goes to this file as well (appended); an empty path ends that. A line that can't be written
+/// is an Error of whoever logs it.
 void log_to_file(const std::filesystem::path& file);
 /// The least level that reaches the terminal; the file gets everything from `info` up.
 void set_terminal_log_level(LogLevel level);

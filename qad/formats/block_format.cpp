@@ -30,6 +30,11 @@ constinit const std::array<BlockFormat, 7> kFormats = {{
 }};
 // clang-format on
 
+/// With a tensor scale of 1.
+float largest_value(const BlockFormat& format) {
+  return format.element->max * (format.scale ? format.scale->max : 1.0f);
+}
+
 }  // namespace
 
 DType BlockFormat::scale_dtype() const {
@@ -44,7 +49,11 @@ double BlockFormat::bits_per_weight(std::int64_t cols) const {
 
 float BlockFormat::saturation_limit(float tensor_scale) const {
   if (!has_tensor_scale) return std::numeric_limits<float>::infinity();
-  return element->max * (scale ? scale->max : 1.0f) * tensor_scale;
+  // The product may round to just below the amax whose quotient rounded to this scale: never by more than one step,
+  // since the largest value is 2^k·c with c < 2 and so the two roundings are off by less than (1 + c)/2 steps.
+  const float product = largest_value(*this) * tensor_scale;
+  const float next = std::nextafter(product, std::numeric_limits<float>::infinity());
+  return next / largest_value(*this) <= tensor_scale ? next : product;
 }
 
 std::span<const BlockFormat> block_formats() { return kFormats; }
@@ -76,7 +85,7 @@ BlockScale block_scale(const BlockFormat& format, float amax, float tensor_scale
 float tensor_scale_from_amax(const BlockFormat& format, float amax, TensorScaleRound round) {
   QAD_ASSERT(std::isfinite(amax) && amax >= 0.0f);
   if (!format.has_tensor_scale || std::bit_cast<std::uint32_t>(amax) == 0) return 1.0f;
-  float scale = std::max(amax / format.saturation_limit(1.0f), kSmallestScale);
+  float scale = std::max(amax / largest_value(format), kSmallestScale);
   if (round == TensorScaleRound::pow2) {
     int exponent = 0;
     const float fraction = std::frexp(scale, &exponent);  // in [0.5, 1)

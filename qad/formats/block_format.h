@@ -46,7 +46,8 @@ struct BlockFormat {
   [[nodiscard]] DType scale_dtype() const;  ///< of stored block scales: u8, bf16 or f32
   /// Codes and block scales; the tensor scale, one number, is not counted.
   [[nodiscard]] double bits_per_weight(std::int64_t cols) const;
-  /// Magnitudes above this saturate for certain: element max · largest block scale · tensor scale (6·448·s2 in nvfp4).
+  /// Magnitudes above this saturate for certain: element max · largest block scale · tensor scale (6·448·s2 in nvfp4),
+  /// and at least every amax that tensor_scale_from_amax gives this tensor scale for.
   /// Infinite where block scales cover the whole range.
   [[nodiscard]] float saturation_limit(float tensor_scale) const;
 };

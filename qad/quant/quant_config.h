@@ -86,7 +86,7 @@ struct QuantizeConfig {
               "how the forward reads what no rule quantizes (embedding, norms, biases, a kept head): bf16 as exported, "
               "or the fp32 masters"},
         unquantized);
-    visit(Field{"kv_cache", "number format of keys and values, one frozen scale each a layer"}, kv_cache);
+    visit(Field{"kv_cache", "number format of keys and values, one tensor scale for each of a layer"}, kv_cache);
     visit(Field{"share_groups",
                 "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},
           share_groups);

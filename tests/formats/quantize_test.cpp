@@ -320,6 +320,33 @@ TEST(TensorScale, FollowsTheAmax) {
   EXPECT_EQ(nvfp4().saturation_limit(0.5f), 1344.0f);
 }
 
+TEST(TensorScale, TheAmaxItselfDoesNotSaturate) {
+  const auto none = [](const BlockFormat& format, float amax) {
+    return tensor_scale_from_amax(format, amax, TensorScaleRound::none);
+  };
+  for (const char* name : {"nvfp4", "fp8"}) {
+    const BlockFormat& format = block_format(name);
+    int rounded_away = 0;
+    for (float amax = 1.0f; amax < 4.0f; amax += 0x1p-12f + 0x1p-22f) {
+      const float scale = none(format, amax), limit = format.saturation_limit(scale);
+      rounded_away += amax > scale * format.saturation_limit(1.0f);
+      ASSERT_LE(amax, limit);
+      ASSERT_EQ(none(format, limit), scale);  // the largest amax of this scale
+      ASSERT_GT(none(format, std::nextafter(limit, 5.0f)), scale);
+    }
+    EXPECT_GT(rounded_away, 0) << name;
+  }
+  // 2688 · fl(amax/2688) is one step below this amax.
+  const float amax = 1.68750036f;
+  std::vector<float> x(16, 0.5f);
+  x[3] = -amax;
+  QuantizedTensor codes = QuantizedTensor::allocate(nvfp4(), 1, 16, none(nvfp4(), amax));
+  ASSERT_LT(2688.0f * codes.tensor_scale, amax);
+  EXPECT_EQ(quantize(x.data(), codes, nullptr).saturated, 0);
+  x[3] *= 1.001f;
+  EXPECT_EQ(quantize(x.data(), codes, nullptr).saturated, 1);
+}
+
 TEST(Distortion, CountsWhatItSays) {
   const std::vector<float> x = {1.0f, -2.0f, 0.0f, 0.5f, -1.0f}, q = {1.0f, -1.0f, 0.0f, 0.0f, 1.0f};
   const Distortion d = measure_distortion(x, q);

@@ -9,6 +9,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/log.h"
 #include "qad/report/format.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
@@ -102,6 +103,20 @@ TEST(Progress, PlainLinesElsewhere) {
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 5) << log;  // steps 1, 11, 21, 30 and the evaluation
   EXPECT_NE(log.find("qad: step 11/30, loss 0.102, 9.12k tokens/s, 19 s left"), std::string::npos) << log;
   EXPECT_NE(log.find("qad: step 30, held-out KL 0.0803 ± 0.0012, top-1 81.0 %"), std::string::npos) << log;
+}
+
+TEST(LogFile, ThatCanNotBeWrittenIsOneLine) {
+  const testing::TemporaryFolder folder;
+  const std::pair<std::string, std::string> cases[] = {
+      {folder.path().string(), "Is a directory"},
+      {(folder / "none/log.txt").string(), "No such file or directory"},
+      {"/dev/full", "No space left on device (free some space and resume)"}};
+  for (const auto& [file, reason] : cases) {
+    log_to_file(file);
+    const std::string message = testing::error_of([] { log_info("a line"); });
+    log_to_file({});
+    EXPECT_EQ(message, file + ": expected a file that can be written, got " + reason);
+  }
 }
 
 }  // namespace
