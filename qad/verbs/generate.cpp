@@ -9,7 +9,6 @@
 #include "autograd/core/interrupt.h"
 #include "data/utf8.h"
 #include "models/decode/generate.h"
-#include "models/model_folder.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
 #include "qad/verbs/student.h"
@@ -38,8 +37,7 @@ Writer of_run(const GenerateOptions& options) {
   std::unique_ptr<LanguageModel> teacher;
   if (recipe.teacher) {
     model_folder = recipe.teacher->model;
-    const bool as_stored = recipe.teacher->weights == TeacherWeights::file;
-    teacher = load_model(model_folder, as_stored ? WeightType::file : WeightType::bf16);
+    teacher = load_teacher(*recipe.teacher);
   }
   writer.tokenizer = find_tokenizer(recipe.data, model_folder);
   if (teacher_writes) {

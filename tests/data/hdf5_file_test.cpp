@@ -9,43 +9,24 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <functional>
 #include <limits>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/random.h"
+#include "tests/support/bytes.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::error_of;
+using testing::expect_mentions;
+using testing::numbered;
+using testing::same_bits;
 using testing::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-void expect_mentions(const std::string& message, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(message.find(part), std::string::npos) << part << " is not in: " << message;
-}
-
-Tensor numbered(const Shape& shape, DType dtype, std::uint64_t stream) {
-  Tensor tensor(shape, dtype);
-  for (std::size_t i = 0; i < tensor.bytes(); ++i)
-    tensor.raw()[i] = static_cast<std::byte>(stream_of("bytes") * (i + stream + 1) >> 56);
-  return tensor;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::equal(a.raw(), a.raw() + a.bytes(), b.raw());
-}
 
 std::vector<Tensor> samples() {
   std::vector<Tensor> tensors;

@@ -6,29 +6,25 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <functional>
 #include <set>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/random.h"
 #include "data/safetensors_writer.h"
+#include "tests/support/bytes.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::error_of;
+using testing::expect_mentions;
+using testing::numbered;
+using testing::same_bits;
 using testing::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::span<const std::byte> bytes_of_text(const std::string& text) { return std::as_bytes(std::span(text)); }
 
@@ -46,21 +42,6 @@ std::string verdict(const std::string& file) {
 }
 
 std::string verdict(const std::string& header, std::size_t data_bytes) { return verdict(file_of(header, data_bytes)); }
-
-void expect_mentions(const std::string& message, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(message.find(part), std::string::npos) << part << " is not in: " << message;
-}
-
-Tensor numbered(const Shape& shape, DType dtype, std::uint64_t stream) {
-  Tensor tensor(shape, dtype);
-  Random random(1, stream);
-  for (std::size_t i = 0; i < tensor.bytes(); ++i) tensor.raw()[i] = static_cast<std::byte>(random.bits());
-  return tensor;
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() && std::equal(a.raw(), a.raw() + a.bytes(), b.raw());
-}
 
 TEST(Safetensors, EveryTensorComesBackBitForBit) {
   const TemporaryFolder folder;

@@ -1,28 +1,18 @@
 // From files to documents: separators, JSON lines, start and end tokens, prompts, limits, and what is refused.
 #include <gtest/gtest.h>
 
-#include <functional>
-
 #include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
 #include "data/documents.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using testing::error_of;
 using testing::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 class Text : public ::testing::Test {
  protected:

@@ -4,28 +4,19 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
-#include <functional>
 #include <numeric>
 
 #include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
 #include "data/loader.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using testing::error_of;
 using testing::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 /// A file as other programs write it: 64-bit numbers, datasets by name.
 std::string write_h5(const std::filesystem::path& path,

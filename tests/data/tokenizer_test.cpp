@@ -7,30 +7,22 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
 #include "data/nfc.h"
 #include "data/utf8.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
 namespace {
 
 using Ids = std::vector<std::int32_t>;
+using testing::error_of;
 using testing::shared_data;
 using testing::TemporaryFolder;
 
 nlohmann::json json_file(const std::filesystem::path& path) {
   return nlohmann::json::parse(read_file(path, "test data"));
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 void check_group(const nlohmann::json& group, const Tokenizer& tokenizer) {

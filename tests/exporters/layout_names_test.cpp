@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 using testing::quantize_blocks;
-using testing::tiny_config;
+using testing::small_config;
 using testing::TinyStudent;
 
 QuantizeConfig w4a4_fp8_cache() {
@@ -59,7 +59,7 @@ std::vector<std::string> expected_listing(Linear linear, Attention attention) {
 }
 
 TEST(LayoutNames, Modelopt) {
-  TinyStudent student(tiny_config(), w4a4_fp8_cache());
+  TinyStudent student(small_config(), w4a4_fp8_cache());
   const ExportFiles files = exporter("modelopt").pack(student.exported());
   const auto expected = expected_listing(
       [](const std::string& name, int out, int in) -> std::vector<std::string> {
@@ -88,7 +88,7 @@ TEST(LayoutNames, Modelopt) {
 }
 
 TEST(LayoutNames, ModeloptWeightOnlyAndMixed) {
-  TinyStudent weight_only(tiny_config(), quantize_blocks("nvfp4", "none"));
+  TinyStudent weight_only(small_config(), quantize_blocks("nvfp4", "none"));
   const ExportFiles files = exporter("modelopt").pack(weight_only.exported());
   const Json quantization = Json::parse(files.texts.at("hf_quant_config.json"))["quantization"];
   EXPECT_EQ(quantization["quant_algo"], "W4A16_NVFP4");
@@ -99,7 +99,7 @@ TEST(LayoutNames, ModeloptWeightOnlyAndMixed) {
   rules.rules.push_back({"*mlp*", "nvfp4", "none"});
   rules.rules.push_back({"*down_proj", "fp8", "fp8"});
   rules.rules.push_back({"*.1.self_attn.*", "none", "none"});
-  TinyStudent mixed(tiny_config(), rules);
+  TinyStudent mixed(small_config(), rules);
   const Json of_mixed =
       Json::parse(exporter("modelopt").pack(mixed.exported()).texts.at("hf_quant_config.json"))["quantization"];
   EXPECT_EQ(of_mixed["quant_algo"], "MIXED_PRECISION");
@@ -112,7 +112,7 @@ TEST(LayoutNames, ModeloptWeightOnlyAndMixed) {
 }
 
 TEST(LayoutNames, CompressedTensors) {
-  TinyStudent student(tiny_config(), w4a4_fp8_cache());
+  TinyStudent student(small_config(), w4a4_fp8_cache());
   ExportModel model = student.exported();
   for (KeyValueScale& scale : model.key_value_scales) scale.key = scale.value = 0.0625f;
   const ExportFiles files = exporter("compressed_tensors").pack(model);
@@ -144,7 +144,7 @@ TEST(LayoutNames, CompressedTensors) {
 }
 
 TEST(LayoutNames, CompressedTensorsWeightOnly) {
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "none"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "none"));
   const ExportFiles files = exporter("compressed_tensors").pack(student.exported());
   const Json config = Json::parse(files.texts.at("config.json"));
   EXPECT_TRUE(config["quantization_config"]["config_groups"]["group_0"]["input_activations"].is_null());
@@ -152,7 +152,7 @@ TEST(LayoutNames, CompressedTensorsWeightOnly) {
 }
 
 TEST(LayoutNames, TheOriginalConfigKeepsItsKeys) {
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   ExportModel model = student.exported();
   model.config_json = R"({"model_type": "llama", "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3",
     "factor": 8.0}, "custom": [1, 2], "dtype": "float32", "quantization_config": {"quant_method": "old"}})";

@@ -43,7 +43,7 @@ TEST(Numpy, DecodesPackedExportsToTheDenseTwin) {
     GTEST_SKIP() << python << " can't import numpy and safetensors: set QAD_PYTHON";
   }
   const testing::TemporaryFolder folder;
-  testing::TinyStudent student(testing::tiny_config(false), testing::quantize_blocks("nvfp4", "nvfp4"));
+  testing::TinyStudent student(testing::small_config(false), testing::quantize_blocks("nvfp4", "nvfp4"));
   const ExportModel model = student.exported();
   // modelopt in shards, the others in one file.
   for (const Exporter& exporter : exporters())

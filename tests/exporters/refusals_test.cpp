@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::quantize_blocks;
+using testing::small_config;
 using testing::TemporaryFolder;
-using testing::tiny_config;
 using testing::TinyStudent;
 
 void expect_error(const std::function<void()>& action, const std::vector<std::string>& words) {
@@ -32,17 +32,17 @@ void expect_error(const std::function<void()>& action, const std::vector<std::st
 }
 
 TEST(Refusals, FormatsThatALayoutCannotCarryByLayerName) {
-  TinyStudent nf4(tiny_config(), quantize_blocks("int8", "none"));
+  TinyStudent nf4(small_config(), quantize_blocks("int8", "none"));
   for (const char* layout : {"modelopt", "compressed_tensors"})
     expect_error([&] { exporter(layout).pack(nf4.exported()); },
                  {"model.layers.0.self_attn.q_proj", "int8 weights", "dense"});
-  TinyStudent fp8(tiny_config(), quantize_blocks("fp8", "none"));
+  TinyStudent fp8(small_config(), quantize_blocks("fp8", "none"));
   expect_error([&] { exporter("modelopt").pack(fp8.exported()); },
                {"self_attn.q_proj", "fp8 weights with none inputs"});
 }
 
 TEST(Refusals, PlainStudentsInLayoutsOfCodes) {
-  TinyStudent plain(tiny_config(), quantize_blocks("none", "none"));
+  TinyStudent plain(small_config(), quantize_blocks("none", "none"));
   for (const char* layout : {"modelopt", "compressed_tensors"})
     expect_error([&] { exporter(layout).pack(plain.exported()); }, {"a quantized layer at least", "dense"});
 }
@@ -50,7 +50,7 @@ TEST(Refusals, PlainStudentsInLayoutsOfCodes) {
 TEST(Refusals, ScalesThatCompressedTensorsWouldRound) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale.round = TensorScaleRound::none;
-  TinyStudent student(tiny_config(), quantize);
+  TinyStudent student(small_config(), quantize);
   expect_error([&] { exporter("compressed_tensors").pack(student.exported()); },
                {"q_proj.weight", "power of two", "round: pow2"});
 }
@@ -58,10 +58,10 @@ TEST(Refusals, ScalesThatCompressedTensorsWouldRound) {
 TEST(Refusals, FusedLayersWithScalesOfTheirOwn) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.share_groups = false;
-  TinyStudent student(tiny_config(), quantize);
+  TinyStudent student(small_config(), quantize);
   expect_error([&] { static_cast<void>(student.exported()); }, {"share_groups", "true"});
 
-  TinyStudent shared(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent shared(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   ExportModel model = shared.exported();
   EXPECT_NO_THROW(check_exportable(model));
   model.linears[1].weight->tensor_scale *= 2;
@@ -84,7 +84,7 @@ TEST(Refusals, UnknownLayoutsWithTheKnownOnes) {
 
 TEST(Refusals, AFolderWithOtherFilesIsLeftAlone) {
   const TemporaryFolder folder;
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   write_file_atomically(folder / "model/model.safetensors", "precious");
   expect_error([&] { write_export(folder / "model", exporter("dense"), student.exported(), {}); },
                {"new or empty folder", "other files"});
@@ -97,7 +97,7 @@ TEST(Refusals, AFolderWithOtherFilesIsLeftAlone) {
 TEST(Replacing, AnEarlierExportStaysUntilTheNewOneIsWhole) {
   const TemporaryFolder folder;
   const fs::path out = folder / "out";
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   const ExportModel model = student.exported();
   fs::create_directories(folder / ".out.partial/left by a killed export");
   write_export(out, exporter("modelopt"), model, {}, 4000);
@@ -121,7 +121,7 @@ TEST(Replacing, AnEarlierExportStaysUntilTheNewOneIsWhole) {
 }
 
 TEST(Damage, TensorsWithoutAPlaceInTheModelAreNamed) {
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   ExportModel model = exporter("modelopt").unpack(exporter("modelopt").pack(student.exported()));
   const Tensor embeddings = student.model->parameters().front()->value();
   model.dense.push_back({"lm_head.weight", embeddings});  // a tied model may store both
@@ -132,7 +132,7 @@ TEST(Damage, TensorsWithoutAPlaceInTheModelAreNamed) {
 }
 
 TEST(Damage, FilesThatDoNotFitTogetherAreNamed) {
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   const ExportModel model = student.exported();
   const std::string layer = "model.layers.0.mlp.up_proj";
   const auto damaged = [&](const char* layout, const std::string& tensor,

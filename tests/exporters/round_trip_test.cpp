@@ -17,8 +17,8 @@ namespace qad {
 namespace {
 
 using testing::quantize_blocks;
+using testing::small_config;
 using testing::TemporaryFolder;
-using testing::tiny_config;
 using testing::TinyStudent;
 
 QuantizeConfig with_fp8_cache(QuantizeConfig config) {
@@ -35,7 +35,7 @@ QuantizeConfig mixed() {
 
 /// With biases and norms of queries and keys.
 ModelConfig qwen3_config() {
-  ModelConfig config = tiny_config(false);
+  ModelConfig config = small_config(false);
   config.model_type = "qwen3";
   config.qk_norm = config.attention_bias = config.attention_output_bias = true;
   return config;
@@ -49,11 +49,11 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), tiny_config()},
-          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), tiny_config(false), 2000},
-          {"W4A16, shards", quantize_blocks("nvfp4", "none"), tiny_config(), 4000},
-          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), tiny_config()},
-          {"mixed", mixed(), tiny_config(false)},
+  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), small_config()},
+          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), small_config(false), 2000},
+          {"W4A16, shards", quantize_blocks("nvfp4", "none"), small_config(), 4000},
+          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), small_config()},
+          {"mixed", mixed(), small_config(false)},
           {"biases and norms of queries and keys", mixed(), qwen3_config()}};
 }
 
@@ -76,7 +76,7 @@ void expect_round_trip(const Case& test, const Exporter& exporter) {
 
 TEST(RoundTrip, EndTokensOfGenerationConfigEndTextsToo) {
   const TemporaryFolder folder;
-  ModelConfig config = tiny_config();
+  ModelConfig config = small_config();
   config.eos_token_id = {2};
   TinyStudent student(config, quantize_blocks("nvfp4", "nvfp4"));
   write_export(folder / "out", exporters().front(), student.exported(), {});
@@ -91,7 +91,7 @@ TEST(RoundTrip, EveryLayoutGivesTheStudentBack) {
 }
 
 TEST(RoundTrip, DenseTwinOfPlainInputsRunsAsTheStudent) {
-  for (const ModelConfig& config : {tiny_config(), qwen3_config()}) {
+  for (const ModelConfig& config : {small_config(), qwen3_config()}) {
     const TemporaryFolder folder;
     TinyStudent student(config, quantize_blocks("nvfp4", "none"));
     write_export(folder / "out", exporter("dense"), student.exported(), {});
@@ -103,18 +103,18 @@ TEST(RoundTrip, MastersThatTheForwardReadsInFp32AreRoundedInTheFiles) {
   const TemporaryFolder folder;
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.unquantized = UnquantizedType::fp32;
-  TinyStudent student(tiny_config(), quantize);
+  TinyStudent student(small_config(), quantize);
   write_export(folder / "out", exporter("modelopt"), student.exported(), {});
   const auto exported = make_exported_model(read_export(folder / "out"));
   EXPECT_NE(testing::logits_of(*exported), testing::logits_of(*student.model));
 }
 
 TEST(RoundTrip, Fp8AsModelopt) {
-  expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), tiny_config()}, exporter("modelopt"));
+  expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), small_config()}, exporter("modelopt"));
 }
 
 TEST(RoundTrip, PackAndUnpackAreInverse) {
-  TinyStudent student(tiny_config(), mixed());
+  TinyStudent student(small_config(), mixed());
   const ExportModel model = student.exported();
   for (const Exporter& exporter : exporters()) {
     const ExportFiles files = exporter.pack(model);
@@ -138,7 +138,7 @@ TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {
   for (const TensorScaleRound round : {TensorScaleRound::pow2, TensorScaleRound::none}) {
     QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
     quantize.tensor_scale.round = round;
-    TinyStudent student(tiny_config(), quantize);
+    TinyStudent student(small_config(), quantize);
     const ExportFiles files = exporter("dense").pack(student.exported());
     const bool exact = round == TensorScaleRound::pow2;
     EXPECT_NE(files.texts.at("config.json").find(exact ? "\"bfloat16\"" : "\"float32\""), std::string::npos);
@@ -150,11 +150,11 @@ TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {
 TEST(RoundTrip, TensorScalesThatAreNoPowersOfTwoSurviveInModelopt) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale.round = TensorScaleRound::none;
-  expect_round_trip({"round: none", with_fp8_cache(quantize), tiny_config()}, exporter("modelopt"));
+  expect_round_trip({"round: none", with_fp8_cache(quantize), small_config()}, exporter("modelopt"));
 }
 
 TEST(Verify, NamesTheTensorAndIndexThatDiffer) {
-  TinyStudent student(tiny_config(), quantize_blocks("nvfp4", "nvfp4"));
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   const ExportModel model = student.exported();
   const auto message = [&](const Exporter& exporter, const std::string& tensor, std::size_t byte) {
     ExportFiles files = exporter.pack(model);

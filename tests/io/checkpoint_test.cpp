@@ -12,39 +12,23 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <functional>
 #include <limits>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/random.h"
 #include "data/hash.h"
+#include "tests/support/bytes.h"
+#include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::error_of;
+using testing::expect_mentions;
+using testing::numbered;
 using testing::TemporaryFolder;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-void expect_mentions(const std::string& message, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(message.find(part), std::string::npos) << part << " is not in: " << message;
-}
-
-Tensor numbered(const Shape& shape, DType dtype, std::uint64_t seed) {
-  Tensor tensor(shape, dtype);
-  const std::uint64_t odd = random_bits(seed, 1, 0) | 1;
-  for (std::size_t i = 0; i < tensor.bytes(); ++i) tensor.raw()[i] = static_cast<std::byte>(odd * (i + 1) >> 56);
-  return tensor;
-}
 
 CheckpointContent sample(std::uint64_t seed, std::int64_t rows = 3) {
   CheckpointContent content;
@@ -67,10 +51,7 @@ CheckpointContent sample(std::uint64_t seed, std::int64_t rows = 3) {
 void expect_same(const CheckpointContent& a, const CheckpointContent& b) {
   ASSERT_EQ(a.tensors.size(), b.tensors.size());
   for (const auto& [name, tensor] : a.tensors) {
-    const Tensor& other = b.tensors.at(name);
-    EXPECT_EQ(tensor.dtype(), other.dtype()) << name;
-    ASSERT_EQ(tensor.shape(), other.shape()) << name;
-    EXPECT_TRUE(std::equal(tensor.raw(), tensor.raw() + tensor.bytes(), other.raw())) << name;
+    EXPECT_TRUE(testing::same_bits(tensor, b.tensors.at(name))) << name;
   }
   EXPECT_EQ(a.texts, b.texts);
   ASSERT_EQ(a.numbers.size(), b.numbers.size());

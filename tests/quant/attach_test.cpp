@@ -6,42 +6,18 @@
 #include <algorithm>
 
 #include "autograd/core/error.h"
-#include "models/model_folder.h"
 #include "qad/calib/calibrate.h"
+#include "tests/support/small_model.h"
 
 namespace qad {
 namespace {
 
-ModelConfig small_config() {
-  ModelConfig config;
-  config.vocab_size = 64;
-  config.hidden_size = 32;
-  config.intermediate_size = 48;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
-  config.tie_word_embeddings = false;
-  return config;
-}
+using testing::small_batch;
 
-TokenBatch small_batch() {
-  TokenBatch batch;
-  for (std::int32_t t = 0; t < 12; ++t) {
-    batch.ids.push_back((t * 7 + 3) % 64);
-    batch.positions.push_back(t);
-    batch.labels.push_back(kNoLabel);
-    batch.valid.push_back(1);
-  }
-  batch.segments = {{0, 12}};
-  batch.document = {0};
-  return batch;
-}
+/// With a head of its own.
+ModelConfig untied_config() { return testing::small_config(false); }
 
-QuantizeConfig w4a4() {
-  QuantizeConfig config;
-  config.rules = {{"*", "nvfp4", "nvfp4"}, {"*lm_head*", "none", "none"}};
-  return config;
-}
+QuantizeConfig w4a4() { return testing::quantize_blocks("nvfp4", "nvfp4"); }
 
 void expect_refused(const ModelConfig& model_config, const QuantizeConfig& config, const std::string& word) {
   const auto model = initialize_model(model_config, 1);
@@ -53,14 +29,14 @@ void expect_refused(const ModelConfig& model_config, const QuantizeConfig& confi
   }
 }
 
-std::vector<float> states(LanguageModel& model) {
+std::vector<float> states_of(LanguageModel& model) {
   const NoGradScope no_grad;
   const Tensor hidden = model.hidden_states(small_batch()).value();
   return {hidden.span().begin(), hidden.span().end()};
 }
 
 TEST(Attach, FillsTheSlotsThatTheRulesName) {
-  const auto model = initialize_model(small_config(), 1);
+  const auto model = initialize_model(untied_config(), 1);
   QuantizerSet set = attach_quantizers(*model, w4a4());
   for (const LinearGroup* group : model->linear_groups()) {
     const bool is_head = group == &model->head();
@@ -87,15 +63,15 @@ TEST(Attach, FillsTheSlotsThatTheRulesName) {
 }
 
 TEST(Attach, CalibratesAndThenQuantizes) {
-  const auto model = initialize_model(small_config(), 1);
-  const std::vector<float> before = states(*model);
+  const auto model = initialize_model(untied_config(), 1);
+  const std::vector<float> before = states_of(*model);
   QuantizeConfig config = w4a4();
   config.unquantized = UnquantizedType::fp32;
   config.kv_cache = KvCacheFormat::fp8;
   QuantizerSet set = attach_quantizers(*model, config);
-  EXPECT_EQ(states(*model), before);  // observing changes nothing
+  EXPECT_EQ(states_of(*model), before);  // observing changes nothing
   ASSERT_TRUE(calibrate(*model, set, {small_batch()}, TensorScaleSource::calibration));
-  EXPECT_NE(states(*model), before);
+  EXPECT_NE(states_of(*model), before);
   for (const LinearQuantizers& linear : set.linears())
     EXPECT_TRUE(linear.inputs == nullptr || linear.inputs->scale().amax() > 0.0f) << linear.layer;
   ASSERT_EQ(set.caches().size(), 2u);
@@ -111,7 +87,7 @@ TEST(Attach, CalibratesAndThenQuantizes) {
 }
 
 TEST(Attach, RoundsWhatNoRuleQuantizes) {
-  ModelConfig sizes = small_config();
+  ModelConfig sizes = untied_config();
   sizes.model_type = "qwen3";
   sizes.qk_norm = sizes.attention_bias = sizes.attention_output_bias = true;
   QuantizeConfig config = w4a4();
@@ -134,14 +110,14 @@ TEST(Attach, RoundsWhatNoRuleQuantizes) {
 
 TEST(Attach, StateComesBackBitForBit) {
   for (const auto from : {TensorScaleSource::calibration, TensorScaleSource::data}) {
-    const auto model = initialize_model(small_config(), 1);
+    const auto model = initialize_model(untied_config(), 1);
     QuantizerSet set = attach_quantizers(*model, w4a4());
     calibrate(*model, set, {small_batch()}, from);
-    const std::vector<float> expected = states(*model);
+    const std::vector<float> expected = states_of(*model);
     const auto state = set.state();
     QuantizerSet again = attach_quantizers(*model, w4a4());
     again.restore(state, "step.h5");
-    EXPECT_EQ(states(*model), expected);
+    EXPECT_EQ(states_of(*model), expected);
     EXPECT_EQ(again.state(), set.state());
 
     QuantizeConfig other = w4a4();
@@ -152,7 +128,7 @@ TEST(Attach, StateComesBackBitForBit) {
 }
 
 TEST(Attach, UnsharedGroupsHaveAScaleEach) {
-  const auto model = initialize_model(small_config(), 1);
+  const auto model = initialize_model(untied_config(), 1);
   QuantizeConfig config = w4a4();
   config.share_groups = false;
   const QuantizerSet set = attach_quantizers(*model, config);
@@ -161,23 +137,22 @@ TEST(Attach, UnsharedGroupsHaveAScaleEach) {
 }
 
 TEST(Attach, RefusesWhatCanNotBe) {
-  ModelConfig odd = small_config();
+  ModelConfig odd = untied_config();
   odd.intermediate_size = 40;
   expect_refused(odd, w4a4(), "model.layers.0.mlp.down_proj: expected an inner dimension that is a multiple of 16");
 
   QuantizeConfig partly = w4a4();
   partly.rules.push_back({"*k_proj", "none", "none"});
-  expect_refused(small_config(), partly, "k_proj: expected the formats of model.layers.0.self_attn.q_proj");
+  expect_refused(untied_config(), partly, "k_proj: expected the formats of model.layers.0.self_attn.q_proj");
 
-  ModelConfig tied = small_config();
-  tied.tie_word_embeddings = true;
+  const ModelConfig tied = testing::small_config(true);
   QuantizeConfig head = w4a4();
   head.rules.pop_back();
   expect_refused(tied, head, "tied");
 }
 
 TEST(Attach, BitsPerWeightCountEveryParameter) {
-  const auto model = initialize_model(small_config(), 1);
+  const auto model = initialize_model(untied_config(), 1);
   EXPECT_EQ(bits_per_weight(*model, QuantizerSet()), 16.0);
   const QuantizerSet set = attach_quantizers(*model, w4a4());
   double bits = 0, values = 0;
