@@ -30,10 +30,8 @@ def power_of_two_below(x, at_least):
 
 def fake_quantize(x, tensor_scale):
     """x [rows, cols] as NVFP4 holds it: blocks of 16, E4M3 block scales, E2M1 codes by true division."""
-    if torch.compiler.is_compiling():
-        amax = x.view(-1, 16).abs().amax(-1, keepdim=True)
-    else:  # the fastest of the ways to say it
-        amax = F.max_pool1d(x.abs(), 16).view(-1, 1)
+    # The fastest of the ways to say it: torch.compile makes half the speed of x.abs().amax().
+    amax = F.max_pool1d(x.abs(), 16).view(-1, 1)
     scale = amax.div_(6 * tensor_scale).clamp_max_(448)
     big = power_of_two_below(scale, 2.0**-6).mul_(1.5 * 2**20)
     # An all-zero block has another scale than ours, and the same zeros.
