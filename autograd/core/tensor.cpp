@@ -68,6 +68,8 @@ Tensor Tensor::clone() const {
   return result;
 }
 
+Tensor Tensor::reusable() const { return unique() ? *this : Tensor(shape_, dtype_); }
+
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return clone();
   Tensor result(shape_, dtype);

@@ -61,6 +61,11 @@ class Tensor {
   /// Same storage; rows [begin, end) of the outermost axis.
   [[nodiscard]] Tensor slice(std::int64_t begin, std::int64_t end) const;
   [[nodiscard]] Tensor clone() const;
+  /// Whether no other handle reads this storage.
+  [[nodiscard]] bool unique() const { return storage_.use_count() == 1; }
+  /// Where an elementwise op that is done with this tensor may write its result: the tensor itself if it is unique,
+  /// else a new one of its shape.
+  [[nodiscard]] Tensor reusable() const;
   /// A copy in another floating type (f32, bf16, f16); rounding is nearest-even.
   [[nodiscard]] Tensor to(DType dtype) const;
   void fill(float value) const;

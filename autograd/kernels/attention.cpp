@@ -31,19 +31,17 @@ float exp_row(std::int64_t size, float* s, float* max) {
   return sum_of_lanes(sum);
 }
 
-/// With p = e^(s - log_sum_exp):  s <- p,  d_p <- p·(d_p - delta), the gradient of s.
-void softmax_backward_row(std::int64_t size, float log_sum_exp, float delta, float* s, float* d_p) {
+/// With p = e^(s - log_sum_exp):  s <- p,  d_p <- p·(d_p - Σ p·d_p), the gradient of s. The sum equals that of
+/// d_out·out over a head's dimensions, from which others take it; so the output need not be kept.
+void softmax_backward_row(std::int64_t size, float log_sum_exp, float* s, float* d_p) {
+  Vector sum = zero();
   each_vector(size, [&](auto at) HWY_ATTR {
     const Vector p = exp(hn::Sub(at.load(s), set(log_sum_exp)));
+    sum = hn::Add(sum, at.only_valid(hn::Mul(p, at.load(d_p))));
     at.store(p, s);
-    at.store(hn::Mul(p, hn::Sub(at.load(d_p), set(delta))), d_p);
   });
-}
-
-float dot(std::int64_t size, const float* a, const float* b) {
-  Vector sum = zero();
-  each_vector(size, [&](auto at) HWY_ATTR { sum = hn::MulAdd(at.load(a), at.load(b), sum); });
-  return sum_of_lanes(sum);
+  const Vector delta = set(sum_of_lanes(sum));
+  each_vector(size, [&](auto at) HWY_ATTR { at.store(hn::Mul(at.load(s), hn::Sub(at.load(d_p), delta)), d_p); });
 }
 
 void scaled_copy(std::int64_t size, float factor, const float* x, float* y) {
@@ -58,7 +56,6 @@ namespace qad::kernels {
 
 HWY_EXPORT(exp_row);
 HWY_EXPORT(softmax_backward_row);
-HWY_EXPORT(dot);
 HWY_EXPORT(scaled_copy);
 
 namespace {
@@ -173,11 +170,11 @@ void forward_tile(const Layout& layout, const QueryTile& tile, std::int64_t kv_h
 }
 
 struct Backward {
-  const float *q, *k, *v, *out, *log_sum_exp, *d_out;
+  const float *q, *k, *v, *log_sum_exp, *d_out;
   float *dq, *dk, *dv;
 };
 
-/// With P = softmax(S), S = scale·q·kᵀ:  dV = Pᵀ·dO,  dP = dO·Vᵀ,  dS = P∘(dP - rowsum(dO∘O)),  dq = scale·dS·k,
+/// With P = softmax(S), S = scale·q·kᵀ:  dV = Pᵀ·dO,  dP = dO·Vᵀ,  dS = P∘(dP - rowsum(P∘dP)),  dq = scale·dS·k,
 /// dk = scale·dSᵀ·q.
 void backward_tile(const Layout& layout, const QueryTile& tile, std::int64_t kv_head, float scale, const Backward& x) {
   thread_local Scratch<float> row_scratch, score_scratch;
@@ -185,13 +182,12 @@ void backward_tile(const Layout& layout, const QueryTile& tile, std::int64_t kv_
   const std::int64_t kv_offset = layout.kv_offset(tile.keys.first, kv_head), kv_stride = layout.kv_stride();
   float* q = row_scratch.get(3 * rows * dim);  // scaled
   float* d_out = q + rows * dim;
-  float* out = d_out + rows * dim;  // becomes dq
+  float* dq = d_out + rows * dim;
   float* p = score_scratch.get(2 * rows * width);
   float* ds = p + rows * width;
 
   layout.gather(tile, kv_head, scale, x.q, q);
   layout.gather(tile, kv_head, 1.0f, x.d_out, d_out);
-  layout.gather(tile, kv_head, 1.0f, x.out, out);
   tile_product(Transpose::no, Transpose::yes, rows, width, dim, q, dim, x.k + kv_offset, kv_stride, 0.0f, p, width);
   tile_product(Transpose::no, Transpose::yes, rows, width, dim, d_out, dim, x.v + kv_offset, kv_stride, 0.0f, ds,
                width);
@@ -200,13 +196,11 @@ void backward_tile(const Layout& layout, const QueryTile& tile, std::int64_t kv_
     const std::int64_t query = tile.first + row / layout.group();
     const std::int64_t first = row * width + columns.first;
     HWY_DYNAMIC_DISPATCH(softmax_backward_row)
-    (columns.size(), x.log_sum_exp[layout.sum_offset(query, kv_head) + row % layout.group()],
-     HWY_DYNAMIC_DISPATCH(dot)(dim, d_out + row * dim, out + row * dim), p + first, ds + first);
+    (columns.size(), x.log_sum_exp[layout.sum_offset(query, kv_head) + row % layout.group()], p + first, ds + first);
   });
   tile_product(Transpose::yes, Transpose::no, width, dim, rows, p, width, d_out, dim, 1.0f, x.dv + kv_offset,
                kv_stride);
   tile_product(Transpose::yes, Transpose::no, width, dim, rows, ds, width, q, dim, 1.0f, x.dk + kv_offset, kv_stride);
-  float* dq = out;
   tile_product(Transpose::no, Transpose::no, rows, dim, width, ds, width, x.k + kv_offset, kv_stride, 0.0f, dq, dim);
   for (std::int64_t i = 0; i < tile.count; ++i) HWY_DYNAMIC_DISPATCH(scaled_copy)
   (layout.group() * dim, scale, dq + i * layout.group() * dim, x.dq + layout.q_offset(tile.first + i, kv_head));
@@ -236,10 +230,10 @@ void attention_forward(const AttentionShape& shape, const float* q, const float*
   });
 }
 
-void attention_backward(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* out,
+void attention_backward(const AttentionShape& shape, const float* q, const float* k, const float* v,
                         const float* log_sum_exp, const float* d_out, float* dq, float* dk, float* dv) {
   const Layout layout(shape);
-  const Backward tensors{q, k, v, out, log_sum_exp, d_out, dq, dk, dv};
+  const Backward tensors{q, k, v, log_sum_exp, d_out, dq, dk, dv};
   // dk and dv of a segment and head are sums over its tiles: one task, in order.
   parallel_for(
       static_cast<std::int64_t>(shape.segments.size()) * shape.kv_heads, 1, [&](std::int64_t task, std::int64_t) {

@@ -27,7 +27,7 @@ struct AttentionShape {
 void attention_forward(const AttentionShape& shape, const float* q, const float* k, const float* v, float* out,
                        float* log_sum_exp);
 /// dq, dk, dv overwrite, for the rows of all segments (which must not overlap).
-void attention_backward(const AttentionShape& shape, const float* q, const float* k, const float* v, const float* out,
+void attention_backward(const AttentionShape& shape, const float* q, const float* k, const float* v,
                         const float* log_sum_exp, const float* d_out, float* dq, float* dk, float* dv);
 
 }  // namespace qad::kernels

@@ -18,14 +18,14 @@ void store_rows(const Tensor& fresh, const std::vector<std::int64_t>& rows, cons
 }  // namespace
 
 Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan, LayerCache* cache) const {
-  const std::vector<Variable> projected = qkv(x);
-  const auto rotated = [&](const Variable& heads, const ParameterPointer& norm) {
-    const Variable normed = norm ? rms_norm(heads, norm->operand(), norm_epsilon) : heads;
-    return rope(normed, config.head_dim, plan.positions, plan.rotary);
+  std::vector<Variable> projected = qkv(x);
+  const auto rotated = [&](Variable heads, const ParameterPointer& norm) {
+    if (norm) heads = rms_norm(heads, norm->operand(), norm_epsilon);
+    return rope(std::move(heads), config.head_dim, plan.positions, plan.rotary);
   };
-  const Variable q = rotated(projected[0], q_norm);
-  Variable k = transformed(rotated(projected[1], k_norm), key_slot);
-  Variable v = transformed(projected[2], value_slot);
+  const Variable q = rotated(std::move(projected[0]), q_norm);
+  Variable k = transformed(rotated(std::move(projected[1]), k_norm), key_slot);
+  Variable v = transformed(std::move(projected[2]), value_slot);
   if (cache != nullptr) {
     QAD_ASSERT(!recording());
     store_rows(k.value(), cache->rows, cache->keys);

@@ -5,9 +5,9 @@
 
 namespace qad {
 
-Variable add(const Variable& a, const Variable& b) {
+Variable add(const Variable& a, Variable b) {
   QAD_ASSERT(a.shape() == b.shape());
-  Tensor out(a.shape());
+  Tensor out = b.value().reusable();
   kernel_table(out.device()).add(out.size(), a.value().data(), b.value().data(), out.data());
   return record("add", std::move(out), {a, b}, [a = a.slot(), b = b.slot()](const Tensor& d) {
     if (a != nullptr) a->share(d);
@@ -21,8 +21,8 @@ Variable swiglu(const Variable& gate, const Variable& up) {
   kernel_table(out.device()).swiglu_forward(out.size(), gate.value().data(), up.value().data(), out.data());
   return record("swiglu", std::move(out), {gate, up},
                 [gate_slot = gate.slot(), up_slot = up.slot(), gate = gate.value(), up = up.value()](const Tensor& d) {
-                  Tensor d_gate(gate.shape());
-                  Tensor d_up(up.shape());
+                  Tensor d_gate = gate.reusable();
+                  Tensor d_up = up.reusable();
                   kernel_table(d.device())
                       .swiglu_backward(d.size(), gate.data(), up.data(), d.data(), d_gate.data(), d_up.data());
                   if (gate_slot != nullptr) gate_slot->give(std::move(d_gate));

@@ -5,8 +5,8 @@
 
 namespace qad {
 
-/// a + b, same shapes.   da = db = d
-[[nodiscard]] Variable add(const Variable& a, const Variable& b);
+/// a + b, same shapes; written over b if nobody else holds it.   da = db = d
+[[nodiscard]] Variable add(const Variable& a, Variable b);
 
 /// silu(gate)·up, silu(z) = z·σ(z) (Shazeer, 2020).   dgate = d·up·silu'(gate),  dup = d·silu(gate)
 [[nodiscard]] Variable swiglu(const Variable& gate, const Variable& up);

@@ -9,11 +9,12 @@
 namespace qad {
 namespace {
 
-// Rows whose logits fit into the chunk's memory: at least 16, a multiple of 16.
+// Rows whose logits fit into the chunk's memory: a multiple of 16, and at least 64, since each chunk reads the whole
+// head several times.
 std::int64_t chunk_rows(std::size_t chunk_bytes, std::int64_t vocabulary, std::int64_t rows, int logit_matrices) {
   const auto row_bytes = static_cast<std::size_t>(vocabulary * logit_matrices) * sizeof(float);
   const auto fitting = static_cast<std::int64_t>(chunk_bytes / row_bytes) / 16 * 16;
-  return std::clamp<std::int64_t>(fitting, 16, std::max<std::int64_t>(rows, 16));
+  return std::clamp<std::int64_t>(rows, 16, std::max<std::int64_t>(fitting, 64));
 }
 
 }  // namespace

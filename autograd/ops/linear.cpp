@@ -8,22 +8,49 @@ namespace qad {
 
 using kernels::Transpose;
 
+namespace {
+
+// An operand that several layers read: they expand it in their backward one after the other, and all but the first find
+// it expanded already.
+class ExpandedOnce final : public SavedTensor {
+ public:
+  explicit ExpandedOnce(std::shared_ptr<const SavedTensor> operand) : operand_(std::move(operand)) {}
+  [[nodiscard]] Shape shape() const override { return operand_->shape(); }
+  [[nodiscard]] std::size_t bytes() const override { return operand_->bytes(); }
+  void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
+    operand_->expand_rows(begin, end, out);
+  }
+  [[nodiscard]] Tensor expand() const override {
+    if (!floats_.defined()) floats_ = operand_->expand();
+    return floats_;
+  }
+  void forget_floats() const { floats_ = Tensor(); }
+
+ private:
+  std::shared_ptr<const SavedTensor> operand_;
+  mutable Tensor floats_;
+};
+
+}  // namespace
+
 Variable transformed(const Variable& x, const TransformSlot& slot) {
   if (slot == nullptr) return x;
   TransformResult result = slot->apply(x.value(), 0);
   Tensor value = result.value.defined() ? result.value : result.operand->expand();
+  const auto operand = std::make_shared<const ExpandedOnce>(std::move(result.operand));
   return record(
       "transformed", std::move(value), {x},
-      [x = x.slot(), rule = std::move(result.backward)](const Tensor& d_out) {
+      [x = x.slot(), rule = std::move(result.backward), operand](const Tensor& d_out) {
+        operand->forget_floats();  // all that read it are behind us
         if (!rule) {
           x->share(d_out);
           return;
         }
-        Tensor dx = d_out.clone();
+        Tensor dx = d_out.unique() ? d_out : d_out.clone();
         rule(dx);
         x->give(std::move(dx));
       },
-      std::move(result.operand));
+      operand);
 }
 
 void accumulate_weight_gradient(const ParameterOperand& weight, const Tensor& d, const Tensor& x) {

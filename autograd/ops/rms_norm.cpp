@@ -16,7 +16,7 @@ Variable rms_norm(const Variable& x, const ParameterOperand& weight, float epsil
       .rms_norm_forward(rows, cols, epsilon, x.value().data(), weight_f32.data(), y.data(), inverse_rms.data());
   return record("rms_norm", std::move(y), {x, weight.parameter},
                 [x_slot = x.slot(), x = x.value(), weight, weight_f32, inverse_rms, rows, cols](const Tensor& dy) {
-                  Tensor dx(x.shape());
+                  Tensor dx = dy.reusable();
                   const auto run = [&](float* d_weight) {
                     kernel_table(dy.device())
                         .rms_norm_backward(rows, cols, x.data(), weight_f32.data(), inverse_rms.data(), dy.data(),

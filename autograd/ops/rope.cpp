@@ -5,8 +5,8 @@
 
 namespace qad {
 
-Variable rope(const Variable& x, std::int64_t head_dim,
-              const std::shared_ptr<const std::vector<std::int32_t>>& positions, const RotaryTable& table) {
+Variable rope(Variable x, std::int64_t head_dim, const std::shared_ptr<const std::vector<std::int32_t>>& positions,
+              const RotaryTable& table) {
   const std::int64_t tokens = x.value().rows();
   const std::int64_t heads = x.value().cols() / head_dim;
   QAD_ASSERT(heads * head_dim == x.value().cols() && static_cast<std::int64_t>(positions->size()) == tokens);
@@ -15,10 +15,10 @@ Variable rope(const Variable& x, std::int64_t head_dim,
         .rope(tokens, heads, head_dim, positions->data(), table.cosines.data(), table.sines.data(), inverse,
               source.data(), target.data());
   };
-  Tensor out(x.shape());
+  Tensor out = x.value().reusable();
   rotate(false, x.value(), out);
   return record("rope", std::move(out), {x}, [slot = x.slot(), rotate](const Tensor& d) {
-    Tensor dx(d.shape());
+    Tensor dx = d.reusable();
     rotate(true, d, dx);
     slot->give(std::move(dx));
   });

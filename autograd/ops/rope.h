@@ -14,9 +14,10 @@ struct RotaryTable {
   Tensor cosines, sines;
 };
 
-/// Rotates pairs (i, i + head_dim/2) of every head by position·frequency(i); x [tokens, heads·head_dim].
+/// Rotates pairs (i, i + head_dim/2) of every head by position·frequency(i); x [tokens, heads·head_dim], written over
+/// if nobody else holds it.
 ///   dx = the inverse rotation of dy
-[[nodiscard]] Variable rope(const Variable& x, std::int64_t head_dim,
+[[nodiscard]] Variable rope(Variable x, std::int64_t head_dim,
                             const std::shared_ptr<const std::vector<std::int32_t>>& positions,
                             const RotaryTable& table);
 

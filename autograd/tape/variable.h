@@ -50,7 +50,7 @@ struct Node {
   const char* name;
   std::uint64_t sequence;  ///< later nodes have larger numbers
   std::vector<std::shared_ptr<GradientSlot>> inputs;
-  std::function<void(const Tensor& d_out)> backward;
+  std::function<void(const Tensor& d_out)> backward;  ///< runs once: may write over a d_out that is unique
 };
 
 class Variable {

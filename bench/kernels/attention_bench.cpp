@@ -24,8 +24,8 @@ void attention(benchmark::State& state, bool backward) {
   kernels::attention_forward(shape, q.data(), k.data(), v.data(), out.data(), sums.data());
   measure(state, state.range(6), "GFLOP/s", flops, [&] {
     if (backward)
-      kernels::attention_backward(shape, q.data(), k.data(), v.data(), out.data(), sums.data(), d_out.data(), dq.data(),
-                                  dk.data(), dv.data());
+      kernels::attention_backward(shape, q.data(), k.data(), v.data(), sums.data(), d_out.data(), dq.data(), dk.data(),
+                                  dv.data());
     else kernels::attention_forward(shape, q.data(), k.data(), v.data(), out.data(), sums.data());
   });
 }

@@ -70,7 +70,7 @@ Results<float> run_fast(const Case& c, const Data& data) {
   Results<float> r(c);
   const auto shape = c.shape();
   kernels::attention_forward(shape, data.q.data(), data.k.data(), data.v.data(), r.out.data(), r.log_sum_exp.data());
-  kernels::attention_backward(shape, data.q.data(), data.k.data(), data.v.data(), r.out.data(), r.log_sum_exp.data(),
+  kernels::attention_backward(shape, data.q.data(), data.k.data(), data.v.data(), r.log_sum_exp.data(),
                               data.d_out.data(), r.dq.data(), r.dk.data(), r.dv.data());
   return r;
 }
