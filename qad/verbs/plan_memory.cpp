@@ -34,7 +34,7 @@ std::int64_t panel_bytes(std::int64_t rows, std::int64_t cols) {
 // Rows of logits that are there at a time (autograd/ops/fused_linear_loss.cpp).
 std::int64_t chunk_rows(std::int64_t mebibytes, std::int64_t vocabulary, std::int64_t tokens, int matrices) {
   const std::int64_t fitting = (mebibytes << 20) / (vocabulary * matrices * kFloat) / 16 * 16;
-  return std::clamp<std::int64_t>(fitting, 16, std::max<std::int64_t>(tokens, 16));
+  return std::clamp<std::int64_t>(tokens, 16, std::max<std::int64_t>(fitting, 64));
 }
 
 // Number formats of a layer's inputs, keys and values; null: floats.
@@ -75,8 +75,8 @@ class Decoder {
           .hold(tokens * kv_heads * kFloat);
     kept.hold(floats(tokens, q_));  // rotated queries
     for (int i = 0; i < 2; ++i) keep_input(kept, tokens, k_, layer.cache);
-    kept.hold(floats(tokens, q_)).hold(tokens * heads * kFloat);  // attention's output and log-sum-exp
-    if (layer.output != nullptr) hold_codes(kept, *layer.output, tokens, q_);
+    kept.hold(tokens * heads * kFloat);  // attention's log-sum-exp
+    keep_input(kept, tokens, q_, layer.output);
     keep_input(kept, tokens, c_, layer.gate_up);
     kept.hold(floats(tokens, f_), 2);  // gate and up
     keep_input(kept, tokens, f_, layer.down);
@@ -138,7 +138,7 @@ class Decoder {
       passing.hold(floats(tokens, c_));
       hold_codes(passing, *layer.qkv, tokens, c_);
     }
-    passing.hold(floats(tokens, q_), 3).hold(floats(tokens, k_), 3 + rounded);  // projected, rotated, attended
+    passing.hold(floats(tokens, q_), 2).hold(floats(tokens, k_), 2 + rounded);  // rotated in place, attended
     passing.hold(tokens * config_.num_attention_heads * kFloat);
     if (layer.output != nullptr) {
       passing.hold(floats(tokens, q_));
@@ -159,16 +159,15 @@ class Decoder {
     if (down) hold_codes(passing, *layer.down, tokens, f_);
   }
 
-  // Gradients on their way through one layer: of the product of gate and up beside an expanded input, then of both.
+  // Gradients on their way through one layer: of the product of gate and up beside an expanded input (those of gate and
+  // up lie where gate and up lay), of the input of both, of what attention reads.
   void back(std::int64_t tokens, const LayerInputs& layer) const {
     HeldStorage passing(ledger_);
     passing.hold(floats(tokens, f_), 1 + (layer.down != nullptr ? 1 : 0));
     passing.drop_all();
-    passing.hold(floats(tokens, f_), 3);
+    passing.hold(floats(tokens, c_), 1 + (layer.gate_up != nullptr ? 1 : 0));
     passing.drop_all();
-    passing.hold(floats(tokens, f_), 2).hold(floats(tokens, c_), 1 + (layer.gate_up != nullptr ? 1 : 0));
-    passing.drop_all();
-    passing.hold(floats(tokens, q_), 3).hold(floats(tokens, k_), 4);
+    passing.hold(floats(tokens, q_), 2).hold(floats(tokens, k_), 2 + (layer.cache != nullptr ? 2 : 0));
   }
 
   ModelConfig config_;
