@@ -33,7 +33,7 @@ struct Options {
   std::string workload = "S";
   std::string dump;
   int threads = 0;
-  std::int64_t steps = 5, warmup = 2, layers = -1;
+  std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0;
   bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false;
 };
 
@@ -92,6 +92,27 @@ Json json_of(const Product& product) {
           {"fastest", product.fastest}};
 }
 
+// Into micro-batches of `sequences`, each of `length` tokens; 0: the batch as it is.
+std::vector<TokenBatch> cut(const TokenBatch& batch, std::int64_t length, std::int64_t sequences) {
+  if (sequences == 0) return {batch};
+  std::vector<TokenBatch> parts;
+  const auto all = static_cast<std::int64_t>(batch.segments.size());
+  for (std::int64_t begin = 0; begin < all; begin += sequences) {
+    const std::int64_t end = std::min(all, begin + sequences);
+    const auto tokens = [&](const auto& values) {
+      return std::decay_t<decltype(values)>(values.begin() + begin * length, values.begin() + end * length);
+    };
+    // All sequences are as long, so the first ones' places serve in every part.
+    parts.push_back({tokens(batch.ids),
+                     tokens(batch.positions),
+                     tokens(batch.labels),
+                     tokens(batch.valid),
+                     {batch.segments.begin(), batch.segments.begin() + (end - begin)},
+                     {batch.document.begin() + begin, batch.document.begin() + end}});
+  }
+  return parts;
+}
+
 void run_step(const Options& options) {
   const std::int64_t process = verbs::resident_bytes_now();
   Workload load = workload(options.workload);
@@ -107,12 +128,13 @@ void run_step(const Options& options) {
   Json losses = Json::array(), resident;
   std::optional<Profiler> profiler;
   for (std::int64_t step = 1; step <= options.warmup + options.steps; ++step) {
-    const TokenBatch& batch = batches[static_cast<std::size_t>((step - 1) % kBatches)];
+    const std::vector<TokenBatch> parts =
+        cut(batches[static_cast<std::size_t>((step - 1) % kBatches)], load.length, options.micro_batch);
     if (options.profile && step == options.warmup + 1) profiler.emplace();
     StepResult result;
     const double seconds = seconds_of([&] {
       const ProfilePhase phase("step");
-      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, {batch}, {});
+      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, parts, {});
     });
     if (result.skipped) throw Error({fmt::format("step {}", step), "", result.reason, ""});
     print({{"event", "step"},
@@ -167,6 +189,7 @@ Options parse(int argc, char** argv, bool& help) {
       "threads", po::value(&options.threads)->value_name("N"), "0: one a core")(
       "steps", po::value(&options.steps)->value_name("N"), "steps that are timed, 5")(
       "warmup", po::value(&options.warmup)->value_name("N"), "steps before them, 2")(
+      "micro-batch", po::value(&options.micro_batch)->value_name("N"), "sequences a forward; 0: all")(
       "no-quantizers", po::bool_switch(&options.no_quantizers), "the same step with a student in FP32")(
       "no-floor", po::bool_switch(&options.no_floor), "do not time the matrix products alone")(
       "checkpointing", po::bool_switch(&options.checkpointing), "activation_checkpointing: block")(
