@@ -42,6 +42,27 @@ TEST(Tape, SharedGradientIsNotOverwrittenByAccumulation) {
   EXPECT_EQ(values(b.slot()->gradient()), std::vector<float>(2, 1.0f));
 }
 
+TEST(Tape, ResultsAreWrittenOnlyOverWhatNobodyElseReads) {
+  const Variable a = Variable::leaf(Tensor::full({2}, 1.0f));
+  const Variable held(Tensor::full({2}, 2.0f));
+  const Tensor unheld = Tensor::full({2}, 3.0f);
+  EXPECT_EQ(values(add(a, held).value()), std::vector<float>(2, 3.0f));
+  EXPECT_EQ(values(add(a, Variable(unheld)).value()), std::vector<float>(2, 4.0f));
+  EXPECT_EQ(values(held.value()), std::vector<float>(2, 2.0f));
+  EXPECT_EQ(values(unheld), std::vector<float>(2, 3.0f));  // the test still reads it
+
+  // Backward too: the gate is read again after its gradient went back.
+  const Variable gate = Variable::leaf(Tensor::full({2}, 0.5f));
+  const Variable up = Variable::leaf(Tensor::full({2}, 4.0f));
+  backward(swiglu(gate, up), Tensor::full({2}, 1.0f));
+  EXPECT_EQ(values(gate.value()), std::vector<float>(2, 0.5f));
+  EXPECT_EQ(values(up.value()), std::vector<float>(2, 4.0f));
+
+  Variable temporary(Tensor::full({2}, 5.0f));
+  const float* const place = temporary.value().data();
+  EXPECT_EQ(add(a, std::move(temporary)).value().data(), place);
+}
+
 TEST(Tape, NoGradScopeRecordsNothing) {
   const Variable x = Variable::leaf(Tensor::full({2}, 1.0f));
   const NoGradScope no_grad;
