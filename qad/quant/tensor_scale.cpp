@@ -7,6 +7,15 @@
 #include "qad/formats/quantize.h"
 
 namespace qad {
+namespace {
+
+std::shared_ptr<const Parameter> alive(const std::weak_ptr<const Parameter>& weight) {
+  auto parameter = weight.lock();
+  QAD_ASSERT(parameter != nullptr);
+  return parameter;
+}
+
+}  // namespace
 
 TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round)
     : name_(std::move(name)), format_(&format), round_(round) {}
@@ -34,7 +43,7 @@ void TensorScale::freeze(TensorScaleSource from) {
 void TensorScale::follow_weights() {
   QAD_ASSERT(!weights_.empty());
   std::uint64_t versions = 0;
-  for (const ParameterPointer& weight : weights_) versions += weight->version;
+  for (const auto& weight : weights_) versions += alive(weight)->version;
   if (!follows_data() || versions == seen_versions_) return;
   seen_versions_ = versions;
   follow(weights_amax());
@@ -56,7 +65,8 @@ void TensorScale::restore(float amax, float value, TensorScaleSource from) {
 
 float TensorScale::weights_amax() const {
   float largest = 0.0f;
-  for (const ParameterPointer& weight : weights_) {
+  for (const auto& kept : weights_) {
+    const auto weight = alive(kept);
     const Tensor& value = weight->value();
     const Tensor floats = value.dtype() == DType::f32 ? value : value.to(DType::f32);
     const float amax = qad::amax(floats.data(), floats.size());

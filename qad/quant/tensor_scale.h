@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ class TensorScale {
   TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round);
 
   /// Makes this the scale of weights: its amax is theirs at the time of freeze(), or always the present one's.
-  void add_weight(ParameterPointer weight) { weights_.push_back(std::move(weight)); }
+  void add_weight(const ParameterPointer& weight) { weights_.push_back(weight); }
 
   /// Forgets what was seen so far.
   void start_observing();
@@ -43,8 +44,8 @@ class TensorScale {
   const BlockFormat* format_;
   TensorScaleRound round_;
   TensorScaleSource from_ = TensorScaleSource::calibration;
-  std::vector<ParameterPointer> weights_;
-  std::uint64_t seen_versions_ = 0;  ///< sum of the weights' versions that the value belongs to
+  std::vector<std::weak_ptr<const Parameter>> weights_;  ///< weak: a weight's slot owns its quantizer, which owns this
+  std::uint64_t seen_versions_ = 0;                      ///< sum of the weights' versions that the value belongs to
   bool observed_ = false;
   float amax_ = 0.0f, value_ = 1.0f;
 };
