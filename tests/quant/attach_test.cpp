@@ -35,6 +35,16 @@ std::vector<float> states_of(LanguageModel& model) {
   return {hidden.span().begin(), hidden.span().end()};
 }
 
+TEST(Attach, AModelIsFreedWithItsQuantizers) {
+  std::weak_ptr<Parameter> weight;
+  {
+    const auto model = initialize_model(untied_config(), 1);
+    const QuantizerSet set = attach_quantizers(*model, w4a4());
+    weight = model->linear_groups().front()->members.front().weight;
+  }
+  EXPECT_TRUE(weight.expired());
+}
+
 TEST(Attach, FillsTheSlotsThatTheRulesName) {
   const auto model = initialize_model(untied_config(), 1);
   QuantizerSet set = attach_quantizers(*model, w4a4());
