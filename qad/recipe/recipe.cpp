@@ -13,8 +13,8 @@ namespace {
 
 /// What follows from the kind where nothing was said.
 void set_implied(Recipe& recipe, const YamlNode& tree) {
-  const bool learns_from_text = recipe.kind == RecipeKind::qat || recipe.kind == RecipeKind::pretrain;
-  if (learns_from_text && tree.find_path("loss.kind") == nullptr) recipe.loss.kind = LossKind::cross_entropy;
+  if (has_cross_entropy(recipe.kind) && tree.find_path("loss.kind") == nullptr)
+    recipe.loss.kind = LossKind::cross_entropy;
 }
 
 void erase_key(YamlNode& map, std::string_view key) {
@@ -160,6 +160,21 @@ bool check_recipe_file(const std::filesystem::path& file) {
   else read_fields(tree, recipe, problems);
   problems.throw_if_any(file.string());
   return is_whole;
+}
+
+bool trains_on_text(const Recipe& recipe) {
+  switch (recipe.kind) {
+    case RecipeKind::grpo:
+    case RecipeKind::merge: return false;
+    case RecipeKind::ptq: return !recipe.calibrate.source;  // its scales are found on data.train
+    default: return true;
+  }
+}
+
+std::filesystem::path base_folder(const Recipe& recipe) {
+  if (recipe.teacher) return recipe.teacher->model;
+  if (recipe.kind == RecipeKind::merge) return recipe.merge->models.front().model;
+  return recipe.kind == RecipeKind::pretrain ? "" : recipe.student.model;
 }
 
 std::vector<KeyDescription> describe_recipe() { return describe_fields<Recipe>(); }

@@ -12,6 +12,7 @@
 
 #include "autograd/core/fields.h"
 #include "data/data_config.h"
+#include "models/merge.h"
 #include "models/model_config.h"
 #include "qad/calib/calibrate_config.h"
 #include "qad/io/checkpoint_config.h"
@@ -22,14 +23,24 @@
 
 namespace qad {
 
-enum class RecipeKind : std::uint8_t { pretrain, ptq, qat, qad, compare };
+enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, ptq, qat, qad, compare };
 inline constexpr auto enum_names(RecipeKind) {
   return std::to_array<EnumName<RecipeKind>>({{RecipeKind::pretrain, "pretrain"},
+                                              {RecipeKind::sft, "sft"},
+                                              {RecipeKind::merge, "merge"},
                                               {RecipeKind::ptq, "ptq"},
                                               {RecipeKind::qat, "qat"},
                                               {RecipeKind::qad, "qad"},
                                               {RecipeKind::compare, "compare"}});
 }
+
+/// The stages that make a BF16 model, each from the one before: they have no teacher and quantize nothing.
+constexpr bool makes_teacher(RecipeKind kind) {
+  return kind == RecipeKind::pretrain || kind == RecipeKind::sft || kind == RecipeKind::grpo ||
+         kind == RecipeKind::merge;
+}
+/// Kinds that are judged by the next token of the text and not by a teacher.
+constexpr bool has_cross_entropy(RecipeKind kind) { return kind == RecipeKind::qat || makes_teacher(kind); }
 
 enum class TeacherWeights : std::uint8_t { bf16, file };
 inline constexpr auto enum_names(TeacherWeights) {
@@ -52,7 +63,9 @@ struct StudentConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model", "the word teacher, or the folder that the student starts from"}.path("teacher"), model);
+    visit(Field{"model", "the word teacher, or the folder that the student starts from (sft and grpo need one)"}.path(
+              "teacher"),
+          model);
   }
 };
 
@@ -81,6 +94,7 @@ struct Recipe {
   std::optional<TeacherConfig> teacher;
   StudentConfig student;
   std::optional<ModelConfig> model;
+  std::optional<MergeConfig> merge;
   DataConfig data;
   CalibrateConfig calibrate;
   QuantizeConfig quantize;
@@ -97,8 +111,9 @@ struct Recipe {
   void visit_fields(Visitor&& visit) {
     visit(Field{"kind", "what to do; every recipe that runs says it"}, kind);
     visit(Field{"teacher", "the frozen model that a student is held against"}, teacher);
-    visit(Field{"student", "the model that is quantized and trained"}, student);
+    visit(Field{"student", "the model that is trained, and quantized by ptq, qat and qad"}, student);
     visit(Field{"model", "pretrain: sizes of the fresh model, named as in config.json"}, model);
+    visit(Field{"merge", "merge: the models whose average is made"}, merge);
     visit(Field{"data", "text for training and for evaluation"}, data);
     visit(Field{"calibrate", "how scales are found before training"}, calibrate);
     visit(Field{"quantize", "which layers in which formats"}, quantize);
@@ -131,6 +146,13 @@ struct Recipe {
 /// Whether the file, read with its imports, is a whole recipe (it has a `kind`) or a part for others to import.
 /// Throws as load_recipe: a whole recipe is checked whole, a part key by key.
 bool check_recipe_file(const std::filesystem::path& file);
+
+/// Whether its steps read data.train.
+[[nodiscard]] bool trains_on_text(const Recipe& recipe);
+
+/// The folder whose config.json and tokenizer the run has: the teacher's, or that of the model which a stage starts
+/// from; empty for pretrain.
+[[nodiscard]] std::filesystem::path base_folder(const Recipe& recipe);
 
 /// Every key of a recipe in words.
 [[nodiscard]] std::vector<KeyDescription> describe_recipe();

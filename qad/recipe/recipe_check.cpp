@@ -1,6 +1,7 @@
 #include "qad/recipe/recipe_check.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
@@ -16,16 +17,22 @@
 namespace qad {
 namespace {
 
+std::vector<std::string_view> kind_names() {
+  std::vector<std::string_view> names;
+  for (const auto& kind : enum_names(RecipeKind())) names.push_back(kind.name);
+  return names;
+}
+
 class Checker {
  public:
   Checker(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems)
       : recipe_(recipe), tree_(tree), problems_(problems) {}
 
   void check() {
-    if (tree_.find("kind") == nullptr) report("kind", "a key \"kind\"", "none", "pretrain | ptq | qat | qad | compare");
+    if (tree_.find("kind") == nullptr)
+      report("kind", "a key \"kind\"", "none", fmt::format("{}", fmt::join(kind_names(), " | ")));
     check_models();
-    const bool trains_on_nothing = is(RecipeKind::ptq) && recipe_.calibrate.source;
-    if (!trains_on_nothing) check_source(recipe_.data.train, "data.train");
+    if (trains_on_text(recipe_)) check_source(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_source(*recipe_.calibrate.source, "calibrate.source");
     check_source(recipe_.data.eval, "data.eval");
     check_training();
@@ -52,14 +59,33 @@ class Checker {
     const std::string kind(enum_name(recipe_.kind));
     if (is(RecipeKind::pretrain)) {
       if (!recipe_.model) report("model", "the sizes of the fresh model", "none", "kind: pretrain needs them");
-      if (recipe_.teacher) report("teacher", "no teacher", "one", "kind: pretrain learns from text alone");
       if (recipe_.model) check_sizes(*recipe_.model);
-      return;
+    } else if (recipe_.model) {
+      report("model", fmt::format("no sizes for kind: {}", kind), "some",
+             fmt::format("they come from {} config.json",
+                         makes_teacher(recipe_.kind) ? "the first model's" : "the teacher's"));
     }
-    if (recipe_.model)
-      report("model", fmt::format("no sizes for kind: {}", kind), "some", "they come from the teacher's config.json");
-    if (!recipe_.teacher)
+    if (makes_teacher(recipe_.kind) && recipe_.teacher)
+      report("teacher", "no teacher", "one", fmt::format("kind: {} has none", kind));
+    if (!makes_teacher(recipe_.kind) && !recipe_.teacher)
       report("teacher", "a teacher", "none", fmt::format("kind: {} needs teacher: {{model: FOLDER}}", kind));
+    const bool has_start = recipe_.student.model != "teacher";
+    if ((is(RecipeKind::sft) || is(RecipeKind::grpo)) && !has_start)
+      report("student.model", "the folder of the model to start from", "none",
+             fmt::format("kind: {} needs student: {{model: FOLDER}}", kind));
+    if ((is(RecipeKind::pretrain) || is(RecipeKind::merge)) && has_start)
+      report("student.model", fmt::format("no model for kind: {}", kind), recipe_.student.model,
+             is(RecipeKind::merge) ? "its models stand under merge" : "kind: sft starts from one");
+    check_merge();
+  }
+
+  void check_merge() {
+    if (recipe_.merge && !is(RecipeKind::merge)) report("merge", "no models to merge", "some", "kind: merge does that");
+    if (!is(RecipeKind::merge)) return;
+    const std::size_t count = recipe_.merge ? recipe_.merge->models.size() : 0;
+    if (count < 2)
+      report("merge.models", "two models or more", count == 0 ? "none" : "one",
+             "kind: merge needs merge: {models: [{model: FOLDER}, {model: FOLDER}]}");
   }
 
   void check_sizes(const ModelConfig& model) {
@@ -77,8 +103,9 @@ class Checker {
       report(key, "one of text, jsonl, token_file, teacher_text and synthetic",
              given == 0 ? "none" : fmt::format("{}", given),
              given == 0 ? "" : "`text: null` takes an imported one away");
-    if (source.teacher_text && is(RecipeKind::pretrain))
-      report(key + ".teacher_text", "another source", "this one", "kind: pretrain has no teacher");
+    if (source.teacher_text && makes_teacher(recipe_.kind))
+      report(key + ".teacher_text", "another source", "this one",
+             fmt::format("kind: {} has no teacher", enum_name(recipe_.kind)));
   }
 
   void check_training() {
@@ -89,8 +116,7 @@ class Checker {
     if (train.micro_batch_size > train.batch_size)
       report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
              fmt::format("{}", train.micro_batch_size));
-    const bool learns_from_text = is(RecipeKind::qat) || is(RecipeKind::pretrain);
-    if (learns_from_text && recipe_.loss.kind != LossKind::cross_entropy)
+    if (has_cross_entropy(recipe_.kind) && recipe_.loss.kind != LossKind::cross_entropy)
       report("loss.kind", fmt::format("cross_entropy for kind: {}", enum_name(recipe_.kind)),
              std::string(enum_name(recipe_.loss.kind)), "or kind: qad");
     if (is(RecipeKind::qad) && recipe_.loss.kind == LossKind::cross_entropy)
@@ -111,11 +137,14 @@ class Checker {
       check_one(i, "weights", rules[i].weights);
       check_one(i, "inputs", rules[i].inputs);
     }
-    if (!rules.empty() && is(RecipeKind::pretrain))
-      report("quantize.rules", "no rules for kind: pretrain", "some", "quantize its result by kind: ptq, qat or qad");
-    if (recipe_.quantize.kv_cache != KvCacheFormat::none && is(RecipeKind::pretrain))
-      report("quantize.kv_cache", "none for kind: pretrain", std::string(enum_name(recipe_.quantize.kv_cache)),
+    if (!makes_teacher(recipe_.kind)) return;
+    const std::string_view kind = enum_name(recipe_.kind);
+    if (!rules.empty())
+      report("quantize.rules", fmt::format("no rules for kind: {}", kind), "some",
              "quantize its result by kind: ptq, qat or qad");
+    if (recipe_.quantize.kv_cache != KvCacheFormat::none)
+      report("quantize.kv_cache", fmt::format("none for kind: {}", kind),
+             std::string(enum_name(recipe_.quantize.kv_cache)), "quantize its result by kind: ptq, qat or qad");
   }
 
   void check_export() {
@@ -130,8 +159,9 @@ class Checker {
               recipe_.export_formats.begin() <
           static_cast<std::ptrdiff_t>(i))
         problems_.add(at, key, "", fmt::format("\"{}\" is there already", format));
-      if (is(RecipeKind::pretrain) && format != "dense")
-        problems_.add(at, key, "dense for kind: pretrain", format, "nothing is quantized");
+      if (makes_teacher(recipe_.kind) && format != "dense")
+        problems_.add(at, key, fmt::format("dense for kind: {}", enum_name(recipe_.kind)), format,
+                      "nothing is quantized");
     }
     if (!recipe_.export_formats.empty() && !recipe_.quantize.share_groups)
       report("export", "nothing to export with quantize.share_groups: false", "a layout",
@@ -157,7 +187,7 @@ class Checker {
       for (std::size_t j = 0; j < i; ++j)
         if (recipe_.arms[j].name == arm.name)
           problems_.add(at, key + ".name", "", fmt::format("two arms are called \"{}\"", arm.name));
-      if (arm.kind == RecipeKind::compare || arm.kind == RecipeKind::pretrain)
+      if (arm.kind == RecipeKind::compare || makes_teacher(arm.kind))
         problems_.add(at, key + ".kind", "ptq | qat | qad", std::string(enum_name(arm.kind)));
     }
   }

@@ -37,7 +37,7 @@ struct ArmSummary {
 };
 
 struct RunSummary {
-  std::string kind;  ///< pretrain, ptq, qat, qad, compare
+  std::string kind;  ///< of the recipe
   std::string version;
   std::string machine;
   std::string teacher;

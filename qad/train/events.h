@@ -53,7 +53,7 @@ void visit_figures(Figures& figures, Visit&& visit) {
 }
 
 struct RunStarted {
-  std::string kind;     ///< pretrain, ptq, qat, qad
+  std::string kind;     ///< of the recipe: pretrain, sft, merge, ptq, qat, qad
   std::string name;     ///< the arm of a comparison; else the kind
   std::string teacher;  ///< where it was read from; empty without one
   std::string student;

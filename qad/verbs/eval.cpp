@@ -59,10 +59,8 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   Subject subject;
   fs::path model_folder = of_run ? fs::path() : options.target;  // where the tokenizer is
   if (of_run) {
-    if (recipe.teacher) {
-      model_folder = recipe.teacher->model;
-      subject.own_teacher = load_teacher(*recipe.teacher);
-    }
+    model_folder = base_folder(recipe);
+    if (recipe.teacher) subject.own_teacher = load_teacher(*recipe.teacher);
     SavedStudent saved =
         load_student(open_run_folder(options.target), recipe, subject.own_teacher.get(), options.checkpoint);
     subject.model = std::move(saved.student.model);

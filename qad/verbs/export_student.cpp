@@ -25,8 +25,7 @@ std::int64_t bytes_in(const fs::path& folder) {
 
 // Where the student's weights came from, and with them its config.json; empty for pretraining.
 fs::path start_folder(const Recipe& recipe, const Materials& materials) {
-  return recipe.kind == RecipeKind::pretrain || recipe.student.model == "teacher" ? materials.model_folder
-                                                                                  : fs::path(recipe.student.model);
+  return recipe.student.model == "teacher" ? materials.model_folder : fs::path(recipe.student.model);
 }
 
 }  // namespace

@@ -33,13 +33,9 @@ Writer of_run(const GenerateOptions& options) {
     throw Error({options.target.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
   Writer writer;
-  std::filesystem::path model_folder;
   std::unique_ptr<LanguageModel> teacher;
-  if (recipe.teacher) {
-    model_folder = recipe.teacher->model;
-    teacher = load_teacher(*recipe.teacher);
-  }
-  writer.tokenizer = find_tokenizer(recipe.data, model_folder);
+  if (recipe.teacher) teacher = load_teacher(*recipe.teacher);
+  writer.tokenizer = find_tokenizer(recipe.data, base_folder(recipe));
   if (teacher_writes) {
     writer.model = std::move(teacher);
     return writer;

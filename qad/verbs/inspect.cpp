@@ -20,8 +20,11 @@ namespace {
 std::vector<Fact> recipe_facts(const Recipe& recipe) {
   std::vector<Fact> facts = {{"kind", std::string(enum_name(recipe.kind))}};
   if (recipe.teacher) facts.push_back({"teacher", recipe.teacher->model});
-  if (recipe.kind != RecipeKind::pretrain) facts.push_back({"student", recipe.student.model});
-  if (recipe.kind != RecipeKind::ptq)
+  if (recipe.merge)
+    for (const MergedModelConfig& one : recipe.merge->models)
+      facts.push_back({"merged", fmt::format("{} with weight {}", one.model, format_significant(one.weight))});
+  else if (recipe.kind != RecipeKind::pretrain) facts.push_back({"student", recipe.student.model});
+  if (recipe.kind != RecipeKind::ptq && recipe.kind != RecipeKind::merge)
     facts.push_back({"training", fmt::format("{} steps of {} sequences of {} tokens at most, peak rate {}",
                                              recipe.train.steps, recipe.train.batch_size, recipe.data.sequence_length,
                                              format_significant(recipe.train.lr))});

@@ -8,6 +8,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
 #include "data/documents.h"
+#include "models/hf_config.h"
 #include "models/model_folder.h"
 #include "qad/verbs/teacher_text.h"
 
@@ -15,9 +16,9 @@ namespace qad::verbs {
 namespace fs = std::filesystem;
 namespace {
 
-// Pretraining and QAT learn next tokens, also as an arm; distillation learns from every position.
+// Some kinds learn next tokens or are measured by them, also as an arm; distillation learns from every position.
 std::optional<RecipeKind> kind_that_needs_labels(const Recipe& recipe) {
-  if (recipe.kind == RecipeKind::pretrain || recipe.kind == RecipeKind::qat) return recipe.kind;
+  if (has_cross_entropy(recipe.kind)) return recipe.kind;
   const auto is_qat = [](const ArmConfig& arm) { return arm.kind == RecipeKind::qat; };
   return std::ranges::any_of(recipe.arms, is_qat) ? std::optional(RecipeKind::qat) : std::nullopt;
 }
@@ -33,6 +34,10 @@ bool has_tokenizer(const fs::path& model) {
   if (model.empty()) return false;
   const auto names = {"tokenizer.json", "tokenizer.bin", "vocab.json", "bytes.json"};
   return std::ranges::any_of(names, [&](const char* name) { return fs::is_regular_file(model / name); });
+}
+
+ModelConfig base_config(const Recipe& recipe) {
+  return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(base_folder(recipe));
 }
 
 std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher) {
@@ -90,32 +95,29 @@ std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, co
 
 Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   Materials materials;
-  if (recipe.teacher) {
-    materials.model_folder = recipe.teacher->model;
-    materials.teacher = load_teacher(*recipe.teacher);
-  }
+  materials.model_folder = base_folder(recipe);
+  if (recipe.teacher) materials.teacher = load_teacher(*recipe.teacher);
+  const ModelConfig base = base_config(recipe);
   materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
-  const std::int64_t vocabulary = materials.teacher ? materials.teacher->config().vocab_size : recipe.model->vocab_size;
   if (materials.tokenizer != nullptr)
-    check_vocabulary(*materials.tokenizer, vocabulary,
-                     materials.teacher ? materials.model_folder.string() : "model.vocab_size");
+    check_vocabulary(*materials.tokenizer, base.vocab_size,
+                     materials.model_folder.empty() ? "model.vocab_size" : materials.model_folder.string());
 
-  const TextReader reader{materials.tokenizer.get(), materials.teacher.get(), vocabulary, materials.model_folder,
+  const TextReader reader{materials.tokenizer.get(), materials.teacher.get(), base.vocab_size, materials.model_folder,
                           folder};
   const auto read = [&](const SourceConfig& source, const std::string& use) {
     return PackedSequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
   };
   const PackedSequences evaluation = read(recipe.data.eval, "eval");
   materials.evaluation = all_batches(evaluation, recipe.evaluate.batch_size);
-  if (recipe.kind != RecipeKind::ptq || !recipe.calibrate.source)
-    materials.train = std::make_unique<PackedSequences>(read(recipe.data.train, "train"));
+  if (trains_on_text(recipe)) materials.train = std::make_unique<PackedSequences>(read(recipe.data.train, "train"));
   if (const auto learner = kind_that_needs_labels(recipe)) {
     const std::string why = fmt::format("kind: {}", enum_name(*learner));
-    require_labels(*materials.train, "train", why);
+    if (materials.train != nullptr) require_labels(*materials.train, "train", why);
     require_labels(evaluation, "eval", why);
   }
-  warn_beyond_context(recipe.data.sequence_length, materials.teacher ? materials.teacher->config() : *recipe.model);
-  if (recipe.kind == RecipeKind::pretrain) return materials;
+  warn_beyond_context(recipe.data.sequence_length, base);
+  if (makes_teacher(recipe.kind)) return materials;
   materials.calibration = recipe.calibrate.source
                               ? calibration_batches(read(*recipe.calibrate.source, "calibrate"), recipe)
                               : calibration_batches(*materials.train, recipe);

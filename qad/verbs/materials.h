@@ -15,8 +15,8 @@
 namespace qad::verbs {
 
 struct Materials {
-  std::filesystem::path model_folder;      ///< the teacher's; empty for pretrain
-  std::unique_ptr<LanguageModel> teacher;  ///< null for pretrain
+  std::filesystem::path model_folder;      ///< base_folder of the recipe
+  std::unique_ptr<LanguageModel> teacher;  ///< null for stages that make one
   std::unique_ptr<Tokenizer> tokenizer;    ///< null if nothing needs one
   std::unique_ptr<PackedSequences> train;  ///< null if nothing trains
   std::vector<TokenBatch> evaluation;
@@ -26,6 +26,9 @@ struct Materials {
 /// Loads what the recipe names; text that the teacher must write first is made, or taken from `folder` where an earlier
 /// start of this run left it.
 [[nodiscard]] Materials load_materials(const Recipe& recipe, const RunFolder& folder);
+
+/// Of the model in base_folder, or of the fresh one.
+[[nodiscard]] ModelConfig base_config(const Recipe& recipe);
 
 /// The recipe's teacher, its weights as the recipe wants them.
 [[nodiscard]] std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher);

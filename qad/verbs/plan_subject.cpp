@@ -17,8 +17,7 @@ namespace {
 constexpr std::int64_t kForwards = 2000;  // enough to meet every size of batch
 
 ModelConfig student_config(const Recipe& recipe) {
-  if (recipe.kind == RecipeKind::pretrain) return *recipe.model;
-  return read_hf_config(recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model);
+  return recipe.student.model == "teacher" ? base_config(recipe) : read_hf_config(recipe.student.model);
 }
 
 // What the teacher will write, at its longest.
@@ -49,8 +48,8 @@ std::unique_ptr<LanguageModel> shapes_of(const ModelConfig& config) {
 }
 
 PlannedText plan_text(const Recipe& recipe) {
-  const std::filesystem::path model = recipe.teacher ? recipe.teacher->model : "";
-  const std::int64_t vocabulary = recipe.teacher ? read_hf_config(model).vocab_size : recipe.model->vocab_size;
+  const std::filesystem::path model = base_folder(recipe);
+  const std::int64_t vocabulary = base_config(recipe).vocab_size;
   const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(recipe.data, model);
   PlannedText text;
   const TextReader reader{tokenizer.get(), nullptr, vocabulary, model, {}};
@@ -72,12 +71,12 @@ PlannedText plan_text(const Recipe& recipe) {
     for (const TokenBatch& batch : calibration_batches(sequences, recipe))
       text.calibration_batches.push_back(batch.size());
   };
-  if (recipe.kind != RecipeKind::pretrain && recipe.calibrate.source)
-    calibrate(pack(*recipe.calibrate.source, "calibrate"));
-  if (recipe.kind == RecipeKind::ptq && recipe.calibrate.source) return text;
+  const bool calibrates = !makes_teacher(recipe.kind);
+  if (calibrates && recipe.calibrate.source) calibrate(pack(*recipe.calibrate.source, "calibrate"));
+  if (!trains_on_text(recipe)) return text;
 
   const PackedSequences train = pack(recipe.data.train, "train");
-  if (recipe.kind != RecipeKind::pretrain && !recipe.calibrate.source) calibrate(train);
+  if (calibrates && !recipe.calibrate.source) calibrate(train);
   text.train_documents = train.documents().count();
   text.train_sequences = train.count();
   text.train_tokens = train.tokens();
@@ -102,8 +101,10 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
     const TeacherConfig& teacher = *recipe.teacher;
     subject.teacher = read_hf_config(teacher.model);
     subject.teacher_value_bytes = teacher.weights == TeacherWeights::bf16 ? 2 : stored_value_bytes(teacher.model);
-    if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   }
+  // The models of a merge come one after the other: sums in double and the first one stay beside the result.
+  if (recipe.kind == RecipeKind::merge) subject.start_value_bytes = 12;
+  if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
   return subject;
 }

@@ -27,12 +27,14 @@ struct PlanSubject {
   Recipe recipe;  ///< of one run, not of a comparison
   std::optional<ModelConfig> teacher;
   std::int64_t teacher_value_bytes = 0;    ///< of one of its weights in memory
-  std::int64_t start_value_bytes = 0;      ///< the same of the model that the student starts from, if not the teacher
+  std::int64_t start_value_bytes = 0;      ///< the same of what the student starts from, if not the teacher
   std::unique_ptr<LanguageModel> student;  ///< shapes only: its values are memory that nobody touches
   QuantizerSet quantizers;                 ///< attached to `student`
   PlannedText text;
 
-  [[nodiscard]] bool trains() const { return recipe.kind != RecipeKind::ptq && recipe.train.steps > 0; }
+  [[nodiscard]] bool trains() const {
+    return recipe.kind != RecipeKind::ptq && recipe.kind != RecipeKind::merge && recipe.train.steps > 0;
+  }
   [[nodiscard]] bool learns_from_teacher() const;
 };
 

@@ -1,5 +1,8 @@
 #include "qad/verbs/run_one.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
@@ -18,12 +21,21 @@
 namespace qad::verbs {
 namespace {
 
-// PTQ is QAD without steps.
+// PTQ is QAD without steps, and what is merged is not trained.
 TrainerConfig trainer_config(const Recipe& recipe) {
   TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
-  if (recipe.kind == RecipeKind::ptq) config.train.steps = 0;
-  if (recipe.kind == RecipeKind::qat || recipe.kind == RecipeKind::pretrain) config.loss.kind = LossKind::cross_entropy;
+  if (recipe.kind == RecipeKind::ptq || recipe.kind == RecipeKind::merge) config.train.steps = 0;
+  if (has_cross_entropy(recipe.kind)) config.loss.kind = LossKind::cross_entropy;
   return config;
+}
+
+// Where the student's values come from.
+std::string student_text(const Recipe& recipe) {
+  if (recipe.kind == RecipeKind::pretrain) return "";
+  if (recipe.kind != RecipeKind::merge) return recipe.student.model;
+  std::vector<std::string> models;
+  for (const MergedModelConfig& one : recipe.merge->models) models.push_back(one.model);
+  return fmt::format("{}", fmt::join(models, " + "));
 }
 
 RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const std::string& name, Student& student,
@@ -32,7 +44,7 @@ RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const st
   event.kind = enum_name(recipe.kind);
   event.name = name;
   event.teacher = recipe.teacher ? recipe.teacher->model : "";
-  event.student = recipe.kind == RecipeKind::pretrain ? "" : recipe.student.model;
+  event.student = student_text(recipe);
   event.folder = folder.path;
   event.planned_steps = config.train.steps;
   event.first_step = state.step;

@@ -8,14 +8,16 @@ namespace qad::verbs {
 
 Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   Student student;
-  QAD_ASSERT((teacher == nullptr) == (recipe.kind == RecipeKind::pretrain));
+  QAD_ASSERT((teacher == nullptr) == makes_teacher(recipe.kind));
   if (recipe.kind == RecipeKind::pretrain) {
     student.model = initialize_model(*recipe.model, static_cast<std::uint64_t>(recipe.seed));
+  } else if (recipe.kind == RecipeKind::merge) {
+    student.model = merge_models(*recipe.merge);
   } else if (recipe.student.model == "teacher") {
     student.model = trainable_copy(*teacher);
   } else {
     const auto start = load_model(recipe.student.model, WeightType::file);
-    if (start->config().vocab_size != teacher->config().vocab_size)
+    if (teacher != nullptr && start->config().vocab_size != teacher->config().vocab_size)
       throw Error({recipe.student.model, "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
                    std::to_string(start->config().vocab_size),
                    "a student is distilled from a teacher of its own family"});

@@ -15,10 +15,11 @@ namespace qad::verbs {
 
 struct Student {
   std::unique_ptr<LanguageModel> model;
-  QuantizerSet quantizers;  ///< quantizes nothing for pretrain
+  QuantizerSet quantizers;  ///< quantizes nothing in stages that make a teacher
 };
 
-/// FP32 masters from the teacher (or from student.model, or fresh for pretrain), quantizers attached, not calibrated.
+/// FP32 masters from the teacher (or from student.model, fresh for pretrain, the average for merge), quantizers
+/// attached, not calibrated.
 [[nodiscard]] Student make_student(const Recipe& recipe, LanguageModel* teacher);
 
 /// A run's student as a checkpoint holds it, and what the run knew then.

@@ -11,7 +11,7 @@ namespace qad {
 namespace {
 
 constexpr const char* kRun = R"(imports: [presets/nvfp4_w4a4]
-kind: qad                              # pretrain | ptq | qat | qad | compare
+kind: qad                              # pretrain | sft | merge | ptq | qat | qad | compare
 teacher: {model: ../shared/data/tinystories-656k-hf}
 student: {model: teacher}
 data:
@@ -101,12 +101,13 @@ TEST_F(RecipeFile, TheResolvedTextReadsBackTheSame) {
 
 TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   const std::string data = kData;
-  EXPECT_EQ(error_of("seed: 1\n"),
-            "r.yaml: 4 errors\n"
-            "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | ptq | qat | qad | compare)\n"
-            "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
-            "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text and synthetic, got none\n"
-            "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text and synthetic, got none");
+  EXPECT_EQ(
+      error_of("seed: 1\n"),
+      "r.yaml: 4 errors\n"
+      "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | merge | ptq | qat | qad | compare)\n"
+      "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
+      "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text and synthetic, got none\n"
+      "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text and synthetic, got none");
   for (const std::string kind : {"ptq", "qat", "qad"})
     EXPECT_EQ(error_of(data + "kind: " + kind + "\nstudent: {model: s}\n"),
               "r.yaml:1:1: teacher: expected a teacher, got none (kind: " + kind + " needs teacher: {model: FOLDER})");
@@ -145,6 +146,27 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
             "r.yaml:4:8: model: expected no sizes for kind: qat, got some (they come from the teacher's config.json)");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {}\n"),
             "r.yaml:3:10: teacher: expected a key \"model\", got none (folder with config.json and safetensors)");
+}
+
+TEST_F(RecipeFile, StagesSayWhatTheyStartFrom) {
+  const std::string data = kData;
+  EXPECT_EQ(error_of(data + "kind: sft\n"),
+            "r.yaml:1:1: student.model: expected the folder of the model to start from, got none (kind: sft needs "
+            "student: {model: FOLDER})");
+  EXPECT_EQ(error_of(data + "kind: sft\nstudent: {model: s}\nteacher: {model: t}\nexport: [modelopt]\n"),
+            "r.yaml: 2 errors\n"
+            "  r.yaml:4:10: teacher: expected no teacher, got one (kind: sft has none)\n"
+            "  r.yaml:5:10: export[0]: expected dense for kind: sft, got modelopt (nothing is quantized)");
+  EXPECT_EQ(error_of("data: {eval: {text: b}}\nkind: merge\nmerge: {models: [{model: a}]}\n"),
+            "r.yaml:3:17: merge.models: expected two models or more, got one (kind: merge needs merge: {models: "
+            "[{model: FOLDER}, {model: FOLDER}]})");
+  EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nmerge: {models: [{model: a}, {model: b}]}\n"),
+            "r.yaml:4:8: merge: expected no models to merge, got some (kind: merge does that)");
+  const Recipe merge =
+      load("data: {eval: {text: b}}\nkind: merge\nmerge: {models: [{model: a}, {model: b, weight: 2}]}\n");
+  EXPECT_EQ(base_folder(merge), "a");
+  EXPECT_FALSE(trains_on_text(merge));
+  EXPECT_EQ(load(data + "kind: sft\nstudent: {model: s}\n").loss.kind, LossKind::cross_entropy);
 }
 
 TEST_F(RecipeFile, TextLearnersTakeCrossEntropy) {
