@@ -11,6 +11,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
+#include "autograd/kernels/attention_decode.h"
 #include "autograd/kernels/blas.h"
 #include "autograd/kernels/scratch.h"
 #include "autograd/kernels/simd-inl.h"
@@ -144,6 +145,12 @@ class Layout {
   std::int64_t group_, q_stride_, kv_stride_;
 };
 
+/// A single query after a cache: products of one row, for which BLAS takes longer to begin than to do.
+bool decodes(const QueryTile& tile) {
+  const AttentionSegment& segment = *tile.segment;
+  return segment.q_end - segment.q_begin == 1 && segment.k_end - segment.k_begin > 1;
+}
+
 void forward_tile(const Layout& layout, const QueryTile& tile, std::int64_t kv_head, float scale, const float* q,
                   const float* k, const float* v, float* out, float* log_sum_exp) {
   thread_local Scratch<float> row_scratch, score_scratch;
@@ -223,10 +230,20 @@ void attention_forward(const AttentionShape& shape, const float* q, const float*
   const auto tasks = static_cast<std::int64_t>(tiles.size()) * shape.kv_heads;
   if (tasks == 0) return;
   const bool small = scores * shape.heads * shape.head_dim < (1 << 18);  // not worth waking other threads
-  parallel_for(tasks, small ? tasks : 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t task = begin; task < end; ++task)
-      forward_tile(layout, tiles[static_cast<std::size_t>(task / shape.kv_heads)], task % shape.kv_heads, shape.scale,
-                   q, k, v, out, log_sum_exp);
+  // When decoding, a task is small: several at a time. Chunks change no bits here, since no task reads another's.
+  const std::int64_t task_size = scores * shape.heads * shape.head_dim / tasks + 1;
+  const std::int64_t chunk = small ? tasks : std::clamp<std::int64_t>((1 << 16) / task_size, 1, tasks);
+  parallel_for(tasks, chunk, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task) {
+      const QueryTile& tile = tiles[static_cast<std::size_t>(task / shape.kv_heads)];
+      const std::int64_t kv_head = task % shape.kv_heads;
+      if (!decodes(tile)) forward_tile(layout, tile, kv_head, shape.scale, q, k, v, out, log_sum_exp);
+      else if (kv_head == 0)  // its task for all heads
+        decode_attention({tile.keys.size(), shape.kv_heads, layout.group(), shape.head_dim}, shape.scale,
+                         q + layout.q_offset(tile.first, 0), k + layout.kv_offset(tile.keys.first, 0),
+                         v + layout.kv_offset(tile.keys.first, 0), out + layout.q_offset(tile.first, 0),
+                         log_sum_exp + layout.sum_offset(tile.first, 0));
+    }
   });
 }
 

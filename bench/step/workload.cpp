@@ -54,7 +54,13 @@ Workload workload(const std::string& name) {
   if (name == "M") return {name, llama(512, 8, 1536, 8192), 8, 256};
   if (name == "V") return {name, qwen3(4), 2, 512};
   if (name == "L") return {name, qwen3(28), 1, 512};
-  throw Error({"--workload", "S | M | V | L | Q", "\"" + name + "\"", ""}, ExitCode::usage);
+  if (name == "P") {
+    Workload paper{name, llama(128, 6, 384, 258), 32, 128};
+    paper.model.num_attention_heads = 4;
+    paper.model.num_key_value_heads = 2;
+    return paper;
+  }
+  throw Error({"--workload", "S | M | V | L | P", "\"" + name + "\"", ""}, ExitCode::usage);
 }
 
 std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t count) {

@@ -1,84 +1,38 @@
 #include "models/decode/generate.h"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "autograd/core/error.h"
+#include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
+#include "models/decode/choose_token.h"
 
 namespace qad {
 namespace {
 
-// The id for a row of logits. All arithmetic in double, ids in a fixed order, so that a seed means the same text
-// everywhere.
-std::int32_t choose(std::span<const float> logits, const GenerateConfig& config, Random& random) {
-  const auto greedy = static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
-  if (config.temperature == 0.0) return greedy;
-  std::vector<std::int32_t> candidates(logits.size());
-  std::iota(candidates.begin(), candidates.end(), 0);
-  const auto logit = [&](std::int32_t id) { return static_cast<double>(logits[static_cast<std::size_t>(id)]); };
-  const bool truncated = config.top_k > 0 || config.top_p < 1.0;
-  if (truncated)
-    std::ranges::stable_sort(candidates, [&](std::int32_t a, std::int32_t b) { return logit(a) > logit(b); });
-  if (config.top_k > 0 && config.top_k < static_cast<std::int64_t>(candidates.size()))
-    candidates.resize(static_cast<std::size_t>(config.top_k));
+// Prompts enter so many tokens at a time: enough to keep the matrix products busy, few enough for the caches.
+constexpr std::int64_t kPromptTokensTogether = 8192;
 
-  const auto weight = [&](std::int32_t id) { return std::exp((logit(id) - logit(greedy)) / config.temperature); };
-  double total = 0;
-  for (const std::int32_t id : candidates) total += weight(id);
-  if (config.top_p < 1.0) {
-    double kept = 0;
-    std::size_t count = 0;
-    while (count < candidates.size() && kept < config.top_p * total) kept += weight(candidates[count++]);
-    candidates.resize(std::max<std::size_t>(count, 1));
-    total = kept;
-  }
-  double left = random.uniform() * total;
-  for (const std::int32_t id : candidates) {
-    left -= weight(id);
-    if (left < 0) return id;
-  }
-  return greedy;
-}
-
+// One that is decoded now.
 struct Sequence {
-  std::vector<std::int32_t> ids;
-  std::int64_t cached = 0;  ///< tokens whose keys and values are in the cache
-  std::int64_t first_row;   ///< where its cache rows begin
+  std::size_t result;  ///< its place in the results
+  std::int64_t slot;   ///< its part of the cache
+  std::int64_t limit;  ///< longest it may become
   Random random;
-  bool done = false;
+  std::int64_t cached = 0;     ///< tokens whose keys and values are in the cache
+  std::int64_t like = -1;      ///< slot of the sequence whose prompt it has, until that is in the cache
+  std::size_t logits_row = 0;  ///< of this turn
 };
 
-// The tokens of all unfinished sequences that the cache lacks, as one batch.
+// The tokens that the cache lacks, of all sequences, as one batch.
 struct Turn {
   TokenBatch batch;
   std::vector<kernels::AttentionSegment> segments;
-  std::vector<std::int64_t> rows;
-  std::vector<std::size_t> sequences;    ///< one a segment
+  std::vector<std::int64_t> rows;        ///< of the cache, one a token
   std::vector<std::int64_t> last_token;  ///< of each segment
 };
-
-Turn next_turn(std::vector<Sequence>& sequences) {
-  Turn turn;
-  for (std::size_t s = 0; s < sequences.size(); ++s) {
-    Sequence& sequence = sequences[s];
-    if (sequence.done) continue;
-    const auto begin = static_cast<std::int64_t>(turn.batch.ids.size());
-    const auto length = static_cast<std::int64_t>(sequence.ids.size());
-    for (std::int64_t position = sequence.cached; position < length; ++position) {
-      turn.batch.ids.push_back(sequence.ids[static_cast<std::size_t>(position)]);
-      turn.batch.positions.push_back(static_cast<std::int32_t>(position));
-      turn.rows.push_back(sequence.first_row + position);
-    }
-    const auto end = static_cast<std::int64_t>(turn.batch.ids.size());
-    turn.segments.push_back({begin, end, sequence.first_row, sequence.first_row + length});
-    turn.sequences.push_back(s);
-    turn.last_token.push_back(end - 1);
-    sequence.cached = length;
-  }
-  return turn;
-}
 
 Tensor rows_of(const Tensor& x, const std::vector<std::int64_t>& rows) {
   Tensor result({static_cast<std::int64_t>(rows.size()), x.cols()});
@@ -87,49 +41,176 @@ Tensor rows_of(const Tensor& x, const std::vector<std::int64_t>& rows) {
   return result;
 }
 
-}  // namespace
+class Decoder {
+ public:
+  Decoder(LanguageModel& model, const std::vector<std::vector<std::int32_t>>& prompts, const GenerateConfig& config,
+          std::int64_t first_sequence, const GenerateHooks& hooks);
+  std::vector<GeneratedSequence> run();
 
-std::vector<std::vector<std::int32_t>> generate(LanguageModel& model,
-                                                const std::vector<std::vector<std::int32_t>>& prompts,
-                                                const GenerateConfig& config, std::int64_t first_sequence,
-                                                const std::function<void(std::int32_t)>& token_done) {
-  const NoGradScope no_grad;
-  const std::int64_t capacity = std::min(config.max_tokens, model.config().max_position_embeddings);
-  std::vector<Sequence> sequences;
-  for (std::size_t i = 0; i < prompts.size(); ++i) {
-    QAD_ASSERT(!prompts[i].empty());
-    const auto index = static_cast<std::int64_t>(i);
-    const auto stream = stream_of("generate") + static_cast<std::uint64_t>(first_sequence + index);
-    sequences.push_back({prompts[i], 0, index * capacity, Random(config.seed, stream), false});
-    sequences.back().done = static_cast<std::int64_t>(prompts[i].size()) >= capacity;
+ private:
+  [[nodiscard]] std::int64_t limit_of(std::size_t prompt_tokens) const;
+  [[nodiscard]] std::size_t samples() const { return static_cast<std::size_t>(config_.samples); }
+  [[nodiscard]] std::vector<std::int32_t>& ids(const Sequence& sequence) { return results_[sequence.result].ids; }
+  void admit();
+  [[nodiscard]] Turn next_turn();
+  void share_prompts();
+  void choose_tokens(const Tensor& logits);
+  void retire();
+
+  LanguageModel& model_;
+  const std::vector<std::vector<std::int32_t>>& prompts_;
+  const GenerateConfig& config_;
+  const GenerateHooks& hooks_;
+  std::int64_t first_sequence_;
+  std::int64_t capacity_ = 0;  ///< cache rows of a slot
+  std::vector<GeneratedSequence> results_;
+  std::size_t next_prompt_ = 0;
+  std::vector<std::int64_t> free_slots_;
+  std::vector<Sequence> active_;
+  KeyValueCache cache_;
+  GenerateProgress progress_;
+};
+
+Decoder::Decoder(LanguageModel& model, const std::vector<std::vector<std::int32_t>>& prompts,
+                 const GenerateConfig& config, std::int64_t first_sequence, const GenerateHooks& hooks)
+    : model_(model), prompts_(prompts), config_(config), hooks_(hooks), first_sequence_(first_sequence) {
+  QAD_ASSERT(config.samples > 0 && config.batch > 0);
+  for (const std::vector<std::int32_t>& prompt : prompts) {
+    QAD_ASSERT(!prompt.empty());
+    capacity_ = std::max(capacity_, limit_of(prompt.size()));
+    const GeneratedSequence begun{prompt, static_cast<std::int64_t>(prompt.size()), false};
+    results_.insert(results_.end(), samples(), begun);
   }
-  KeyValueCache cache;
+  const std::int64_t together = std::max(config.samples, config.batch);
+  free_slots_.resize(std::min(results_.size(), static_cast<std::size_t>(together)));
+  std::iota(free_slots_.rbegin(), free_slots_.rend(), 0);
   for (const SelfAttention* layer : model.attention_layers()) {
     const std::int64_t width = layer->config.kv_heads * layer->config.head_dim;
-    const Shape shape({static_cast<std::int64_t>(prompts.size()) * capacity, width});
-    cache.layers.push_back({Tensor(shape), Tensor(shape), {}});
+    const Shape shape({static_cast<std::int64_t>(free_slots_.size()) * capacity_, width});
+    cache_.layers.push_back({Tensor(shape), Tensor(shape), {}});
   }
+}
 
-  for (;;) {
-    const Turn turn = next_turn(sequences);
-    if (turn.sequences.empty()) break;
-    for (LayerCache& layer : cache.layers) layer.rows = turn.rows;
-    const auto segments = std::make_shared<std::vector<kernels::AttentionSegment>>(turn.segments);
-    const Tensor hidden = model.hidden_states(turn.batch, segments, cache).value();
-    const Tensor logits = logits_of(model, rows_of(hidden, turn.last_token));
-    for (std::size_t i = 0; i < turn.sequences.size(); ++i) {
-      Sequence& sequence = sequences[turn.sequences[i]];
-      const auto vocabulary = static_cast<std::size_t>(logits.cols());
-      const std::int32_t id = choose(logits.span().subspan(i * vocabulary, vocabulary), config, sequence.random);
-      sequence.ids.push_back(id);
-      if (turn.sequences[i] == 0 && token_done) token_done(id);
-      const bool ended = config.stop_at_eos && std::ranges::count(model.config().eos_token_id, id) > 0;
-      sequence.done = ended || static_cast<std::int64_t>(sequence.ids.size()) >= capacity;
+std::int64_t Decoder::limit_of(std::size_t prompt_tokens) const {
+  std::int64_t limit = model_.config().max_position_embeddings;
+  if (config_.max_tokens > 0) limit = std::min(limit, config_.max_tokens);
+  if (config_.max_new_tokens > 0)
+    limit = std::min(limit, static_cast<std::int64_t>(prompt_tokens) + config_.max_new_tokens);
+  return limit;
+}
+
+// Prompts in their order, all samples of one together: the first of them reads the prompt, the others copy its part of
+// the cache.
+void Decoder::admit() {
+  std::int64_t prompt_tokens = 0;
+  for (; next_prompt_ < prompts_.size(); ++next_prompt_) {
+    const auto length = static_cast<std::int64_t>(prompts_[next_prompt_].size());
+    const std::int64_t limit = limit_of(prompts_[next_prompt_].size());
+    if (length >= limit) {
+      progress_.sequences += config_.samples;
+      continue;
+    }
+    const bool is_full = prompt_tokens > 0 && prompt_tokens + length > kPromptTokensTogether;
+    if (is_full || free_slots_.size() < samples()) return;
+    prompt_tokens += length;
+    const std::int64_t first_slot = free_slots_.back();
+    for (std::size_t sample = 0; sample < samples(); ++sample) {
+      const std::size_t result = next_prompt_ * samples() + sample;
+      const auto stream =
+          stream_of("generate") + static_cast<std::uint64_t>(first_sequence_ + static_cast<std::int64_t>(result));
+      active_.push_back({result, free_slots_.back(), limit, Random(config_.seed, stream)});
+      if (sample > 0) active_.back().like = first_slot;
+      free_slots_.pop_back();
     }
   }
-  std::vector<std::vector<std::int32_t>> results;
-  for (Sequence& sequence : sequences) results.push_back(std::move(sequence.ids));
-  return results;
+}
+
+Turn Decoder::next_turn() {
+  Turn turn;
+  for (Sequence& sequence : active_) {
+    const auto length = static_cast<std::int64_t>(ids(sequence).size());
+    if (sequence.like < 0) {
+      const auto begin = static_cast<std::int64_t>(turn.batch.ids.size());
+      const std::int64_t first_row = sequence.slot * capacity_;
+      for (std::int64_t position = sequence.cached; position < length; ++position) {
+        turn.batch.ids.push_back(ids(sequence)[static_cast<std::size_t>(position)]);
+        turn.batch.positions.push_back(static_cast<std::int32_t>(position));
+        turn.rows.push_back(first_row + position);
+      }
+      const auto end = static_cast<std::int64_t>(turn.batch.ids.size());
+      turn.segments.push_back({begin, end, first_row, first_row + length});
+      turn.last_token.push_back(end - 1);
+    }
+    sequence.logits_row = turn.segments.size() - 1;  // of a sequence like the one before: that one's
+    sequence.cached = length;
+  }
+  return turn;
+}
+
+void Decoder::share_prompts() {
+  for (Sequence& sequence : active_) {
+    if (sequence.like < 0) continue;
+    for (const LayerCache& layer : cache_.layers)
+      for (const Tensor& part : {layer.keys, layer.values}) {
+        const std::int64_t slot_size = capacity_ * part.cols();
+        std::copy_n(part.data() + sequence.like * slot_size, sequence.cached * part.cols(),
+                    part.data() + sequence.slot * slot_size);
+      }
+    sequence.like = -1;
+  }
+}
+
+// Each sequence has its own random numbers, so that they may choose at the same time.
+void Decoder::choose_tokens(const Tensor& logits) {
+  const auto vocabulary = static_cast<std::size_t>(logits.cols());
+  const auto chunk = std::max<std::int64_t>(1, (1 << 13) / logits.cols());
+  parallel_for(static_cast<std::int64_t>(active_.size()), chunk, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      Sequence& sequence = active_[static_cast<std::size_t>(i)];
+      const auto row = logits.span().subspan(sequence.logits_row * vocabulary, vocabulary);
+      ids(sequence).push_back(choose_token(row, config_, sequence.random));
+    }
+  });
+  progress_.tokens += static_cast<std::int64_t>(active_.size());
+}
+
+void Decoder::retire() {
+  std::erase_if(active_, [&](const Sequence& sequence) {
+    GeneratedSequence& result = results_[sequence.result];
+    if (sequence.result == 0 && hooks_.token_done) hooks_.token_done(result.ids.back());
+    result.ended = config_.stop_at_eos && std::ranges::count(model_.config().eos_token_id, result.ids.back()) > 0;
+    const bool done = result.ended || static_cast<std::int64_t>(result.ids.size()) >= sequence.limit;
+    if (done) {
+      free_slots_.push_back(sequence.slot);
+      ++progress_.sequences;
+    }
+    return done;
+  });
+}
+
+std::vector<GeneratedSequence> Decoder::run() {
+  const NoGradScope no_grad;
+  for (;;) {
+    admit();
+    if (active_.empty() || (hooks_.stop && hooks_.stop())) break;
+    const Turn turn = next_turn();
+    for (LayerCache& layer : cache_.layers) layer.rows = turn.rows;
+    const auto segments = std::make_shared<std::vector<kernels::AttentionSegment>>(turn.segments);
+    const Tensor hidden = model_.hidden_states(turn.batch, segments, cache_).value();
+    share_prompts();
+    choose_tokens(logits_of(model_, rows_of(hidden, turn.last_token)));
+    retire();
+    if (hooks_.progress) hooks_.progress(progress_);
+  }
+  return std::move(results_);
+}
+
+}  // namespace
+
+std::vector<GeneratedSequence> generate(LanguageModel& model, const std::vector<std::vector<std::int32_t>>& prompts,
+                                        const GenerateConfig& config, std::int64_t first_sequence,
+                                        const GenerateHooks& hooks) {
+  return Decoder(model, prompts, config, first_sequence, hooks).run();
 }
 
 }  // namespace qad

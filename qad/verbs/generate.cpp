@@ -92,10 +92,11 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
 
   TextStream text(*writer.tokenizer, print);
   text.add(prompt);
-  static_cast<void>(qad::generate(*writer.model, {prompt}, config, 0, [&](std::int32_t id) {
-    text.add({id});
-    if (stop_requested()) throw Error({"generate", "", "stopped by a signal", ""}, ExitCode::interrupted);
-  }));
+  GenerateHooks hooks;
+  hooks.token_done = [&](std::int32_t id) { text.add({id}); };
+  hooks.stop = stop_requested;
+  static_cast<void>(qad::generate(*writer.model, {prompt}, config, 0, hooks));
+  if (stop_requested()) throw Error({"generate", "", "stopped by a signal", ""}, ExitCode::interrupted);
   text.finish();
   print << "\n";
   return ExitCode::done;

@@ -42,25 +42,20 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
 Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
                        const std::filesystem::path& file) {
   if (std::filesystem::exists(file)) return read_token_file(file);
-  constexpr std::int64_t kTogether = 32;  // sequences decoded side by side
   const auto prompts = beginnings(config, teacher, tokenizer);
   log_info("the teacher writes {} documents", prompts.size());
   const GenerateConfig generation{.max_tokens = config.max_tokens,
                                   .temperature = config.temperature,
                                   .seed = static_cast<std::uint64_t>(config.seed)};
+  GenerateHooks hooks;
+  hooks.stop = stop_requested;
+  const auto texts = generate(teacher, prompts, generation, 0, hooks);
+  if (stop_requested())
+    throw Error({"teacher_text", "", "stopped by a signal before the text was whole", "qad resume begins it again"},
+                ExitCode::interrupted);
   Documents documents;
   documents.source = file.string();
-  for (std::size_t begin = 0; begin < prompts.size(); begin += kTogether) {
-    if (stop_requested())
-      throw Error({"teacher_text", "", "stopped by a signal before the text was whole", "qad resume begins it again"},
-                  ExitCode::interrupted);
-    const auto count = std::min<std::size_t>(kTogether, prompts.size() - begin);
-    const auto group = std::vector(prompts.begin() + static_cast<std::ptrdiff_t>(begin),
-                                   prompts.begin() + static_cast<std::ptrdiff_t>(begin + count));
-    const auto texts = generate(teacher, group, generation, static_cast<std::int64_t>(begin));
-    for (std::size_t i = 0; i < texts.size(); ++i)
-      documents.add(texts[i], config.mask_prompts ? static_cast<std::int64_t>(group[i].size()) : 0);
-  }
+  for (const GeneratedSequence& text : texts) documents.add(text.ids, config.mask_prompts ? text.prompt_tokens : 0);
   write_token_file(documents, file);
   return documents;
 }
