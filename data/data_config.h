@@ -7,6 +7,7 @@
 #include <string>
 
 #include "autograd/core/fields.h"
+#include "data/problems.h"
 #include "data/synthetic.h"
 
 namespace qad {
@@ -44,13 +45,14 @@ struct TeacherTextConfig {
   }
 };
 
-/// Exactly one of text, jsonl, token_file, teacher_text and synthetic is given.
+/// Exactly one of text, jsonl, token_file, teacher_text, synthetic and problems is given.
 struct SourceConfig {
   std::optional<std::string> text{};
   std::optional<std::string> jsonl{};
   std::optional<std::string> token_file{};
   std::optional<TeacherTextConfig> teacher_text{};
   std::optional<SyntheticConfig> synthetic{};
+  std::optional<ProblemsConfig> problems{};
   std::string separator{};
   bool trim = true;
   bool drop_last_document = false;
@@ -72,6 +74,7 @@ struct SourceConfig {
           token_file);
     visit(Field{"teacher_text", "documents that the teacher writes"}, teacher_text);
     visit(Field{"synthetic", "documents that qad makes up itself: stories and tasks"}, synthetic);
+    visit(Field{"problems", "questions with worked answers that qad makes up itself"}, problems);
     visit(Field{"separator", "text: stands between documents; empty: the file is one document"}, separator);
     visit(Field{"trim", "text: with a separator, take white space off both ends of a document"}, trim);
     visit(Field{"drop_last_document", "text: leave out a last document that no separator ends"}, drop_last_document);

@@ -67,29 +67,30 @@ std::vector<Encoded> encode_block(std::span<const TextDocument> documents, const
   return encoded;
 }
 
-std::vector<TextDocument> make_up(const SyntheticConfig& config) {
+std::vector<TextDocument> made_up(const SourceConfig& config) {
+  if (config.problems) return problem_texts(*config.problems);
   std::vector<TextDocument> documents;
-  for (std::string& text : synthetic_documents(config)) documents.push_back({std::move(text), ""});
+  for (std::string& text : synthetic_documents(*config.synthetic)) documents.push_back({std::move(text), ""});
   return documents;
 }
 
 Documents load(const SourceConfig& config, const Tokenizer* tokenizer, const std::string& who) {
-  const int sources =
-      config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() + config.synthetic.has_value();
+  const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() +
+                      config.synthetic.has_value() + config.problems.has_value();
   if (sources != 1 || config.teacher_text)
-    throw Error(
-        {who, "one of text, jsonl, token_file, teacher_text and synthetic", sources == 0 ? "none" : "several", ""},
-        ExitCode::usage);
+    throw Error({who, "one of text, jsonl, token_file, teacher_text, synthetic and problems",
+                 sources == 0 ? "none" : "several", ""},
+                ExitCode::usage);
   if (config.token_file) {
     Documents documents = read_token_file(*config.token_file);
     documents.restrict_to(config.skip_documents, config.tokens);
     return documents;
   }
   QAD_ASSERT(tokenizer != nullptr);
-  const std::string file = config.text ? *config.text : config.jsonl ? *config.jsonl : who + ".synthetic";
+  const std::string file = config.text ? *config.text : config.jsonl ? *config.jsonl : who;
   const std::vector<TextDocument> texts = config.text    ? read_text(file, config)
                                           : config.jsonl ? read_jsonl(file, config)
-                                                         : make_up(*config.synthetic);
+                                                         : made_up(config);
   const auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
   Documents documents =
       tokenize(std::span(texts).subspan(skip), *tokenizer, config.bos, config.eos, config.tokens, file);

@@ -6,13 +6,9 @@
 #include <vector>
 
 #include "data/data_config.h"
+#include "data/text_document.h"
 
 namespace qad {
-
-struct TextDocument {
-  std::string text;
-  std::string prompt;  ///< goes before the text and gets no labels; may be empty
-};
 
 /// Documents of a plain text file between `config.separator`s; empty ones are left out. Throws Error for a file that is
 /// missing, empty or not UTF-8.

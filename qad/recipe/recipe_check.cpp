@@ -98,9 +98,9 @@ class Checker {
 
   void check_source(const SourceConfig& source, const std::string& key) {
     const int given = source.text.has_value() + source.jsonl.has_value() + source.token_file.has_value() +
-                      source.teacher_text.has_value() + source.synthetic.has_value();
+                      source.teacher_text.has_value() + source.synthetic.has_value() + source.problems.has_value();
     if (given != 1)
-      report(key, "one of text, jsonl, token_file, teacher_text and synthetic",
+      report(key, "one of text, jsonl, token_file, teacher_text, synthetic and problems",
              given == 0 ? "none" : fmt::format("{}", given),
              given == 0 ? "" : "`text: null` takes an imported one away");
     if (source.teacher_text && makes_teacher(recipe_.kind))

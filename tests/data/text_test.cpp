@@ -97,9 +97,9 @@ TEST_F(Text, RefusesBadInputInOneClearLine) {
   EXPECT_NE(message({.text = write("a.txt", "a~")}, 100)
                 .find("token ids from 0 to 99, the model's vocabulary, got 256 in document 0"),
             std::string::npos);
-  EXPECT_NE(
-      message({}).find("data.train: expected one of text, jsonl, token_file, teacher_text and synthetic, got none"),
-      std::string::npos);
+  EXPECT_NE(message({}).find(
+                "data.train: expected one of text, jsonl, token_file, teacher_text, synthetic and problems, got none"),
+            std::string::npos);
 }
 
 TEST_F(Text, IsTheSameAtAnyThreadCount) {

@@ -1,0 +1,134 @@
+// Problems: what is asked can be checked, the worked solutions are right, the splits share no question.
+#include "data/problems.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <regex>
+#include <set>
+
+namespace qad {
+namespace {
+
+constexpr int kMany = 2000;
+
+std::vector<ProblemFamily> families() {
+  std::vector<ProblemFamily> all;
+  for (const auto& entry : enum_names(ProblemFamily())) all.push_back(entry.value);
+  return all;
+}
+
+TEST(Problems, SolutionsEndInTheAnswerAndFitTheirLimits) {
+  for (const ProblemFamily family : families())
+    for (int i = 0; i < kMany; ++i) {
+      const WorkedProblem problem = make_problem(family, ProblemSplit::train, 1, i);
+      EXPECT_TRUE(is_right(problem, problem.solution)) << problem.prompt << problem.solution;
+      EXPECT_TRUE(is_right(problem, " #" + problem.answer + "\n"));
+      EXPECT_FALSE(is_right(problem, " #" + problem.answer + "1"));
+      EXPECT_FALSE(is_right(problem, problem.answer));
+      EXPECT_LE(problem.prompt.size(), 96u);
+      EXPECT_LE(problem.solution.size(), 79u);
+      EXPECT_TRUE(std::ranges::all_of(problem.prompt + problem.solution,
+                                      [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
+    }
+}
+
+// An evaluation of our own of every written step, such as 47*30=1410 or 12+5=17.
+TEST(Problems, EveryWrittenStepIsTrue) {
+  const std::regex step(R"((\d+)([-+*])(\d+)=(-?\d+))");
+  int steps = 0;
+  for (const ProblemFamily family : {ProblemFamily::arithmetic, ProblemFamily::word_problems})
+    for (int i = 0; i < kMany; ++i) {
+      const std::string text = make_problem(family, ProblemSplit::train, 1, i).solution;
+      for (std::sregex_iterator at(text.begin(), text.end(), step), end; at != end; ++at, ++steps) {
+        const long a = std::stol((*at)[1]), b = std::stol((*at)[3]);
+        const char sign = (*at)[2].str()[0];
+        EXPECT_EQ(std::stol((*at)[4]), sign == '*' ? a * b : sign == '+' ? a + b : a - b) << text;
+      }
+    }
+  EXPECT_GT(steps, 2 * kMany);
+}
+
+// The answer of an arithmetic question, from the question alone, by a calculator of our own.
+TEST(Problems, ArithmeticAnswersAreThoseOfACalculator) {
+  const std::regex question(R"(Q: (\d+)([*+])(\d+)(?:([-+])(\d+))?\nA:)");
+  for (int i = 0; i < kMany; ++i) {
+    const WorkedProblem problem = make_problem(ProblemFamily::arithmetic, ProblemSplit::test, 7, i);
+    std::smatch part;
+    ASSERT_TRUE(std::regex_match(problem.prompt, part, question)) << problem.prompt;
+    const long a = std::stol(part[1]), b = std::stol(part[3]);
+    const long c = part[5].matched ? std::stol(part[5]) : 0;
+    const long first = part[2] == "*" ? a * b : a + b;
+    EXPECT_EQ(problem.answer, std::to_string(part[4] == "-" ? first - c : first + c)) << problem.prompt;
+  }
+}
+
+TEST(Problems, SplitsShareNoQuestion) {
+  for (const ProblemFamily family : families()) {
+    std::set<std::string> train;
+    for (int i = 0; i < 5 * kMany; ++i) train.insert(make_problem(family, ProblemSplit::train, 1, i).prompt);
+    std::set<std::string> test;
+    for (int i = 0; i < kMany / 4; ++i) {
+      const std::string prompt = make_problem(family, ProblemSplit::test, 1, i).prompt;
+      EXPECT_FALSE(train.contains(prompt)) << prompt;
+      EXPECT_NE(prompt, make_problem(family, ProblemSplit::validation, 1, i).prompt);
+      test.insert(prompt);
+    }
+    EXPECT_GT(test.size(), kMany / 4 * 0.9);  // hardly one comes twice
+  }
+}
+
+TEST(Problems, AreTheSameEverywhere) {
+  EXPECT_EQ(make_problem(ProblemFamily::arithmetic, ProblemSplit::test, 1, 3).prompt,
+            make_problem(ProblemFamily::arithmetic, ProblemSplit::test, 1, 3).prompt);
+  ProblemsConfig config;
+  config.documents = 20;
+  const auto whole = problem_texts(config);
+  config.first = 10;
+  config.documents = 10;
+  const auto half = problem_texts(config);
+  for (std::size_t i = 0; i < half.size(); ++i) EXPECT_EQ(half[i].text, whole[i + 10].text);
+}
+
+TEST(Problems, TextsAreAsImperfectAsAsked) {
+  ProblemsConfig config;
+  config.documents = 8000;
+  config.steps = 0.4;
+  config.mistakes = 0.25;
+  int alone = 0, wrong = 0, arithmetic = 0;
+  const std::vector<TextDocument> texts = problem_texts(config);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const WorkedProblem right = make_problem(families()[i % 4], ProblemSplit::train, 1, static_cast<std::int64_t>(i));
+    EXPECT_EQ(texts[i].prompt, right.prompt);
+    wrong += !is_right(right, texts[i].text);
+    if (i % 4 != 0) continue;
+    ++arithmetic;
+    alone += texts[i].text.starts_with(" #");
+  }
+  EXPECT_NEAR(alone / static_cast<double>(arithmetic), 0.6, 0.04);
+  EXPECT_GT(wrong / 8000.0, 0.15);
+  EXPECT_LE(wrong / 8000.0, 0.27);
+}
+
+TEST(Problems, PlainTextHasNoPrompt) {
+  ProblemsConfig config;
+  config.documents = 100;
+  config.form = ProblemForm::plain;
+  config.stories = 0.5;
+  for (const TextDocument& document : problem_texts(config)) {
+    EXPECT_TRUE(document.prompt.empty());
+    EXPECT_FALSE(document.text.empty());
+    EXPECT_EQ(document.text.find('#') == std::string::npos || document.text.find("print(") != std::string::npos, true);
+  }
+}
+
+TEST(Problems, TheFinalAnswerFollowsTheLastMark) {
+  EXPECT_EQ(final_answer(" 1+1=2 #2"), "2");
+  EXPECT_EQ(final_answer("#1 no, # 3 \n"), "3");
+  EXPECT_EQ(final_answer("2"), "");
+  EXPECT_EQ(final_answer("so #"), "");
+}
+
+}  // namespace
+}  // namespace qad
