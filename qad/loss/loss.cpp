@@ -43,10 +43,16 @@ TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch) {
 
 FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher, const TokenBatch& batch,
                      std::int64_t step_tokens) {
-  QAD_ASSERT(step_tokens > 0 && (teacher != nullptr || !needs_teacher(config)));
+  QAD_ASSERT(step_tokens > 0);
   std::vector<float> weights(batch.ids.size());
   for (std::size_t token = 0; token < weights.size(); ++token)
     weights[token] = counts(config, batch, token) ? 1.0f / static_cast<float>(step_tokens) : 0.0f;
+  return weighted_loss(config, student, teacher, batch, weights);
+}
+
+FusedLoss weighted_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher,
+                        const TokenBatch& batch, const std::vector<float>& row_weights) {
+  QAD_ASSERT(teacher != nullptr || !needs_teacher(config));
   TeacherHead teacher_head;
   if (needs_teacher(config)) {
     const ProfilePhase phase("teacher");
@@ -61,7 +67,7 @@ FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageM
   }();
   const ProfilePhase phase("head and loss");
   return fused_linear_loss(hidden, member.weight->operand(), needs_teacher(config) ? &teacher_head : nullptr,
-                           batch.labels, weights,
+                           batch.labels, row_weights,
                            {row_loss_of(config.kind), static_cast<float>(config.temperature),
                             static_cast<std::size_t>(config.chunk_mebibytes) << 20});
 }

@@ -18,9 +18,12 @@ namespace qad {
 /// A frozen model's hidden states for a batch and its head.
 [[nodiscard]] TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch);
 
+/// Σ row_weight·loss over the tokens of one (micro-)batch. `teacher` may be null for cross-entropy.
+[[nodiscard]] FusedLoss weighted_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher,
+                                      const TokenBatch& batch, const std::vector<float>& row_weights);
+
 /// The student's loss on one (micro-)batch: a sum over counted tokens, each weighted with 1/step_tokens, so that the
-/// losses and gradients of a step's micro-batches add up to the mean over the whole step. `teacher` may be null for
-/// cross-entropy.
+/// losses and gradients of a step's micro-batches add up to the mean over the whole step.
 [[nodiscard]] FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher,
                                    const TokenBatch& batch, std::int64_t step_tokens);
 

@@ -23,8 +23,9 @@ struct LossConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"kind", "kl: KL(teacher || student); the others for comparison; qat, pretrain and sft use cross_entropy"},
-          kind);
+    visit(
+        Field{"kind", "kl: KL(teacher || student); the others for comparison; qat, pretrain and sft use cross_entropy"},
+        kind);
     visit(Field{"temperature", "of both softmaxes; the loss is multiplied by its square"}.above(0), temperature);
     visit(Field{"chunk_mebibytes", "memory for the logits of one chunk of tokens"}.at_least(1), chunk_mebibytes);
   }

@@ -19,6 +19,7 @@
 #include "qad/loss/loss_config.h"
 #include "qad/quant/quant_config.h"
 #include "qad/recipe/describe.h"
+#include "qad/train/grpo_config.h"
 #include "qad/train/train_config.h"
 
 namespace qad {
@@ -27,6 +28,7 @@ enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, ptq, qat, qad
 inline constexpr auto enum_names(RecipeKind) {
   return std::to_array<EnumName<RecipeKind>>({{RecipeKind::pretrain, "pretrain"},
                                               {RecipeKind::sft, "sft"},
+                                              {RecipeKind::grpo, "grpo"},
                                               {RecipeKind::merge, "merge"},
                                               {RecipeKind::ptq, "ptq"},
                                               {RecipeKind::qat, "qat"},
@@ -94,6 +96,7 @@ struct Recipe {
   std::optional<TeacherConfig> teacher;
   StudentConfig student;
   std::optional<ModelConfig> model;
+  std::optional<GrpoConfig> grpo;
   std::optional<MergeConfig> merge;
   DataConfig data;
   CalibrateConfig calibrate;
@@ -113,6 +116,7 @@ struct Recipe {
     visit(Field{"teacher", "the frozen model that a student is held against"}, teacher);
     visit(Field{"student", "the model that is trained, and quantized by ptq, qat and qad"}, student);
     visit(Field{"model", "pretrain: sizes of the fresh model, named as in config.json"}, model);
+    visit(Field{"grpo", "grpo: which problems are answered, and how the model learns from its answers"}, grpo);
     visit(Field{"merge", "merge: the models whose average is made"}, merge);
     visit(Field{"data", "text for training and for evaluation"}, data);
     visit(Field{"calibrate", "how scales are found before training"}, calibrate);

@@ -76,6 +76,9 @@ class Checker {
     if ((is(RecipeKind::pretrain) || is(RecipeKind::merge)) && has_start)
       report("student.model", fmt::format("no model for kind: {}", kind), recipe_.student.model,
              is(RecipeKind::merge) ? "its models stand under merge" : "kind: sft starts from one");
+    if (recipe_.grpo && !is(RecipeKind::grpo)) report("grpo", "no such section", "one", "kind: grpo has it");
+    if (!recipe_.grpo && is(RecipeKind::grpo))
+      report("grpo", "a section grpo", "none", "kind: grpo needs grpo: {prompts: 32, group_size: 8, …}");
     check_merge();
   }
 
@@ -119,6 +122,9 @@ class Checker {
     if (has_cross_entropy(recipe_.kind) && recipe_.loss.kind != LossKind::cross_entropy)
       report("loss.kind", fmt::format("cross_entropy for kind: {}", enum_name(recipe_.kind)),
              std::string(enum_name(recipe_.loss.kind)), "or kind: qad");
+    if (is(RecipeKind::grpo) && train.patience > 0)
+      report("train.patience", "0 for kind: grpo", fmt::format("{}", train.patience),
+             "held-out cross-entropy does not tell when reinforcement learning is done");
     if (is(RecipeKind::qad) && recipe_.loss.kind == LossKind::cross_entropy)
       report("loss.kind", "a loss against the teacher for kind: qad", "cross_entropy", "or kind: qat");
   }

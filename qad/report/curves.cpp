@@ -27,6 +27,17 @@ std::vector<ChartPoint> eval_points(const CurveSource& source, double EvalFigure
   return points;
 }
 
+template <class Value>
+void add_smoothed(Chart& chart, const std::vector<CurveSource>& sources, Value value) {
+  for (const CurveSource& source : sources) {
+    const auto raw = training_points(source, value);
+    if (raw.empty()) continue;
+    chart.series.push_back({source.name, source.colour, SeriesStyle::faint, thinned(raw, kMostPoints)});
+    chart.series.push_back(
+        {source.name, source.colour, SeriesStyle::line, thinned(smoothed(raw, raw.size() / 60), kMostPoints)});
+  }
+}
+
 /// Falling by a factor that a linear axis would flatten.
 bool wants_log_axis(const Chart& chart) {
   double low = INFINITY, high = 0.0;
@@ -42,13 +53,7 @@ bool wants_log_axis(const Chart& chart) {
 
 Chart loss_chart(const std::vector<CurveSource>& sources) {
   Chart chart{.title = "Training loss", .x_title = kTokens, .log_y = false, .series = {}};
-  for (const CurveSource& source : sources) {
-    const auto raw = training_points(source, [](const StepDone& step) { return step.loss; });
-    if (raw.empty()) continue;
-    chart.series.push_back({source.name, source.colour, SeriesStyle::faint, thinned(raw, kMostPoints)});
-    chart.series.push_back(
-        {source.name, source.colour, SeriesStyle::line, thinned(smoothed(raw, raw.size() / 60), kMostPoints)});
-  }
+  add_smoothed(chart, sources, [](const StepDone& step) { return step.loss; });
   chart.log_y = wants_log_axis(chart);
   return chart;
 }
@@ -69,6 +74,14 @@ Chart eval_chart(const std::vector<CurveSource>& sources) {
     chart.series.push_back({source.name, source.colour, style, std::move(points)});
   }
   chart.log_y = wants_log_axis(chart);
+  return chart;
+}
+
+Chart reward_chart(const std::vector<CurveSource>& sources) {
+  Chart chart{
+      .title = "Mean reward of the answers written in training", .x_title = kTokens, .log_y = false, .series = {}};
+  add_smoothed(chart, sources,
+               [](const StepDone& step) { return step.rollout ? step.rollout->reward : EvalFigures::kNone; });
   return chart;
 }
 

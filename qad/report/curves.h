@@ -21,6 +21,8 @@ struct CurveSource {
 /// Held-out KL to the teacher with standard errors; held-out cross-entropy when there is no teacher. An arm that was
 /// evaluated once (PTQ) is a level.
 [[nodiscard]] Chart eval_chart(const std::vector<CurveSource>& sources);
+/// Mean reward of a step's answers; without series where nothing was rewarded.
+[[nodiscard]] Chart reward_chart(const std::vector<CurveSource>& sources);
 [[nodiscard]] Chart learning_rate_chart(const std::vector<CurveSource>& sources);
 
 /// At most `count` points: the means of runs of neighbours of equal length.

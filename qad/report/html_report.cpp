@@ -200,8 +200,8 @@ std::string html_report(const Report& report) {
   out +=
       "<h2>Held-out quality</h2>\n" + html_table(comparison_table(arms), colours, best_row_of(arms)) + eval_note(arms);
   out += exports_section(report.run.exports);
-  out += "<h2>Curves</h2>\n" + figure(eval_chart(sources)) + figure(loss_chart(sources)) +
-         figure(learning_rate_chart(sources));
+  out += "<h2>Curves</h2>\n" + figure(eval_chart(sources)) + figure(reward_chart(sources)) +
+         figure(loss_chart(sources)) + figure(learning_rate_chart(sources));
   if (!report.recipe.empty())
     out += fmt::format("<details>\n<summary>Recipe, resolved</summary>\n<pre>{}</pre>\n</details>\n",
                        escape_html(report.recipe));

@@ -1,5 +1,6 @@
 #include "qad/report/metrics_log.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -23,6 +24,12 @@ Json json_of(const StepDone& event) {
                {"saturated_weights", event.saturated_weights},
                {"saturated_activations", event.saturated_activations}};
   if (event.skipped) json["skipped"] = true;
+  if (event.rollout) {
+    Json& rollout = json["rollout"] = Json::object();
+    visit_rollout(*event.rollout, [&](const char* name, double figure) {
+      if (!std::isnan(figure)) rollout[name] = figure;
+    });
+  }
   return json;
 }
 
@@ -38,6 +45,9 @@ MetricsRecord record_of(const Json& json) {
   training.saturated_weights = json.value("saturated_weights", std::int64_t{0});
   training.saturated_activations = json.value("saturated_activations", std::int64_t{0});
   training.skipped = json.value("skipped", false);
+  if (const auto rollout = json.find("rollout"); rollout != json.end())
+    visit_rollout(training.rollout.emplace(),
+                  [&](const char* name, double& figure) { figure = number_or_nan(*rollout, name); });
   if (const auto eval = json.find("eval"); eval != json.end()) {
     record.eval = eval_figures_of(*eval);
     training.eval_follows = training.step > 0;

@@ -48,6 +48,13 @@ std::string bar(double fraction, int width, bool colour) {
   return fmt::format("{}{}{}{}{}{}", kDoneColour, done, kNoColour, kRestColour, rest, kNoColour);
 }
 
+// What says most about a step: the loss of reinforcement learning hardly moves.
+std::string progress_of(const StepDone& event) {
+  if (!event.rollout) return "loss " + format_significant(event.loss);
+  return fmt::format("reward {}, {} right", format_significant(event.rollout->reward),
+                     format_percent(event.rollout->right));
+}
+
 }  // namespace
 
 Terminal stderr_terminal() {
@@ -92,9 +99,8 @@ void Progress::step_done(const StepDone& event) {
     is_drawn_ = true;
     return;
   }
-  log_info("{}: step {}/{}, loss {}, {} tokens/s, {} left", run_.name, event.step, run_.planned_steps,
-           format_significant(event.loss), format_count(event.tokens_per_second),
-           format_duration(seconds_left(event.step)));
+  log_info("{}: step {}/{}, {}, {} tokens/s, {} left", run_.name, event.step, run_.planned_steps, progress_of(event),
+           format_count(event.tokens_per_second), format_duration(seconds_left(event.step)));
 }
 
 void Progress::eval_done(const EvalDone& event) {
@@ -123,15 +129,14 @@ double Progress::seconds_left(std::int64_t step) const {
 }
 
 std::string Progress::bar_line(const StepDone& event) const {
-  const std::string figures = fmt::format("  {}/{}  loss {}  {} tokens/s  {} left", event.step, run_.planned_steps,
-                                          format_significant(event.loss), format_count(event.tokens_per_second),
-                                          format_duration(seconds_left(event.step)));
+  const std::string figures =
+      fmt::format("  {}/{}  {}  {} tokens/s  {} left", event.step, run_.planned_steps, progress_of(event),
+                  format_count(event.tokens_per_second), format_duration(seconds_left(event.step)));
   // The last column stays empty: some terminals wrap as soon as it is written.
   const int columns = terminal_.columns() - 1;
   const int room = columns - display_width(run_.name) - 1 - display_width(figures);
   if (room < kNarrowestBar) {
-    const std::string line =
-        fmt::format("{}/{}  loss {}", event.step, run_.planned_steps, format_significant(event.loss));
+    const std::string line = fmt::format("{}/{}  {}", event.step, run_.planned_steps, progress_of(event));
     return display_width(line) <= columns ? line : "";
   }
   const double fraction =

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,30 @@ void visit_figures(Figures& figures, Visit&& visit) {
   visit("tokens", figures.tokens);
 }
 
+/// What a step of reinforcement learning saw of the answers that the model wrote in it.
+struct RolloutFigures {
+  static constexpr double kNone = EvalFigures::kNone;
+  double reward = kNone;        ///< mean over answers
+  double right = kNone;         ///< share of answers
+  double length = kNone;        ///< mean tokens of an answer, its end token included
+  double cut = kNone;           ///< share of answers that reached the limit
+  double learned_from = kNone;  ///< share of answers in groups whose rewards differ
+  double kl = kNone;            ///< to the model that the run started from, nats a token, over answers learned from
+};
+
+/// As visit_figures.
+template <class Figures, class Visit>
+void visit_rollout(Figures& figures, Visit&& visit) {
+  visit("reward", figures.reward);
+  visit("right", figures.right);
+  visit("length", figures.length);
+  visit("cut", figures.cut);
+  visit("learned_from", figures.learned_from);
+  visit("kl", figures.kl);
+}
+
 struct RunStarted {
-  std::string kind;     ///< of the recipe: pretrain, sft, merge, ptq, qat, qad
+  std::string kind;     ///< of the recipe: pretrain, sft, grpo, merge, ptq, qat, qad
   std::string name;     ///< the arm of a comparison; else the kind
   std::string teacher;  ///< where it was read from; empty without one
   std::string student;
@@ -78,13 +101,14 @@ struct StepDone {
   std::int64_t saturated_activations = 0;
   bool skipped = false;       ///< loss or gradient was not finite: nothing was updated
   bool eval_follows = false;  ///< eval_done of this step comes next
+  std::optional<RolloutFigures> rollout{};
 };
 
 struct EvalDone {
   std::int64_t step = 0;
   std::int64_t tokens = 0;
   EvalFigures figures;
-  bool best = false;  ///< the lowest selection score (evaluator.h) so far
+  bool best = false;  ///< the lowest selection score (evaluator.h) so far, or simply the last
 };
 
 struct CheckpointSaved {

@@ -36,6 +36,7 @@ void visit_numbers(State& state, Visit&& visit) {
   visit("last_step.eval_follows", last.eval_follows);
 }
 
+constexpr const char* kRollout = "last_step.rollout.";
 constexpr const char* kModel = "model/";
 constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
@@ -74,6 +75,9 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
     if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(value)>>) content.numbers[name] = value;
     else content.numbers[name] = static_cast<std::int64_t>(value);
   });
+  if (state.last_step.rollout)
+    visit_rollout(*state.last_step.rollout,
+                  [&](const char* name, double figure) { content.numbers[std::string(kRollout) + name] = figure; });
   for (const auto& [name, value] : parts.quantizers.state()) content.numbers[kScale + name] = value;
   for (const ParameterPointer& parameter : parts.student.parameters())
     content.tensors[kModel + parameter->name] = parameter->value();
@@ -102,6 +106,10 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
     if constexpr (std::is_floating_point_v<Value>) value = std::get<double>(number(name));
     else value = static_cast<Value>(std::get<std::int64_t>(number(name)));
   });
+  if (content.numbers.contains(std::string(kRollout) + "reward"))
+    visit_rollout(state.last_step.rollout.emplace(), [&](const char* name, double& figure) {
+      figure = std::get<double>(number(std::string(kRollout) + name));
+    });
   for (const ParameterPointer& parameter : parts.student.parameters()) {
     restore_tensor(content, kModel + parameter->name, parameter->value(), file);
     ++parameter->version;

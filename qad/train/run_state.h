@@ -15,7 +15,7 @@ namespace qad {
 struct RunState {
   std::int64_t step = 0;           ///< optimizer steps done, skipped ones included
   std::int64_t tokens = 0;         ///< counted tokens trained on
-  std::int64_t data_position = 0;  ///< of the loader
+  std::int64_t data_position = 0;  ///< of the stage
   std::int64_t skipped_steps = 0;
   std::int64_t skipped_in_a_row = 0;
   std::int64_t evaluations_without_better = 0;

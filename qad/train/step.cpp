@@ -10,9 +10,8 @@
 
 namespace qad {
 
-StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::int64_t step, LanguageModel& student,
-                      LanguageModel* teacher, AdamW& optimizer, const std::vector<TokenBatch>& micro_batches,
-                      const std::function<bool()>& stop) {
+StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer, std::size_t micro_batches,
+                  const std::function<FusedLoss(std::size_t)>& forward, const std::function<bool()>& stop) {
   StepResult result;
   result.learning_rate = learning_rate(config.schedule_config(), step);
   const auto skip = [&](std::string reason) {
@@ -21,18 +20,14 @@ StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::in
     result.reason = std::move(reason);
     return result;
   };
-  // The mean is over the tokens of the whole step, so all micro-batches must be known before the first one runs.
-  for (const TokenBatch& batch : micro_batches) result.tokens += counted_tokens(loss, batch);
-  if (result.tokens == 0) return skip("none of its tokens counts in the loss");
-
   try {
-    for (const TokenBatch& batch : micro_batches) {
+    for (std::size_t i = 0; i < micro_batches; ++i) {
       if (stop && stop()) {
         clear_gradients(optimizer.parameters());
         result.stopped = true;
         return result;
       }
-      const FusedLoss batch_result = batch_loss(loss, student, teacher, batch, result.tokens);
+      const FusedLoss batch_result = forward(i);
       result.loss += batch_result.value;
       const ProfilePhase phase("backward");
       backward(batch_result.loss);
@@ -48,6 +43,25 @@ StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::in
     return skip(fmt::format("loss {} or gradient norm {} is not finite", result.loss, result.gradient_norm));
   const bool clipped = config.clip_norm > 0 && result.gradient_norm > config.clip_norm;
   optimizer.step(result.learning_rate, clipped ? config.clip_norm / result.gradient_norm : 1.0);
+  return result;
+}
+
+StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::int64_t step, LanguageModel& student,
+                      LanguageModel* teacher, AdamW& optimizer, const std::vector<TokenBatch>& micro_batches,
+                      const std::function<bool()>& stop) {
+  // The mean is over the tokens of the whole step, so all micro-batches must be known before the first one runs.
+  std::int64_t tokens = 0;
+  for (const TokenBatch& batch : micro_batches) tokens += counted_tokens(loss, batch);
+  StepResult result;
+  if (tokens > 0) {
+    const auto forward = [&](std::size_t i) { return batch_loss(loss, student, teacher, micro_batches[i], tokens); };
+    result = update(config, step, optimizer, micro_batches.size(), forward, stop);
+  } else {
+    result.learning_rate = learning_rate(config.schedule_config(), step);
+    result.skipped = true;
+    result.reason = "none of its tokens counts in the loss";
+  }
+  result.tokens = tokens;
   return result;
 }
 

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "autograd/optim/adamw.h"
 #include "models/language_model.h"
 #include "qad/loss/loss.h"
+#include "qad/train/events.h"
 #include "qad/train/train_config.h"
 
 namespace qad {
@@ -20,9 +22,16 @@ struct StepResult {
   double gradient_norm = 0;
   double learning_rate = 0;
   std::int64_t tokens = 0;  ///< counted
+  std::optional<RolloutFigures> rollout;
 };
 
-/// Runs all micro-batches of step `step` (1-based), sums their gradients, clips, updates. `teacher` may be null for
+/// One update of step `step` (1-based): forward(i) and backward of each micro-batch, clipping, AdamW. The result's loss
+/// is the sum of theirs; it has no tokens.
+[[nodiscard]] StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer,
+                                std::size_t micro_batches, const std::function<FusedLoss(std::size_t)>& forward,
+                                const std::function<bool()>& stop);
+
+/// One update from text, the mean over all micro-batches' counted tokens. `teacher` may be null for
 /// cross-entropy.
 [[nodiscard]] StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::int64_t step,
                                     LanguageModel& student, LanguageModel* teacher, AdamW& optimizer,

@@ -7,7 +7,6 @@
 #include "autograd/core/log.h"
 #include "autograd/core/profile.h"
 #include "qad/train/evaluator.h"
-#include "qad/train/step.h"
 
 namespace qad {
 namespace {
@@ -27,7 +26,7 @@ void Trainer::restore(const CheckpointContent& content, const std::string& file)
   state_ = unpack(content, {parts_.student, parts_.quantizers, &optimizer_}, file);
   earlier_seconds_ = state_.seconds;
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
-  if (parts_.data != nullptr) parts_.data->seek(state_.data_position);
+  if (parts_.stage != nullptr) parts_.stage->seek(state_.data_position);
 }
 
 RunFinished Trainer::run() {
@@ -47,26 +46,15 @@ RunFinished Trainer::run() {
 bool Trainer::step() {
   const ProfilePhase phase("step");
   const double began = now();
-  Loader& data = *parts_.data;
   const TrainConfig& train = config_.train;
-  const std::int64_t position = data.position();
-  const std::int64_t micro = train.micro_batch_size > 0 ? train.micro_batch_size : train.batch_size;
-  std::vector<TokenBatch> batches;
-  for (std::int64_t done = 0; done < train.batch_size; done += micro) {
-    const ProfileScope scope("data");
-    batches.push_back(data.next(std::min(micro, train.batch_size - done)));
-  }
-
-  const StepResult result = train_step(train, config_.loss, state_.step + 1, parts_.student, parts_.teacher, optimizer_,
-                                       batches, [this] { return stop(); });
+  const StepResult result = parts_.stage->run(state_.step + 1, optimizer_, [this] { return stop(); });
   if (result.stopped) {
-    data.seek(position);
     static_cast<void>(parts_.quantizers.take_saturation());
     return false;
   }
   ++state_.step;
   state_.tokens += result.tokens;
-  state_.data_position = data.position();
+  state_.data_position = parts_.stage->position();
   state_.skipped_in_a_row = result.skipped ? state_.skipped_in_a_row + 1 : 0;
   if (result.skipped) {
     ++state_.skipped_steps;
@@ -83,7 +71,8 @@ bool Trainer::step() {
                       result.loss,          result.learning_rate,
                       result.gradient_norm, static_cast<double>(result.tokens) / (now() - began),
                       saturated.weights,    saturated.activations,
-                      result.skipped,       state_.evaluation_pending};
+                      result.skipped,       state_.evaluation_pending,
+                      result.rollout};
   parts_.listener.step_done(state_.last_step);
   return true;
 }
@@ -93,8 +82,8 @@ bool Trainer::evaluate_now() {
   static_cast<void>(parts_.quantizers.take_saturation());
   if (stop()) return false;
   state_.evaluation_pending = false;
-  const bool better =
-      !state_.has_best || selection_score(config_.loss, figures) < selection_score(config_.loss, state_.best);
+  const bool better = config_.best_is_last || !state_.has_best ||
+                      selection_score(config_.loss, figures) < selection_score(config_.loss, state_.best);
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
   if (better) {
     state_.has_best = true;

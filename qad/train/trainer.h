@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "data/loader.h"
 #include "qad/io/checkpoint_config.h"
 #include "qad/io/checkpoint_folder.h"
 #include "qad/loss/loss.h"
 #include "qad/train/events.h"
 #include "qad/train/run_state.h"
+#include "qad/train/stage.h"
 #include "qad/train/train_config.h"
 
 namespace qad {
@@ -21,13 +21,15 @@ struct TrainerConfig {
   TrainConfig train;
   EvaluateConfig evaluate;
   CheckpointConfig checkpoint;
+  /// The best checkpoint is the last one evaluated: where held-out text does not tell what the run is for.
+  bool best_is_last = false;
 };
 
 struct TrainerParts {
   LanguageModel& student;
-  LanguageModel* teacher;  ///< of evaluation and of the loss, if that needs one; may be null
+  LanguageModel* teacher;  ///< of evaluation; may be null
   QuantizerSet& quantizers;
-  Loader* data;  ///< may be null when there are no steps (PTQ)
+  Stage* stage;  ///< may be null when there are no steps (PTQ)
   const std::vector<TokenBatch>& evaluation;
   CheckpointFolder& checkpoints;
   RunListener& listener;

@@ -178,6 +178,10 @@ void print_comparison(const Recipe& recipe, std::ostream& print) {
 
 ExitCode plan(const PlanOptions& options, std::ostream& print) {
   const Recipe recipe = load_recipe(options.recipe, options.overrides);
+  if (recipe.kind == RecipeKind::grpo)
+    throw Error({options.recipe.string(), "steps that read text", "kind: grpo",
+                 "what its steps take depends on the answers that the model will write"},
+                ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
   if (recipe.kind == RecipeKind::compare) print_comparison(recipe, print);
   else print_run(plan_subject(recipe, plan_text(recipe)), print);

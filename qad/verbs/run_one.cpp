@@ -16,6 +16,7 @@
 #include "qad/train/trainer.h"
 #include "qad/verbs/export_student.h"
 #include "qad/verbs/show.h"
+#include "qad/verbs/stage_of_run.h"
 #include "qad/verbs/student.h"
 
 namespace qad::verbs {
@@ -25,6 +26,7 @@ namespace {
 TrainerConfig trainer_config(const Recipe& recipe) {
   TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
   if (recipe.kind == RecipeKind::ptq || recipe.kind == RecipeKind::merge) config.train.steps = 0;
+  config.best_is_last = recipe.kind == RecipeKind::grpo;  // held-out text says nothing of rewards
   if (has_cross_entropy(recipe.kind)) config.loss.kind = LossKind::cross_entropy;
   return config;
 }
@@ -61,16 +63,14 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   const TrainerConfig config = trainer_config(recipe);
   Student student = make_student(recipe, materials.teacher.get());
   CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
-  std::unique_ptr<Loader> loader;
-  if (materials.train != nullptr)
-    loader = std::make_unique<Loader>(*materials.train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
+  const StageOfRun stage = make_stage(recipe, config, materials, *student.model);
 
   RunListeners listeners;
   MetricsLog metrics(folder.metrics());
   Progress progress(stderr_terminal());
   listeners.add(metrics);
   listeners.add(progress);
-  Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, loader.get(),
+  Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
                            materials.evaluation, checkpoints, listeners, stop_requested, recipe_text(recipe)});
 
   if (const auto found = checkpoints.newest_whole()) {

@@ -11,7 +11,7 @@ namespace qad {
 namespace {
 
 constexpr const char* kRun = R"(imports: [presets/nvfp4_w4a4]
-kind: qad                              # pretrain | sft | merge | ptq | qat | qad | compare
+kind: qad                              # pretrain | sft | grpo | merge | ptq | qat | qad | compare
 teacher: {model: ../shared/data/tinystories-656k-hf}
 student: {model: teacher}
 data:
@@ -104,7 +104,8 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   EXPECT_EQ(
       error_of("seed: 1\n"),
       "r.yaml: 4 errors\n"
-      "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | merge | ptq | qat | qad | compare)\n"
+      "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
+      "compare)\n"
       "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
       "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic and problems, got "
       "none\n"
@@ -165,6 +166,19 @@ TEST_F(RecipeFile, StagesSayWhatTheyStartFrom) {
             "[{model: FOLDER}, {model: FOLDER}]})");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nmerge: {models: [{model: a}, {model: b}]}\n"),
             "r.yaml:4:8: merge: expected no models to merge, got some (kind: merge does that)");
+  const std::string grpo = "data: {eval: {text: b}}\nkind: grpo\nstudent: {model: s}\n";
+  EXPECT_EQ(error_of(grpo),
+            "r.yaml:1:1: grpo: expected a section grpo, got none (kind: grpo needs grpo: {prompts: 32, group_size: 8, "
+            "…})");
+  EXPECT_EQ(error_of(grpo + "grpo: {group_size: 1, families: [sums]}\n"),
+            "r.yaml: 2 errors\n"
+            "  r.yaml:4:20: grpo.group_size: expected an integer at least 2, got 1\n"
+            "  r.yaml:4:34: grpo.families[0]: expected arithmetic | word_problems | symbols | programs, got \"sums\"");
+  EXPECT_EQ(error_of(grpo + "grpo: {}\ntrain: {patience: 2}\n"),
+            "r.yaml:5:19: train.patience: expected 0 for kind: grpo, got 2 (held-out cross-entropy does not tell when "
+            "reinforcement learning is done)");
+  EXPECT_EQ(error_of(data + "kind: sft\nstudent: {model: s}\ngrpo: {}\n"),
+            "r.yaml:4:7: grpo: expected no such section, got one (kind: grpo has it)");
   const Recipe merge =
       load("data: {eval: {text: b}}\nkind: merge\nmerge: {models: [{model: a}, {model: b, weight: 2}]}\n");
   EXPECT_EQ(base_folder(merge), "a");

@@ -13,6 +13,7 @@
 #include "models/model_folder.h"
 #include "qad/calib/calibrate.h"
 #include "qad/report/metrics_log.h"
+#include "qad/train/text_stage.h"
 #include "qad/train/trainer.h"
 #include "tests/support/paths.h"
 #include "tests/support/same_run.h"
@@ -100,8 +101,9 @@ class TinyTraining {
     RunListeners listeners;
     listeners.add(metrics);
     listeners.add(recorder);
+    TextStage stage(config.train, config.loss, *student, teacher.get(), loader);
     Trainer trainer(config,
-                    {*student, teacher.get(), quantizers, &loader, evaluation, checkpoints, listeners, stop, "recipe"});
+                    {*student, teacher.get(), quantizers, &stage, evaluation, checkpoints, listeners, stop, "recipe"});
     if (const auto found = checkpoints.newest_whole()) trainer.restore(found->content, found->file.string());
     else if (!quantizers.empty()) calibrate(*student, quantizers, evaluation, quantize.tensor_scale.from);
     RunStarted started;

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "qad/report/metrics_log.h"
 #include "qad/report/summary.h"
 #include "qad/train/run_state.h"
 #include "tests/support/process.h"
@@ -71,6 +72,31 @@ TEST_F(Stages, MergingAModelWithItselfGivesItsBytesBack) {
             read_file(work_.path("teacher/model.safetensors"), ""));
   EXPECT_GT(merge.eval.cross_entropy, 0);
   EXPECT_EQ(merge.eval.cross_entropy, merge.exports.at(0).eval.cross_entropy);
+}
+
+TEST_F(Stages, GrpoLearnsFromItsOwnAnswersAndSaysWhatTheyAreWorth) {
+  // Answers of a model that knows nothing are all wrong: it learns to come to an end.
+  const std::string file = recipe("grpo", "student: {model: \"" + at("teacher") +
+                                              "\"}\ngrpo: {families: [symbols], prompts: 6, group_size: 6, "
+                                              "max_new_tokens: 48, reward_cut: -1}");
+  const RunSummary grpo = run(file, "grpo");
+  EXPECT_EQ(grpo.kind, "grpo");
+  EXPECT_EQ(grpo.best_step, 3);
+  EXPECT_GT(grpo.tokens, 0);
+  const auto metrics = read_metrics(work_.path("grpo/metrics.jsonl"));
+  ASSERT_EQ(metrics.size(), 4u);
+  EXPECT_FALSE(metrics.front().training.rollout);
+  ASSERT_TRUE(metrics.back().training.rollout);
+  const RolloutFigures& rollout = *metrics.back().training.rollout;
+  EXPECT_LT(rollout.reward, 0);
+  EXPECT_NEAR(rollout.reward, -rollout.cut, 1e-9);
+  EXPECT_GT(rollout.length, 1);
+  EXPECT_NE(read_file(work_.path("grpo/report.html"), "").find("Mean reward"), std::string::npos);
+  EXPECT_NE(start({"inspect", file}).out.find("6 problems with 6 answers each"), std::string::npos);
+
+  const Outcome plan = start({"plan", file});
+  EXPECT_EQ(plan.exit_code, 2);
+  EXPECT_NE(plan.err.find("kind: grpo"), std::string::npos) << plan.err;
 }
 
 TEST_F(Stages, ArePlannedInspectedEvaluatedAndSpoken) {
