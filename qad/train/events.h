@@ -60,7 +60,7 @@ struct RolloutFigures {
   double right = kNone;         ///< share of answers
   double length = kNone;        ///< mean tokens of an answer, its end token included
   double cut = kNone;           ///< share of answers that reached the limit
-  double learned_from = kNone;  ///< share of answers in groups whose rewards differ
+  double learned_from = kNone;  ///< share of prompts whose answers differ in reward
   double kl = kNone;            ///< to the model that the run started from, nats a token, over answers learned from
 };
 
@@ -108,7 +108,7 @@ struct EvalDone {
   std::int64_t step = 0;
   std::int64_t tokens = 0;
   EvalFigures figures;
-  bool best = false;  ///< the lowest selection score (evaluator.h) so far, or simply the last
+  bool best = false;  ///< the lowest selection score (evaluator.h) so far, where that selects
 };
 
 struct CheckpointSaved {

@@ -130,14 +130,13 @@ class Snapshot {
 };
 
 RolloutFigures figures_of(std::span<const Answer> answers) {
-  RolloutFigures figures{0, 0, 0, 0, 0, RolloutFigures::kNone};
+  RolloutFigures figures{0, 0, 0, 0};
   const auto count = static_cast<double>(answers.size());
   for (const Answer& answer : answers) {
     figures.reward += answer.reward.value / count;
     figures.right += answer.reward.right ? 1 / count : 0;
     figures.length += static_cast<double>(answer.new_tokens()) / count;
     figures.cut += answer.cut ? 1 / count : 0;
-    figures.learned_from += answer.advantage != 0 ? 1 / count : 0;
   }
   return figures;
 }
@@ -217,6 +216,7 @@ StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer, const std::func
     if (std::ranges::any_of(group, [](const Answer& answer) { return answer.advantage != 0; })) groups.push_back(group);
   }
   result.rollout = figures_of(*answers);
+  result.rollout->learned_from = static_cast<double>(groups.size()) / static_cast<double>(grpo.prompts);
   if (groups.empty()) return result;
 
   std::vector<MiniBatch> mini_batches;

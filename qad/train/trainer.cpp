@@ -91,7 +91,7 @@ bool Trainer::evaluate_now() {
     state_.best_step = state_.step;
     parts_.checkpoints.save_best(pack(state_, {parts_.student, parts_.quantizers, nullptr}, parts_.recipe));
   }
-  parts_.listener.eval_done({state_.step, state_.tokens, figures, better});
+  parts_.listener.eval_done({state_.step, state_.tokens, figures, better && !config_.best_is_last});
   return true;
 }
 

@@ -179,6 +179,8 @@ TEST_F(RecipeFile, StagesSayWhatTheyStartFrom) {
             "reinforcement learning is done)");
   EXPECT_EQ(error_of(data + "kind: sft\nstudent: {model: s}\ngrpo: {}\n"),
             "r.yaml:4:7: grpo: expected no such section, got one (kind: grpo has it)");
+  EXPECT_EQ(error_of(data + "kind: compare\nteacher: {model: t}\narms: [{name: a, kind: grpo}]\n"),
+            "r.yaml:4:8: arms[0].kind: expected ptq | qat | qad, got grpo");
   const Recipe merge =
       load("data: {eval: {text: b}}\nkind: merge\nmerge: {models: [{model: a}, {model: b, weight: 2}]}\n");
   EXPECT_EQ(base_folder(merge), "a");
