@@ -16,6 +16,10 @@ int threads() {
   return thread_count;
 }
 
+void keep_libraries_to_one_thread() {
+  if (omp_get_max_threads() != 1) omp_set_num_threads(1);
+}
+
 void detail::run_chunks(std::int64_t size, std::int64_t chunk, ChunkFunction function, void* context) {
   QAD_ASSERT(chunk > 0);
   const std::int64_t chunks = (size + chunk - 1) / chunk;

@@ -10,6 +10,9 @@ namespace qad {
 /// How many threads loops use from now on; 0 chooses the number of cores.
 void set_threads(int count);
 [[nodiscard]] int threads();
+/// Libraries that ask OpenMP for the number of threads use one when this thread calls them, from now on. Our loops are
+/// not touched: they say their number themselves. Costs nothing to speak of.
+void keep_libraries_to_one_thread();
 
 namespace detail {
 using ChunkFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);

@@ -14,7 +14,7 @@ void tile_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, 
                   const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
                   std::int64_t ldc);
 
-/// "OpenBLAS 0.3.21 SkylakeX": version and kernels in use.
+/// "oneDNN 2.6.3 AVX512_CORE_BF16": version and instruction set in use.
 [[nodiscard]] std::string blas_description();
 
 }  // namespace qad::kernels

@@ -43,97 +43,100 @@ double pair_bytes(const AttentionShape& shape, const AttentionWork& work) {
 }  // namespace
 
 KernelTable profiled(const KernelTable& table) {
+  // A wrapper is a plain function, so the table that it wraps is kept here: one is ever wrapped.
+  static KernelTable wrapped;
+  wrapped = table;
   KernelTable result = table;
   result.gemm = [](Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                    const float* a, std::int64_t lda, const float* b, std::int64_t ldb, bool accumulate, float* c,
                    std::int64_t ldc) {
     const ProfileScope scope(use_of(transpose_a, transpose_b), 2 * number(m) * number(n) * number(k),
                              floats(m * k + k * n + (accumulate ? 2 : 1) * m * n));
-    gemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
+    wrapped.gemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
   };
   result.add = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("add", 0, floats(3 * size));
-    add(size, operands...);
+    wrapped.add(size, operands...);
   };
   result.accumulate = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("accumulate", 0, floats(3 * size));
-    accumulate(size, operands...);
+    wrapped.accumulate(size, operands...);
   };
   result.scale = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("scale", 0, floats(2 * size));
-    scale(size, operands...);
+    wrapped.scale(size, operands...);
   };
   result.add_bias = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("add bias", 0, floats(2 * rows * cols));
-    add_bias(rows, cols, operands...);
+    wrapped.add_bias(rows, cols, operands...);
   };
   result.accumulate_column_sums = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("column sums", 0, floats(rows * cols));
-    accumulate_column_sums(rows, cols, operands...);
+    wrapped.accumulate_column_sums(rows, cols, operands...);
   };
   result.sum_of_squares = [](std::int64_t size, const float* x) {
     const ProfileScope scope("sum of squares", 0, floats(size));
-    return sum_of_squares(size, x);
+    return wrapped.sum_of_squares(size, x);
   };
   result.amax = [](std::int64_t size, const float* x) {
     const ProfileScope scope("amax", 0, floats(size));
-    return amax(size, x);
+    return wrapped.amax(size, x);
   };
   result.swiglu_forward = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("swiglu", 0, floats(3 * size));
-    swiglu_forward(size, operands...);
+    wrapped.swiglu_forward(size, operands...);
   };
   result.swiglu_backward = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("swiglu backward", 0, floats(5 * size));
-    swiglu_backward(size, operands...);
+    wrapped.swiglu_backward(size, operands...);
   };
   result.rms_norm_forward = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("rms norm", 0, floats(2 * rows * cols));
-    rms_norm_forward(rows, cols, operands...);
+    wrapped.rms_norm_forward(rows, cols, operands...);
   };
   result.rms_norm_backward = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("rms norm backward", 0, floats(3 * rows * cols));
-    rms_norm_backward(rows, cols, operands...);
+    wrapped.rms_norm_backward(rows, cols, operands...);
   };
   result.rope = [](std::int64_t tokens, std::int64_t heads, std::int64_t head_dim, auto... operands) {
     const ProfileScope scope("rope", 0, floats(2 * tokens * heads * head_dim));
-    rope(tokens, heads, head_dim, operands...);
+    wrapped.rope(tokens, heads, head_dim, operands...);
   };
   result.attention_forward = [](const AttentionShape& shape, auto... operands) {
     const AttentionWork work = work_of(shape);
     const ProfileScope scope("attention", 2 * pair_flops(shape, work), 2 * pair_bytes(shape, work));
-    attention_forward(shape, operands...);
+    wrapped.attention_forward(shape, operands...);
   };
   result.attention_backward = [](const AttentionShape& shape, auto... operands) {
     const AttentionWork work = work_of(shape);
     const ProfileScope scope("attention backward", 5 * pair_flops(shape, work), 4 * pair_bytes(shape, work));
-    attention_backward(shape, operands...);
+    wrapped.attention_backward(shape, operands...);
   };
   result.embedding_forward = [](std::int64_t tokens, std::int64_t cols, auto... operands) {
     const ProfileScope scope("embedding", 0, floats(2 * tokens * cols));
-    embedding_forward(tokens, cols, operands...);
+    wrapped.embedding_forward(tokens, cols, operands...);
   };
   result.embedding_forward_bf16 = [](std::int64_t tokens, std::int64_t cols, auto... operands) {
     const ProfileScope scope("embedding", 0, 1.5 * floats(tokens * cols));
-    embedding_forward_bf16(tokens, cols, operands...);
+    wrapped.embedding_forward_bf16(tokens, cols, operands...);
   };
   result.embedding_backward = [](std::int64_t tokens, std::int64_t cols, auto... operands) {
     const ProfileScope scope("embedding backward", 0, floats(3 * tokens * cols));
-    embedding_backward(tokens, cols, operands...);
+    wrapped.embedding_backward(tokens, cols, operands...);
   };
   result.row_loss = [](RowLoss kind, const RowLossInput& input, bool gradient, auto... operands) {
     const int matrices = 1 + (input.teacher != nullptr ? 1 : 0) + (gradient ? 1 : 0);
     const ProfileScope scope("softmax and loss", 0, floats(matrices * input.rows * input.vocabulary));
-    row_loss(kind, input, gradient, operands...);
+    wrapped.row_loss(kind, input, gradient, operands...);
   };
   result.row_figures = [](std::int64_t rows, std::int64_t vocabulary, const float* student, const float* teacher,
                           const std::int32_t* labels, const RowFigures& figures) {
     const ProfileScope scope("softmax and figures", 0, floats(2 * rows * vocabulary));
-    row_figures(rows, vocabulary, student, teacher, labels, figures);
+    wrapped.row_figures(rows, vocabulary, student, teacher, labels, figures);
   };
   result.adamw = [](std::int64_t size, const AdamWUpdate& update, auto... operands) {
     const ProfileScope scope("AdamW", 0, floats(7 * size));
-    adamw(size, update, operands...);
+    wrapped.adamw(size, update, operands...);
   };
   return result;
 }

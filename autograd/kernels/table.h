@@ -39,9 +39,10 @@ struct KernelTable {
 };
 
 /// The kernels for data on `device`. The environment variable QAD_SIMD (AVX3, AVX2, SSE4, EMU128) limits the
-/// instruction set, so that another CPU gives the same bits; OPENBLAS_CORETYPE does the same for OpenBLAS.
+/// instruction set, so that another CPU gives the same bits; ONEDNN_MAX_CPU_ISA (AVX2, AVX512_CORE, …) does the same
+/// for oneDNN.
 [[nodiscard]] const KernelTable& kernel_table(Device device = Device::cpu);
-/// What ran, for logs and checkpoints: "OpenBLAS 0.3.21 SkylakeX, SIMD AVX3".
+/// What ran, for logs and checkpoints: "oneDNN 2.6.3 AVX512_CORE_BF16, SIMD AVX3".
 [[nodiscard]] const char* kernel_description();
 
 }  // namespace qad

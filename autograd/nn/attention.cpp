@@ -25,7 +25,7 @@ Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan,
   };
   const Variable q = rotated(std::move(projected[0]), q_norm);
   Variable k = transformed(rotated(std::move(projected[1]), k_norm), key_slot);
-  Variable v = transformed(std::move(projected[2]), value_slot);
+  Variable v = transformed(projected[2], value_slot);
   if (cache != nullptr) {
     QAD_ASSERT(!recording());
     store_rows(k.value(), cache->rows, cache->keys);

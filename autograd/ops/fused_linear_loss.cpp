@@ -7,17 +7,12 @@
 #include "autograd/ops/panel_product.h"
 
 namespace qad {
-namespace {
 
-// Rows whose logits fit into the chunk's memory: a multiple of 16, and at least 64, since each chunk reads the whole
-// head several times.
-std::int64_t chunk_rows(std::size_t chunk_bytes, std::int64_t vocabulary, std::int64_t rows, int logit_matrices) {
+std::int64_t logit_chunk_rows(std::size_t chunk_bytes, std::int64_t vocabulary, std::int64_t rows, int logit_matrices) {
   const auto row_bytes = static_cast<std::size_t>(vocabulary * logit_matrices) * sizeof(float);
   const auto fitting = static_cast<std::int64_t>(chunk_bytes / row_bytes) / 16 * 16;
   return std::clamp<std::int64_t>(rows, 16, std::max<std::int64_t>(fitting, 64));
 }
-
-}  // namespace
 
 FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head_weight, const TeacherHead* teacher,
                             std::span<const std::int32_t> labels, std::span<const float> row_weights,
@@ -36,7 +31,7 @@ FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head
   result.rows.resize(labels.size());
   Tensor d_hidden;
   if (with_gradient && hidden.needs_gradient()) d_hidden = Tensor(hidden.shape());
-  const std::int64_t step = chunk_rows(config.chunk_bytes, vocabulary, tokens, against_teacher ? 2 : 1);
+  const std::int64_t step = logit_chunk_rows(config.chunk_bytes, vocabulary, tokens, against_teacher ? 2 : 1);
   const Tensor student_buffer({step, vocabulary});
   const Tensor teacher_buffer = against_teacher ? Tensor({step, vocabulary}) : Tensor();
   for (std::int64_t begin = 0; begin < tokens; begin += step) {
@@ -73,7 +68,7 @@ TokenFigures fused_linear_figures(const TeacherHead& student, const TeacherHead&
   const auto count = static_cast<std::size_t>(tokens);
   TokenFigures figures{std::vector<double>(count), std::vector<double>(count), std::vector<double>(count),
                        std::vector<std::uint8_t>(count)};
-  const std::int64_t step = chunk_rows(chunk_bytes, vocabulary, tokens, 2);
+  const std::int64_t step = logit_chunk_rows(chunk_bytes, vocabulary, tokens, 2);
   const Tensor student_logits({step, vocabulary});
   const Tensor teacher_logits({step, vocabulary});
   for (std::int64_t begin = 0; begin < tokens; begin += step) {

@@ -39,6 +39,11 @@ struct FusedLoss {
                                           const TeacherHead* teacher, std::span<const std::int32_t> labels,
                                           std::span<const float> row_weights, const FusedLossConfig& config);
 
+/// Rows whose logits (student's, and the teacher's: `logit_matrices` is 1 or 2) are there at a time: a multiple of 16
+/// that fits into the chunk's memory, but at least 64, since each chunk reads the whole head several times.
+[[nodiscard]] std::int64_t logit_chunk_rows(std::size_t chunk_bytes, std::int64_t vocabulary, std::int64_t rows,
+                                            int logit_matrices);
+
 /// Figures of a student against its teacher, one entry a token (kernels::RowFigures says what each is).
 struct TokenFigures {
   std::vector<double> kl, cross_entropy, teacher_cross_entropy;

@@ -14,10 +14,9 @@ using kernels::Transpose;
 // so that a product has the same bits in whatever form the weight is kept: BLAS sums differently at other tile borders.
 template <class Use>
 void for_panels(const SavedTensor& weight, Use&& use) {
-  constexpr std::int64_t kPanelFloats = 1 << 20;
   const std::int64_t rows = weight.shape().rows();
   const std::int64_t cols = weight.shape().cols();
-  const std::int64_t panel_rows = std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64);
+  const std::int64_t panel_rows = weight_panel_rows(cols);
   const bool is_fp32 = weight.bytes() == static_cast<std::size_t>(rows * cols) * sizeof(float);
   const Tensor whole = is_fp32 || rows <= panel_rows ? weight.expand() : Tensor();
   const Tensor panel = whole.defined() ? Tensor() : Tensor({panel_rows, cols});
@@ -29,6 +28,11 @@ void for_panels(const SavedTensor& weight, Use&& use) {
 }
 
 }  // namespace
+
+std::int64_t weight_panel_rows(std::int64_t cols) {
+  constexpr std::int64_t kPanelFloats = 1 << 20;
+  return std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64);
+}
 
 void times_transposed(const Tensor& x, const SavedTensor& weight, float* out) {
   const std::int64_t rows = x.rows();

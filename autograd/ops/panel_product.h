@@ -7,6 +7,9 @@
 
 namespace qad {
 
+/// Rows of a weight [out, cols] that are expanded at a time.
+[[nodiscard]] std::int64_t weight_panel_rows(std::int64_t cols);
+
 /// x·weightᵀ: x [rows, in], weight [out, in] -> [rows, out].
 [[nodiscard]] Tensor times_transposed(const Tensor& x, const SavedTensor& weight);
 /// The same into existing memory [rows, out].

@@ -1,6 +1,7 @@
 #include "bench/step/gemm_floor.h"
 
-#include <cblas.h>
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
 
 #include <algorithm>
 #include <map>
@@ -55,10 +56,13 @@ void by_shares(Operands& x, bool of_rows) {
   });
 }
 
+// With oneDNN's own threads.
 void by_one_call(Operands& x) {
   const Product& p = x.product;
-  kernels::tile_product(p.transpose_a, p.transpose_b, p.m, p.n, p.k, x.a.data(), x.lda(), x.b.data(), x.ldb(), 0.0f,
-                        x.c.data(), p.n);
+  const auto letter = [](Transpose transpose) { return transpose == Transpose::no ? 'N' : 'T'; };
+  omp_set_num_threads(threads());
+  dnnl_sgemm(letter(p.transpose_a), letter(p.transpose_b), p.m, p.n, p.k, 1.0f, x.a.data(), x.lda(), x.b.data(),
+             x.ldb(), 0.0f, x.c.data(), p.n);
 }
 
 // With the part of it that is timed; `factor` is the whole over the part.
@@ -103,20 +107,11 @@ void time_products(std::vector<Product>& products) {
   for (Product& product : products) {
     Operands x(cut(product, factor));
     offer(product, "our tiles", factor * median_seconds([&] { by_our_tiles(x); }));
-    if (threads() == 1) {
-      offer(product, "one call", factor * median_seconds([&] { by_one_call(x); }));
-      continue;
-    }
+    offer(product, "one call", factor * median_seconds([&] { by_one_call(x); }));
+    if (threads() == 1) continue;
     offer(product, "a call a thread, by rows", factor * median_seconds([&] { by_shares(x, true); }));
     offer(product, "a call a thread, by columns", factor * median_seconds([&] { by_shares(x, false); }));
   }
-  if (threads() == 1) return;
-  openblas_set_num_threads(threads());
-  for (Product& product : products) {
-    Operands x(cut(product, factor));
-    offer(product, "OpenBLAS's threads", factor * median_seconds([&] { by_one_call(x); }));
-  }
-  openblas_set_num_threads(1);
 }
 
 double floor_seconds(const std::vector<Product>& products) {

@@ -29,8 +29,7 @@ struct Product {
 /// Teacher and student forward, gradients of inputs and weights, the head included.
 [[nodiscard]] std::vector<Product> products_of(const Workload& workload, LanguageModel& model);
 
-/// Fills in `seconds` and `fastest` with the present number of threads. OpenBLAS keeps its own threads afterwards, so
-/// whatever else is to be measured comes first.
+/// Fills in `seconds` and `fastest` with the present number of threads.
 void time_products(std::vector<Product>& products);
 
 [[nodiscard]] double floor_seconds(const std::vector<Product>& products);

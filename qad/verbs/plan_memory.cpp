@@ -10,6 +10,8 @@
 #include <map>
 #include <set>
 
+#include "autograd/ops/fused_linear_loss.h"
+#include "autograd/ops/panel_product.h"
 #include "qad/exporters/registry.h"
 #include "qad/verbs/storage_ledger.h"
 
@@ -25,16 +27,9 @@ void hold_codes(HeldStorage& held, const BlockFormat& format, std::int64_t rows,
     held.hold(rows * format.blocks_per_row(cols) * static_cast<std::int64_t>(bytes_of(format.scale_dtype())));
 }
 
-// What a weight that is not FP32 is expanded into (autograd/ops/panel_product.cpp).
+// What a weight that is not FP32 is expanded into.
 std::int64_t panel_bytes(std::int64_t rows, std::int64_t cols) {
-  constexpr std::int64_t kPanelFloats = 1 << 20;
-  return std::min(rows, std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64)) * cols * kFloat;
-}
-
-// Rows of logits that are there at a time (autograd/ops/fused_linear_loss.cpp).
-std::int64_t chunk_rows(std::int64_t mebibytes, std::int64_t vocabulary, std::int64_t tokens, int matrices) {
-  const std::int64_t fitting = (mebibytes << 20) / (vocabulary * matrices * kFloat) / 16 * 16;
-  return std::clamp<std::int64_t>(tokens, 16, std::max<std::int64_t>(fitting, 64));
+  return std::min(rows, weight_panel_rows(cols)) * cols * kFloat;
 }
 
 // Number formats of a layer's inputs, keys and values; null: floats.
@@ -269,7 +264,8 @@ class MemoryReplay {
   }
 
   void hold_logits(HeldStorage& held, std::int64_t mebibytes, std::int64_t tokens, int matrices) const {
-    const std::int64_t rows = chunk_rows(mebibytes, config_.vocab_size, tokens, matrices);
+    const std::int64_t rows =
+        logit_chunk_rows(static_cast<std::size_t>(mebibytes) << 20, config_.vocab_size, tokens, matrices);
     held.hold(rows * config_.vocab_size * kFloat, matrices);
   }
 

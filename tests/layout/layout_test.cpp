@@ -42,7 +42,7 @@ const std::vector<Door> kDoors = {
     {"boost/.*", "qad/cli/.*", "only the program has a command line"},
     {"spdlog/.*", "autograd/core/log\\.cpp", "everybody else logs by autograd/core/log.h"},
     {"(hdf5|H5).*\\.h", "data/(hdf5_[a-z]+|token_file)\\.(h|cpp)", "HDF5's traps are known in one place"},
-    {"(cblas|f77blas|openblas.*)\\.h", "autograd/kernels/.*", "GEMM goes through the kernel table"},
+    {"(.*/)?(dnnl.*|cblas)\\.(h|hpp)", "autograd/kernels/.*", "GEMM goes through the kernel table"},
     {"Eigen/.*", "autograd/kernels/.*", "kernels are reached through one table"},
     {"hwy/.*", "(autograd/kernels|qad/formats)/.*", "SIMD lives in kernels and number formats"},
     {"omp\\.h", "autograd/core/parallel\\.cpp", "loops are parallel_for"},
