@@ -25,6 +25,8 @@ inline constexpr auto enum_names(DataOrder) {
 /// Text that the teacher writes itself; made once and kept in the run's folder.
 struct TeacherTextConfig {
   std::optional<std::string> prompts{};
+  std::optional<ProblemsConfig> problems{};
+  bool right_only = false;
   bool mask_prompts = false;
   std::int64_t documents = 1024;
   std::int64_t max_tokens = 256;
@@ -36,6 +38,8 @@ struct TeacherTextConfig {
     visit(Field{"prompts", "text file with one prompt a line; without it every document begins at the start token"}
               .path(),
           prompts);
+    visit(Field{"problems", "the questions of these problems are the prompts"}, problems);
+    visit(Field{"right_only", "problems: keep what ends in the right answer"}, right_only);
     visit(Field{"mask_prompts", "prompts get no labels, as with prompt_field; distillation counts them all the same"},
           mask_prompts);
     visit(Field{"documents", "how many documents to write"}.at_least(1), documents);
@@ -45,7 +49,21 @@ struct TeacherTextConfig {
   }
 };
 
-/// Exactly one of text, jsonl, token_file, teacher_text, synthetic and problems is given.
+/// Tokens without any sense, each id of the vocabulary as likely as the others.
+struct RandomTokensConfig {
+  std::int64_t documents = 10'000;
+  std::int64_t length = 128;
+  std::int64_t seed = 1;
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"documents", "how many documents"}.at_least(1), documents);
+    visit(Field{"length", "tokens of each"}.at_least(2), length);
+    visit(Field{"seed", "of all that is drawn"}.at_least(0), seed);
+  }
+};
+
+/// Exactly one of text, jsonl, token_file, teacher_text, synthetic, problems and random_tokens is given.
 struct SourceConfig {
   std::optional<std::string> text{};
   std::optional<std::string> jsonl{};
@@ -53,6 +71,7 @@ struct SourceConfig {
   std::optional<TeacherTextConfig> teacher_text{};
   std::optional<SyntheticConfig> synthetic{};
   std::optional<ProblemsConfig> problems{};
+  std::optional<RandomTokensConfig> random_tokens{};
   std::string separator{};
   bool trim = true;
   bool drop_last_document = false;
@@ -75,6 +94,7 @@ struct SourceConfig {
     visit(Field{"teacher_text", "documents that the teacher writes"}, teacher_text);
     visit(Field{"synthetic", "documents that qad makes up itself: stories and tasks"}, synthetic);
     visit(Field{"problems", "questions with worked answers that qad makes up itself"}, problems);
+    visit(Field{"random_tokens", "ids drawn at random: how far distillation gets without any text"}, random_tokens);
     visit(Field{"separator", "text: stands between documents; empty: the file is one document"}, separator);
     visit(Field{"trim", "text: with a separator, take white space off both ends of a document"}, trim);
     visit(Field{"drop_last_document", "text: leave out a last document that no separator ends"}, drop_last_document);

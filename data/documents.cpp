@@ -7,6 +7,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
+#include "autograd/core/random.h"
 #include "data/token_file.h"
 
 namespace qad {
@@ -74,15 +75,29 @@ std::vector<TextDocument> made_up(const SourceConfig& config) {
   return documents;
 }
 
-Documents load(const SourceConfig& config, const Tokenizer* tokenizer, const std::string& who) {
+Documents random_tokens(const RandomTokensConfig& config, std::int64_t vocabulary, const std::string& who) {
+  Documents documents;
+  documents.source = who;
+  Random random(static_cast<std::uint64_t>(config.seed), stream_of("random tokens"));
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(config.length));
+  for (std::int64_t i = 0; i < config.documents; ++i) {
+    for (std::int32_t& id : ids) id = static_cast<std::int32_t>(random.below(vocabulary));
+    documents.add(ids);
+  }
+  return documents;
+}
+
+Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
+               const std::string& who) {
   const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() +
-                      config.synthetic.has_value() + config.problems.has_value();
+                      config.synthetic.has_value() + config.problems.has_value() + config.random_tokens.has_value();
   if (sources != 1 || config.teacher_text)
-    throw Error({who, "one of text, jsonl, token_file, teacher_text, synthetic and problems",
+    throw Error({who, "one of text, jsonl, token_file, teacher_text, synthetic, problems and random_tokens",
                  sources == 0 ? "none" : "several", ""},
                 ExitCode::usage);
-  if (config.token_file) {
-    Documents documents = read_token_file(*config.token_file);
+  if (config.token_file || config.random_tokens) {
+    Documents documents =
+        config.token_file ? read_token_file(*config.token_file) : random_tokens(*config.random_tokens, vocabulary, who);
     documents.restrict_to(config.skip_documents, config.tokens);
     return documents;
   }
@@ -165,7 +180,7 @@ void check_documents(const Documents& documents, std::int64_t vocabulary) {
 
 Documents load_documents(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
                          const std::string& who) {
-  Documents documents = load(config, tokenizer, who);
+  Documents documents = load(config, tokenizer, vocabulary, who);
   check_documents(documents, vocabulary);
   return documents;
 }

@@ -38,9 +38,9 @@ struct Documents {
                                  std::optional<bool> bos, std::optional<bool> eos, std::int64_t enough_tokens,
                                  std::string source);
 
-/// Reads a source: text, jsonl or token_file (a tokenizer may be null for the last). `who` is its place in the recipe,
-/// such as data.train. Throws Error for anything wrong with the file, for an empty one, and for an id that is not below
-/// `vocabulary`.
+/// Reads a source other than teacher_text (a tokenizer may be null for token_file and random_tokens). `who` is its
+/// place in the recipe, such as data.train. Throws Error for anything wrong with the file, for an empty one, and for an
+/// id that is not below `vocabulary`.
 [[nodiscard]] Documents load_documents(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
                                        const std::string& who);
 

@@ -38,6 +38,13 @@ Work work_out(ProblemFamily family, ProblemSplit split, std::uint64_t seed, std:
   }
 }
 
+std::vector<ProblemFamily> families_of(const ProblemsConfig& config) {
+  if (!config.families.empty()) return config.families;
+  std::vector<ProblemFamily> all;
+  for (const auto& entry : enum_names(ProblemFamily())) all.push_back(entry.value);
+  return all;
+}
+
 std::string plain_text(const Work& work) {
   return work.question + "\n" + (work.steps.empty() ? "" : work.steps.substr(1) + "\n") + "= " + work.answer;
 }
@@ -62,10 +69,17 @@ bool is_right(const WorkedProblem& problem, std::string_view continuation) {
   return final_answer(continuation) == problem.answer;
 }
 
+std::vector<WorkedProblem> problems_of(const ProblemsConfig& config) {
+  const std::vector<ProblemFamily> families = families_of(config);
+  std::vector<WorkedProblem> problems;
+  for (std::int64_t index = config.first; index < config.first + config.documents; ++index)
+    problems.push_back(make_problem(families[static_cast<std::size_t>(index) % families.size()], config.split,
+                                    static_cast<std::uint64_t>(config.seed), index));
+  return problems;
+}
+
 std::vector<TextDocument> problem_texts(const ProblemsConfig& config) {
-  std::vector<ProblemFamily> families = config.families;
-  if (families.empty())
-    for (const auto& entry : enum_names(ProblemFamily())) families.push_back(entry.value);
+  const std::vector<ProblemFamily> families = families_of(config);
   const auto seed = static_cast<std::uint64_t>(config.seed);
   std::vector<TextDocument> texts;
   texts.reserve(static_cast<std::size_t>(config.documents));

@@ -42,7 +42,8 @@ struct WorkedProblem {
 };
 
 /// The problem with its right solution.
-[[nodiscard]] WorkedProblem make_problem(ProblemFamily family, ProblemSplit split, std::uint64_t seed, std::int64_t index);
+[[nodiscard]] WorkedProblem make_problem(ProblemFamily family, ProblemSplit split, std::uint64_t seed,
+                                         std::int64_t index);
 
 /// What follows the last '#', without white space around it; empty where there is no '#'.
 [[nodiscard]] std::string_view final_answer(std::string_view text);
@@ -82,6 +83,9 @@ struct ProblemsConfig {
     visit(Field{"stories", "share of documents that are made-up stories and tasks instead"}.between(0, 1), stories);
   }
 };
+
+/// Problems `first` … `first + documents - 1`, over the families in turn.
+[[nodiscard]] std::vector<WorkedProblem> problems_of(const ProblemsConfig& config);
 
 /// Documents `first` … `first + documents - 1`, over the families in turn. Plain ones and stories have no prompt.
 [[nodiscard]] std::vector<TextDocument> problem_texts(const ProblemsConfig& config);

@@ -101,11 +101,16 @@ class Checker {
 
   void check_source(const SourceConfig& source, const std::string& key) {
     const int given = source.text.has_value() + source.jsonl.has_value() + source.token_file.has_value() +
-                      source.teacher_text.has_value() + source.synthetic.has_value() + source.problems.has_value();
+                      source.teacher_text.has_value() + source.synthetic.has_value() + source.problems.has_value() +
+                      source.random_tokens.has_value();
     if (given != 1)
-      report(key, "one of text, jsonl, token_file, teacher_text, synthetic and problems",
+      report(key, "one of text, jsonl, token_file, teacher_text, synthetic, problems and random_tokens",
              given == 0 ? "none" : fmt::format("{}", given),
              given == 0 ? "" : "`text: null` takes an imported one away");
+    if (source.teacher_text && source.teacher_text->prompts && source.teacher_text->problems)
+      report(key + ".teacher_text", "prompts or problems", "both");
+    if (source.teacher_text && source.teacher_text->right_only && !source.teacher_text->problems)
+      report(key + ".teacher_text.right_only", "problems, whose answers can be checked", "none");
     if (source.teacher_text && makes_teacher(recipe_.kind))
       report(key + ".teacher_text", "another source", "this one",
              fmt::format("kind: {} has no teacher", enum_name(recipe_.kind)));

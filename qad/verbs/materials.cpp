@@ -54,7 +54,7 @@ Documents read_source(const SourceConfig& source, const std::string& use, const 
     check_documents(documents, reader.vocabulary);
     return documents;
   }
-  if (!source.token_file && reader.tokenizer == nullptr)
+  if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
     throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
   return load_documents(source, reader.tokenizer, reader.vocabulary, who);
 }

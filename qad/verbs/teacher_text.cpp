@@ -6,6 +6,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
+#include "data/problems.h"
 #include "data/text_sources.h"
 #include "data/token_file.h"
 #include "models/decode/generate.h"
@@ -19,22 +20,30 @@ std::int32_t start_token(const LanguageModel& teacher, const Tokenizer* tokenize
   throw Error({"teacher_text", "a start token in the teacher's config or tokenizer", "none", "give prompts instead"});
 }
 
-// What each document begins with: the prompts in turn, or the start token.
-std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config, const LanguageModel& teacher,
+// The prompts that documents begin with in turn; empty: the start token alone.
+std::vector<std::string> prompts_of(const TeacherTextConfig& config, const std::vector<WorkedProblem>& problems) {
+  std::vector<std::string> prompts;
+  for (const WorkedProblem& problem : problems) prompts.push_back(problem.prompt);
+  if (!config.prompts) return prompts;
+  prompts = read_lines(*config.prompts);
+  if (prompts.empty()) throw Error({*config.prompts, "at least one prompt", "none", "one a line"});
+  return prompts;
+}
+
+std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config,
+                                                  const std::vector<std::string>& prompts, const LanguageModel& teacher,
                                                   const Tokenizer* tokenizer) {
   const auto count = static_cast<std::size_t>(config.documents);
-  if (!config.prompts) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
-  if (tokenizer == nullptr) throw Error({"teacher_text.prompts", "a tokenizer", "none", "set data.tokenizer"});
-  const std::vector<std::string> lines = read_lines(*config.prompts);
-  if (lines.empty()) throw Error({*config.prompts, "at least one prompt", "none", "one a line"});
-  std::vector<std::vector<std::int32_t>> prompts;
+  if (prompts.empty()) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
+  if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
+  std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < count; ++i) {
-    std::vector<std::int32_t> ids = tokenizer->encode(lines[i % lines.size()]);
+    std::vector<std::int32_t> ids = tokenizer->encode(prompts[i % prompts.size()]);
     while (!ids.empty() && !tokenizer->suffix().empty() && ids.back() == tokenizer->suffix().back()) ids.pop_back();
     if (ids.empty()) ids = {start_token(teacher, tokenizer)};
-    prompts.push_back(std::move(ids));
+    all.push_back(std::move(ids));
   }
-  return prompts;
+  return all;
 }
 
 }  // namespace
@@ -42,7 +51,9 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
 Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
                        const std::filesystem::path& file) {
   if (std::filesystem::exists(file)) return read_token_file(file);
-  const auto prompts = beginnings(config, teacher, tokenizer);
+  const std::vector<WorkedProblem> problems =
+      config.problems ? problems_of(*config.problems) : std::vector<WorkedProblem>();
+  const auto prompts = beginnings(config, prompts_of(config, problems), teacher, tokenizer);
   log_info("the teacher writes {} documents", prompts.size());
   const GenerateConfig generation{.max_tokens = config.max_tokens,
                                   .temperature = config.temperature,
@@ -55,7 +66,12 @@ Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, 
                 ExitCode::interrupted);
   Documents documents;
   documents.source = file.string();
-  for (const GeneratedSequence& text : texts) documents.add(text.ids, config.mask_prompts ? text.prompt_tokens : 0);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const GeneratedSequence& text = texts[i];
+    if (config.right_only && !is_right(problems[i % problems.size()], tokenizer->decode(text.continuation()))) continue;
+    documents.add(text.ids, config.mask_prompts ? text.prompt_tokens : 0);
+  }
+  log_info("{} of {} documents are kept", documents.count(), texts.size());
   write_token_file(documents, file);
   return documents;
 }

@@ -1,6 +1,8 @@
 // From files to documents: separators, JSON lines, start and end tokens, prompts, limits, and what is refused.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/parallel.h"
 #include "data/documents.h"
@@ -97,9 +99,21 @@ TEST_F(Text, RefusesBadInputInOneClearLine) {
   EXPECT_NE(message({.text = write("a.txt", "a~")}, 100)
                 .find("token ids from 0 to 99, the model's vocabulary, got 256 in document 0"),
             std::string::npos);
-  EXPECT_NE(message({}).find(
-                "data.train: expected one of text, jsonl, token_file, teacher_text, synthetic and problems, got none"),
+  EXPECT_NE(message({}).find("data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems "
+                             "and random_tokens, got none"),
             std::string::npos);
+}
+
+TEST_F(Text, RandomTokensNeedNoTokenizer) {
+  SourceConfig config;
+  config.random_tokens = RandomTokensConfig{.documents = 50, .length = 40, .seed = 3};
+  const Documents random = load_documents(config, nullptr, 300, "data.train");
+  EXPECT_EQ(random.count(), 50);
+  EXPECT_EQ(random.tokens(), 2000);
+  const std::set<std::int32_t> seen(random.ids.begin(), random.ids.end());
+  EXPECT_GT(seen.size(), 290u);
+  EXPECT_EQ(*seen.rbegin(), 299);
+  EXPECT_EQ(load_documents(config, nullptr, 300, "data.train").ids, random.ids);
 }
 
 TEST_F(Text, IsTheSameAtAnyThreadCount) {

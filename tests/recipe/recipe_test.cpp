@@ -107,9 +107,11 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
       "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
       "compare)\n"
       "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
-      "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic and problems, got "
+      "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
+      "random_tokens, got "
       "none\n"
-      "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text, synthetic and problems, got "
+      "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
+      "random_tokens, got "
       "none");
   for (const std::string kind : {"ptq", "qat", "qad"})
     EXPECT_EQ(error_of(data + "kind: " + kind + "\nstudent: {model: s}\n"),
@@ -118,10 +120,10 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
             "r.yaml:4:33: train.warmup_steps: expected at most train.steps = 5, got 6");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {batch_size: 2, micro_batch_size: 3}\n"),
             "r.yaml:4:42: train.micro_batch_size: expected at most train.batch_size = 2, got 3");
-  EXPECT_EQ(
-      error_of("kind: qad\nteacher: {model: t}\ndata: {train: {text: a, jsonl: b}, eval: {text: c}}\n"),
-      "r.yaml:3:15: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic and problems, got 2 "
-      "(`text: null` takes an imported one away)");
+  EXPECT_EQ(error_of("kind: qad\nteacher: {model: t}\ndata: {train: {text: a, jsonl: b}, eval: {text: c}}\n"),
+            "r.yaml:3:15: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
+            "random_tokens, got 2 "
+            "(`text: null` takes an imported one away)");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nquantize: {share_groups: false}\nexport: [dense]\n"),
             "r.yaml:5:9: export: expected nothing to export with quantize.share_groups: false, got a layout "
             "(serving engines share these scales; such a student is for comparisons only)");

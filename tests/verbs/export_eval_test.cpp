@@ -87,6 +87,32 @@ TEST(TeacherText, PromptsAreLabelsUnlessMasked) {
   EXPECT_EQ(std::count(mask.begin(), mask.end(), 0), 2 * (6 + 7));
 }
 
+TEST(TeacherText, QuestionsOfProblemsArePrompts) {
+  const Workplace work;
+  const auto load = [&](const std::string& folder, const std::string& more) {
+    const Recipe recipe =
+        load_recipe(work.recipe(), {"data.train={text: null, teacher_text: {problems: {documents: 3}, documents: 4, "
+                                    "max_tokens: 120" +
+                                    more + "}}"});
+    const verbs::RunFolder out{work.path(folder)};
+    fs::create_directories(out.path);
+    return verbs::load_materials(recipe, out).train->documents();
+  };
+  const Documents written = load("all", "");
+  ASSERT_EQ(written.count(), 4);
+  for (std::int64_t i = 0; i < 4; ++i) {
+    const std::string text(written[i].begin() + 1, written[i].end());  // byte tokens after the start token
+    EXPECT_TRUE(
+        text.starts_with(make_problem(static_cast<ProblemFamily>(i % 3), ProblemSplit::train, 1, i % 3).prompt));
+  }
+  try {  // a teacher that never learned to answer
+    static_cast<void>(load("right", ", right_only: true"));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("at least one document"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Export, AStudentOfItsOwnKeepsItsConfig) {
   const Workplace work;
   save_other_model(work.path("start"), 64);
