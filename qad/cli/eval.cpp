@@ -19,6 +19,7 @@ ExitCode eval_verb(const Verb& self, Arguments arguments) {
       .option("field", "NAME", "the key of the text in .jsonl", options.field)
       .option("sequence-length", "N", "most tokens in a sequence", options.sequence_length)
       .option("tokens", "N", "use this many tokens at most", options.tokens)
+      .option("problems", "N", "answer N problems of each family instead of reading text", options.problems)
       .option("json", "", "print one JSON object instead of the table", options.json);
   if (!line.parse()) return ExitCode::done;
   return verbs::eval(options, std::cout);

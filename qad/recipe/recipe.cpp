@@ -50,14 +50,16 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
 
 Recipe read_whole(const YamlNode& tree, YamlProblems& problems);
 
-/// Teacher, text and calibration are loaded once for all arms, so none can have its own.
+/// Teacher, text and calibration are loaded once for all arms, so none can have its own; and all answer the same
+/// problems.
 void check_shared(const Recipe& comparison, const Recipe& arm, const YamlPosition& at, const std::string& key,
                   YamlProblems& problems) {
   const YamlNode shared = write_fields(comparison), own = write_fields(arm);
-  for (const char* part : {"teacher", "data", "calibrate", "evaluate.batch_size"})
-    if (yaml_text(*own.find_path(part)) != yaml_text(*shared.find_path(part)))
+  const auto text = [](const YamlNode* node) { return node != nullptr ? yaml_text(*node) : ""; };
+  for (const char* part : {"teacher", "data", "calibrate", "evaluate.batch_size", "evaluate.problems"})
+    if (text(own.find_path(part)) != text(shared.find_path(part)))
       problems.add(at, key, fmt::format("the comparison's {}", part), "another",
-                   "arms share teacher, text and calibration; write a second comparison");
+                   "arms share teacher, text, calibration and problems; write a second comparison");
 }
 
 std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlProblems& problems) {

@@ -140,6 +140,16 @@ std::string exports_section(const std::vector<ExportSummary>& exports) {
   return "<h2>Exports</h2>\n" + html_table(table, {});
 }
 
+std::string problems_section(const std::vector<ArmSummary>& arms, const std::vector<int>& colours) {
+  const std::vector<ProblemRow> rows = problem_rows(arms);
+  std::vector<int> shown;
+  for (std::size_t i = 0; i < arms.size(); ++i)
+    if (arms[i].problems.measured()) shown.push_back(colours[i]);
+  if (shown.empty()) return "";
+  return fmt::format("<h2>Problems answered</h2>\n{}<p class=\"facts\">{}.</p>\n",
+                     html_table(problem_table(rows), shown), escape_html(problem_note(rows)));
+}
+
 std::string figure(const Chart& chart) {
   return chart.series.empty() ? "" : "<figure>\n" + svg_chart(chart) + "</figure>\n";
 }
@@ -158,6 +168,7 @@ std::vector<ReportArm> arms_of_run(const RunSummary& run, std::vector<MetricsRec
     before.kind = run.kind == "qat" || run.kind == "qad" ? "ptq" : run.kind;
     before.steps = before.tokens = 0;
     before.eval = *metrics.front().eval;
+    before.problems = {};
     arms.push_back({std::move(before), {metrics.front()}});
   }
   arms.push_back({arm_of(run, upper(run.kind), ""), std::move(metrics)});
@@ -199,6 +210,7 @@ std::string html_report(const Report& report) {
   out += facts(report.run);
   out +=
       "<h2>Held-out quality</h2>\n" + html_table(comparison_table(arms), colours, best_row_of(arms)) + eval_note(arms);
+  out += problems_section(arms, colours);
   out += exports_section(report.run.exports);
   out += "<h2>Curves</h2>\n" + figure(eval_chart(sources)) + figure(reward_chart(sources)) +
          figure(loss_chart(sources)) + figure(learning_rate_chart(sources));

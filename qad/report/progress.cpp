@@ -149,4 +149,53 @@ void Progress::clear() {
   is_drawn_ = false;
 }
 
+CountProgress::CountProgress(Terminal terminal, std::string name, std::string unit, std::int64_t total,
+                             Progress::Clock clock)
+    : terminal_(std::move(terminal)),
+      clock_(clock ? std::move(clock) : Progress::Clock(steady_seconds)),
+      name_(std::move(name)),
+      unit_(std::move(unit)),
+      total_(total),
+      start_(clock_()),
+      last_shown_(start_) {
+  if (terminal_.redraws) before_terminal_lines([this] { clear(); });
+}
+
+CountProgress::~CountProgress() {
+  clear();
+  if (terminal_.redraws) before_terminal_lines({});
+}
+
+void CountProgress::update(std::int64_t done, std::int64_t tokens) {
+  const double now = clock_();
+  if (now - last_shown_ < (terminal_.redraws ? kRedrawSeconds : kLineSeconds)) return;
+  last_shown_ = now;
+  const std::string text = figures(done, tokens);
+  if (!terminal_.redraws) {
+    log_info("{}: {}", name_, text);
+    return;
+  }
+  const int room = terminal_.columns() - 1 - display_width(name_) - 3 - display_width(text);
+  const double fraction = static_cast<double>(done) / static_cast<double>(std::max<std::int64_t>(total_, 1));
+  const std::string line =
+      room < kNarrowestBar
+          ? fmt::format("{}/{}", done, total_)
+          : fmt::format("{} {}  {}", name_, bar(fraction, std::min(room, kWidestBar), terminal_.colour), text);
+  terminal_.write(std::string(kEraseLine) + line);
+  is_drawn_ = true;
+}
+
+std::string CountProgress::figures(std::int64_t done, std::int64_t tokens) const {
+  const double seconds = clock_() - start_;
+  const double left = done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(total_ - done)
+                               : std::numeric_limits<double>::quiet_NaN();
+  return fmt::format("{}/{} {}  {} tokens/s  {} left", done, total_, unit_,
+                     format_count(static_cast<double>(tokens) / seconds), format_duration(left));
+}
+
+void CountProgress::clear() {
+  if (is_drawn_) terminal_.write(kEraseLine);
+  is_drawn_ = false;
+}
+
 }  // namespace qad

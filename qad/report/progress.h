@@ -46,4 +46,30 @@ class Progress final : public RunListener {
   bool is_drawn_ = false;
 };
 
+/// The same for work that is counted, such as problems to be answered:
+///
+///     bf16 ━━━━━━━━━━━━━━╸───────────  1320/10000 answers  17.2k tokens/s  0:31 left
+class CountProgress {
+ public:
+  /// `unit`: what is counted, in the plural.
+  CountProgress(Terminal terminal, std::string name, std::string unit, std::int64_t total, Progress::Clock clock = {});
+  ~CountProgress();
+  CountProgress(const CountProgress&) = delete;
+  CountProgress& operator=(const CountProgress&) = delete;
+
+  /// `tokens`: worked on so far.
+  void update(std::int64_t done, std::int64_t tokens);
+
+ private:
+  [[nodiscard]] std::string figures(std::int64_t done, std::int64_t tokens) const;
+  void clear();
+
+  Terminal terminal_;
+  Progress::Clock clock_;
+  std::string name_, unit_;
+  std::int64_t total_;
+  double start_, last_shown_;
+  bool is_drawn_ = false;
+};
+
 }  // namespace qad

@@ -12,6 +12,7 @@
 #include "qad/report/eval_json.h"
 #include "qad/report/format.h"
 #include "qad/report/machine.h"
+#include "qad/report/problem_json.h"
 
 namespace qad {
 namespace {
@@ -28,6 +29,7 @@ Json json_of(const ArmSummary& arm) {
   json.update({{"steps", arm.steps}, {"tokens", arm.tokens}, {"seconds", arm.seconds}});
   if (!std::isnan(arm.bits_per_weight)) json["bits_per_weight"] = arm.bits_per_weight;
   json["eval"] = qad::json_of(arm.eval);
+  if (arm.problems.measured()) json["problems"] = qad::json_of(arm.problems);
   return json;
 }
 
@@ -45,6 +47,7 @@ Json json_of(const RunSummary& run) {
   if (!std::isnan(run.bits_per_weight)) json["bits_per_weight"] = run.bits_per_weight;
   json.update({{"end", run.end}, {"best_step", run.best_step}, {"skipped_steps", run.skipped_steps}});
   json["eval"] = qad::json_of(run.eval);
+  if (run.problems.measured()) json["problems"] = qad::json_of(run.problems);
   json["exports"] = Json::array();
   for (const ExportSummary& part : run.exports) json["exports"].push_back(json_of(part));
   for (const ArmSummary& arm : run.arms) json["arms"].push_back(json_of(arm));
@@ -52,6 +55,7 @@ Json json_of(const RunSummary& run) {
 }
 
 EvalFigures eval_in(const Json& json) { return eval_figures_of(json.value("eval", Json::object())); }
+ProblemResults problems_in(const Json& json) { return problem_results_of(json.value("problems", Json::object())); }
 
 ExportSummary export_of(const Json& json) {
   return {.format = json.value("format", ""),
@@ -68,7 +72,8 @@ ArmSummary arm_of(const Json& json) {
           .tokens = json.value("tokens", std::int64_t{0}),
           .seconds = json.value("seconds", 0.0),
           .bits_per_weight = number_or_nan(json, "bits_per_weight"),
-          .eval = eval_in(json)};
+          .eval = eval_in(json),
+          .problems = problems_in(json)};
 }
 
 RunSummary run_of(const Json& json) {
@@ -87,6 +92,7 @@ RunSummary run_of(const Json& json) {
                     .best_step = json.value("best_step", std::int64_t{0}),
                     .skipped_steps = json.value("skipped_steps", std::int64_t{0}),
                     .eval = eval_in(json),
+                    .problems = problems_in(json),
                     .exports = {},
                     .arms = {}};
   for (const Json& part : json.value("exports", Json::array())) run.exports.push_back(export_of(part));
@@ -112,6 +118,7 @@ RunSummary summary_of(const RunStarted& started, const RunFinished& finished) {
           .best_step = finished.best_step,
           .skipped_steps = finished.skipped_steps,
           .eval = finished.eval,
+          .problems = {},
           .exports = {},
           .arms = {}};
 }
@@ -124,7 +131,8 @@ ArmSummary arm_of(const RunSummary& run, std::string name, std::string folder) {
           .tokens = run.tokens,
           .seconds = run.seconds,
           .bits_per_weight = run.bits_per_weight,
-          .eval = run.eval};
+          .eval = run.eval,
+          .problems = run.problems};
 }
 
 void write_summary(const std::filesystem::path& file, const RunSummary& summary) {
@@ -183,6 +191,12 @@ Table comparison_table(const std::vector<ArmSummary>& arms) {
     table.add_row(std::move(cells));
   }
   return table;
+}
+
+std::vector<ProblemRow> problem_rows(const std::vector<ArmSummary>& arms) {
+  std::vector<ProblemRow> rows;
+  for (const ArmSummary& arm : arms) rows.emplace_back(arm.name, arm.problems);
+  return rows;
 }
 
 }  // namespace qad

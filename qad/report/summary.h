@@ -2,8 +2,9 @@
 //
 //     {"kind", "version", "machine", "teacher", "student", "steps", "tokens", "seconds", "peak_rss_bytes",
 //      "parameters", "bits_per_weight", "end", "best_step", "skipped_steps", "eval": {…},
+//      "problems": {"arithmetic": {…}, …, "mean": {…}},
 //      "exports": [{"format", "folder", "bytes", "eval"}],
-//      "arms": [{"name", "kind", "folder", "steps", "tokens", "seconds", "bits_per_weight", "eval"}]}
+//      "arms": [{"name", "kind", "folder", "steps", "tokens", "seconds", "bits_per_weight", "eval", "problems"}]}
 //
 // "arms" is there for a comparison only. Folders are relative to the file. What was not measured is left out.
 #pragma once
@@ -12,8 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "qad/report/problem_table.h"
 #include "qad/report/table.h"
 #include "qad/train/events.h"
+#include "qad/train/problem_figures.h"
 
 namespace qad {
 
@@ -34,6 +37,7 @@ struct ArmSummary {
   double seconds = 0.0;
   double bits_per_weight = EvalFigures::kNone;
   EvalFigures eval;
+  ProblemResults problems{};
 };
 
 struct RunSummary {
@@ -52,6 +56,7 @@ struct RunSummary {
   std::int64_t best_step = 0;
   std::int64_t skipped_steps = 0;
   EvalFigures eval;
+  ProblemResults problems{};
   std::vector<ExportSummary> exports;
   std::vector<ArmSummary> arms;
 };
@@ -66,5 +71,7 @@ void write_summary(const std::filesystem::path& file, const RunSummary& summary)
 
 /// Quality of each arm; with an arm of kind ptq, also how much of its KL to the teacher the others won back.
 [[nodiscard]] Table comparison_table(const std::vector<ArmSummary>& arms);
+/// The arms' rows of problem_table.
+[[nodiscard]] std::vector<ProblemRow> problem_rows(const std::vector<ArmSummary>& arms);
 
 }  // namespace qad

@@ -1,10 +1,13 @@
 // The recipe's `train` and `evaluate` sections.
 #pragma once
 
+#include <optional>
+
 #include "autograd/core/fields.h"
 #include "autograd/optim/adamw.h"
 #include "autograd/optim/schedule.h"
 #include "models/language_model.h"
+#include "qad/train/problem_evaluation_config.h"
 
 namespace qad {
 
@@ -59,11 +62,14 @@ struct TrainConfig {
 struct EvaluateConfig {
   std::int64_t every = 100;
   std::int64_t batch_size = 16;
+  std::optional<ProblemEvaluationConfig> problems;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"every", "steps between evaluations; 0: only before and after training"}.at_least(0), every);
     visit(Field{"batch_size", "sequences a forward"}.at_least(1), batch_size);
+    visit(Field{"problems", "at the end, problems that the best checkpoint answers ({}: with these defaults)"},
+          problems);
   }
 };
 

@@ -8,18 +8,25 @@
 #include "autograd/core/log.h"
 #include "qad/report/html_report.h"
 #include "qad/report/machine.h"
+#include "qad/report/problem_json.h"
 #include "qad/train/evaluator.h"
+#include "qad/verbs/problem_answers.h"
 #include "qad/verbs/run_one.h"
 
 namespace qad::verbs {
 namespace {
 
-ArmSummary teacher_row(const Recipe& recipe, const Materials& materials) {
+ArmSummary teacher_row(const Recipe& recipe, Materials& materials, const RunFolder& folder) {
   ArmSummary row;
   row.name = "bf16";
   row.kind = "bf16";
   row.bits_per_weight = recipe.teacher->weights == TeacherWeights::bf16 ? 16.0 : EvalFigures::kNone;
   row.eval = evaluate(*materials.teacher, materials.teacher.get(), materials.evaluation, stop_requested);
+  if (recipe.evaluate.problems && !stop_requested()) {
+    materials.teacher_answers = kept_problem_answers(*materials.teacher, materials.tokenizer.get(),
+                                                     *recipe.evaluate.problems, row.name, folder.answers());
+    row.problems = figures_of(materials.teacher_answers);
+  }
   if (stop_requested())
     throw Error({"bf16", "its evaluation to end", "a signal", "qad resume goes on"}, ExitCode::interrupted);
   return row;
@@ -38,15 +45,28 @@ RunSummary run_candidate(const ArmCandidate& candidate, const Materials& materia
   return std::filesystem::exists(folder.summary()) ? read_summary(folder.summary()) : run(folder);
 }
 
+// How much of what PTQ lost the trained arms won back, which takes the answers of all.
+void recover_problems(std::vector<ArmSummary>& arms, const std::vector<AnsweredProblem>& teacher,
+                      const RunFolder& folder) {
+  const auto ptq = std::ranges::find(arms, "ptq", &ArmSummary::kind);
+  if (teacher.empty() || ptq == arms.end()) return;
+  const auto answers_of = [&](const ArmSummary& arm) {
+    return read_answers(RunFolder{folder.path / arm.folder}.answers());
+  };
+  const auto ptq_answers = answers_of(*ptq);
+  for (ArmSummary& arm : arms)
+    if (arm.steps > 0) recover(arm.problems, answers_of(arm), ptq_answers, teacher);
+}
+
 }  // namespace
 
 RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
-  const Materials materials = load_materials(recipe, folder);
+  Materials materials = load_materials(recipe, folder);
   RunSummary total;
   total.kind = enum_name(recipe.kind);
   total.teacher = recipe.teacher->model;
   total.student = recipe.student.model;
-  total.arms.push_back(teacher_row(recipe, materials));
+  total.arms.push_back(teacher_row(recipe, materials, folder));
   std::optional<RunSummary> best_qad;
   for (const Arm& arm : expand_arms(recipe)) {
     std::optional<ArmSummary> best;
@@ -74,9 +94,11 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
     }
     total.arms.push_back(*best);
   }
+  recover_problems(total.arms, materials.teacher_answers, folder);
   if (best_qad) {
     total.exports = best_qad->exports;
     total.eval = best_qad->eval;
+    total.problems = best_qad->problems;
     total.bits_per_weight = best_qad->bits_per_weight;
   }
   total.end = enum_name(RunEnd::planned_steps);

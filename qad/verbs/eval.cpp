@@ -7,10 +7,12 @@
 #include "autograd/core/interrupt.h"
 #include "models/model_folder.h"
 #include "qad/report/eval_json.h"
+#include "qad/report/problem_json.h"
 #include "qad/report/summary.h"
 #include "qad/train/evaluator.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/problem_answers.h"
 #include "qad/verbs/student.h"
 
 namespace qad::verbs {
@@ -42,6 +44,23 @@ struct Subject {
   [[nodiscard]] LanguageModel* teacher() const { return other_teacher ? other_teacher.get() : own_teacher.get(); }
 };
 
+// The teacher answers too where the command line names one.
+void show_problems(const Subject& subject, const Tokenizer* tokenizer, const ProblemEvaluationConfig& config, bool json,
+                   std::ostream& print) {
+  std::vector<AnsweredProblem> teacher;
+  if (subject.other_teacher) teacher = problem_answers(*subject.other_teacher, tokenizer, config, "teacher");
+  const auto answered = problem_answers(*subject.model, tokenizer, config, "eval");
+  if (answered.empty()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
+  const ProblemResults results = figures_of(answered, teacher);
+  if (json) {
+    print << json_of(results).dump() << "\n";
+    return;
+  }
+  std::vector<ProblemRow> rows = {{subject.name, results}};
+  if (!teacher.empty()) rows.insert(rows.begin(), {"teacher", figures_of(teacher)});
+  print << problem_note(rows) << "\n\n" << problem_table(rows).text();
+}
+
 }  // namespace
 
 ExitCode eval(const EvalOptions& options, std::ostream& print) {
@@ -52,8 +71,11 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
     throw Error(
         {options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},
         ExitCode::usage);
-  if (!of_run && !options.data)
-    throw Error({options.target.string(), "a text to evaluate on", "none", "add --data FILE"}, ExitCode::usage);
+  if (!of_run && !options.data && !options.problems)
+    throw Error({options.target.string(), "a text to evaluate on", "none", "add --data FILE, or --problems N"},
+                ExitCode::usage);
+  if (options.problems && *options.problems < 1)
+    throw Error({"--problems", "at least 1", std::to_string(*options.problems), ""}, ExitCode::usage);
   apply(options, recipe.data);
 
   Subject subject;
@@ -78,6 +100,12 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
 
   const auto tokenizer = find_tokenizer(recipe.data, model_folder);
   if (tokenizer != nullptr) check_vocabulary(*tokenizer, vocabulary, model_folder.string());
+  if (options.problems) {
+    ProblemEvaluationConfig config = recipe.evaluate.problems.value_or(ProblemEvaluationConfig());
+    config.count = *options.problems;
+    show_problems(subject, tokenizer.get(), config, options.json, print);
+    return ExitCode::done;
+  }
   const TextReader reader{tokenizer.get(), subject.own_teacher.get(), vocabulary, model_folder, {options.target}};
   const PackedSequences sequences(read_source(recipe.data.eval, "eval", reader), recipe.data.packing,
                                   recipe.data.sequence_length);

@@ -10,6 +10,7 @@
 #include "data/tokenizer.h"
 #include "models/language_model.h"
 #include "qad/recipe/recipe.h"
+#include "qad/train/problem_evaluator.h"
 #include "qad/verbs/run_folder.h"
 
 namespace qad::verbs {
@@ -21,6 +22,7 @@ struct Materials {
   std::unique_ptr<PackedSequences> train;  ///< null if nothing trains
   std::vector<TokenBatch> evaluation;
   std::vector<TokenBatch> calibration;
+  std::vector<AnsweredProblem> teacher_answers;  ///< to evaluate.problems; a comparison fills them in
 };
 
 /// Loads what the recipe names; text that the teacher must write first is made, or taken from `folder` where an earlier

@@ -16,6 +16,8 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path recipe() const { return path / "recipe.yaml"; }
   [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
   [[nodiscard]] std::filesystem::path summary() const { return path / "summary.json"; }
+  /// What the model answered to evaluate.problems; of a comparison, the teacher.
+  [[nodiscard]] std::filesystem::path answers() const { return path / "answers.jsonl"; }
   [[nodiscard]] std::filesystem::path report() const { return path / "report.html"; }
   [[nodiscard]] std::filesystem::path log() const { return path / "log.txt"; }
   [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }

@@ -15,6 +15,7 @@
 #include "qad/report/progress.h"
 #include "qad/train/trainer.h"
 #include "qad/verbs/export_student.h"
+#include "qad/verbs/problem_answers.h"
 #include "qad/verbs/show.h"
 #include "qad/verbs/stage_of_run.h"
 #include "qad/verbs/student.h"
@@ -94,6 +95,16 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   summary.version = kVersion;
   if (summary.end == enum_name(RunEnd::interrupted)) return summary;
 
+  if (recipe.evaluate.problems) {
+    const SavedStudent best = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
+    const auto answered = kept_problem_answers(*best.student.model, materials.tokenizer.get(),
+                                               *recipe.evaluate.problems, name, folder.answers());
+    if (answered.empty()) {
+      summary.end = enum_name(RunEnd::interrupted);
+      return summary;
+    }
+    summary.problems = figures_of(answered, materials.teacher_answers);
+  }
   summary.exports = export_all(recipe, materials, folder);
   summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
   write_summary(folder.summary(), summary);

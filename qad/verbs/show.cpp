@@ -32,6 +32,8 @@ ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostre
   const std::vector<ArmSummary> rows =
       summary.arms.empty() ? std::vector<ArmSummary>{arm_of(summary, summary.kind, "")} : summary.arms;
   print << comparison_table(rows).text() << "\n";
+  if (const auto problems = problem_rows(rows); !problem_note(problems).empty())
+    print << problem_note(problems) << "\n\n" << problem_table(problems).text() << "\n";
   print << "run     " << folder.path.string() << "\n";
   print << "report  " << folder.report().string() << "\n";
   for (const ExportSummary& exported : summary.exports)

@@ -284,10 +284,11 @@ TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
        std::vector<std::pair<std::string, std::string>>{{"data.sequence_length=64", "data"},
                                                         {"calibrate.tokens=7", "calibrate"},
                                                         {"teacher.weights=file", "teacher"},
-                                                        {"evaluate.batch_size=3", "evaluate.batch_size"}})
+                                                        {"evaluate.batch_size=3", "evaluate.batch_size"},
+                                                        {"evaluate.problems.count=7", "evaluate.problems"}})
     EXPECT_EQ(error_of(base + "  - {name: a, kind: ptq}\n  - {name: b, kind: qad, lr: [1, 2], set: [" + set + "]}\n"),
               "r.yaml:6:5: arms[1].set: expected the comparison's " + part +
-                  ", got another (arms share teacher, text and calibration; write a second comparison)");
+                  ", got another (arms share teacher, text, calibration and problems; write a second comparison)");
   EXPECT_EQ(error_of(std::string(kData) + "kind: qad\nteacher: {model: t}\narms: [{name: a, kind: qad}]\n"),
             "r.yaml:4:7: arms: expected no arms, got some (kind: compare runs them)");
 }

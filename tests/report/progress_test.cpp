@@ -105,6 +105,20 @@ TEST(Progress, PlainLinesElsewhere) {
   EXPECT_NE(log.find("qad: step 30, held-out KL 0.0803 ± 0.0012, top-1 81.0 %"), std::string::npos) << log;
 }
 
+TEST(CountProgress, SaysHowManyHowFastAndHowLong) {
+  Screen screen;
+  {
+    CountProgress progress(screen.terminal(true, false), "bf16", "answers", 400, screen.clock());
+    progress.update(1, 50);  // too early to be worth a line
+    EXPECT_EQ(screen.text, "");
+    screen.now += 10.0;
+    progress.update(100, 91200);
+    EXPECT_EQ(screen.text, "\r\x1b[Kbf16 ━━━━━━━╸──────────────────────  100/400 answers  9.12k tokens/s  30 s left");
+    screen.text.clear();
+  }
+  EXPECT_EQ(screen.text, "\r\x1b[K");
+}
+
 TEST(LogFile, ThatCanNotBeWrittenIsOneLine) {
   const testing::TemporaryFolder folder;
   const std::pair<std::string, std::string> cases[] = {
