@@ -1,16 +1,57 @@
 #include "autograd/kernels/blas.h"
 
 #include <fmt/format.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <oneapi/dnnl/dnnl_debug.h>
 
+#include <array>
 #include <cctype>
+#include <map>
+#include <oneapi/dnnl/dnnl.hpp>
 #include <string_view>
+#include <unordered_map>
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
 
 namespace qad::kernels {
+namespace {
+
+using BF16Extents = std::array<std::int64_t, 6>;  // m, n, k and the leading dimensions of a, b and c
+
+const dnnl::engine& cpu() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+// oneDNN's product of BF16 matrices of fixed extents, for one thread.
+class BF16Product {
+ public:
+  explicit BF16Product(const BF16Extents& extents) {
+    const auto [m, n, k, lda, ldb, ldc] = extents;
+    using Type = dnnl::memory::data_type;
+    const dnnl::memory::desc a({m, k}, Type::bf16, dnnl::memory::dims{lda, 1});
+    const dnnl::memory::desc b({k, n}, Type::bf16, dnnl::memory::dims{1, ldb});
+    const dnnl::memory::desc c({m, n}, Type::f32, dnnl::memory::dims{ldc, 1});
+    matmul_ = dnnl::matmul(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), cpu()));
+    arguments_ = {{DNNL_ARG_SRC, dnnl::memory(a, cpu(), nullptr)},
+                  {DNNL_ARG_WEIGHTS, dnnl::memory(b, cpu(), nullptr)},
+                  {DNNL_ARG_DST, dnnl::memory(c, cpu(), nullptr)}};
+  }
+
+  void operator()(const std::uint16_t* a, const std::uint16_t* b, float* c) {
+    arguments_[DNNL_ARG_SRC].set_data_handle(const_cast<std::uint16_t*>(a));  // only read
+    arguments_[DNNL_ARG_WEIGHTS].set_data_handle(const_cast<std::uint16_t*>(b));
+    arguments_[DNNL_ARG_DST].set_data_handle(c);
+    matmul_.execute(stream_, arguments_);
+  }
+
+ private:
+  dnnl::stream stream_{cpu()};
+  dnnl::matmul matmul_;
+  std::unordered_map<int, dnnl::memory> arguments_;
+};
+
+}  // namespace
 
 void tile_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                   const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
@@ -20,6 +61,26 @@ void tile_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, 
   const dnnl_status_t status =
       dnnl_sgemm(letter(transpose_a), letter(transpose_b), m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
   QAD_ASSERT(status == dnnl_success);
+}
+
+void tile_product_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
+                       const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+  constexpr std::size_t kMostKept = 256;  // making one anew takes longer than a small product
+  thread_local std::map<BF16Extents, BF16Product> products;
+  keep_libraries_to_one_thread();
+  const BF16Extents extents{m, n, k, lda, ldb, ldc};
+  auto found = products.find(extents);
+  if (found == products.end()) {
+    if (products.size() == kMostKept) products.clear();
+    found = products.try_emplace(extents, extents).first;
+  }
+  found->second(a, b, c);
+}
+
+bool has_bf16_products() {
+  constexpr auto wanted = static_cast<unsigned>(dnnl_cpu_isa_avx512_core_bf16);
+  static const bool has = (static_cast<unsigned>(dnnl_get_effective_cpu_isa()) & wanted) == wanted;
+  return has;
 }
 
 std::string blas_description() {

@@ -44,29 +44,49 @@ Tiling choose_tiling(std::int64_t m, std::int64_t n, std::int64_t k) {
   return {divide_up(divide_up(m, row_parts), 16) * 16, divide_up(divide_up(n, col_parts), 64) * 64};
 }
 
+// Calls product(row, col, rows, cols) for every tile of C.
+template <class Product>
+void for_tiles(std::int64_t m, std::int64_t n, std::int64_t k, Product&& product) {
+  const Tiling tile = choose_tiling(m, n, k);
+  const std::int64_t tile_cols = divide_up(n, tile.cols);
+  parallel_for(divide_up(m, tile.rows) * tile_cols, 1, [&](std::int64_t index, std::int64_t) {
+    const std::int64_t row = index / tile_cols * tile.rows;
+    const std::int64_t col = index % tile_cols * tile.cols;
+    product(row, col, std::min(tile.rows, m - row), std::min(tile.cols, n - col));
+  });
+}
+
+void zero(std::int64_t m, std::int64_t n, float* c, std::int64_t ldc) {
+  for (std::int64_t row = 0; row < m; ++row) std::fill_n(c + row * ldc, n, 0.0f);
+}
+
 }  // namespace
 
 void gemm(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
           std::int64_t lda, const float* b, std::int64_t ldb, bool accumulate, float* c, std::int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
-    if (!accumulate)
-      for (std::int64_t row = 0; row < m; ++row) std::fill_n(c + row * ldc, n, 0.0f);
+    if (!accumulate) zero(m, n, c, ldc);
     return;
   }
   QAD_ASSERT(std::max({m, n, k, lda, ldb, ldc}) <= std::numeric_limits<std::int32_t>::max());
   QAD_ASSERT(lda >= (transpose_a == Transpose::no ? k : m) && ldb >= (transpose_b == Transpose::no ? n : k) &&
              ldc >= n);
 
-  const Tiling tile = choose_tiling(m, n, k);
-  const std::int64_t tile_cols = divide_up(n, tile.cols);
-  parallel_for(divide_up(m, tile.rows) * tile_cols, 1, [&](std::int64_t index, std::int64_t) {
-    const std::int64_t row = index / tile_cols * tile.rows;
-    const std::int64_t col = index % tile_cols * tile.cols;
-    tile_product(transpose_a, transpose_b, std::min(tile.rows, m - row), std::min(tile.cols, n - col), k,
-                 a + (transpose_a == Transpose::no ? row * lda : row), lda,
+  for_tiles(m, n, k, [&](std::int64_t row, std::int64_t col, std::int64_t rows, std::int64_t cols) {
+    tile_product(transpose_a, transpose_b, rows, cols, k, a + (transpose_a == Transpose::no ? row * lda : row), lda,
                  b + (transpose_b == Transpose::no ? col : col * ldb), ldb, accumulate ? 1.0f : 0.0f,
                  c + row * ldc + col, ldc);
+  });
+}
+
+void gemm_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
+               const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) return zero(m, n, c, ldc);
+  QAD_ASSERT(lda >= k && ldb >= k && ldc >= n);
+  for_tiles(m, n, k, [&](std::int64_t row, std::int64_t col, std::int64_t rows, std::int64_t cols) {
+    tile_product_bf16(rows, cols, k, a + row * lda, lda, b + col * ldb, ldb, c + row * ldc + col, ldc);
   });
 }
 

@@ -54,6 +54,12 @@ KernelTable profiled(const KernelTable& table) {
                              floats(m * k + k * n + (accumulate ? 2 : 1) * m * n));
     wrapped.gemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
   };
+  if (wrapped.gemm_bf16 != nullptr)
+    result.gemm_bf16 = [](std::int64_t m, std::int64_t n, std::int64_t k, auto... operands) {
+      const ProfileScope scope("gemm forward BF16", 2 * number(m) * number(n) * number(k),
+                               floats(m * k + k * n) / 2 + floats(m * n));
+      wrapped.gemm_bf16(m, n, k, operands...);
+    };
   result.add = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("add", 0, floats(3 * size));
     wrapped.add(size, operands...);

@@ -49,6 +49,7 @@ void limit_simd() {
 KernelTable make_cpu_table() {
   limit_simd();
   return {.gemm = gemm,
+          .gemm_bf16 = has_bf16_products() ? gemm_bf16 : nullptr,
           .add = add,
           .accumulate = accumulate,
           .scale = scale,

@@ -16,6 +16,7 @@ namespace qad {
 
 struct KernelTable {
   decltype(&kernels::gemm) gemm;
+  decltype(&kernels::gemm_bf16) gemm_bf16;  ///< null where the CPU has no instructions for it
   decltype(&kernels::add) add;
   decltype(&kernels::accumulate) accumulate;
   decltype(&kernels::scale) scale;

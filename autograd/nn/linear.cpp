@@ -1,5 +1,7 @@
 #include "autograd/nn/linear.h"
 
+#include <algorithm>
+
 namespace qad {
 
 Variable Linear::operator()(const Variable& x) const {
@@ -7,7 +9,10 @@ Variable Linear::operator()(const Variable& x) const {
 }
 
 std::vector<Variable> LinearGroup::operator()(const Variable& x) const {
-  const Variable input = transformed(x, input_transform);
+  const bool exact_in_bf16 = input_transform != nullptr && std::ranges::all_of(members, [](const Linear& member) {
+                               return member.weight->operand().values().exact_in_bf16();
+                             });
+  const Variable input = transformed(x, input_transform, exact_in_bf16);
   std::vector<Variable> outputs;
   outputs.reserve(members.size());
   for (const Linear& member : members) outputs.push_back(member(input));

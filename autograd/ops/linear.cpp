@@ -33,9 +33,10 @@ class ExpandedOnce final : public SavedTensor {
 
 }  // namespace
 
-Variable transformed(const Variable& x, const TransformSlot& slot) {
+Variable transformed(const Variable& x, const TransformSlot& slot, bool bf16_serves) {
   if (slot == nullptr) return x;
-  TransformResult result = slot->apply(x.value(), 0);
+  TransformResult result =
+      slot->apply(x.value(), 0, bf16_serves && kernel_table(x.value().device()).gemm_bf16 != nullptr);
   Tensor value = result.value.defined() ? result.value : result.operand->expand();
   const auto operand = std::make_shared<const ExpandedOnce>(std::move(result.operand));
   return record(

@@ -1,6 +1,7 @@
 #include "autograd/ops/panel_product.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "autograd/core/error.h"
 #include "autograd/kernels/table.h"
@@ -10,20 +11,28 @@ namespace {
 
 using kernels::Transpose;
 
-// Calls use(begin, end, floats) for panels of the weight's rows, a few MiB each. The panels depend on the shape alone,
-// so that a product has the same bits in whatever form the weight is kept: BLAS sums differently at other tile borders.
-template <class Use>
+// Calls use(begin, end, values) for panels of the weight's rows, a few MiB each, in FP32 (T float) or BF16 (its bits).
+// The panels depend on the shape alone, so that a product has the same bits in whatever form the weight is kept: BLAS
+// sums differently at other tile borders.
+template <class T, class Use>
 void for_panels(const SavedTensor& weight, Use&& use) {
+  constexpr bool kFloats = std::is_same_v<T, float>;
   const std::int64_t rows = weight.shape().rows();
   const std::int64_t cols = weight.shape().cols();
   const std::int64_t panel_rows = weight_panel_rows(cols);
-  const bool is_fp32 = weight.bytes() == static_cast<std::size_t>(rows * cols) * sizeof(float);
-  const Tensor whole = is_fp32 || rows <= panel_rows ? weight.expand() : Tensor();
-  const Tensor panel = whole.defined() ? Tensor() : Tensor({panel_rows, cols});
+  const bool is_kept_so = weight.bytes() == static_cast<std::size_t>(rows * cols) * sizeof(T);
+  Tensor whole, panel;
+  if (is_kept_so || rows <= panel_rows) whole = kFloats ? weight.expand() : weight.expand_bf16();
+  else panel = Tensor({panel_rows, cols}, kFloats ? DType::f32 : DType::bf16);
   for (std::int64_t begin = 0; begin < rows; begin += panel_rows) {
     const std::int64_t end = std::min(rows, begin + panel_rows);
-    if (!whole.defined()) weight.expand_rows(begin, end, panel.data());
-    use(begin, end, whole.defined() ? whole.data() + begin * cols : panel.data());
+    if (whole.defined()) {
+      use(begin, end, whole.data<T>() + begin * cols);
+      continue;
+    }
+    if constexpr (kFloats) weight.expand_rows(begin, end, panel.data());
+    else weight.expand_rows_bf16(begin, end, panel.data<T>());
+    use(begin, end, panel.data<T>());
   }
 }
 
@@ -39,7 +48,15 @@ void times_transposed(const Tensor& x, const SavedTensor& weight, float* out) {
   const std::int64_t in = x.cols();
   const std::int64_t all = weight.shape().rows();
   QAD_ASSERT(weight.shape().cols() == in);
-  for_panels(weight, [&](std::int64_t begin, std::int64_t end, const float* panel) {
+  if (x.dtype() == DType::bf16) {
+    QAD_ASSERT(weight.exact_in_bf16());
+    for_panels<std::uint16_t>(weight, [&](std::int64_t begin, std::int64_t end, const std::uint16_t* panel) {
+      kernel_table(x.device())
+          .gemm_bf16(rows, end - begin, in, x.data<std::uint16_t>(), in, panel, in, out + begin, all);
+    });
+    return;
+  }
+  for_panels<float>(weight, [&](std::int64_t begin, std::int64_t end, const float* panel) {
     kernel_table(x.device())
         .gemm(Transpose::no, Transpose::yes, rows, end - begin, in, x.data(), in, panel, in, false, out + begin, all);
   });
@@ -56,7 +73,7 @@ void times(const Tensor& d, const SavedTensor& weight, bool accumulate, const Te
   const std::int64_t all = d.cols();
   const std::int64_t in = weight.shape().cols();
   QAD_ASSERT(weight.shape().rows() == all && result.size() == rows * in);
-  for_panels(weight, [&](std::int64_t begin, std::int64_t end, const float* panel) {
+  for_panels<float>(weight, [&](std::int64_t begin, std::int64_t end, const float* panel) {
     kernel_table(d.device())
         .gemm(Transpose::no, Transpose::no, rows, in, end - begin, d.data() + begin, all, panel, in,
               accumulate || begin > 0, result.data(), in);

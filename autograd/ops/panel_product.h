@@ -10,7 +10,8 @@ namespace qad {
 /// Rows of a weight [out, cols] that are expanded at a time.
 [[nodiscard]] std::int64_t weight_panel_rows(std::int64_t cols);
 
-/// x·weightᵀ: x [rows, in], weight [out, in] -> [rows, out].
+/// x·weightᵀ: x [rows, in], weight [out, in] -> [rows, out]. An x in BF16 asks for a weight that is exact in BF16 and
+/// for a kernel table with gemm_bf16; the result is FP32.
 [[nodiscard]] Tensor times_transposed(const Tensor& x, const SavedTensor& weight);
 /// The same into existing memory [rows, out].
 void times_transposed(const Tensor& x, const SavedTensor& weight, float* out);

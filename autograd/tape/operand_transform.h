@@ -13,7 +13,7 @@ namespace qad {
 struct TransformResult {
   /// What the forward multiplies, expanded where it is used; its shape is that of the input.
   std::shared_ptr<const SavedTensor> operand;
-  /// `operand` as floats if the transform has them anyway; else undefined.
+  /// `operand` in FP32, or in BF16 where that was asked for, if the transform has it anyway; else undefined.
   Tensor value;
   /// Turns the gradient of the output, in place, into that of the input. Empty: straight through.
   std::function<void(const Tensor& gradient)> backward;
@@ -30,7 +30,8 @@ class OperandTransform {
   /// parameter, a vector (norms and biases).
   /// `version` counts the changes of a parameter, so that a weight is transformed once per optimizer step;
   /// 0 for what is not a parameter.
-  [[nodiscard]] virtual TransformResult apply(const Tensor& x, std::uint64_t version) = 0;
+  /// `bf16_serves`: the reader takes the value in BF16 as well, if that is exact.
+  [[nodiscard]] virtual TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) = 0;
 };
 
 using TransformSlot = std::shared_ptr<OperandTransform>;

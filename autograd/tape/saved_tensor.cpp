@@ -1,5 +1,6 @@
 #include "autograd/tape/saved_tensor.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "autograd/core/error.h"
@@ -35,6 +36,13 @@ class PlainSaved final : public SavedTensor {
         for (std::int64_t i = first; i < last; ++i) out[i] = f16_to_f32(source[i]);
     });
   }
+  [[nodiscard]] bool exact_in_bf16() const override { return tensor_.dtype() == DType::bf16; }
+  void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const override {
+    const std::int64_t size = (end - begin) * tensor_.cols();
+    const ProfileScope scope("expand", 0, 2.0 * sizeof(std::uint16_t) * static_cast<double>(size));
+    std::copy_n(tensor_.data<std::uint16_t>() + begin * tensor_.cols(), size, out);
+  }
+  [[nodiscard]] Tensor expand_bf16() const override { return tensor_; }
 
  private:
   Tensor tensor_;
@@ -45,6 +53,16 @@ class PlainSaved final : public SavedTensor {
 Tensor SavedTensor::expand() const {
   Tensor result(shape());
   expand_rows(0, result.rows(), result.data());
+  return result;
+}
+
+void SavedTensor::expand_rows_bf16(std::int64_t /*begin*/, std::int64_t /*end*/, std::uint16_t* /*out*/) const {
+  QAD_ASSERT(!"exact in BF16");
+}
+
+Tensor SavedTensor::expand_bf16() const {
+  Tensor result(shape(), DType::bf16);
+  expand_rows_bf16(0, result.rows(), result.data<std::uint16_t>());
   return result;
 }
 

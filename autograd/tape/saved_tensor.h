@@ -8,7 +8,8 @@
 
 namespace qad {
 
-/// A matrix [rows, cols] that can be turned into FP32, whole or by rows. Immutable; shared between nodes.
+/// A matrix [rows, cols] that can be turned into FP32, whole or by rows, and, where that changes no value, into BF16.
+/// Immutable; shared between nodes.
 class SavedTensor {
  public:
   SavedTensor() = default;
@@ -23,6 +24,13 @@ class SavedTensor {
   virtual void expand_rows(std::int64_t begin, std::int64_t end, float* out) const = 0;
   /// The whole as an FP32 tensor; a plain FP32 one is returned without a copy.
   [[nodiscard]] virtual Tensor expand() const;
+
+  /// Whether BF16 holds every value exactly. What follows is only for such a matrix.
+  [[nodiscard]] virtual bool exact_in_bf16() const { return false; }
+  /// Writes rows [begin, end) as BF16, row-major, to `out`.
+  virtual void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const;
+  /// The whole as a BF16 tensor; a plain BF16 one is returned without a copy.
+  [[nodiscard]] virtual Tensor expand_bf16() const;
 };
 
 /// Keeps the tensor itself (FP32, BF16 or F16).

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include "autograd/core/dtype.h"
 #include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
 #include "autograd/kernels/blas.h"
@@ -79,23 +80,56 @@ Product cut(Product product, double& factor) {
   return product;
 }
 
-void offer(Product& product, const char* way, double seconds) {
-  if (!product.fastest.empty() && product.seconds <= seconds) return;
-  product.seconds = seconds;
-  product.fastest = way;
+struct Best {
+  double& seconds;
+  std::string& way;
+  void offer(const char* another, double its_seconds) const {
+    if (!way.empty() && seconds <= its_seconds) return;
+    seconds = its_seconds;
+    way = another;
+  }
+};
+
+void time_in_bf16(const Product& part, double factor, const Best& best) {
+  const auto bits = [](const std::vector<float>& values) {
+    std::vector<std::uint16_t> result;
+    for (const float value : values) result.push_back(f32_to_bf16(value));
+    return result;
+  };
+  const auto a = bits(Operands::values(part.m * part.k, 1)), b = bits(Operands::values(part.n * part.k, 2));
+  std::vector<float> c(static_cast<std::size_t>(part.m * part.n));
+  best.offer("our tiles", factor * median_seconds([&] {
+                            kernels::gemm_bf16(part.m, part.n, part.k, a.data(), part.k, b.data(), part.k, c.data(),
+                                               part.n);
+                          }));
+  best.offer("a call a thread, by rows",
+             factor * median_seconds([&] {
+               parallel_for(part.m, (part.m + threads() - 1) / threads(), [&](std::int64_t begin, std::int64_t end) {
+                 kernels::tile_product_bf16(end - begin, part.n, part.k, a.data() + begin * part.k, part.k, b.data(),
+                                            part.k, c.data() + begin * part.n, part.n);
+               });
+             }));
 }
 
 }  // namespace
 
-std::vector<Product> products_of(const Workload& workload, LanguageModel& model) {
-  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> layers;  // (out, in) -> how many
+std::vector<Product> products_of(const Workload& workload, LanguageModel& model, bool quantized) {
+  struct Count {
+    std::int64_t all = 0, quantized = 0;
+  };
+  std::map<std::pair<std::int64_t, std::int64_t>, Count> layers;  // by (out, in)
   for (const LinearGroup* group : model.linear_groups())
-    for (const Linear& linear : group->members) ++layers[{linear.out_features(), linear.in_features()}];
+    for (const Linear& linear : group->members) {
+      Count& count = layers[{linear.out_features(), linear.in_features()}];
+      ++count.all;
+      if (quantized && group != &model.head()) ++count.quantized;
+    }
   const std::int64_t tokens = workload.tokens();
   std::vector<Product> products;
-  for (const auto& [shape, count] : layers) {
+  for (const auto& [shape, counts] : layers) {
     const auto [out, in] = shape;
-    products.push_back({"forward", Transpose::no, Transpose::yes, tokens, out, in, 2 * count});
+    const std::int64_t count = counts.all;
+    products.push_back({"forward", Transpose::no, Transpose::yes, tokens, out, in, 2 * count, counts.quantized});
     products.push_back({"input_gradient", Transpose::no, Transpose::no, tokens, in, out, count});
     products.push_back({"weight_gradient", Transpose::yes, Transpose::no, out, in, tokens, count});
   }
@@ -106,17 +140,26 @@ void time_products(std::vector<Product>& products) {
   double factor = 1;
   for (Product& product : products) {
     Operands x(cut(product, factor));
-    offer(product, "our tiles", factor * median_seconds([&] { by_our_tiles(x); }));
-    offer(product, "one call", factor * median_seconds([&] { by_one_call(x); }));
-    if (threads() == 1) continue;
-    offer(product, "a call a thread, by rows", factor * median_seconds([&] { by_shares(x, true); }));
-    offer(product, "a call a thread, by columns", factor * median_seconds([&] { by_shares(x, false); }));
+    const Best best{product.seconds, product.fastest};
+    best.offer("our tiles", factor * median_seconds([&] { by_our_tiles(x); }));
+    best.offer("one call", factor * median_seconds([&] { by_one_call(x); }));
+    if (threads() > 1) {
+      best.offer("a call a thread, by rows", factor * median_seconds([&] { by_shares(x, true); }));
+      best.offer("a call a thread, by columns", factor * median_seconds([&] { by_shares(x, false); }));
+    }
+    if (product.in_bf16 > 0 && kernels::has_bf16_products())
+      time_in_bf16(x.product, factor, {product.bf16_seconds, product.bf16_fastest});
   }
 }
 
-double floor_seconds(const std::vector<Product>& products) {
+double floor_seconds(const std::vector<Product>& products, bool fp32) {
   double seconds = 0;
-  for (const Product& product : products) seconds += static_cast<double>(product.count) * product.seconds;
+  for (const Product& product : products) {
+    const bool in_bf16 = !fp32 && !product.bf16_fastest.empty() && product.bf16_seconds < product.seconds;
+    const std::int64_t fast = in_bf16 ? product.in_bf16 : 0;
+    seconds +=
+        static_cast<double>(product.count - fast) * product.seconds + static_cast<double>(fast) * product.bf16_seconds;
+  }
   return seconds;
 }
 

@@ -82,14 +82,20 @@ Json memory(std::int64_t process, Models& models) {
 }
 
 Json json_of(const Product& product) {
-  return {{"role", product.role},
-          {"m", product.m},
-          {"n", product.n},
-          {"k", product.k},
-          {"count", product.count},
-          {"seconds", product.seconds},
-          {"gflops", product.operations() / product.seconds * 1e-9},
-          {"fastest", product.fastest}};
+  Json json = {{"role", product.role},
+               {"m", product.m},
+               {"n", product.n},
+               {"k", product.k},
+               {"count", product.count},
+               {"seconds", product.seconds},
+               {"gflops", product.operations() / product.seconds * 1e-9},
+               {"fastest", product.fastest}};
+  if (!product.bf16_fastest.empty())
+    json.update({{"in_bf16", product.in_bf16},
+                 {"bf16_seconds", product.bf16_seconds},
+                 {"bf16_gflops", product.operations() / product.bf16_seconds * 1e-9},
+                 {"bf16_fastest", product.bf16_fastest}});
+  return json;
 }
 
 // Into micro-batches of `sequences`, each of `length` tokens; 0: the batch as it is.
@@ -165,14 +171,15 @@ void run_step(const Options& options) {
     result["tokens_per_second"] = static_cast<double>(load.tokens()) / median(times);
   }
   if (!options.no_floor) {
-    std::vector<Product> products = products_of(load, *models.student);
+    std::vector<Product> products = products_of(load, *models.student, !models.quantizers.empty());
     models = {};
     time_products(products);
-    const double floor = floor_seconds(products);
+    const double floor = floor_seconds(products, false);
     double operations = 0;
     for (const Product& product : products) operations += static_cast<double>(product.count) * product.operations();
     result["floor_seconds"] = floor;
     result["floor_gflops"] = operations / floor * 1e-9;
+    result["fp32_floor_seconds"] = floor_seconds(products, true);
     if (!times.empty()) result["floor_over_step"] = floor / median(times);
     for (const Product& product : products) result["products"].push_back(json_of(product));
   }

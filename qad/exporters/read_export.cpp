@@ -34,6 +34,12 @@ auto in_folder(const fs::path& folder, Function&& function) {
   }
 }
 
+/// Weights as the student multiplies them: in BF16 where that is exact, so that its products have the same bits.
+Tensor as_multiplied(const QuantizedTensor& weight) {
+  const Tensor values = decoded(weight);
+  return weight.format->exact_in_bf16(weight.tensor_scale) ? values.to(DType::bf16) : values;
+}
+
 /// A quantizer that was calibrated elsewhere.
 TransformSlot frozen_quantizer(const std::string& name, const InputScale& input) {
   auto scale = std::make_shared<TensorScale>(name, *input.format, TensorScaleRound::none);
@@ -105,7 +111,7 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
   std::map<std::string, Tensor> weights;
   for (const NamedTensor& tensor : exported.dense) weights[tensor.name] = tensor.value;
   for (const ExportLinear& linear : exported.linears)
-    if (linear.weight) weights[linear.name + ".weight"] = decoded(*linear.weight);
+    if (linear.weight) weights[linear.name + ".weight"] = as_multiplied(*linear.weight);
 
   ModelConfig config = parse_hf_config(exported.config_json, "config.json");
   if (!exported.generation_config_json.empty())

@@ -56,6 +56,12 @@ float BlockFormat::saturation_limit(float tensor_scale) const {
   return next / largest_value(*this) <= tensor_scale ? next : product;
 }
 
+bool BlockFormat::exact_in_bf16(float tensor_scale) const {
+  int exponent = 0;
+  const bool power_of_two = std::frexp(tensor_scale, &exponent) == 0.5f;
+  return power_of_two && element->significant_bits + (scale ? scale->significant_bits : 0) <= kBF16.significant_bits;
+}
+
 std::span<const BlockFormat> block_formats() { return kFormats; }
 
 const BlockFormat& block_format(std::string_view name) {

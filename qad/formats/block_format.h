@@ -50,6 +50,9 @@ struct BlockFormat {
   /// and at least every amax that tensor_scale_from_amax gives this tensor scale for.
   /// Infinite where block scales cover the whole range.
   [[nodiscard]] float saturation_limit(float tensor_scale) const;
+  /// Whether BF16 holds every value of codes under this tensor scale exactly: few enough significant bits in element
+  /// and block scale (2 + 4 of 8 in nvfp4), and a tensor scale that is a power of two.
+  [[nodiscard]] bool exact_in_bf16(float tensor_scale) const;
 };
 
 [[nodiscard]] std::span<const BlockFormat> block_formats();

@@ -104,16 +104,16 @@ float decode_nf4(std::uint32_t code) { return kNF4Values[code & 15u]; }
 }  // namespace
 
 // clang-format off
-//                                 name  bits            max  min_positive
-constinit const ElementType kE2M1{"e2m1",   4,          6.0f,         0.5f, E2M1::encode, E2M1::decode};
-constinit const ElementType kE4M3{"e4m3",   8,        448.0f,     0x1p-9f,  E4M3::encode, E4M3::decode};
-constinit const ElementType kE5M2{"e5m2",   8,      57344.0f,     0x1p-16f, E5M2::encode, E5M2::decode};
-constinit const ElementType kE8M0{"e8m0",   8,      0x1p127f,    0x1p-127f, encode_e8m0,  decode_e8m0};
-constinit const ElementType kBF16{"bf16",  16, 0x1.fep127f,      0x1p-133f, encode_bf16,  decode_bf16};
-constinit const ElementType kF32 {"f32",   32, 0x1.fffffep127f,  0x1p-149f, encode_f32,   decode_f32};
-constinit const ElementType kInt8{"int8",   8,        127.0f,         1.0f, encode_int<8>, decode_int<8>};
-constinit const ElementType kInt4{"int4",   4,          7.0f,         1.0f, encode_int<4>, decode_int<4>};
-constinit const ElementType kNF4 {"nf4",    4,          1.0f, kNF4Values[8], encode_nf4,  decode_nf4};
+//                                 name  bits             max   min_positive  significant_bits
+constinit const ElementType kE2M1{"e2m1",  4,            6.0f,           0.5f,  2, E2M1::encode,  E2M1::decode};
+constinit const ElementType kE4M3{"e4m3",  8,          448.0f,        0x1p-9f,  4, E4M3::encode,  E4M3::decode};
+constinit const ElementType kE5M2{"e5m2",  8,        57344.0f,       0x1p-16f,  3, E5M2::encode,  E5M2::decode};
+constinit const ElementType kE8M0{"e8m0",  8,        0x1p127f,      0x1p-127f,  1, encode_e8m0,   decode_e8m0};
+constinit const ElementType kBF16{"bf16", 16,     0x1.fep127f,      0x1p-133f,  8, encode_bf16,   decode_bf16};
+constinit const ElementType kF32 {"f32",  32, 0x1.fffffep127f,      0x1p-149f, 24, encode_f32,    decode_f32};
+constinit const ElementType kInt8{"int8",  8,          127.0f,           1.0f,  7, encode_int<8>, decode_int<8>};
+constinit const ElementType kInt4{"int4",  4,            7.0f,           1.0f,  3, encode_int<4>, decode_int<4>};
+constinit const ElementType kNF4 {"nf4",   4,            1.0f,  kNF4Values[8], 24, encode_nf4,    decode_nf4};
 // clang-format on
 
 std::span<const ElementType* const> element_types() {

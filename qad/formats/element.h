@@ -18,9 +18,10 @@ namespace qad {
 
 struct ElementType {
   std::string_view name;
-  int bits;            ///< of a code
-  float max;           ///< the largest magnitude that encode gives; integers are symmetric (±127, ±7)
-  float min_positive;  ///< the smallest positive value
+  int bits;              ///< of a code
+  float max;             ///< the largest magnitude that encode gives; integers are symmetric (±127, ±7)
+  float min_positive;    ///< the smallest positive value
+  int significant_bits;  ///< that the longest value has
   std::uint32_t (*encode)(float value);
   float (*decode)(std::uint32_t code);
 };

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <type_traits>
+#include <vector>
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
@@ -31,12 +33,12 @@ std::byte* row_scales(const QuantizedTensor& tensor, std::int64_t row) {
   return tensor.scales.raw() + row * tensor.scales.cols() * static_cast<std::int64_t>(bytes_of(tensor.scales.dtype()));
 }
 
-// Of rows as codes and scales and, `copies` times, as floats: what their profile counts.
-double bytes_of_rows(const QuantizedTensor& tensor, std::int64_t rows, int copies) {
+// Of rows as codes and scales and as values of so many bytes: what their profile counts.
+double bytes_of_rows(const QuantizedTensor& tensor, std::int64_t rows, std::size_t value_bytes) {
   const std::size_t scales = tensor.scales.defined() ? bytes_of(tensor.scales.dtype()) : 0;
   const auto blocks = static_cast<double>(tensor.scales.defined() ? tensor.scales.cols() : 0);
   return static_cast<double>(rows) * (static_cast<double>(tensor.codes.cols()) + blocks * static_cast<double>(scales) +
-                                      static_cast<double>(tensor.cols * copies) * static_cast<double>(sizeof(float)));
+                                      static_cast<double>(tensor.cols) * static_cast<double>(value_bytes));
 }
 
 bool is_nvfp4(const BlockFormat& format) {
@@ -57,7 +59,7 @@ std::uint32_t quantize_row(const float* x, QuantizedTensor& out, std::int64_t ro
 }
 
 // Values that no cache will hold until they are read are written past it.
-bool worth_streaming(const float* values, std::int64_t size) {
+bool worth_streaming(const void* values, std::int64_t size) {
   constexpr std::int64_t kManyValues = 1 << 24;
   return size >= kManyValues && reinterpret_cast<std::uintptr_t>(values) % 64 == 0;
 }
@@ -69,6 +71,70 @@ QuantizeStatistics count(const float* x, std::int64_t size, float limit) {
     else if (std::abs(x[i]) > limit) ++result.saturated;
   }
   return result;
+}
+
+// A row of values on its way to memory: floats go there at once; BF16 gets the upper halves of floats, which are all of
+// them where BF16 is exact, from a row that stays in cache.
+class RowTarget {
+ public:
+  RowTarget(float* values, std::int64_t cols) : floats_(values), cols_(cols) {}
+  RowTarget(std::uint16_t* values, std::int64_t cols)
+      : halves_(values), buffer_(values ? static_cast<std::size_t>(cols) : 0), cols_(cols) {}
+
+  [[nodiscard]] float* begin(std::int64_t row) {
+    if (halves_ != nullptr) return buffer_.data();
+    return floats_ != nullptr ? floats_ + row * cols_ : nullptr;
+  }
+  void end(std::int64_t row) const {
+    if (halves_ != nullptr) simd::upper_halves(buffer_.data(), cols_, halves_ + row * cols_);
+  }
+
+ private:
+  float* floats_ = nullptr;
+  std::uint16_t* halves_ = nullptr;
+  std::vector<float> buffer_;
+  std::int64_t cols_;
+};
+
+template <class T>
+QuantizeStatistics quantize_rows(const float* x, QuantizedTensor& out, T* values) {
+  const ProfileScope scope(values ? "quantize and decode" : "quantize", 0,
+                           bytes_of_rows(out, out.rows, sizeof(float) + (values ? sizeof(T) : 0)));
+  const float limit = out.format->saturation_limit(out.tensor_scale);
+  const bool stream = std::is_same_v<T, float> && worth_streaming(values, out.rows * out.cols);
+  std::atomic<std::int64_t> saturated = 0, non_finite = 0;
+  parallel_for(out.rows, chunk_rows(out.cols), [&](std::int64_t begin, std::int64_t end) {
+    RowTarget target(values, out.cols);
+    for (std::int64_t row = begin; row < end; ++row) {
+      const float* source = x + row * out.cols;
+      const std::uint32_t largest = quantize_row(source, out, row, target.begin(row), stream);
+      target.end(row);
+      if (largest < kInfinityBits && std::bit_cast<float>(largest) <= limit) continue;
+      const QuantizeStatistics counted = count(source, out.cols, limit);
+      saturated += counted.saturated;
+      non_finite += counted.non_finite;
+    }
+  });
+  return {saturated, non_finite};
+}
+
+template <class T>
+void decode_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, T* out) {
+  QAD_ASSERT(0 <= begin && begin <= end && end <= tensor.rows);
+  const ProfileScope scope("decode", 0, bytes_of_rows(tensor, end - begin, sizeof(T)));
+  parallel_for(end - begin, chunk_rows(tensor.cols), [&](std::int64_t first, std::int64_t last) {
+    RowTarget target(out, tensor.cols);
+    for (std::int64_t row = first; row < last; ++row) {
+      const std::uint8_t* codes = row_codes(tensor, begin + row);
+      const std::byte* scales = row_scales(tensor, begin + row);
+      if (is_nvfp4(*tensor.format))
+        simd::dequantize_nvfp4_row(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols,
+                                   tensor.tensor_scale, target.begin(row));
+      else
+        reference::dequantize_row(*tensor.format, tensor.tensor_scale, codes, scales, tensor.cols, target.begin(row));
+      target.end(row);
+    }
+  });
 }
 
 }  // namespace
@@ -86,38 +152,19 @@ QuantizedTensor QuantizedTensor::allocate(const BlockFormat& format, std::int64_
 std::size_t QuantizedTensor::bytes() const { return codes.bytes() + (scales.defined() ? scales.bytes() : 0); }
 
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values) {
-  const ProfileScope scope(values ? "quantize and decode" : "quantize", 0,
-                           bytes_of_rows(out, out.rows, values ? 2 : 1));
-  const float limit = out.format->saturation_limit(out.tensor_scale);
-  const bool stream = worth_streaming(values, out.rows * out.cols);
-  std::atomic<std::int64_t> saturated = 0, non_finite = 0;
-  parallel_for(out.rows, chunk_rows(out.cols), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const float* source = x + row * out.cols;
-      const std::uint32_t largest = quantize_row(source, out, row, values ? values + row * out.cols : nullptr, stream);
-      if (largest < kInfinityBits && std::bit_cast<float>(largest) <= limit) continue;
-      const QuantizeStatistics counted = count(source, out.cols, limit);
-      saturated += counted.saturated;
-      non_finite += counted.non_finite;
-    }
-  });
-  return {saturated, non_finite};
+  return quantize_rows(x, out, values);
+}
+QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values) {
+  QAD_ASSERT(out.format->exact_in_bf16(out.tensor_scale));
+  return quantize_rows(x, out, bf16_values);
 }
 
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out) {
-  QAD_ASSERT(0 <= begin && begin <= end && end <= tensor.rows);
-  const ProfileScope scope("decode", 0, bytes_of_rows(tensor, end - begin, 1));
-  parallel_for(end - begin, chunk_rows(tensor.cols), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = begin + first; row < begin + last; ++row) {
-      float* target = out + (row - begin) * tensor.cols;
-      const std::uint8_t* codes = row_codes(tensor, row);
-      const std::byte* scales = row_scales(tensor, row);
-      if (is_nvfp4(*tensor.format))
-        simd::dequantize_nvfp4_row(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols,
-                                   tensor.tensor_scale, target);
-      else reference::dequantize_row(*tensor.format, tensor.tensor_scale, codes, scales, tensor.cols, target);
-    }
-  });
+  decode_rows(tensor, begin, end, out);
+}
+void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out) {
+  QAD_ASSERT(tensor.format->exact_in_bf16(tensor.tensor_scale));
+  decode_rows(tensor, begin, end, bf16_out);
 }
 
 float amax(const float* x, std::int64_t count) {

@@ -17,9 +17,13 @@ struct QuantizeStatistics {
 /// Quantizes x [out.rows, out.cols], row-major, with out's format and tensor scale into out's codes and scales; if
 /// `values` is given, writes there what the codes decode to, in the same pass (not over x).
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values = nullptr);
+/// The same with the values in BF16, which must hold them: out.format->exact_in_bf16(out.tensor_scale).
+QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values);
 
 /// Rows [begin, end) as floats, to `out`.
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out);
+/// The same in BF16, which must hold them.
+void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out);
 
 /// The largest magnitude; infinite or NaN if any value is. 0 for no values.
 [[nodiscard]] float amax(const float* x, std::int64_t count);

@@ -302,6 +302,11 @@ void QuantizeFp8(const float* x, std::int64_t count, float tensor_scale, std::ui
 
 #endif  // HWY_SCALAR
 
+void UpperHalves(const float* HWY_RESTRICT x, std::int64_t count, std::uint16_t* HWY_RESTRICT out) {
+  for (std::int64_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x[i]) >> 16);
+}
+
 const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace qad::simd::HWY_NAMESPACE
@@ -314,6 +319,7 @@ HWY_EXPORT(AmaxBits);
 HWY_EXPORT(QuantizeNvfp4Row);
 HWY_EXPORT(DequantizeNvfp4Row);
 HWY_EXPORT(QuantizeFp8);
+HWY_EXPORT(UpperHalves);
 HWY_EXPORT(TargetName);
 
 std::uint32_t amax_bits(const float* x, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(AmaxBits)(x, count); }
@@ -330,6 +336,10 @@ void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales,
 
 void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
   HWY_DYNAMIC_DISPATCH(QuantizeFp8)(x, count, tensor_scale, codes, values);
+}
+
+void upper_halves(const float* x, std::int64_t count, std::uint16_t* out) {
+  HWY_DYNAMIC_DISPATCH(UpperHalves)(x, count, out);
 }
 
 const char* target_name() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }

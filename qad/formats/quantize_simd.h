@@ -19,6 +19,9 @@ void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales,
 /// Any number of values in E4M3 under one scale, a byte each; `values` may be null.
 void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values);
 
+/// The upper 16 bits of each float: its BF16 where that is exact.
+void upper_halves(const float* x, std::int64_t count, std::uint16_t* out);
+
 /// The instruction set that was chosen, for example "AVX3".
 [[nodiscard]] const char* target_name();
 

@@ -20,6 +20,15 @@ class RoundedView final : public SavedTensor {
       for (std::int64_t i = first; i < last; ++i) out[i] = bf16_to_f32(f32_to_bf16(source[i]));
     });
   }
+  [[nodiscard]] bool exact_in_bf16() const override { return true; }
+  void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const override {
+    const float* const source = master_.data() + begin * master_.cols();
+    const std::int64_t size = (end - begin) * master_.cols();
+    const ProfileScope scope("expand", 0, 1.5 * sizeof(float) * static_cast<double>(size));
+    parallel_for(size, 1 << 15, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t i = first; i < last; ++i) out[i] = f32_to_bf16(source[i]);
+    });
+  }
 
  private:
   Tensor master_;
@@ -27,7 +36,7 @@ class RoundedView final : public SavedTensor {
 
 }  // namespace
 
-TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/) {
+TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) {
   if (x.dtype() == DType::bf16) return {save(x), x, {}};
   return {std::make_shared<RoundedView>(x.dtype() == DType::f32 ? x : x.to(DType::f32)), {}, {}};
 }

@@ -16,6 +16,10 @@ class PackedTensor final : public SavedTensor {
   void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
     dequantize_rows(tensor_, begin, end, out);
   }
+  [[nodiscard]] bool exact_in_bf16() const override { return tensor_.format->exact_in_bf16(tensor_.tensor_scale); }
+  void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const override {
+    dequantize_rows(tensor_, begin, end, out);
+  }
   [[nodiscard]] const QuantizedTensor& tensor() const { return tensor_; }
 
  private:

@@ -53,7 +53,10 @@ SaturationCount Quantizer::take_saturation() { return std::exchange(saturation_,
 TransformResult Quantizer::quantized(const Tensor& x, Tensor values) {
   const float tensor_scale = scale_->value();
   QuantizedTensor codes = QuantizedTensor::allocate(format(), x.rows(), x.cols(), tensor_scale);
-  const QuantizeStatistics statistics = quantize(x.data(), codes, values.defined() ? values.data() : nullptr);
+  const QuantizeStatistics statistics = !values.defined() ? quantize(x.data(), codes)
+                                        : values.dtype() == DType::bf16
+                                            ? quantize(x.data(), codes, values.data<std::uint16_t>())
+                                            : quantize(x.data(), codes, values.data());
   if (statistics.non_finite != 0)
     throw_not_finite(name_, fmt::format("{} of {} infinite or NaN", statistics.non_finite, x.size()));
   saturation_.values += x.size();
@@ -67,7 +70,7 @@ TransformResult Quantizer::quantized(const Tensor& x, Tensor values) {
   return result;
 }
 
-TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version) {
+TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version, bool /*bf16_serves*/) {
   if (observing()) return {save(x), x, {}};  // the scale reads the weights themselves when it is frozen
   refresh(x, version);
   return cached_;
@@ -88,7 +91,7 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   cached_scale_ = scale().value();
 }
 
-TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/) {
+TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/, bool bf16_serves) {
   if (observing() || scale().follows_data()) {
     const Tensor floats = as_f32(x);
     const float largest = amax(floats.data(), floats.size());
@@ -99,7 +102,8 @@ TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*vers
     }
     shared_scale().follow(largest);
   }
-  return quantized(as_f32(x), Tensor(x.shape()));
+  const bool in_bf16 = bf16_serves && format().exact_in_bf16(scale().value());
+  return quantized(as_f32(x), Tensor(x.shape(), in_bf16 ? DType::bf16 : DType::f32));
 }
 
 }  // namespace qad

@@ -34,7 +34,8 @@ class Quantizer : public OperandTransform {
  protected:
   [[nodiscard]] bool observing() const { return observing_; }
   [[nodiscard]] TensorScale& shared_scale() { return *scale_; }
-  /// Quantizes with the present scale; `values`, if given, receives the rounded values.
+  /// Quantizes with the present scale; `values` (FP32, or BF16 where that is exact), if given,
+  /// receives the rounded values.
   [[nodiscard]] TransformResult quantized(const Tensor& x, Tensor values);
 
  private:
@@ -49,7 +50,7 @@ class Quantizer : public OperandTransform {
 class WeightQuantizer final : public Quantizer {
  public:
   using Quantizer::Quantizer;
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version) override;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) override;
   /// The codes that a forward with these values uses, for export.
   [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
   /// Of the codes in use, however often they were asked for: whether they are kept or made anew changes no count.
@@ -68,7 +69,7 @@ class WeightQuantizer final : public Quantizer {
 class ActivationQuantizer final : public Quantizer {
  public:
   using Quantizer::Quantizer;
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version) override;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) override;
 };
 
 }  // namespace qad

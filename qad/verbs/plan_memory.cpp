@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "autograd/kernels/table.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "autograd/ops/panel_product.h"
 #include "qad/exporters/registry.h"
@@ -27,14 +28,24 @@ void hold_codes(HeldStorage& held, const BlockFormat& format, std::int64_t rows,
     held.hold(rows * format.blocks_per_row(cols) * static_cast<std::int64_t>(bytes_of(format.scale_dtype())));
 }
 
-// What a weight that is not FP32 is expanded into.
-std::int64_t panel_bytes(std::int64_t rows, std::int64_t cols) {
-  return std::min(rows, weight_panel_rows(cols)) * cols * kFloat;
+constexpr std::int64_t kBf16 = sizeof(std::uint16_t);
+
+// What a weight of another type is expanded into.
+std::int64_t panel_bytes(std::int64_t rows, std::int64_t cols, std::int64_t value_bytes) {
+  return std::min(rows, weight_panel_rows(cols)) * cols * value_bytes;
 }
 
-// Number formats of a layer's inputs, keys and values; null: floats.
+// How the input of a group of layers is quantized; null: not at all.
+struct InputFormat {
+  const BlockFormat* format = nullptr;
+  bool in_bf16 = false;  // multiplied in BF16, since that is exact for it and for the weights
+
+  explicit operator bool() const { return format != nullptr; }
+};
+
+// Of a layer's inputs, and the format of its keys and values.
 struct LayerInputs {
-  const BlockFormat *qkv = nullptr, *output = nullptr, *gate_up = nullptr, *down = nullptr;
+  InputFormat qkv, output, gate_up, down;
   const BlockFormat* cache = nullptr;
 };
 
@@ -62,7 +73,7 @@ class Decoder {
   void keep(HeldStorage& kept, std::int64_t tokens, const LayerInputs& layer) const {
     const std::int64_t heads = config_.num_attention_heads, kv_heads = config_.num_key_value_heads;
     kept.hold(floats(tokens, c_), 2).hold(tokens * kFloat, 2);  // inputs of both norms, and their inverse RMS
-    keep_input(kept, tokens, c_, layer.qkv);
+    keep_input(kept, tokens, c_, layer.qkv.format);
     if (config_.qk_norm)
       kept.hold(floats(tokens, q_))
           .hold(floats(tokens, k_))
@@ -71,10 +82,10 @@ class Decoder {
     kept.hold(floats(tokens, q_));  // rotated queries
     for (int i = 0; i < 2; ++i) keep_input(kept, tokens, k_, layer.cache);
     kept.hold(tokens * heads * kFloat);  // attention's log-sum-exp
-    keep_input(kept, tokens, q_, layer.output);
-    keep_input(kept, tokens, c_, layer.gate_up);
+    keep_input(kept, tokens, q_, layer.output.format);
+    keep_input(kept, tokens, c_, layer.gate_up.format);
     kept.hold(floats(tokens, f_), 2);  // gate and up
-    keep_input(kept, tokens, f_, layer.down);
+    keep_input(kept, tokens, f_, layer.down.format);
   }
 
   // Training: a forward that records, then `between` (head and loss), then backward. `kept_bytes` receives what was
@@ -122,6 +133,16 @@ class Decoder {
     else kept.hold(floats(tokens, cols));
   }
 
+  // A quantized input as its products read it.
+  static void hold_values(HeldStorage& passing, std::int64_t tokens, std::int64_t cols, const InputFormat& input) {
+    if (input) passing.hold(tokens * cols * (input.in_bf16 ? kBf16 : kFloat));
+  }
+  static void hold_values_and_codes(HeldStorage& passing, std::int64_t tokens, std::int64_t cols,
+                                    const InputFormat& input) {
+    hold_values(passing, tokens, cols, input);
+    if (input) hold_codes(passing, *input.format, tokens, cols);
+  }
+
   // All that lives at the end of the feed-forward layer, or of attention, while a layer runs.
   void pass(std::int64_t tokens, const LayerInputs& layer) const {
     HeldStorage passing(ledger_);
@@ -129,38 +150,33 @@ class Decoder {
     passing.drop_all();
     const int rounded = layer.cache != nullptr ? 2 : 0;
     passing.hold(floats(tokens, c_), 2);  // norm and output
-    if (layer.qkv != nullptr) {
-      passing.hold(floats(tokens, c_));
-      hold_codes(passing, *layer.qkv, tokens, c_);
-    }
+    hold_values_and_codes(passing, tokens, c_, layer.qkv);
     passing.hold(floats(tokens, q_), 2).hold(floats(tokens, k_), 2 + rounded);  // rotated in place, attended
     passing.hold(tokens * config_.num_attention_heads * kFloat);
-    if (layer.output != nullptr) {
-      passing.hold(floats(tokens, q_));
-      hold_codes(passing, *layer.output, tokens, q_);
-    }
+    hold_values_and_codes(passing, tokens, q_, layer.output);
   }
 
   // The feed-forward layer: residual, norm, gate, up, their product, the output; each quantized input once more.
   // `recorded`: without what the tape keeps anyway.
   void hold_passing(HeldStorage& passing, std::int64_t tokens, const LayerInputs& layer, bool recorded) const {
-    const bool gate_up = layer.gate_up != nullptr, down = layer.down != nullptr;
     if (recorded) {
-      passing.hold(floats(tokens, c_), 1 + (gate_up ? 2 : 0)).hold(floats(tokens, f_), down ? 2 : 0);
+      passing.hold(floats(tokens, c_), layer.gate_up ? 2 : 1).hold(floats(tokens, f_), layer.down ? 1 : 0);
+      hold_values(passing, tokens, c_, layer.gate_up);
+      hold_values(passing, tokens, f_, layer.down);
       return;
     }
-    passing.hold(floats(tokens, c_), 3 + (gate_up ? 1 : 0)).hold(floats(tokens, f_), 3 + (down ? 1 : 0));
-    if (gate_up) hold_codes(passing, *layer.gate_up, tokens, c_);
-    if (down) hold_codes(passing, *layer.down, tokens, f_);
+    passing.hold(floats(tokens, c_), 3).hold(floats(tokens, f_), 3);
+    hold_values_and_codes(passing, tokens, c_, layer.gate_up);
+    hold_values_and_codes(passing, tokens, f_, layer.down);
   }
 
   // Gradients on their way through one layer: of the product of gate and up beside an expanded input (those of gate and
   // up lie where gate and up lay), of the input of both, of what attention reads.
   void back(std::int64_t tokens, const LayerInputs& layer) const {
     HeldStorage passing(ledger_);
-    passing.hold(floats(tokens, f_), 1 + (layer.down != nullptr ? 1 : 0));
+    passing.hold(floats(tokens, f_), layer.down ? 2 : 1);
     passing.drop_all();
-    passing.hold(floats(tokens, c_), 1 + (layer.gate_up != nullptr ? 1 : 0));
+    passing.hold(floats(tokens, c_), layer.gate_up ? 2 : 1);
     passing.drop_all();
     passing.hold(floats(tokens, q_), 2).hold(floats(tokens, k_), 2 + (layer.cache != nullptr ? 2 : 0));
   }
@@ -172,12 +188,23 @@ class Decoder {
 };
 
 std::vector<LayerInputs> layer_inputs(const PlanSubject& subject) {
-  std::map<std::string, const BlockFormat*> by_group;
-  for (const LinearQuantizers& linear : subject.quantizers.linears())
-    by_group[linear.group] = linear.inputs ? &linear.inputs->format() : nullptr;
+  const QuantizeConfig& quantize = subject.recipe.quantize;
+  const auto exact = [&](const BlockFormat& format) {
+    const bool power_of_two = !format.has_tensor_scale || quantize.tensor_scale.round == TensorScaleRound::pow2;
+    return power_of_two && format.exact_in_bf16(1.0f);
+  };
+  std::map<std::string, InputFormat> by_group;
+  for (const LinearQuantizers& linear : subject.quantizers.linears()) {
+    if (!linear.inputs) continue;
+    const bool weights_exact =
+        linear.weights ? exact(linear.weights->format()) : quantize.unquantized == UnquantizedType::bf16;
+    const bool in_bf16 = weights_exact && exact(linear.inputs->format()) && kernel_table().gemm_bf16 != nullptr;
+    const auto [entry, is_new] = by_group.try_emplace(linear.group, &linear.inputs->format(), in_bf16);
+    if (!is_new) entry->second.in_bf16 = entry->second.in_bf16 && in_bf16;
+  }
   const auto of = [&](const std::string& group) {
     const auto found = by_group.find(group);
-    return found == by_group.end() ? nullptr : found->second;
+    return found == by_group.end() ? InputFormat{} : found->second;
   };
   std::vector<LayerInputs> layers;
   for (std::int64_t i = 0; i < subject.student->config().num_hidden_layers; ++i) {
@@ -221,13 +248,14 @@ class MemoryReplay {
       if (linear.weights) {
         const Tensor& weight = linear.weight->value();
         hold_codes(codes, linear.weights->format(), weight.rows(), weight.cols());
-        pass_through(panel_bytes(weight.rows(), weight.cols()));
+        for (const std::int64_t value_bytes : {kFloat, kBf16})
+          pass_through(panel_bytes(weight.rows(), weight.cols(), value_bytes));
       }
     plan_.weight_codes = codes.bytes();
     if (subject_.teacher || subject_.recipe.quantize.unquantized == UnquantizedType::bf16)
       for (const ParameterPointer& parameter : subject_.student->parameters())
         if (parameter->value().shape().rank() == 2)
-          pass_through(panel_bytes(parameter->value().rows(), parameter->value().cols()));
+          pass_through(panel_bytes(parameter->value().rows(), parameter->value().cols(), kFloat));
     for (const std::int64_t tokens : sizes(subject_.text.evaluation_batches)) evaluate(tokens);
 
     HeldStorage gradients(ledger_);

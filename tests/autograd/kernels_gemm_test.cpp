@@ -4,7 +4,9 @@
 #include <array>
 #include <limits>
 
+#include "autograd/core/dtype.h"
 #include "autograd/kernels/gemm.h"
+#include "autograd/kernels/table.h"
 #include "autograd/reference/gemm.h"
 #include "tests/support/complex_step.h"
 #include "tests/support/near.h"
@@ -72,6 +74,56 @@ TEST(KernelsGemm, SameBitsAtAnyThreadCount) {
           return c;
         });
       }
+}
+
+class KernelsGemmBf16 : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (kernel_table().gemm_bf16 == nullptr) GTEST_SKIP() << "this CPU has no instructions for it";
+  }
+  static std::vector<std::uint16_t> normal_bf16(std::int64_t size, std::uint64_t stream) {
+    std::vector<std::uint16_t> bits;
+    for (const float value : normal_floats(size, 1.0, stream)) bits.push_back(f32_to_bf16(value));
+    return bits;
+  }
+};
+
+TEST_F(KernelsGemmBf16, EqualsTheDefinition) {
+  for (const Extents& e :
+       {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1}, Extents{1, 300, 129, 0},
+        Extents{300, 1, 130, 5}, Extents{64, 64, 64, 0}, Extents{257, 515, 31, 2}, Extents{520, 70, 260, 4},
+        Extents{520, 1100, 512, 0}, Extents{40, 24, 1537, 0}}) {
+    const auto [m, n, k, spare] = e;
+    const std::int64_t ld = k + spare, ldc = n + spare;
+    const auto a = normal_bf16(m * ld, 1), b = normal_bf16(n * ld, 2);
+    auto c = normal_floats(m * ldc, 1.0, 3);
+    auto expected = doubles(c);  // what lies between the rows stays
+    for (std::int64_t i = 0; i < m * ldc; ++i)
+      if (i % ldc < n) c[static_cast<std::size_t>(i)] = std::numeric_limits<float>::quiet_NaN();
+    reference::gemm_bf16(m, n, k, a.data(), ld, b.data(), ld, expected.data(), ldc);
+    kernels::gemm_bf16(m, n, k, a.data(), ld, b.data(), ld, c.data(), ldc);
+    expect_near("C " + text(e), c, expected, 2e-6);
+  }
+}
+
+TEST_F(KernelsGemmBf16, EmptyExtents) {
+  std::array<float, 4> c{1, 2, 3, 4};
+  kernels::gemm_bf16(0, 2, 2, nullptr, 2, nullptr, 2, c.data(), 2);
+  kernels::gemm_bf16(2, 0, 2, nullptr, 2, nullptr, 2, c.data(), 2);
+  EXPECT_EQ(c, (std::array<float, 4>{1, 2, 3, 4}));
+  kernels::gemm_bf16(2, 1, 0, nullptr, 0, nullptr, 0, c.data(), 2);
+  EXPECT_EQ(c, (std::array<float, 4>{0, 2, 0, 4}));
+}
+
+TEST_F(KernelsGemmBf16, SameBitsAtAnyThreadCount) {
+  for (const Extents& e : {Extents{515, 700, 96, 0}, Extents{96, 515, 700, 0}, Extents{2048, 128, 128, 0}}) {
+    const auto a = normal_bf16(e.m * e.k, 1), b = normal_bf16(e.n * e.k, 2);
+    expect_same_at_any_thread_count("C " + text(e), [&] {
+      std::vector<float> c(static_cast<std::size_t>(e.m * e.n));
+      kernels::gemm_bf16(e.m, e.n, e.k, a.data(), e.k, b.data(), e.k, c.data(), e.n);
+      return c;
+    });
+  }
 }
 
 TEST(ReferenceGemm, BackwardEqualsComplexStep) {

@@ -128,7 +128,7 @@ TEST(Tape, RecomputeGivesTheSameBits) {
 /// Ops read twice the value, and the gradient of it is twice that of what they read.
 class Twice final : public OperandTransform {
  public:
-  TransformResult apply(const Tensor& x, std::uint64_t /*version*/) override {
+  TransformResult apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) override {
     const Tensor twice = x.clone();
     for (float& value : twice.span()) value *= 2.0f;
     return {save(twice), {}, [](const Tensor& gradient) {

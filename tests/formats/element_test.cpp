@@ -86,6 +86,22 @@ TEST(Element, SaturatesAndSaysWhatNaNBecomes) {
   EXPECT_EQ(kE8M0.encode(0x1.8p-127f), 1u);
 }
 
+TEST(Element, SignificantBitsAreThoseOfTheLongestValue) {
+  for (const ElementType* type : element_types()) {
+    if (type->bits > 16) continue;
+    int longest = 0;
+    for (std::uint32_t code = 0; code < 1u << type->bits; ++code) {
+      const float value = type->decode(code);
+      if (!std::isfinite(value) || value == 0.0f || value < -type->max) continue;
+      int exponent = 0, bits = 24;
+      for (double fraction = std::frexp(std::abs(value), &exponent) * 0x1p24; std::fmod(fraction, 2.0) == 0; --bits)
+        fraction /= 2;
+      longest = std::max(longest, bits);
+    }
+    EXPECT_EQ(type->significant_bits, longest) << type->name;
+  }
+}
+
 TEST(Element, IntegersRoundTiesToEven) {
   EXPECT_EQ(kInt8.decode(kInt8.encode(0.5f)), 0.0f);
   EXPECT_EQ(kInt8.decode(kInt8.encode(-1.5f)), -2.0f);

@@ -1,0 +1,157 @@
+// Quantized operands that BF16 holds exactly, and the products that use it: every code, and a layer's forward.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include "autograd/kernels/table.h"
+#include "autograd/nn/linear.h"
+#include "autograd/ops/panel_product.h"
+#include "qad/quant/bf16_rounding.h"
+#include "qad/quant/packed_tensor.h"
+#include "qad/quant/quantizer.h"
+#include "tests/support/near.h"
+
+namespace qad {
+namespace {
+
+// Rows of all codes, each row with the next block scale's code; scales that aren't numbers are left out.
+QuantizedTensor all_values(const BlockFormat& format, float tensor_scale) {
+  std::vector<std::uint32_t> scales;
+  for (std::uint32_t code = 0; code < (format.scale ? 1u << format.scale->bits : 1u); ++code)
+    if (!format.scale || std::isfinite(format.scale->decode(code))) scales.push_back(code);
+  const std::int64_t cols = format.block == BlockFormat::kWholeRow ? 256 : format.block;
+  auto tensor = QuantizedTensor::allocate(format, static_cast<std::int64_t>(scales.size()), cols, tensor_scale);
+  for (std::size_t i = 0; i < tensor.codes.span<std::uint8_t>().size(); ++i) {
+    const auto byte = static_cast<unsigned>(i) % static_cast<unsigned>(tensor.codes.cols());
+    const unsigned pair = 2 * byte % 16;
+    tensor.codes.span<std::uint8_t>()[i] =
+        static_cast<std::uint8_t>(format.element->bits == 8 ? byte : pair | (pair + 1) << 4);
+  }
+  if (format.scale)
+    for (std::size_t row = 0; row < scales.size(); ++row)
+      tensor.scales.data<std::uint8_t>()[row] = static_cast<std::uint8_t>(scales[row]);
+  return tensor;
+}
+
+TEST(ExactInBf16, EveryCodeUnderEveryScale) {
+  for (const char* name : {"nvfp4", "mxfp4", "fp8"}) {
+    const BlockFormat& format = block_format(name);
+    const auto scales = format.has_tensor_scale ? std::vector<float>{1.0f, kSmallestScale, 0x1p-13f, 0x1p90f}
+                                                : std::vector<float>{1.0f};
+    for (const float tensor_scale : scales) {
+      const PackedTensor packed(all_values(format, tensor_scale));
+      EXPECT_TRUE(packed.exact_in_bf16());
+      const Tensor floats = packed.expand(), halves = packed.expand_bf16();
+      for (std::int64_t i = 0; i < floats.size(); ++i) {
+        const float value = floats.data()[i];
+        if (std::isnan(value)) continue;  // E4M3's own
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(bf16_to_f32(halves.data<std::uint16_t>()[i])),
+                  std::bit_cast<std::uint32_t>(value))
+            << name << " " << tensor_scale << " " << i;
+      }
+    }
+  }
+}
+
+TEST(ExactInBf16, OnlyWhereItIs) {
+  for (const BlockFormat& format : block_formats()) {
+    const bool short_enough = format.name == "nvfp4" || format.name == "mxfp4" || format.name == "fp8";
+    EXPECT_EQ(format.exact_in_bf16(1.0f), short_enough) << format.name;
+    EXPECT_FALSE(format.exact_in_bf16(0.3f)) << format.name;
+  }
+  const Tensor floats({2, 3});
+  floats.fill(1.0f);
+  EXPECT_FALSE(save(floats)->exact_in_bf16());
+  EXPECT_FALSE(save(floats.to(DType::f16))->exact_in_bf16());
+  EXPECT_TRUE(save(floats.to(DType::bf16))->exact_in_bf16());
+  EXPECT_TRUE(Bf16Rounding().apply(floats, 1, false).operand->exact_in_bf16());
+}
+
+TEST(ExactInBf16, QuantizesToTheSameCodesAndValues) {
+  for (const char* name : {"nvfp4", "mxfp4", "fp8"}) {
+    const std::int64_t rows = 37, cols = 96;
+    const auto x = testing::normal_floats(rows * cols, 1.0, 5);
+    auto a =
+        QuantizedTensor::allocate(block_format(name), rows, cols, block_format(name).has_tensor_scale ? 0x1p-9f : 1);
+    auto b = QuantizedTensor::allocate(*a.format, rows, cols, a.tensor_scale);
+    const Tensor floats({rows, cols}), halves({rows, cols}, DType::bf16);
+    quantize(x.data(), a, floats.data());
+    quantize(x.data(), b, halves.data<std::uint16_t>());
+    EXPECT_TRUE(std::ranges::equal(a.codes.span<std::uint8_t>(), b.codes.span<std::uint8_t>()));
+    EXPECT_TRUE(std::ranges::equal(halves.to(DType::f32).span(), floats.span()));
+  }
+}
+
+// Two layers that read one quantized input.
+struct Group {
+  explicit Group(TensorScaleRound round) {
+    const Tensor x = Tensor::from(testing::normal_floats(70 * 96, 1.0, 1), {70, 96});
+    input = Variable::leaf(x);
+    const auto scale = std::make_shared<TensorScale>("input", block_format("nvfp4"), round);
+    inputs = std::make_shared<ActivationQuantizer>("input", scale, StraightThrough::identity);
+    static_cast<void>(inputs->apply(x, 0));
+    scale->freeze(TensorScaleSource::calibration);
+    inputs->set_observing(false);
+    group.name = "group";
+    group.input_transform = inputs;
+    for (const std::int64_t out : {130, 24}) {
+      const auto weight =
+          make_parameter("weight", Tensor::from(testing::normal_floats(out * 96, 0.1, 7), {out, 96}), true);
+      const auto weight_scale = std::make_shared<TensorScale>("weight", block_format("nvfp4"), round);
+      weight_scale->add_weight(weight);
+      weight_scale->freeze(TensorScaleSource::calibration);
+      const auto quantizer = std::make_shared<WeightQuantizer>("weight", weight_scale, StraightThrough::identity);
+      quantizer->set_observing(false);
+      weight->transform = quantizer;
+      group.members.push_back({"layer", weight, nullptr});
+    }
+  }
+  /// The layer's output by products in FP32.
+  [[nodiscard]] Tensor in_fp32(const Linear& member) const {
+    return times_transposed(inputs->apply(input.value(), 0).value, member.weight->operand().values());
+  }
+
+  Variable input;
+  std::shared_ptr<ActivationQuantizer> inputs;
+  LinearGroup group;
+};
+
+TEST(Bf16Products, AForwardEqualsThatInFp32ButForItsSums) {
+  if (kernel_table().gemm_bf16 == nullptr) GTEST_SKIP() << "this CPU has no instructions for it";
+  const Group g(TensorScaleRound::pow2);
+  EXPECT_EQ(g.inputs->apply(g.input.value(), 0, true).value.dtype(), DType::bf16);
+  const std::vector<Variable> outputs = g.group(g.input);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const Tensor expected = g.in_fp32(g.group.members[i]);
+    testing::expect_near("output", outputs[i].value().span(), testing::doubles(expected.span()), 1e-6);
+  }
+}
+
+TEST(Bf16Products, AnyOtherTensorScaleStaysInFp32) {
+  const Group g(TensorScaleRound::none);
+  EXPECT_EQ(g.inputs->apply(g.input.value(), 0, true).value.dtype(), DType::f32);
+  const std::vector<Variable> outputs = g.group(g.input);
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    EXPECT_TRUE(std::ranges::equal(outputs[i].value().span(), g.in_fp32(g.group.members[i]).span()));
+}
+
+// Gradients come from FP32 operands, whatever the forward multiplied.
+TEST(Bf16Products, GradientsAreThoseOfFp32) {
+  const Group g(TensorScaleRound::pow2);
+  const std::vector<Variable> outputs = g.group(g.input);
+  const Tensor dy = Tensor::from(testing::normal_floats(70 * 130, 1.0, 9), {70, 130});
+  backward(outputs[0], dy.clone());
+  const Linear& member = g.group.members[0];
+  const Tensor dx({70, 96});
+  times(dy, member.weight->operand().values(), false, dx);
+  EXPECT_TRUE(std::ranges::equal(g.input.slot()->gradient().span(), dx.span()));
+  const Tensor dw({130, 96}), x = g.inputs->apply(g.input.value(), 0).value;
+  kernel_table().gemm(kernels::Transpose::yes, kernels::Transpose::no, 130, 96, 70, dy.data(), 130, x.data(), 96, false,
+                      dw.data(), 96);
+  EXPECT_TRUE(std::ranges::equal(member.weight->variable.slot()->gradient().span(), dw.span()));
+}
+
+}  // namespace
+}  // namespace qad
