@@ -57,7 +57,7 @@ Tensor SavedTensor::expand() const {
 }
 
 void SavedTensor::expand_rows_bf16(std::int64_t /*begin*/, std::int64_t /*end*/, std::uint16_t* /*out*/) const {
-  QAD_ASSERT(!"exact in BF16");
+  assertion_failed("exact in BF16", __FILE__, __LINE__);
 }
 
 Tensor SavedTensor::expand_bf16() const {

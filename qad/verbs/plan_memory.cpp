@@ -199,7 +199,7 @@ std::vector<LayerInputs> layer_inputs(const PlanSubject& subject) {
     const bool weights_exact =
         linear.weights ? exact(linear.weights->format()) : quantize.unquantized == UnquantizedType::bf16;
     const bool in_bf16 = weights_exact && exact(linear.inputs->format()) && kernel_table().gemm_bf16 != nullptr;
-    const auto [entry, is_new] = by_group.try_emplace(linear.group, &linear.inputs->format(), in_bf16);
+    const auto [entry, is_new] = by_group.try_emplace(linear.group, InputFormat{&linear.inputs->format(), in_bf16});
     if (!is_new) entry->second.in_bf16 = entry->second.in_bf16 && in_bf16;
   }
   const auto of = [&](const std::string& group) {
