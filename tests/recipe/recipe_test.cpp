@@ -101,18 +101,17 @@ TEST_F(RecipeFile, TheResolvedTextReadsBackTheSame) {
 
 TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   const std::string data = kData;
-  EXPECT_EQ(
-      error_of("seed: 1\n"),
-      "r.yaml: 4 errors\n"
-      "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
-      "compare)\n"
-      "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
-      "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
-      "random_tokens, got "
-      "none\n"
-      "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
-      "random_tokens, got "
-      "none");
+  EXPECT_EQ(error_of("seed: 1\n"),
+            "r.yaml: 4 errors\n"
+            "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
+            "compare)\n"
+            "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
+            "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
+            "random_tokens, got "
+            "none\n"
+            "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
+            "random_tokens, got "
+            "none");
   for (const std::string kind : {"ptq", "qat", "qad"})
     EXPECT_EQ(error_of(data + "kind: " + kind + "\nstudent: {model: s}\n"),
               "r.yaml:1:1: teacher: expected a teacher, got none (kind: " + kind + " needs teacher: {model: FOLDER})");
