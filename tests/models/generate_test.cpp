@@ -77,14 +77,16 @@ TEST(Generate, LimitsCountTheWholeOrTheContinuation) {
     EXPECT_FALSE(text.ended);
   }
   config.max_tokens = 5;
-  for (const GeneratedSequence& text : generate(*model, ragged_prompts(), config))
-    EXPECT_EQ(text.continuation().size(), std::min<std::size_t>(4, 5 - std::min<std::size_t>(5, text.prompt_tokens)));
+  for (const GeneratedSequence& text : generate(*model, ragged_prompts(), config)) {
+    const auto room = std::max<std::int64_t>(5 - text.prompt_tokens, 0);
+    EXPECT_EQ(std::ssize(text.continuation()), std::min<std::int64_t>(4, room));
+  }
 }
 
 TEST(Generate, SaysWhichSequencesEnded) {
   ModelConfig sizes = loud_model()->config();
   const auto free_running = generate(*loud_model(), ragged_prompts(), {.max_tokens = 20});
-  sizes.eos_token_id = {free_running[0].ids[free_running[0].prompt_tokens + 3]};
+  sizes.eos_token_id = {free_running[0].continuation()[3]};
   const auto model = initialize_model(sizes, 3);
   int ended = 0;
   for (const std::int64_t batch : {2, 100}) {
@@ -93,8 +95,8 @@ TEST(Generate, SaysWhichSequencesEnded) {
       const auto whole = free_running[i].continuation();
       const auto end = std::ranges::find(whole, static_cast<std::int32_t>(sizes.eos_token_id[0]));
       EXPECT_EQ(texts[i].ended, end != whole.end());
-      EXPECT_TRUE(std::ranges::equal(texts[i].continuation(),
-                                     std::ranges::subrange(whole.begin(), texts[i].ended ? end + 1 : end)));
+      const auto text = texts[i].continuation();
+      EXPECT_TRUE(std::equal(text.begin(), text.end(), whole.begin(), texts[i].ended ? end + 1 : end));
       ended += texts[i].ended ? 1 : 0;
     }
   }

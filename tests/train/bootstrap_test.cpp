@@ -18,7 +18,7 @@ auto share_of(std::size_t ones) {
 }
 
 TEST(Bootstrap, IsNearTheBinomialInterval) {
-  for (const std::size_t ones : {50, 150, 250, 400}) {
+  for (const std::size_t ones : {50u, 150u, 250u, 400u}) {
     const double share = static_cast<double>(ones) / 500;
     const double half = 1.96 * std::sqrt(share * (1 - share) / 500);
     const Interval interval = bootstrap_interval({500}, share_of(ones));
