@@ -1,4 +1,4 @@
-// `qad run`: what one recipe says (pretrain, ptq, qat or qad), from the model files to the exports, in a folder of its
+// `qad run`: what one recipe of any kind but compare says, from the model files to the exports, in a folder of its
 // own.
 #pragma once
 

@@ -146,7 +146,8 @@ TEST(BadTarget, IsNoRunAndNoModel) {
     work.refused({"resume", target}, kUsage, {target + ": expected a run's folder (with recipe.yaml)"});
   work.refused({"export", model, "--format", "dense", "--out", work.at("out")}, kUsage, {"expected a run's folder"});
   work.refused({"export", model, "--format", "gguff", "--out", work.at("out")}, kUsage, {"expected one of modelopt,"});
-  work.refused({"eval", model}, kUsage, {"expected a text to evaluate on, got none (add --data FILE, or --problems N)"});
+  work.refused({"eval", model}, kUsage,
+               {"expected a text to evaluate on, got none (add --data FILE, or --problems N)"});
   work.refused({"eval", none, "--data", text}, kUsage,
                {none + ": expected a run's or a model's folder, got nothing there"});
   work.write("bare/config.json", read_file(work.path("teacher/config.json"), ""));
