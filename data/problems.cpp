@@ -38,18 +38,17 @@ Work work_out(ProblemFamily family, ProblemSplit split, std::uint64_t seed, std:
   }
 }
 
-std::vector<ProblemFamily> families_of(const ProblemsConfig& config) {
-  if (!config.families.empty()) return config.families;
-  std::vector<ProblemFamily> all;
-  for (const auto& entry : enum_names(ProblemFamily())) all.push_back(entry.value);
-  return all;
-}
-
 std::string plain_text(const Work& work) {
   return work.question + "\n" + (work.steps.empty() ? "" : work.steps.substr(1) + "\n") + "= " + work.answer;
 }
 
 }  // namespace
+
+std::vector<ProblemFamily> families_or_all(std::vector<ProblemFamily> named) {
+  if (named.empty())
+    for (const auto& entry : enum_names(ProblemFamily())) named.push_back(entry.value);
+  return named;
+}
 
 WorkedProblem make_problem(ProblemFamily family, ProblemSplit split, std::uint64_t seed, std::int64_t index) {
   const Work work = work_out(family, split, seed, index, Work::kNoSlip);
@@ -70,7 +69,7 @@ bool is_right(const WorkedProblem& problem, std::string_view continuation) {
 }
 
 std::vector<WorkedProblem> problems_of(const ProblemsConfig& config) {
-  const std::vector<ProblemFamily> families = families_of(config);
+  const std::vector<ProblemFamily> families = families_or_all(config.families);
   std::vector<WorkedProblem> problems;
   for (std::int64_t index = config.first; index < config.first + config.documents; ++index)
     problems.push_back(make_problem(families[static_cast<std::size_t>(index) % families.size()], config.split,
@@ -79,7 +78,7 @@ std::vector<WorkedProblem> problems_of(const ProblemsConfig& config) {
 }
 
 std::vector<TextDocument> problem_texts(const ProblemsConfig& config) {
-  const std::vector<ProblemFamily> families = families_of(config);
+  const std::vector<ProblemFamily> families = families_or_all(config.families);
   const auto seed = static_cast<std::uint64_t>(config.seed);
   std::vector<TextDocument> texts;
   texts.reserve(static_cast<std::size_t>(config.documents));

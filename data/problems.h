@@ -1,8 +1,8 @@
 // Problems whose answers a program can check, in four families: what a reasoning teacher learns, by examples and by
 // reinforcement, and what students are measured by. Each comes with its question, worked steps and the answer:
 //
-//     Q: 47*38
-//     A: 47*30=1410 47*8=376 1410+376=1786 #1786
+//     Q: 384*7
+//     A: 4*7=28 8*7+2=58 3*7+5=26 #2688
 //
 // ASCII, for a byte tokenizer; a question is at most 95 bytes and a solution at most 79. A problem is a pure function
 // of (family, split, seed, index) on every platform. A question belongs to one split, by a hash of its text, so that no
@@ -28,6 +28,9 @@ inline constexpr auto enum_names(ProblemFamily) {
                                                  {ProblemFamily::programs, "programs"}});
 }
 
+/// The families that a recipe names; none named means all.
+[[nodiscard]] std::vector<ProblemFamily> families_or_all(std::vector<ProblemFamily> named);
+
 enum class ProblemSplit : std::uint8_t { train, validation, test };
 inline constexpr auto enum_names(ProblemSplit) {
   return std::to_array<EnumName<ProblemSplit>>(
@@ -36,9 +39,9 @@ inline constexpr auto enum_names(ProblemSplit) {
 
 struct WorkedProblem {
   ProblemFamily family;
-  std::string prompt;    ///< "Q: 47*38\nA:"
-  std::string solution;  ///< what should follow: " 47*30=1410 47*8=376 1410+376=1786 #1786"
-  std::string answer;    ///< "1786"
+  std::string prompt;    ///< "Q: 384*7\nA:"
+  std::string solution;  ///< what should follow: " 4*7=28 8*7+2=58 3*7+5=26 #2688"
+  std::string answer;    ///< "2688"
 };
 
 /// The problem with its right solution.

@@ -33,6 +33,13 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
                "name another with data.tokenizer"});
 }
 
+std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view prompt) {
+  std::vector<std::int32_t> ids(tokenizer.prefix().begin(), tokenizer.prefix().end());
+  const std::vector<std::int32_t> text = tokenizer.encode(prompt, false);
+  ids.insert(ids.end(), text.begin(), text.end());
+  return ids;
+}
+
 void check_vocabulary(const Tokenizer& tokenizer, std::int64_t model_vocabulary, std::string_view who) {
   if (tokenizer.vocabulary_size() <= model_vocabulary) return;
   throw Error({std::string(who), "a tokenizer within the model's vocabulary of " + std::to_string(model_vocabulary),

@@ -44,6 +44,9 @@ class Tokenizer {
 /// 255 are the bytes, 256 is <|startoftext|> and begins every text, 257 is <|endoftext|>.
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
+/// Ids of a text that a model shall continue: an end token that the tokenizer would put after a text has no place here.
+[[nodiscard]] std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view prompt);
+
 /// Throws unless every id of the tokenizer is within a model's vocabulary.
 void check_vocabulary(const Tokenizer& tokenizer, std::int64_t model_vocabulary, std::string_view who);
 

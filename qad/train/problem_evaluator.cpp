@@ -1,8 +1,5 @@
 #include "qad/train/problem_evaluator.h"
 
-#include <algorithm>
-#include <iterator>
-
 #include "autograd/core/error.h"
 
 namespace qad {
@@ -11,10 +8,7 @@ Answerer answerer_of(LanguageModel& model, const Tokenizer& tokenizer, const Pro
                      const GenerateHooks& hooks) {
   return [&model, &tokenizer, config, hooks](const AnswerRequest& request) {
     std::vector<std::vector<std::int32_t>> prompts;
-    for (const std::string& prompt : request.prompts) {
-      prompts.emplace_back(tokenizer.prefix().begin(), tokenizer.prefix().end());
-      std::ranges::copy(tokenizer.encode(prompt, false), std::back_inserter(prompts.back()));
-    }
+    for (const std::string& prompt : request.prompts) prompts.push_back(prompt_ids(tokenizer, prompt));
     const GenerateConfig generation{.max_tokens = 0,
                                     .max_new_tokens = config.max_new_tokens,
                                     .temperature = request.temperature,
@@ -31,13 +25,10 @@ Answerer answerer_of(LanguageModel& model, const Tokenizer& tokenizer, const Pro
 }
 
 std::vector<AnsweredProblem> answer_problems(const ProblemEvaluationConfig& config, const Answerer& answerer) {
-  std::vector<ProblemFamily> families = config.families;
-  if (families.empty())
-    for (const auto& entry : enum_names(ProblemFamily())) families.push_back(entry.value);
   std::vector<WorkedProblem> problems;
   std::vector<AnsweredProblem> answered;
   AnswerRequest request;
-  for (const ProblemFamily family : families)
+  for (const ProblemFamily family : families_or_all(config.families))
     for (std::int64_t index = config.first; index < config.first + config.count; ++index) {
       problems.push_back(make_problem(family, config.split, static_cast<std::uint64_t>(config.seed), index));
       AnsweredProblem& record = answered.emplace_back();

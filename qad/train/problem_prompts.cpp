@@ -4,8 +4,7 @@ namespace qad {
 
 ProblemPrompts::ProblemPrompts(const GrpoConfig& config, const Tokenizer& tokenizer)
     : config_(config), tokenizer_(tokenizer) {
-  if (config_.families.empty())
-    for (const auto& entry : enum_names(ProblemFamily())) config_.families.push_back(entry.value);
+  config_.families = families_or_all(config.families);
 }
 
 WorkedProblem ProblemPrompts::problem(std::int64_t index) const {
@@ -15,10 +14,7 @@ WorkedProblem ProblemPrompts::problem(std::int64_t index) const {
 }
 
 std::vector<std::int32_t> ProblemPrompts::prompt(std::int64_t index) const {
-  std::vector<std::int32_t> ids(tokenizer_.prefix().begin(), tokenizer_.prefix().end());
-  const std::vector<std::int32_t> text = tokenizer_.encode(problem(index).prompt, false);
-  ids.insert(ids.end(), text.begin(), text.end());
-  return ids;
+  return prompt_ids(tokenizer_, problem(index).prompt);
 }
 
 Reward ProblemPrompts::reward(std::int64_t index, std::span<const std::int32_t> answer, bool cut) const {

@@ -55,12 +55,9 @@ Writer load_writer(const GenerateOptions& options) {
   return writer;
 }
 
-// Start token and prompt; an end token that the tokenizer would put after a text has no place here.
-std::vector<std::int32_t> prompt_ids(const std::string& prompt, const Writer& writer) {
-  const auto prefix = writer.tokenizer->prefix();
-  std::vector<std::int32_t> ids(prefix.begin(), prefix.end());
-  const std::vector<std::int32_t> text = writer.tokenizer->encode(prompt, false);
-  ids.insert(ids.end(), text.begin(), text.end());
+// What to continue: the prompt, or at least a start token.
+std::vector<std::int32_t> beginning(const std::string& prompt, const Writer& writer) {
+  std::vector<std::int32_t> ids = prompt_ids(*writer.tokenizer, prompt);
   if (!ids.empty()) return ids;
   if (const std::int64_t bos = writer.model->config().bos_token_id; bos >= 0) return {static_cast<std::int32_t>(bos)};
   if (const auto bos = writer.tokenizer->bos()) return {*bos};
@@ -75,7 +72,7 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
   if (options.top_p <= 0 || options.top_p > 1)
     throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", options.top_p), ""}, ExitCode::usage);
   const Writer writer = load_writer(options);
-  const std::vector<std::int32_t> prompt = prompt_ids(options.prompt, writer);
+  const std::vector<std::int32_t> prompt = beginning(options.prompt, writer);
   const auto begun = static_cast<std::int64_t>(prompt.size());
   const std::int64_t context = writer.model->config().max_position_embeddings;
   if (begun >= context)

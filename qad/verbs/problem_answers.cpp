@@ -14,8 +14,7 @@ namespace qad::verbs {
 std::vector<AnsweredProblem> problem_answers(LanguageModel& model, const Tokenizer* tokenizer,
                                              const ProblemEvaluationConfig& config, const std::string& name) {
   if (tokenizer == nullptr) throw Error({"evaluate.problems", "a tokenizer", "none", "set data.tokenizer"});
-  const auto families =
-      static_cast<std::int64_t>(config.families.empty() ? enum_names(ProblemFamily()).size() : config.families.size());
+  const auto families = static_cast<std::int64_t>(families_or_all(config.families).size());
   CountProgress progress(stderr_terminal(), name, "answers", families * config.count * (1 + config.samples));
   const auto began = std::chrono::steady_clock::now();
   GenerateProgress before, now;  // the greedy answers are written first

@@ -10,6 +10,7 @@
 #include "data/text_sources.h"
 #include "data/token_file.h"
 #include "models/decode/generate.h"
+#include "qad/report/progress.h"
 
 namespace qad::verbs {
 namespace {
@@ -38,8 +39,7 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
   if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
   std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < count; ++i) {
-    std::vector<std::int32_t> ids = tokenizer->encode(prompts[i % prompts.size()]);
-    while (!ids.empty() && !tokenizer->suffix().empty() && ids.back() == tokenizer->suffix().back()) ids.pop_back();
+    std::vector<std::int32_t> ids = prompt_ids(*tokenizer, prompts[i % prompts.size()]);
     if (ids.empty()) ids = {start_token(teacher, tokenizer)};
     all.push_back(std::move(ids));
   }
@@ -58,9 +58,13 @@ Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, 
   const GenerateConfig generation{.max_tokens = config.max_tokens,
                                   .temperature = config.temperature,
                                   .seed = static_cast<std::uint64_t>(config.seed)};
-  GenerateHooks hooks;
-  hooks.stop = stop_requested;
-  const auto texts = generate(teacher, prompts, generation, 0, hooks);
+  const auto texts = [&] {
+    CountProgress progress(stderr_terminal(), "teacher text", "documents", static_cast<std::int64_t>(prompts.size()));
+    GenerateHooks hooks;
+    hooks.stop = stop_requested;
+    hooks.progress = [&](const GenerateProgress& now) { progress.update(now.sequences, now.tokens); };
+    return generate(teacher, prompts, generation, 0, hooks);
+  }();
   if (stop_requested())
     throw Error({"teacher_text", "", "stopped by a signal before the text was whole", "qad resume begins it again"},
                 ExitCode::interrupted);
