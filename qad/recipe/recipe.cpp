@@ -29,9 +29,10 @@ YamlNode& child(YamlNode& map, const std::string& key) {
 
 /// The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms.
 YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNode& arm_node, std::optional<double> lr,
-                  YamlProblems& problems) {
+                  std::optional<std::int64_t> seed, YamlProblems& problems) {
   YamlNode tree = comparison;
   erase_key(tree, "arms");
+  erase_key(tree, "seeds");
   child(tree, "kind") = YamlNode::plain(std::string(enum_name(arm.kind)));
   child(tree, "kind").at = arm_node.at;
   if (arm.kind == RecipeKind::qat && tree.find("loss") != nullptr) erase_key(child(tree, "loss"), "kind");
@@ -44,6 +45,10 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
     YamlNode& train = child(tree, "train");
     train.kind = YamlNode::Kind::map;
     child(train, "lr") = std::move(rate);
+  }
+  if (seed) {
+    child(tree, "seed") = detail::write_value(*seed);
+    child(tree, "seed").at = arm_node.at;
   }
   return tree;
 }
@@ -70,14 +75,19 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlP
     Arm arm{config.name, config.kind, {}};
     std::vector<std::optional<double>> rates(config.lr.begin(), config.lr.end());
     if (rates.empty()) rates.emplace_back();
+    std::vector<std::optional<std::int64_t>> seeds(comparison.seeds.begin(), comparison.seeds.end());
+    if (config.kind == RecipeKind::ptq || seeds.empty()) seeds.resize(1);  // PTQ draws nothing
     const std::size_t before = problems.lines().size();
     for (const std::optional<double> rate : rates) {
-      const bool is_one_of_many = rates.size() > 1;
-      arm.candidates.push_back({is_one_of_many ? fmt::format("{}-lr{}", config.name, *rate) : config.name,
-                                read_whole(arm_tree(tree, config, node, rate, problems), problems)});
+      const std::string name = rates.size() > 1 ? fmt::format("{}-lr{}", config.name, *rate) : config.name;
+      ArmCandidate& candidate = arm.candidates.emplace_back();
+      for (const std::optional<std::int64_t> seed : seeds)
+        candidate.push_back({seeds.size() > 1 ? fmt::format("{}-seed{}", name, *seed) : name,
+                             read_whole(arm_tree(tree, config, node, rate, seed, problems), problems)});
     }
     if (problems.lines().size() == before)
-      check_shared(comparison, arm.candidates.front().recipe, node.at, fmt::format("arms[{}].set", i), problems);
+      check_shared(comparison, arm.candidates.front().front().recipe, node.at, fmt::format("arms[{}].set", i),
+                   problems);
     arms.push_back(std::move(arm));
   }
   return arms;
@@ -143,7 +153,7 @@ Recipe with_absolute_paths(Recipe recipe) {
   if (recipe.kind == RecipeKind::compare) arms = expand_arms(recipe);
   recipe.visit_fields(PathMaker{});
   for (std::size_t i = 0; i < arms.size(); ++i) {  // what they may have of their own is the student's; later wins
-    Recipe& arm = arms[i].candidates.front().recipe;
+    Recipe& arm = arms[i].candidates.front().front().recipe;
     arm.visit_fields(PathMaker{});
     if (arm.student.model == recipe.student.model) continue;
     std::string model = yaml_text(YamlNode::string(arm.student.model));

@@ -107,6 +107,7 @@ struct Recipe {
   CheckpointConfig checkpoint;
   std::vector<std::string> export_formats;  ///< names from qad/exporters/registry.h
   std::vector<ArmConfig> arms;
+  std::vector<std::int64_t> seeds;
   std::int64_t seed = 1;
   std::int64_t threads = 0;
 
@@ -127,6 +128,9 @@ struct Recipe {
     visit(Field{"checkpoint", "saving"}, checkpoint);
     visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense"}, export_formats);
     visit(Field{"arms", "compare: what is compared"}, arms);
+    visit(Field{"seeds", "compare: each arm is trained once with each, and its row is their mean; empty: seed alone"}
+              .at_least(0),
+          seeds);
     visit(Field{"seed", "of data order, fresh weights and whatever else is drawn"}.at_least(0), seed);
     visit(Field{"threads", "0: one a core; the number changes no result"}.between(0, 4096), threads);
   }
@@ -161,15 +165,17 @@ bool check_recipe_file(const std::filesystem::path& file);
 /// Every key of a recipe in words.
 [[nodiscard]] std::vector<KeyDescription> describe_recipe();
 
-/// One learning rate of one arm.
-struct ArmCandidate {
-  std::string name;  ///< `qat`, or `qat-lr0.001` where several rates are tried
+/// A run of an arm: one learning rate with one seed.
+struct ArmRun {
+  std::string name;  ///< `qat`, or `qat-lr0.001`, `qat-seed2`, `qat-lr0.001-seed2` where several are tried
   Recipe recipe;     ///< whole, of the arm's own kind
 };
+/// One learning rate of an arm; its runs differ in their seeds.
+using ArmCandidate = std::vector<ArmRun>;
 struct Arm {
   std::string name;
   RecipeKind kind;
-  std::vector<ArmCandidate> candidates;  ///< at least one
+  std::vector<ArmCandidate> candidates;  ///< at least one, each with at least one run
 };
 /// The arms of a comparison, in its order. What is wrong in them was told when the comparison was loaded.
 [[nodiscard]] std::vector<Arm> expand_arms(const Recipe& comparison);

@@ -164,14 +164,14 @@ std::string upper(std::string text) {
 std::vector<ReportArm> arms_of_run(const RunSummary& run, std::vector<MetricsRecord> metrics) {
   std::vector<ReportArm> arms;
   if (run.steps > 0 && !metrics.empty() && metrics.front().training.step == 0 && metrics.front().eval) {
-    ArmSummary before = arm_of(run, "before training", "");
+    ArmSummary before = arm_of({run}, "before training", {});
     before.kind = run.kind == "qat" || run.kind == "qad" ? "ptq" : run.kind;
     before.steps = before.tokens = 0;
     before.eval = *metrics.front().eval;
     before.problems = {};
     arms.push_back({std::move(before), {metrics.front()}});
   }
-  arms.push_back({arm_of(run, upper(run.kind), ""), std::move(metrics)});
+  arms.push_back({arm_of({run}, upper(run.kind), {}), std::move(metrics)});
   return arms;
 }
 
@@ -187,7 +187,8 @@ Report load_report(const fs::path& folder) {
   report.run = read_summary(folder / "summary.json");
   if (report.run.arms.empty()) report.arms = arms_of_run(report.run, metrics_in(folder));
   for (const ArmSummary& arm : report.run.arms)
-    report.arms.push_back({arm, arm.folder.empty() ? std::vector<MetricsRecord>() : metrics_in(folder / arm.folder)});
+    report.arms.push_back(
+        {arm, arm.folders.empty() ? std::vector<MetricsRecord>() : metrics_in(folder / arm.folders.front())});
   if (const fs::path recipe = folder / "recipe.yaml"; fs::exists(recipe)) report.recipe = read_file(recipe, "a recipe");
   const fs::path name = fs::absolute(folder).lexically_normal();
   report.title = (name.has_filename() ? name : name.parent_path()).filename().string();

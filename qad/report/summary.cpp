@@ -25,7 +25,7 @@ Json json_of(const ExportSummary& part) {
 
 Json json_of(const ArmSummary& arm) {
   Json json = {{"name", arm.name}, {"kind", arm.kind}};
-  if (!arm.folder.empty()) json["folder"] = arm.folder;
+  if (!arm.folders.empty()) json["folders"] = arm.folders;
   json.update({{"steps", arm.steps}, {"tokens", arm.tokens}, {"seconds", arm.seconds}});
   if (!std::isnan(arm.bits_per_weight)) json["bits_per_weight"] = arm.bits_per_weight;
   json["eval"] = qad::json_of(arm.eval);
@@ -67,7 +67,7 @@ ExportSummary export_of(const Json& json) {
 ArmSummary arm_of(const Json& json) {
   return {.name = json.at("name").get<std::string>(),
           .kind = json.value("kind", ""),
-          .folder = json.value("folder", ""),
+          .folders = json.value("folders", std::vector<std::string>()),
           .steps = json.value("steps", std::int64_t{0}),
           .tokens = json.value("tokens", std::int64_t{0}),
           .seconds = json.value("seconds", 0.0),
@@ -100,6 +100,24 @@ RunSummary run_of(const Json& json) {
   return run;
 }
 
+// Standard errors over documents are averaged as well; what differs between seeds is not in them.
+EvalFigures mean_eval(const std::vector<RunSummary>& runs) {
+  std::vector<double> sums;
+  for (const RunSummary& run : runs) {
+    std::size_t i = 0;
+    visit_figures(run.eval, [&](const char*, auto value) {
+      if (i == sums.size()) sums.push_back(0.0);
+      sums[i++] += static_cast<double>(value);
+    });
+  }
+  EvalFigures mean;
+  std::size_t i = 0;
+  visit_figures(mean, [&]<class T>(const char*, T& value) {
+    value = static_cast<T>(sums[i++] / static_cast<double>(runs.size()));
+  });
+  return mean;
+}
+
 }  // namespace
 
 RunSummary summary_of(const RunStarted& started, const RunFinished& finished) {
@@ -123,16 +141,27 @@ RunSummary summary_of(const RunStarted& started, const RunFinished& finished) {
           .arms = {}};
 }
 
-ArmSummary arm_of(const RunSummary& run, std::string name, std::string folder) {
-  return {.name = std::move(name),
-          .kind = run.kind,
-          .folder = std::move(folder),
-          .steps = run.steps,
-          .tokens = run.tokens,
-          .seconds = run.seconds,
-          .bits_per_weight = run.bits_per_weight,
-          .eval = run.eval,
-          .problems = run.problems};
+ArmSummary arm_of(const std::vector<RunSummary>& runs, std::string name, std::vector<std::string> folders) {
+  const RunSummary& first = runs.front();
+  ArmSummary arm = {.name = std::move(name),
+                    .kind = first.kind,
+                    .folders = std::move(folders),
+                    .steps = first.steps,
+                    .tokens = first.tokens,
+                    .seconds = first.seconds,
+                    .bits_per_weight = first.bits_per_weight,
+                    .eval = first.eval,
+                    .problems = first.problems};
+  if (runs.size() == 1) return arm;
+  arm.problems = {};
+  arm.seconds = 0;
+  for (const RunSummary& run : runs) arm.seconds += run.seconds / static_cast<double>(runs.size());
+  arm.eval = mean_eval(runs);
+  return arm;
+}
+
+std::vector<ArmSummary> rows_of(const RunSummary& summary) {
+  return summary.arms.empty() ? std::vector{arm_of({summary}, summary.kind, {})} : summary.arms;
 }
 
 void write_summary(const std::filesystem::path& file, const RunSummary& summary) {

@@ -4,9 +4,10 @@
 //      "parameters", "bits_per_weight", "end", "best_step", "skipped_steps", "eval": {…},
 //      "problems": {"arithmetic": {…}, …, "mean": {…}},
 //      "exports": [{"format", "folder", "bytes", "eval"}],
-//      "arms": [{"name", "kind", "folder", "steps", "tokens", "seconds", "bits_per_weight", "eval", "problems"}]}
+//      "arms": [{"name", "kind", "folders", "steps", "tokens", "seconds", "bits_per_weight", "eval", "problems"}]}
 //
-// "arms" is there for a comparison only. Folders are relative to the file. What was not measured is left out.
+// "arms" is there for a comparison only; "folders" has one run for each seed, and the rest is their mean. Folders are
+// relative to the file. What was not measured is left out.
 #pragma once
 
 #include <filesystem>
@@ -31,7 +32,7 @@ struct ExportSummary {
 struct ArmSummary {
   std::string name;
   std::string kind;
-  std::string folder;  ///< of the arm's run; empty when it has none
+  std::vector<std::string> folders;  ///< of the arm's runs, which differ in their seeds; empty when it has none
   std::int64_t steps = 0;
   std::int64_t tokens = 0;
   double seconds = 0.0;
@@ -63,8 +64,13 @@ struct RunSummary {
 
 /// All but version, exports and arms; peak memory and machine are those of now.
 [[nodiscard]] RunSummary summary_of(const RunStarted& started, const RunFinished& finished);
-/// The run as a row of a comparison that keeps it in `folder`.
-[[nodiscard]] ArmSummary arm_of(const RunSummary& run, std::string name, std::string folder);
+/// Runs that differ in their seeds as a row of a comparison that keeps them in `folders`: figures on held-out text are
+/// means over the runs; those of problems are left to be filled in from the answers where there are several.
+[[nodiscard]] ArmSummary arm_of(const std::vector<RunSummary>& runs, std::string name,
+                                std::vector<std::string> folders);
+
+/// The rows of a comparison; a single run is its own.
+[[nodiscard]] std::vector<ArmSummary> rows_of(const RunSummary& summary);
 
 void write_summary(const std::filesystem::path& file, const RunSummary& summary);
 [[nodiscard]] RunSummary read_summary(const std::filesystem::path& file);

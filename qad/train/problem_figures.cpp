@@ -24,18 +24,24 @@ std::vector<std::vector<const AnsweredProblem*>> by_family(const std::vector<Ans
   return families;
 }
 
+/// The mean over runs of value(record), for each problem.
 template <class Value>
-Values values_of(const std::vector<AnsweredProblem>& answered, Value&& value) {
+Values values_of(const AnsweredByRun& runs, Value&& value) {
   Values values;
-  for (const auto& family : by_family(answered)) {
-    values.emplace_back();
-    for (const AnsweredProblem* record : family) values.back().push_back(static_cast<double>(value(*record)));
+  for (const auto& run : runs) {
+    const auto families = by_family(run);
+    values.resize(families.size());
+    for (std::size_t f = 0; f < families.size(); ++f) {
+      values[f].resize(families[f].size());
+      for (std::size_t i = 0; i < families[f].size(); ++i)
+        values[f][i] += static_cast<double>(value(*families[f][i])) / static_cast<double>(runs.size());
+    }
   }
   return values;
 }
 
-Values exact_match_of(const std::vector<AnsweredProblem>& answered) {
-  return values_of(answered, [](const AnsweredProblem& record) { return record.exact_match(); });
+Values exact_match_of(const AnsweredByRun& runs) {
+  return values_of(runs, [](const AnsweredProblem& record) { return record.exact_match(); });
 }
 
 std::vector<std::size_t> sizes_of(const Values& values) {
@@ -64,11 +70,11 @@ Interval interval_of(const Values& values) {
   return bootstrap_interval(sizes_of(values), [&](const Resample& drawn) { return mean_of(values, &drawn); });
 }
 
-ProblemFigures basic_figures(const std::vector<AnsweredProblem>& answered) {
+ProblemFigures basic_figures(const AnsweredByRun& runs) {
   ProblemFigures figures;
-  figures.problems = static_cast<std::int64_t>(answered.size());
-  const Values all = exact_match_of(answered);
-  const Values greedy = values_of(answered, [](const AnsweredProblem& record) { return record.greedy_right; });
+  figures.problems = static_cast<std::int64_t>(runs.front().size());
+  const Values all = exact_match_of(runs);
+  const Values greedy = values_of(runs, [](const AnsweredProblem& record) { return record.greedy_right; });
   const Interval all_interval = interval_of(all), greedy_interval = interval_of(greedy);
   figures.exact_match = mean_of(all);
   figures.exact_match_low = all_interval.low;
@@ -77,7 +83,7 @@ ProblemFigures basic_figures(const std::vector<AnsweredProblem>& answered) {
   figures.greedy_low = greedy_interval.low;
   figures.greedy_high = greedy_interval.high;
   const auto share = [&](auto part) {
-    return mean_of(values_of(answered, [&](const AnsweredProblem& record) {
+    return mean_of(values_of(runs, [&](const AnsweredProblem& record) {
       return static_cast<double>(part(record)) / static_cast<double>(record.answers());
     }));
   };
@@ -86,22 +92,23 @@ ProblemFigures basic_figures(const std::vector<AnsweredProblem>& answered) {
   return figures;
 }
 
-void expect_same_problems(const std::vector<AnsweredProblem>& a, const std::vector<AnsweredProblem>& b) {
-  const bool same = std::ranges::equal(
-      a, b, [](const auto& x, const auto& y) { return x.family == y.family && x.prompt == y.prompt; });
-  if (!same)
-    throw Error({"answered problems", "the same problems for teacher and students", "others",
-                 "remove the answers.jsonl of an earlier recipe"});
+void expect_same_problems(const AnsweredByRun& runs, const std::vector<AnsweredProblem>& others) {
+  for (const auto& run : runs) {
+    const bool same = std::ranges::equal(
+        run, others, [](const auto& x, const auto& y) { return x.family == y.family && x.prompt == y.prompt; });
+    if (!same)
+      throw Error({"answered problems", "the same problems for teacher and students", "others",
+                   "remove the answers.jsonl of an earlier recipe"});
+  }
 }
 
-void add_flips(ProblemFigures& figures, const std::vector<AnsweredProblem>& answered,
-               const std::vector<AnsweredProblem>& teacher) {
-  expect_same_problems(answered, teacher);
+void add_flips(ProblemFigures& figures, const AnsweredByRun& runs, const std::vector<AnsweredProblem>& teacher) {
+  expect_same_problems(runs, teacher);
   const auto share = [&](bool before, bool after) {
-    std::size_t i = 0;
-    std::vector<AnsweredProblem> changed = answered;
-    for (AnsweredProblem& record : changed)
-      record.greedy_right = teacher[i++].greedy_right == before && record.greedy_right == after;
+    AnsweredByRun changed = runs;
+    for (auto& run : changed)
+      for (std::size_t i = 0; i < run.size(); ++i)
+        run[i].greedy_right = teacher[i].greedy_right == before && run[i].greedy_right == after;
     return mean_of(values_of(changed, [](const AnsweredProblem& record) { return record.greedy_right; }));
   };
   figures.right_to_wrong = share(true, false);
@@ -126,28 +133,35 @@ std::vector<AnsweredProblem> of_family(const std::vector<AnsweredProblem>& answe
   return result;
 }
 
+AnsweredByRun of_family(const AnsweredByRun& runs, const std::string& family) {
+  AnsweredByRun result;
+  for (const auto& run : runs) result.push_back(of_family(run, family));
+  return result;
+}
+
 }  // namespace
 
-ProblemResults figures_of(const std::vector<AnsweredProblem>& answered, const std::vector<AnsweredProblem>& teacher) {
+ProblemResults figures_of(const AnsweredByRun& runs, const std::vector<AnsweredProblem>& teacher) {
   ProblemResults results;
-  const auto figures = [&](const std::vector<AnsweredProblem>& own, const std::vector<AnsweredProblem>& others) {
+  const auto figures = [&](const AnsweredByRun& own, const std::vector<AnsweredProblem>& others) {
     ProblemFigures result = basic_figures(own);
     if (!teacher.empty()) add_flips(result, own, others);
     return result;
   };
-  for (const auto& family : by_family(answered)) {
+  for (const auto& family : by_family(runs.front())) {
     const std::string& name = family.front()->family;
-    results.families.push_back({name, figures(of_family(answered, name), of_family(teacher, name))});
+    results.families.push_back({name, figures(of_family(runs, name), of_family(teacher, name))});
   }
-  if (results.measured()) results.mean = figures(answered, teacher);
+  if (results.measured()) results.mean = figures(runs, teacher);
   return results;
 }
 
-void recover(ProblemResults& results, const std::vector<AnsweredProblem>& student,
-             const std::vector<AnsweredProblem>& ptq, const std::vector<AnsweredProblem>& teacher) {
+void recover(ProblemResults& results, const AnsweredByRun& student, const std::vector<AnsweredProblem>& ptq,
+             const std::vector<AnsweredProblem>& teacher) {
   expect_same_problems(student, ptq);
   expect_same_problems(student, teacher);
-  const Values of_student = exact_match_of(student), of_ptq = exact_match_of(ptq), of_teacher = exact_match_of(teacher);
+  const Values of_student = exact_match_of(student), of_ptq = exact_match_of({ptq}),
+               of_teacher = exact_match_of({teacher});
   for (std::size_t f = 0; f < results.families.size(); ++f)
     add_recovered(results.families[f].figures, {of_student[f]}, {of_ptq[f]}, {of_teacher[f]});
   add_recovered(results.mean, of_student, of_ptq, of_teacher);

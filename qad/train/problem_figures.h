@@ -56,14 +56,17 @@ struct ProblemResults {
   [[nodiscard]] bool measured() const { return !families.empty(); }
 };
 
+/// How one or several students, trained with different seeds, answered the same problems. A problem's score is its mean
+/// over the students, so that intervals stay those over problems.
+using AnsweredByRun = std::vector<std::vector<AnsweredProblem>>;
+
 /// `teacher`: its answers to the same problems, or none.
-[[nodiscard]] ProblemResults figures_of(const std::vector<AnsweredProblem>& answered,
-                                        const std::vector<AnsweredProblem>& teacher = {});
+[[nodiscard]] ProblemResults figures_of(const AnsweredByRun& runs, const std::vector<AnsweredProblem>& teacher = {});
 
 /// Fills in how much of what PTQ lost a student won back, (student - ptq)/(teacher - ptq) in exact match, for each
 /// family and for the mean. All three answered the same problems, and a resample draws the same for all. Where PTQ lost
 /// nothing there is no such share, and no interval where it lost nothing in one of the resamples.
-void recover(ProblemResults& results, const std::vector<AnsweredProblem>& student,
-             const std::vector<AnsweredProblem>& ptq, const std::vector<AnsweredProblem>& teacher);
+void recover(ProblemResults& results, const AnsweredByRun& student, const std::vector<AnsweredProblem>& ptq,
+             const std::vector<AnsweredProblem>& teacher);
 
 }  // namespace qad

@@ -25,37 +25,45 @@ ArmSummary teacher_row(const Recipe& recipe, Materials& materials, const RunFold
   if (recipe.evaluate.problems && !stop_requested()) {
     materials.teacher_answers = kept_problem_answers(*materials.teacher, materials.tokenizer.get(),
                                                      *recipe.evaluate.problems, row.name, folder.answers());
-    row.problems = figures_of(materials.teacher_answers);
+    row.problems = figures_of({materials.teacher_answers});
   }
   if (stop_requested())
     throw Error({"bf16", "its evaluation to end", "a signal", "qad resume goes on"}, ExitCode::interrupted);
   return row;
 }
 
-// The run of one candidate: what an earlier start left complete is read, not run again.
-RunSummary run_candidate(const ArmCandidate& candidate, const Materials& materials, const RunFolder& comparison) {
-  const RunFolder folder{comparison.arm(candidate.name)};
+// What an earlier start left complete is read, not run again.
+RunSummary run_arm(const ArmRun& arm, const Materials& materials, const RunFolder& comparison) {
+  const RunFolder folder{comparison.arm(arm.name)};
   const auto run = [&](const RunFolder& place) {
     log_to_file(place.log());
-    const RunSummary summary = run_one(candidate.recipe, materials, place, candidate.name);
+    const RunSummary summary = run_one(arm.recipe, materials, place, arm.name);
     log_to_file(comparison.log());
     return summary;
   };
-  if (!is_run_folder(folder.path)) return in_new_run_folder(folder.path, candidate.recipe, run);
+  if (!is_run_folder(folder.path)) return in_new_run_folder(folder.path, arm.recipe, run);
   return std::filesystem::exists(folder.summary()) ? read_summary(folder.summary()) : run(folder);
 }
 
-// How much of what PTQ lost the trained arms won back, which takes the answers of all.
-void recover_problems(std::vector<ArmSummary>& arms, const std::vector<AnsweredProblem>& teacher,
-                      const RunFolder& folder) {
-  const auto ptq = std::ranges::find(arms, "ptq", &ArmSummary::kind);
-  if (teacher.empty() || ptq == arms.end()) return;
-  const auto answers_of = [&](const ArmSummary& arm) {
-    return read_answers(RunFolder{folder.path / arm.folder}.answers());
-  };
-  const auto ptq_answers = answers_of(*ptq);
+AnsweredByRun answers_of(const ArmSummary& arm, const RunFolder& comparison) {
+  AnsweredByRun runs;
+  for (const std::string& folder : arm.folders)
+    runs.push_back(read_answers(RunFolder{comparison.path / folder}.answers()));
+  return runs;
+}
+
+// What takes the answers of several runs: the figures of an arm with several seeds, and how much of what PTQ lost the
+// trained arms won back.
+void add_problems(std::vector<ArmSummary>& arms, const std::vector<AnsweredProblem>& teacher,
+                  const RunFolder& comparison) {
+  if (teacher.empty()) return;
   for (ArmSummary& arm : arms)
-    if (arm.steps > 0) recover(arm.problems, answers_of(arm), ptq_answers, teacher);
+    if (arm.folders.size() > 1) arm.problems = figures_of(answers_of(arm, comparison), teacher);
+  const auto ptq = std::ranges::find(arms, "ptq", &ArmSummary::kind);
+  if (ptq == arms.end()) return;
+  const auto ptq_answers = answers_of(*ptq, comparison).front();
+  for (ArmSummary& arm : arms)
+    if (arm.steps > 0) recover(arm.problems, answers_of(arm, comparison), ptq_answers, teacher);
 }
 
 }  // namespace
@@ -71,30 +79,35 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
   for (const Arm& arm : expand_arms(recipe)) {
     std::optional<ArmSummary> best;
     for (const ArmCandidate& candidate : arm.candidates) {
-      const RunSummary run = run_candidate(candidate, materials, folder);
-      if (run.end == enum_name(RunEnd::interrupted)) {
-        total.end = run.end;
-        total.steps = run.steps;
-        return total;
+      std::vector<RunSummary> runs;
+      std::vector<std::string> folders;
+      const LossConfig& loss = candidate.front().recipe.loss;
+      for (const ArmRun& one : candidate) {
+        RunSummary run = run_arm(one, materials, folder);
+        if (run.end == enum_name(RunEnd::interrupted)) {
+          total.end = run.end;
+          total.steps = run.steps;
+          return total;
+        }
+        total.tokens += run.tokens;
+        total.seconds += run.seconds;
+        total.machine = run.machine;
+        total.version = run.version;
+        total.parameters = run.parameters;
+        folders.push_back("arms/" + one.name);
+        if (arm.kind == RecipeKind::qad &&
+            (!best_qad || selection_score(loss, run.eval) < selection_score(loss, best_qad->eval))) {
+          best_qad = run;
+          for (ExportSummary& exported : best_qad->exports) exported.folder = folders.back() + "/" + exported.folder;
+        }
+        runs.push_back(std::move(run));
       }
-      total.tokens += run.tokens;
-      total.seconds += run.seconds;
-      total.machine = run.machine;
-      total.version = run.version;
-      total.parameters = run.parameters;
-      const std::string place = "arms/" + candidate.name;
-      const auto better = [&](const EvalFigures& other) {
-        return selection_score(candidate.recipe.loss, run.eval) < selection_score(candidate.recipe.loss, other);
-      };
-      if (!best || better(best->eval)) best = arm_of(run, arm.name, place);
-      if (arm.kind == RecipeKind::qad && (!best_qad || better(best_qad->eval))) {
-        best_qad = run;
-        for (ExportSummary& exported : best_qad->exports) exported.folder = place + "/" + exported.folder;
-      }
+      ArmSummary row = arm_of(runs, arm.name, std::move(folders));
+      if (!best || selection_score(loss, row.eval) < selection_score(loss, best->eval)) best = std::move(row);
     }
     total.arms.push_back(*best);
   }
-  recover_problems(total.arms, materials.teacher_answers, folder);
+  add_problems(total.arms, materials.teacher_answers, folder);
   if (best_qad) {
     total.exports = best_qad->exports;
     total.eval = best_qad->eval;

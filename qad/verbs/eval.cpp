@@ -51,13 +51,13 @@ void show_problems(const Subject& subject, const Tokenizer* tokenizer, const Pro
   if (subject.other_teacher) teacher = problem_answers(*subject.other_teacher, tokenizer, config, "teacher");
   const auto answered = problem_answers(*subject.model, tokenizer, config, "eval");
   if (answered.empty()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
-  const ProblemResults results = figures_of(answered, teacher);
+  const ProblemResults results = figures_of({answered}, teacher);
   if (json) {
     print << json_of(results).dump() << "\n";
     return;
   }
   std::vector<ProblemRow> rows = {{subject.name, results}};
-  if (!teacher.empty()) rows.insert(rows.begin(), {"teacher", figures_of(teacher)});
+  if (!teacher.empty()) rows.insert(rows.begin(), {"teacher", figures_of({teacher})});
   print << problem_note(rows) << "\n\n" << problem_table(rows).text();
 }
 

@@ -90,7 +90,7 @@ void inspect_run(const RunFolder& folder, std::ostream& print) {
   print << text_of(recipe_facts(recipe));
   if (fs::exists(folder.summary())) {
     const RunSummary summary = read_summary(folder.summary());
-    const auto rows = summary.arms.empty() ? std::vector<ArmSummary>{arm_of(summary, summary.kind, "")} : summary.arms;
+    const std::vector<ArmSummary> rows = rows_of(summary);
     print << text_of({{"end", fmt::format("{} after {} steps, {} tokens, {}", summary.end, summary.steps,
                                           summary.tokens, format_duration(summary.seconds))},
                       {"peak memory", format_bytes(summary.peak_rss_bytes)},

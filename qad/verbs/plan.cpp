@@ -155,13 +155,14 @@ void print_comparison(const Recipe& recipe, std::ostream& print) {
   double seconds = 0;
   std::int64_t peak = 0;
   for (const Arm& arm : expand_arms(recipe)) {
-    const PlanSubject subject = plan_subject(arm.candidates.front().recipe, text);
+    const PlanSubject subject = plan_subject(arm.candidates.front().front().recipe, text);
     const TimePlan time = plan_time(subject);
     release_cached_storage();
     const std::int64_t memory = plan_memory(subject, resident_bytes_now()).total();
-    const double all = static_cast<double>(arm.candidates.size()) * run_seconds(subject, time);
+    const std::size_t runs = arm.candidates.size() * arm.candidates.front().size();
+    const double all = static_cast<double>(runs) * run_seconds(subject, time);
     const std::int64_t steps = subject.trains() ? subject.recipe.train.steps : 0;
-    table.add_row({arm.name, std::to_string(arm.candidates.size()), std::to_string(steps),
+    table.add_row({arm.name, std::to_string(runs), std::to_string(steps),
                    format_count(static_cast<double>(steps) * tokens_per_step(subject)),
                    steps > 0 ? format_significant(1e3 * time.step().seconds) : "", format_bytes(memory),
                    format_duration(all)});

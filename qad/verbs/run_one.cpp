@@ -103,7 +103,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
       summary.end = enum_name(RunEnd::interrupted);
       return summary;
     }
-    summary.problems = figures_of(answered, materials.teacher_answers);
+    summary.problems = figures_of({answered}, materials.teacher_answers);
   }
   summary.exports = export_all(recipe, materials, folder);
   summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it

@@ -29,8 +29,7 @@ ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostre
           << folder.path.string() << "\n";
     return ExitCode::interrupted;
   }
-  const std::vector<ArmSummary> rows =
-      summary.arms.empty() ? std::vector<ArmSummary>{arm_of(summary, summary.kind, "")} : summary.arms;
+  const std::vector<ArmSummary> rows = rows_of(summary);
   print << comparison_table(rows).text() << "\n";
   if (const auto problems = problem_rows(rows); !problem_note(problems).empty())
     print << problem_note(problems) << "\n\n" << problem_table(problems).text() << "\n";

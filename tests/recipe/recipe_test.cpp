@@ -216,22 +216,36 @@ arms:
 TEST_F(RecipeFile, ArmsAreWholeRecipes) {
   const std::vector<Arm> arms = expand_arms(load(kCompare));
   ASSERT_EQ(arms.size(), 4u);
-  EXPECT_EQ(arms[0].candidates.at(0).name, "ptq");
-  EXPECT_EQ(arms[0].candidates[0].recipe.kind, RecipeKind::ptq);
+  EXPECT_EQ(arms[0].candidates.at(0).at(0).name, "ptq");
+  EXPECT_EQ(arms[0].candidates[0][0].recipe.kind, RecipeKind::ptq);
   ASSERT_EQ(arms[1].candidates.size(), 2u);
-  EXPECT_EQ(arms[1].candidates[0].name, "qat-lr0.0001");
-  EXPECT_EQ(arms[1].candidates[1].recipe.train.lr, 1e-3);
-  EXPECT_EQ(arms[1].candidates[1].recipe.loss.kind, LossKind::cross_entropy);
-  EXPECT_TRUE(arms[1].candidates[1].recipe.arms.empty());
+  EXPECT_EQ(arms[1].candidates[0][0].name, "qat-lr0.0001");
+  EXPECT_EQ(arms[1].candidates[1][0].recipe.train.lr, 1e-3);
+  EXPECT_EQ(arms[1].candidates[1][0].recipe.loss.kind, LossKind::cross_entropy);
+  EXPECT_TRUE(arms[1].candidates[1][0].recipe.arms.empty());
   ASSERT_EQ(arms[2].candidates.size(), 1u);
-  EXPECT_EQ(arms[2].candidates[0].name, "qad_clip");
-  EXPECT_EQ(arms[2].candidates[0].recipe.train.clip_norm, 0);
-  EXPECT_EQ(arms[2].candidates[0].recipe.train.lr, 3e-4);
-  EXPECT_EQ(arms[2].candidates[0].recipe.loss.kind, LossKind::kl);
-  EXPECT_EQ(arms[3].candidates[0].recipe.loss.kind, LossKind::kl_reverse);
-  EXPECT_EQ(arms[3].candidates[0].recipe.train.lr, 5e-4);
+  EXPECT_EQ(arms[2].candidates[0][0].name, "qad_clip");
+  EXPECT_EQ(arms[2].candidates[0][0].recipe.train.clip_norm, 0);
+  EXPECT_EQ(arms[2].candidates[0][0].recipe.train.lr, 3e-4);
+  EXPECT_EQ(arms[2].candidates[0][0].recipe.loss.kind, LossKind::kl);
+  EXPECT_EQ(arms[3].candidates[0][0].recipe.loss.kind, LossKind::kl_reverse);
+  EXPECT_EQ(arms[3].candidates[0][0].recipe.train.lr, 5e-4);
   const std::string text = recipe_text(load(kCompare));
   EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
+}
+
+TEST_F(RecipeFile, SeedsGiveEachTrainedArmSeveralRuns) {
+  const std::vector<Arm> arms = expand_arms(load(std::string(kCompare) + "seeds: [4, 5]\n"));
+  ASSERT_EQ(arms[0].candidates.at(0).size(), 1u);
+  EXPECT_EQ(arms[0].candidates[0][0].name, "ptq");
+  ASSERT_EQ(arms[1].candidates.size(), 2u);
+  ASSERT_EQ(arms[1].candidates[1].size(), 2u);
+  EXPECT_EQ(arms[1].candidates[1][0].name, "qat-lr0.001-seed4");
+  EXPECT_EQ(arms[1].candidates[1][1].name, "qat-lr0.001-seed5");
+  EXPECT_EQ(arms[1].candidates[1][1].recipe.seed, 5);
+  EXPECT_EQ(arms[1].candidates[1][1].recipe.train.lr, 1e-3);
+  EXPECT_TRUE(arms[1].candidates[1][1].recipe.seeds.empty());
+  EXPECT_EQ(arms[3].candidates.at(0).at(1).name, "qad-seed5");
 }
 
 TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
@@ -260,9 +274,9 @@ TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
   const Recipe comparison = with_absolute_paths(
       load(std::string(kCompare) + "  - {name: own, kind: qad, set: ['student={model: \"s t\"}', train.steps=3]}\n"));
   const std::vector<Arm> arms = expand_arms(comparison);
-  EXPECT_EQ(arms[0].candidates[0].recipe.student.model, "teacher");
-  EXPECT_EQ(arms[4].candidates[0].recipe.student.model, here + "s t");
-  EXPECT_EQ(arms[4].candidates[0].recipe.data.train.text, here + "a");
+  EXPECT_EQ(arms[0].candidates[0][0].recipe.student.model, "teacher");
+  EXPECT_EQ(arms[4].candidates[0][0].recipe.student.model, here + "s t");
+  EXPECT_EQ(arms[4].candidates[0][0].recipe.data.train.text, here + "a");
   EXPECT_TRUE(comparison.arms[0].set.empty());
 }
 

@@ -80,7 +80,7 @@ void write_curves(const std::filesystem::path& file, double first, double last, 
 ArmSummary arm(const std::string& name, const std::string& kind, std::int64_t steps, double kl, double bits) {
   return {.name = name,
           .kind = kind,
-          .folder = kind == "bf16" ? "" : "arms/" + name,
+          .folders = kind == "bf16" ? std::vector<std::string>() : std::vector<std::string>{"arms/" + name},
           .steps = steps,
           .tokens = steps * 2048,
           .seconds = 30.0,

@@ -141,7 +141,10 @@ TEST(Summary, SameFiguresBack) {
   finished.eval = eval_at(350).figures;
   RunSummary summary = summary_of(started, finished);
   summary.exports.push_back({"modelopt", "export/modelopt", 4321, eval_at(350).figures});
-  summary.arms.push_back(arm_of(summary, "qad at 1e-3", "arms/qad"));
+  summary.arms.push_back(arm_of({summary}, "qad at 1e-3", {"arms/qad"}));
+  RunSummary other = summary;
+  other.eval.kl_mean = 3 * summary.eval.kl_mean;
+  summary.arms.push_back(arm_of({summary, other}, "two seeds", {"arms/a", "arms/b"}));
   write_summary(folder / "summary.json", summary);
 
   const RunSummary read = read_summary(folder / "summary.json");
@@ -156,10 +159,13 @@ TEST(Summary, SameFiguresBack) {
   EXPECT_TRUE(std::isnan(read.eval.perplexity));
   ASSERT_EQ(read.exports.size(), 1u);
   EXPECT_EQ(read.exports[0].bytes, 4321);
-  ASSERT_EQ(read.arms.size(), 1u);
+  ASSERT_EQ(read.arms.size(), 2u);
   EXPECT_EQ(read.arms[0].name, "qad at 1e-3");
-  EXPECT_EQ(read.arms[0].folder, "arms/qad");
+  EXPECT_EQ(read.arms[0].folders, (std::vector<std::string>{"arms/qad"}));
   EXPECT_EQ(read.arms[0].bits_per_weight, 4.5);
+  EXPECT_EQ(read.arms[1].folders, (std::vector<std::string>{"arms/a", "arms/b"}));
+  EXPECT_DOUBLE_EQ(read.arms[1].eval.kl_mean, 2 * summary.eval.kl_mean);
+  EXPECT_EQ(read.arms[1].eval.tokens, summary.eval.tokens);
 
   write_file_atomically(folder / "broken.json", "{\"kind\": 3}");
   EXPECT_THROW((void)read_summary(folder / "broken.json"), Error);

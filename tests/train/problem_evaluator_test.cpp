@@ -68,7 +68,7 @@ TEST(ProblemEvaluator, CountsRightWrongAndCutAnswers) {
     EXPECT_EQ(record.cut, 1);
     EXPECT_EQ(record.exact_match(), 0.5);
   }
-  const ProblemResults results = figures_of(answered);
+  const ProblemResults results = figures_of({answered});
   ASSERT_EQ(results.families.size(), 4u);
   EXPECT_EQ(results.families[0].name, "arithmetic");
   EXPECT_EQ(results.families[0].figures.problems, 40);
@@ -94,7 +94,7 @@ TEST(ProblemEvaluator, AsksForTheFamiliesOfTheRecipe) {
   EXPECT_EQ(answered[0].family, "programs");
   EXPECT_EQ(answered[40].family, "symbols");
   EXPECT_EQ(answered[40].index, 7);
-  EXPECT_EQ(figures_of(answered).mean.exact_match, 1.0);
+  EXPECT_EQ(figures_of({answered}).mean.exact_match, 1.0);
 }
 
 // The greedy answers of the first `known` of 40 problems in each family, and no sampled one.
@@ -108,14 +108,14 @@ std::vector<AnsweredProblem> knowing(std::size_t first, std::size_t known) {
 }
 
 TEST(ProblemFigures, FlipsAgainstTheTeacher) {
-  const ProblemFigures mean = figures_of(knowing(10, 30), knowing(0, 30)).mean;
+  const ProblemFigures mean = figures_of({knowing(10, 30)}, knowing(0, 30)).mean;
   EXPECT_EQ(mean.right_to_wrong, 0.25);
   EXPECT_EQ(mean.wrong_to_right, 0.25);
   EXPECT_EQ(mean.greedy, 0.75);
 }
 
 TEST(ProblemFigures, IntervalOfTheMeanIsNarrowerThanThatOfAFamily) {
-  const ProblemResults results = figures_of(knowing(0, 20));
+  const ProblemResults results = figures_of({knowing(0, 20)});
   const ProblemFigures &mean = results.mean, &family = results.families[1].figures;
   const double half_family = (family.exact_match_high - family.exact_match_low) / 2;
   const double half_mean = (mean.exact_match_high - mean.exact_match_low) / 2;
@@ -125,20 +125,33 @@ TEST(ProblemFigures, IntervalOfTheMeanIsNarrowerThanThatOfAFamily) {
 
 TEST(ProblemFigures, RecoveredIsTheShareOfWhatPtqLost) {
   const auto teacher = knowing(0, 36), ptq = knowing(0, 16), student = knowing(0, 31);
-  ProblemResults results = figures_of(student, teacher);
-  recover(results, student, ptq, teacher);
+  ProblemResults results = figures_of({student}, teacher);
+  recover(results, {student}, ptq, teacher);
   EXPECT_NEAR(results.mean.recovered, 0.75, 1e-12);
   EXPECT_NEAR(results.families[2].figures.recovered, 0.75, 1e-12);
   // Of the problems that PTQ lost (20 of 40 in each of four families) three in four came back: a binomial share of 80.
   EXPECT_NEAR(results.mean.recovered_high - results.mean.recovered_low, 2 * 1.96 * std::sqrt(0.75 * 0.25 / 80), 0.03);
 
-  recover(results, teacher, ptq, teacher);
+  recover(results, {teacher}, ptq, teacher);
   EXPECT_EQ(results.mean.recovered, 1.0);
   EXPECT_EQ(results.mean.recovered_low, 1.0);
 
-  recover(results, student, teacher, teacher);  // PTQ lost nothing
+  recover(results, {student}, teacher, teacher);  // PTQ lost nothing
   EXPECT_TRUE(std::isnan(results.mean.recovered));
   EXPECT_TRUE(std::isnan(results.mean.recovered_low));
+}
+
+TEST(ProblemFigures, OfSeveralSeedsEachProblemCountsItsMean) {
+  const auto teacher = knowing(0, 40), ptq = knowing(0, 0);
+  const AnsweredByRun runs = {knowing(0, 20), knowing(20, 20)};  // each problem is right with one seed of two
+  ProblemResults results = figures_of(runs, teacher);
+  EXPECT_EQ(results.mean.problems, 160);
+  EXPECT_EQ(results.mean.exact_match, 0.5);
+  EXPECT_EQ(results.mean.exact_match_low, 0.5);
+  EXPECT_EQ(results.mean.exact_match_high, 0.5);
+  EXPECT_EQ(results.mean.right_to_wrong, 0.5);
+  recover(results, runs, ptq, teacher);
+  EXPECT_EQ(results.mean.recovered, 0.5);
 }
 
 TEST(ProblemFigures, OtherProblemsAreRefused) {
@@ -146,7 +159,7 @@ TEST(ProblemFigures, OtherProblemsAreRefused) {
   config.seed = 2;
   const auto others = answer_problems(
       config, Pupil(config).giving([](std::size_t, std::int64_t, const std::string&) { return wrong(); }));
-  EXPECT_THROW(static_cast<void>(figures_of(knowing(0, 1), others)), Error);
+  EXPECT_THROW(static_cast<void>(figures_of({knowing(0, 1)}, others)), Error);
 }
 
 // A model decodes: lengths, limits and texts come from it.
