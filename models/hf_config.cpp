@@ -110,6 +110,34 @@ void read_rope(const Json& json, const std::string& who, ModelConfig& config) {
   }
 }
 
+// Keys that change what a model computes, each with the value that changes nothing. Anything else asks for something
+// that is not here, and a model read without it would be another model. From the configs of transformers' dense
+// decoders.
+void check_plain(const Json& json, const std::string& who) {
+  static const std::map<std::string, Json> plain = {{"partial_rotary_factor", 1.0},
+                                                    {"attention_multiplier", nullptr},
+                                                    {"query_pre_attn_scalar", nullptr},
+                                                    {"embedding_multiplier", 1.0},
+                                                    {"residual_multiplier", 1.0},
+                                                    {"logits_scaling", 1.0},
+                                                    {"logit_scale", nullptr},
+                                                    {"final_logit_softcapping", nullptr},
+                                                    {"attn_logit_softcapping", nullptr},
+                                                    {"clip_qkv", nullptr},
+                                                    {"no_rope_layers", Json::array()},
+                                                    {"use_mrope", false},
+                                                    {"parallel_residual", false},
+                                                    {"num_local_experts", 0},
+                                                    {"num_experts", 0},
+                                                    {"n_routed_experts", 0},
+                                                    {"block_configs", Json::array()},
+                                                    {"is_encoder_decoder", false}};
+  for (const auto& [key, value] : plain)
+    if (json.contains(key) && !json[key].is_null() && json[key] != value)
+      throw Error({who, key + (value.is_null() ? " not to be there" : " to be " + value.dump()), json[key].dump(),
+                   "models with it are not supported"});
+}
+
 void write_special_tokens(const ModelConfig& config, Json& json) {
   json["bos_token_id"] = config.bos_token_id >= 0 ? Json(config.bos_token_id) : Json(nullptr);
   if (config.eos_token_id.empty()) json["eos_token_id"] = nullptr;
@@ -145,6 +173,7 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
   ModelConfig config;
   config.model_type = read.get<std::string>("model_type", "");
   check_family(config.model_type, who);
+  check_plain(json, who);
   if (const auto act = read.get<std::string>("hidden_act", "silu"); act != "silu")
     throw Error({who, "hidden_act silu", act, ""});
   config.vocab_size = read.need("vocab_size");

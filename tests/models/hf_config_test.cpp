@@ -110,6 +110,12 @@ TEST(HfConfig, OnlyQwenSaysWhetherItUsesItsWindow) {
   }
 }
 
+TEST(HfConfig, WhatIsNotHereIsRefusedByItsKey) {
+  EXPECT_EQ(parsed("llama", {{"partial_rotary_factor", 1}, {"attn_logit_softcapping", nullptr}}).hidden_size, 32);
+  for (const std::string key : {"partial_rotary_factor", "final_logit_softcapping", "num_experts", "block_configs"})
+    expect_refused([&] { (void)parsed("llama", {{key, 0.5}}); }, key);
+}
+
 TEST(Expressible, WhatConfigJsonSays) {
   for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) {
     ModelConfig config = family(type);
