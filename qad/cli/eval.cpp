@@ -20,6 +20,8 @@ ExitCode eval_verb(const Verb& self, Arguments arguments) {
       .option("sequence-length", "N", "most tokens in a sequence", options.sequence_length)
       .option("tokens", "N", "use this many tokens at most", options.tokens)
       .option("problems", "N", "answer N problems of each family instead of reading text", options.problems)
+      .option("logits", "FILE", "also write the logits of every token, as safetensors, to hold another program against",
+              options.logits)
       .option("json", "", "print one JSON object instead of the table", options.json);
   if (!line.parse()) return ExitCode::done;
   return verbs::eval(options, std::cout);

@@ -14,6 +14,7 @@
 #include "qad/verbs/materials.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/student.h"
+#include "qad/verbs/write_logits.h"
 
 namespace qad::verbs {
 namespace fs = std::filesystem;
@@ -111,9 +112,10 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
                                   recipe.data.sequence_length);
   if (teacher == nullptr) require_labels(sequences, "eval", "an evaluation without a teacher");
   warn_beyond_context(recipe.data.sequence_length, subject.model->config());
-  const EvalFigures figures =
-      evaluate(*subject.model, teacher, all_batches(sequences, recipe.evaluate.batch_size), stop_requested);
+  const auto batches = all_batches(sequences, recipe.evaluate.batch_size);
+  const EvalFigures figures = evaluate(*subject.model, teacher, batches, stop_requested);
   if (stop_requested()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
+  if (options.logits) write_logits(*subject.model, batches, *options.logits);
   if (options.json) {
     print << json_of(figures).dump() << "\n";
     return ExitCode::done;

@@ -22,9 +22,10 @@ struct EvalOptions {
   std::optional<std::string> separator;                  ///< between the documents of a text
   std::optional<std::string> field;                      ///< the text's key in JSON lines
   std::optional<std::int64_t> sequence_length;
-  std::optional<std::int64_t> tokens;    ///< at most
-  std::optional<std::int64_t> problems;  ///< of each family to be answered, instead of reading text
-  bool json = false;                     ///< one object as in metrics.jsonl instead of the table
+  std::optional<std::int64_t> tokens;           ///< at most
+  std::optional<std::int64_t> problems;         ///< of each family to be answered, instead of reading text
+  std::optional<std::filesystem::path> logits;  ///< safetensors to write: ids, begins, logits (write_logits.h)
+  bool json = false;                            ///< one object as in metrics.jsonl instead of the table
 };
 
 ExitCode eval(const EvalOptions& options, std::ostream& print);

@@ -1,8 +1,10 @@
 // What eval and export take from where: teachers, text that the teacher wrote, a student's own config, and calibration.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "data/safetensors.h"
 #include "qad/verbs/materials.h"
 #include "tests/bad_input/refusal.h"
 
@@ -33,6 +35,26 @@ TEST(Eval, AnotherTeacherIsOnlyTheReference) {
   const auto other = evaluate({"eval", work.at("run"), "--json", "--teacher", work.at("other")});
   EXPECT_EQ(own["cross_entropy"], other["cross_entropy"]);
   EXPECT_NE(own["kl_mean"], other["kl_mean"]);
+}
+
+TEST(Eval, WritesLogitsThatGiveItsOwnCrossEntropy) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const auto figures = evaluate({"eval", work.at("run"), "--json", "--logits", work.at("logits.safetensors")});
+  const SafetensorsFile file(work.path("logits.safetensors"));
+  const Tensor ids = file.load("ids"), begins = file.load("begins"), logits = file.load("logits");
+  ASSERT_EQ(logits.rows(), ids.size());
+  ASSERT_EQ(begins.data<std::int64_t>()[begins.size() - 1], ids.size());
+  double sum = 0;
+  std::int64_t count = 0;
+  for (std::int64_t d = 0; d + 1 < begins.size(); ++d)
+    for (std::int64_t t = begins.data<std::int64_t>()[d]; t + 1 < begins.data<std::int64_t>()[d + 1]; ++t, ++count) {
+      const float* row = logits.data() + t * logits.cols();
+      double exponentials = 0;
+      for (std::int64_t v = 0; v < logits.cols(); ++v) exponentials += std::exp(static_cast<double>(row[v]));
+      sum += std::log(exponentials) - static_cast<double>(row[ids.data<std::int32_t>()[t + 1]]);
+    }
+  EXPECT_NEAR(sum / static_cast<double>(count), figures["cross_entropy"].get<double>(), 1e-5);
 }
 
 TEST(Eval, ReadsWhatTheTeacherWrote) {
