@@ -17,7 +17,7 @@ namespace qad {
 using ParameterMaker = std::function<ParameterPointer(const std::string& name, const Shape& shape)>;
 
 struct DecoderLayer {
-  ParameterPointer input_norm, post_attention_norm;  ///< [C]
+  ParameterPointer input_norm, post_attention_norm;  ///< [C]; null where the layer has no attention, or no feed-forward
   SelfAttention attention;
   FeedForward feed_forward;
   float epsilon;
@@ -26,6 +26,8 @@ struct DecoderLayer {
   DecoderLayer(const ModelConfig& config, std::int64_t index, const ParameterMaker& make);
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const AttentionPlan& plan, LayerCache* cache) const;
+  [[nodiscard]] bool has_attention() const { return input_norm != nullptr; }
+  [[nodiscard]] bool has_feed_forward() const { return post_attention_norm != nullptr; }
   void collect(ParameterList& parameters) const;
   void collect(std::vector<LinearGroup*>& groups);
 };

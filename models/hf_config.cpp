@@ -1,5 +1,7 @@
 #include "models/hf_config.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -15,6 +17,7 @@ using Json = nlohmann::ordered_json;
 const std::map<std::string, std::string>& architectures() {
   static const std::map<std::string, std::string> table = {{"llama", "LlamaForCausalLM"},
                                                            {"mistral", "MistralForCausalLM"},
+                                                           {"nemotron-nas", "DeciLMForCausalLM"},
                                                            {"qwen2", "Qwen2ForCausalLM"},
                                                            {"qwen3", "Qwen3ForCausalLM"}};
   return table;
@@ -53,6 +56,8 @@ void check_family(const std::string& model_type, const std::string& who) {
   throw Error({who, "model_type to be one of " + known, "'" + model_type + "'", ""});
 }
 
+bool has_blocks(const ModelConfig& config) { return config.model_type == "nemotron-nas"; }
+bool is_llama(const ModelConfig& config) { return config.model_type == "llama" || has_blocks(config); }
 bool is_qwen(const ModelConfig& config) { return config.model_type.starts_with("qwen"); }
 
 Json parse_object(const std::string& text, const std::string& who) {
@@ -130,12 +135,78 @@ void check_plain(const Json& json, const std::string& who) {
                                                     {"num_local_experts", 0},
                                                     {"num_experts", 0},
                                                     {"n_routed_experts", 0},
-                                                    {"block_configs", Json::array()},
                                                     {"is_encoder_decoder", false}};
   for (const auto& [key, value] : plain)
     if (json.contains(key) && !json[key].is_null() && json[key] != value)
       throw Error({who, key + (value.is_null() ? " not to be there" : " to be " + value.dump()), json[key].dump(),
                    "models with it are not supported"});
+}
+
+// Llama-Nemotron's feed-forward widths are told as multiples: the width for a multiple of 1 is 2/3 of the hidden size,
+// and all are rounded up to a multiple of 256.
+constexpr std::int64_t kWidthMultiple = 256;
+
+std::int64_t width_of(double ffn_mult, std::int64_t hidden_size) {
+  const auto width = static_cast<std::int64_t>(2.0 * ffn_mult * static_cast<double>(hidden_size) / 3.0);
+  return (width + kWidthMultiple - 1) / kWidthMultiple * kWidthMultiple;
+}
+
+BlockConfig read_block(const Json& json, const std::string& who, const ModelConfig& config) {
+  const Reader block(json, who);
+  const Json attention = block.get("attention", Json::object()), ffn = block.get("ffn", Json::object());
+  const Reader of_attention(attention, who + ": attention"), of_ffn(ffn, who + ": ffn");
+  for (const Json& part : {attention, ffn})
+    for (const char* key :
+         {"replace_with_linear", "sparsify", "window_length", "num_sink_tokens", "moe", "mamba", "llama4"})
+      if (part.contains(key) && !part[key].is_null() && part[key] != false)
+        throw Error({who, std::string(key) + " not to be there", part[key].dump(), "blocks with it are not supported"});
+  BlockConfig result;
+  if (!of_attention.get("no_op", false)) {
+    const auto group = of_attention.get<std::int64_t>("n_heads_in_group", 0);
+    if (group <= 0 || config.num_attention_heads % group != 0)
+      throw Error({who, "n_heads_in_group that divides num_attention_heads", std::to_string(group), ""});
+    result.num_key_value_heads = config.num_attention_heads / group;
+  }
+  if (!of_ffn.get("no_op", false)) {
+    const double multiple = of_ffn.get("ffn_mult", 0.0);
+    if (!(multiple > 0.0 && multiple < 1024.0)) throw Error({who, "ffn_mult above 0", std::to_string(multiple), ""});
+    result.intermediate_size = width_of(multiple, config.hidden_size);
+  }
+  return result;
+}
+
+// The largest of the blocks stand for the model; blocks that are all alike need not be told.
+void read_blocks(const Json& json, const std::string& who, ModelConfig& config) {
+  if (!json.contains("block_configs") || !json["block_configs"].is_array())
+    throw Error({who, "the key block_configs", "a config without it", ""});
+  for (const Json& block : json["block_configs"])
+    config.blocks.push_back(read_block(block, fmt::format("{}: block_configs[{}]", who, config.blocks.size()), config));
+  config.num_key_value_heads = config.intermediate_size = 0;
+  for (const BlockConfig& block : config.blocks) {
+    config.num_key_value_heads = std::max(config.num_key_value_heads, block.num_key_value_heads);
+    config.intermediate_size = std::max(config.intermediate_size, block.intermediate_size);
+  }
+  if (config.num_key_value_heads == 0 || config.intermediate_size == 0)
+    throw Error({who, "a block with attention and one with a feed-forward layer", "none", ""});
+  config.check(who);
+  const BlockConfig all = {config.num_key_value_heads, config.intermediate_size};
+  if (std::ranges::all_of(config.blocks, [&](const BlockConfig& block) { return block == all; })) config.blocks.clear();
+}
+
+Json block_configs(const ModelConfig& config) {
+  Json blocks = Json::array();
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const BlockConfig block = config.block(i);
+    Json attention = {{"n_heads_in_group", nullptr}, {"no_op", true}}, ffn = {{"ffn_mult", nullptr}, {"no_op", true}};
+    if (block.num_key_value_heads > 0)
+      attention = {{"n_heads_in_group", config.num_attention_heads / block.num_key_value_heads}, {"no_op", false}};
+    if (block.intermediate_size > 0)
+      ffn = {{"ffn_mult", 1.5 * static_cast<double>(block.intermediate_size) / static_cast<double>(config.hidden_size)},
+             {"no_op", false}};
+    attention["replace_with_linear"] = ffn["replace_with_linear"] = false;
+    blocks.push_back({{"attention", attention}, {"ffn", ffn}});
+  }
+  return blocks;
 }
 
 void write_special_tokens(const ModelConfig& config, Json& json) {
@@ -178,7 +249,7 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
     throw Error({who, "hidden_act silu", act, ""});
   config.vocab_size = read.need("vocab_size");
   config.hidden_size = read.need("hidden_size");
-  config.intermediate_size = read.need("intermediate_size");
+  if (!has_blocks(config)) config.intermediate_size = read.need("intermediate_size");
   config.num_hidden_layers = read.need("num_hidden_layers");
   config.num_attention_heads = read.need("num_attention_heads");
   config.num_key_value_heads = read.get("num_key_value_heads", config.num_attention_heads);
@@ -189,12 +260,16 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
   config.tie_word_embeddings = read.get("tie_word_embeddings", false);
   config.qk_norm = config.model_type == "qwen3";
   // Qwen2 has biases on q, k and v without saying so, Mistral none; in the others attention_bias stands for all four.
-  const bool says_bias = config.model_type == "llama" || config.model_type == "qwen3";
+  const bool says_bias = is_llama(config) || config.model_type == "qwen3";
   config.attention_output_bias = says_bias && read.get("attention_bias", false);
   config.attention_bias = config.model_type == "qwen2" || config.attention_output_bias;
-  config.mlp_bias = config.model_type == "llama" && read.get("mlp_bias", false);
+  config.mlp_bias = is_llama(config) && read.get("mlp_bias", false);
   config.bos_token_id = read.get<std::int64_t>("bos_token_id", -1);
   config.eos_token_id = read_eos(json, who);
+  if (has_blocks(config)) read_blocks(json, who, config);
+  else if (json.contains("block_configs") && !json["block_configs"].empty())
+    throw Error(
+        {who, "block_configs not to be there", "model_type " + config.model_type, "it is nemotron-nas that has them"});
   read_window(json, who, config);
   read_rope(json, who, config);
   if (config.num_key_value_heads <= 0 || config.head_dim < 0)
@@ -222,7 +297,10 @@ void check_expressible(const ModelConfig& config, const std::string& who) {
   check_family(config.model_type, who);
   config.check(who);
   const Json wanted = fields_of(config);
-  const Json read_back = fields_of(parse_hf_config(to_hf_config(config, "bfloat16"), who));
+  const ModelConfig parsed = parse_hf_config(to_hf_config(config, "bfloat16"), who);
+  const Json read_back = fields_of(parsed);
+  if (parsed.blocks != config.blocks)
+    throw Error({who, "feed-forward widths that are multiples of 256", "others", "its config.json cannot say that"});
   for (const auto& [key, value] : wanted.items())
     if (value != read_back[key])
       throw Error({who, key + " " + read_back[key].dump() + " for model_type " + config.model_type, value.dump(),
@@ -245,8 +323,8 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
   json["rms_norm_eps"] = config.rms_norm_eps;
   json["initializer_range"] = config.initializer_range;
   json["tie_word_embeddings"] = config.tie_word_embeddings;
-  if (config.model_type == "llama" || config.model_type == "qwen3") json["attention_bias"] = config.attention_bias;
-  if (config.model_type == "llama") json["mlp_bias"] = config.mlp_bias;
+  if (is_llama(config) || config.model_type == "qwen3") json["attention_bias"] = config.attention_bias;
+  if (is_llama(config)) json["mlp_bias"] = config.mlp_bias;
   json["rope_theta"] = config.rope_theta;
   json["rope_scaling"] = nullptr;
   if (const RopeScaling& scaling = config.rope_scaling; scaling.rope_type == RopeScalingKind::llama3)
@@ -264,6 +342,10 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
     json["max_window_layers"] = config.max_window_layers;
   }
   write_special_tokens(config, json);
+  if (has_blocks(config)) {
+    json["block_configs"] = block_configs(config);
+    json["intermediate_size"] = json["num_key_value_heads"] = nullptr;
+  }
   json["torch_dtype"] = torch_dtype;
   json["use_cache"] = true;
   return json.dump(2) + "\n";

@@ -15,6 +15,12 @@ void ModelConfig::check(const std::string& who) const {
            text(num_key_value_heads));
   if (head_dim == 0 && hidden_size % num_attention_heads != 0)
     refuse("hidden_size that is a multiple of num_attention_heads = " + text(num_attention_heads), text(hidden_size));
+  if (!blocks.empty() && std::ssize(blocks) != num_hidden_layers)
+    refuse("a block for each of " + text(num_hidden_layers) + " layers", text(std::ssize(blocks)));
+  for (const BlockConfig& block : blocks)
+    if (block.num_key_value_heads > 0 && num_attention_heads % block.num_key_value_heads != 0)
+      refuse("key/value heads of every block that divide num_attention_heads = " + text(num_attention_heads),
+             text(block.num_key_value_heads));
   if (head_size() % 2 != 0) refuse("an even head_dim (the rotary embedding turns pairs)", text(head_size()));
 }
 

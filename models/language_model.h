@@ -23,7 +23,7 @@ constexpr auto enum_names(ActivationCheckpointing) {
 
 /// Keys and values of all layers, for decoding (models/decode).
 struct KeyValueCache {
-  std::vector<LayerCache> layers;
+  std::vector<LayerCache> layers;  ///< as attention_layers()
 };
 
 class LanguageModel {

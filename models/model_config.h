@@ -37,6 +37,13 @@ struct RopeScaling {
   }
 };
 
+/// A layer of a model whose layers differ (Llama-Nemotron, whose architecture was searched for).
+struct BlockConfig {
+  std::int64_t num_key_value_heads = 0;  ///< 0: no attention, the residual stream passes it by
+  std::int64_t intermediate_size = 0;    ///< 0: no feed-forward layer
+  friend bool operator==(const BlockConfig&, const BlockConfig&) = default;
+};
+
 struct ModelConfig {
   std::string model_type = "llama";  ///< family: see models/registry.h
   std::int64_t vocab_size = 258;
@@ -60,18 +67,23 @@ struct ModelConfig {
   double initializer_range = 0.02;
   std::int64_t bos_token_id = -1;            ///< -1: none
   std::vector<std::int64_t> eos_token_id{};  ///< any of them ends a text
+  std::vector<BlockConfig> blocks{};         ///< of each layer; empty: all alike. From config.json alone
 
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
   /// Keys that a query of this layer sees, itself included; 0: all before it.
   [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
     return layer >= max_window_layers ? sliding_window : 0;
   }
+  [[nodiscard]] BlockConfig block(std::int64_t layer) const {
+    return blocks.empty() ? BlockConfig{num_key_value_heads, intermediate_size}
+                          : blocks[static_cast<std::size_t>(layer)];
+  }
   /// Throws, naming `who` and the key, if the sizes do not fit together.
   void check(const std::string& who) const;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model_type", "family: llama, mistral, qwen2 or qwen3"}, model_type);
+    visit(Field{"model_type", "family: llama, mistral, qwen2, qwen3 or nemotron-nas"}, model_type);
     visit(Field{"vocab_size", "entries of the vocabulary"}.at_least(2), vocab_size);
     visit(Field{"hidden_size", "width of the residual stream"}.at_least(1), hidden_size);
     visit(Field{"intermediate_size", "width of the feed-forward layer"}.at_least(1), intermediate_size);

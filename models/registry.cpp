@@ -10,8 +10,11 @@ namespace qad {
 
 std::unique_ptr<LanguageModel> make_model(const ModelConfig& config, const ParameterMaker& make) {
   using Maker = std::unique_ptr<LanguageModel> (*)(const ModelConfig&, const ParameterMaker&);
-  static const std::map<std::string, Maker> families = {
-      {"llama", make_llama}, {"mistral", make_llama}, {"qwen2", make_llama}, {"qwen3", make_llama}};
+  static const std::map<std::string, Maker> families = {{"llama", make_llama},
+                                                        {"mistral", make_llama},
+                                                        {"qwen2", make_llama},
+                                                        {"qwen3", make_llama},
+                                                        {"nemotron-nas", make_llama}};
   const auto family = families.find(config.model_type);
   if (family == families.end()) {
     std::string known;

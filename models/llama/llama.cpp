@@ -55,7 +55,8 @@ class Llama final : public LanguageModel {
 
   [[nodiscard]] std::vector<SelfAttention*> attention_layers() override {
     std::vector<SelfAttention*> layers;
-    for (const auto& layer : layers_) layers.push_back(&layer->attention);
+    for (const auto& layer : layers_)
+      if (layer->has_attention()) layers.push_back(&layer->attention);
     return layers;
   }
 
@@ -64,9 +65,10 @@ class Llama final : public LanguageModel {
     const AttentionPlan plan{std::make_shared<std::vector<std::int32_t>>(batch.positions), segments,
                              rotary_for(batch.positions)};
     Variable x_TC = embedding(std::make_shared<std::vector<std::int32_t>>(batch.ids), embedding_->operand());
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      LayerCache* const layer_cache = cache != nullptr ? &cache->layers[i] : nullptr;
-      const auto block = [layer = layers_[i].get(), plan, layer_cache](const Variable& x) {
+    std::size_t cached = 0;  // layers with attention so far
+    for (const auto& one : layers_) {
+      LayerCache* const layer_cache = cache != nullptr && one->has_attention() ? &cache->layers[cached++] : nullptr;
+      const auto block = [layer = one.get(), plan, layer_cache](const Variable& x) {
         return (*layer)(x, plan, layer_cache);
       };
       x_TC = activation_checkpointing == ActivationCheckpointing::block ? recompute(block, x_TC) : block(x_TC);

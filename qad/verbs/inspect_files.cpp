@@ -101,8 +101,13 @@ std::string text_of(const Weights& weights) {
 }
 
 std::vector<Fact> config_facts(const ModelConfig& config) {
+  const auto without = [&](std::int64_t BlockConfig::*part) { return std::ranges::count(config.blocks, 0, part); };
+  std::string layers = std::to_string(config.num_hidden_layers);
+  if (!config.blocks.empty())
+    layers += fmt::format(" that differ, {} without attention, {} without feed-forward",
+                          without(&BlockConfig::num_key_value_heads), without(&BlockConfig::intermediate_size));
   return {{"family", config.model_type},
-          {"layers", std::to_string(config.num_hidden_layers)},
+          {"layers", layers},
           {"hidden size", std::to_string(config.hidden_size)},
           {"feed-forward", std::to_string(config.intermediate_size)},
           {"heads", fmt::format("{} of {}, {} for keys and values", config.num_attention_heads, config.head_size(),

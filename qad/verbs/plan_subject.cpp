@@ -96,7 +96,11 @@ PlannedText plan_text(const Recipe& recipe) {
 
 PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   PlanSubject subject{recipe, {}, 0, 0, shapes_of(student_config(recipe)), {}, text};
-  warn_beyond_context(recipe.data.sequence_length, subject.student->config());
+  const ModelConfig& config = subject.student->config();
+  if (!config.blocks.empty())
+    throw Error({"qad plan", "a model whose layers are all alike", config.model_type + " with blocks of its own",
+                 "run it for a few steps instead"});
+  warn_beyond_context(recipe.data.sequence_length, config);
   if (recipe.teacher) {
     const TeacherConfig& teacher = *recipe.teacher;
     subject.teacher = read_hf_config(teacher.model);
