@@ -136,11 +136,11 @@ TEST(LayoutNames, CompressedTensors) {
     "config_groups": {"group_0": {
       "targets": ["Linear"], "format": "nvfp4-pack-quantized", "output_activations": null,
       "weights": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group", "group_size": 16,
-                  "dynamic": false, "actorder": null, "block_structure": null, "observer": "memoryless_minmax",
-                  "observer_kwargs": {}},
+                  "dynamic": false, "actorder": null, "block_structure": null,
+                  "scale_dtype": "torch.float8_e4m3fn", "observer": "memoryless_minmax", "observer_kwargs": {}},
       "input_activations": {"num_bits": 4, "type": "float", "symmetric": true, "strategy": "tensor_group",
                             "group_size": 16, "dynamic": "local", "actorder": null, "block_structure": null,
-                            "observer": "static_minmax", "observer_kwargs": {}}}}})"));
+                            "scale_dtype": "torch.float8_e4m3fn", "observer": "static_minmax", "observer_kwargs": {}}}}})"));
 }
 
 TEST(LayoutNames, CompressedTensorsWeightOnly) {
