@@ -44,6 +44,7 @@ class BpeTokenizer final : public Tokenizer {
   [[nodiscard]] std::optional<std::int32_t> bos() const override { return parts_.bos; }
   [[nodiscard]] std::optional<std::int32_t> eos() const override { return parts_.eos; }
   [[nodiscard]] std::optional<std::int32_t> unk() const override { return parts_.model.unk(); }
+  [[nodiscard]] std::span<const std::pair<std::string, std::string>> files() const override { return parts_.files; }
   void save(const std::filesystem::path& folder) const override;
 
  private:

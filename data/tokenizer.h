@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace qad {
@@ -35,7 +36,9 @@ class Tokenizer {
   [[nodiscard]] virtual std::optional<std::int32_t> eos() const = 0;
   [[nodiscard]] virtual std::optional<std::int32_t> unk() const = 0;
 
-  /// Writes the files from which load_tokenizer makes this tokenizer again.
+  /// Names and contents of the files from which load_tokenizer makes this tokenizer again.
+  [[nodiscard]] virtual std::span<const std::pair<std::string, std::string>> files() const = 0;
+  /// Writes them.
   virtual void save(const std::filesystem::path& folder) const = 0;
 };
 

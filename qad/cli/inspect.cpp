@@ -10,7 +10,8 @@ namespace qad::cli {
 ExitCode inspect_verb(const Verb& self, Arguments arguments) {
   verbs::InspectOptions options;
   CommandLine line(self.name, self.summary, std::move(arguments));
-  line.positional("FILE", "a checkpoint, a .safetensors file, a folder of a model or a run, or a recipe", options.file);
+  line.positional("FILE", "a checkpoint, a .safetensors or .gguf file, a folder of a model or a run, or a recipe",
+                  options.file);
   if (!line.parse()) return ExitCode::done;
   return verbs::inspect(options, std::cout);
 }

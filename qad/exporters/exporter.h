@@ -7,12 +7,15 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "autograd/core/tensor.h"
+#include "data/gguf.h"
+#include "data/tokenizer.h"
 #include "qad/formats/quantized_tensor.h"
 
 namespace qad {
@@ -42,24 +45,26 @@ struct KeyValueScale {
 };
 
 struct ExportModel {
-  std::string config_json;                      ///< the model's config.json, without quantization
-  std::string generation_config_json;           ///< names end tokens besides those of config.json; empty: none
-  std::vector<NamedTensor> dense;               ///< all that is not quantized, in the order of the layers
-  std::vector<ExportLinear> linears;            ///< every linear layer, quantized or not, lm_head among them
-  std::vector<KeyValueScale> key_value_scales;  ///< one an attention layer; none: the cache is not quantized
-  DType dense_type = DType::bf16;               ///< in which the dense tensors are written: BF16 or FP32
+  std::string config_json;                       ///< the model's config.json, without quantization
+  std::string generation_config_json;            ///< names end tokens besides those of config.json; empty: none
+  std::vector<NamedTensor> dense;                ///< all that is not quantized, in the order of the layers
+  std::vector<ExportLinear> linears;             ///< every linear layer, quantized or not, lm_head among them
+  std::vector<KeyValueScale> key_value_scales;   ///< one an attention layer; none: the cache is not quantized
+  DType dense_type = DType::bf16;                ///< in which the dense tensors are written: BF16 or FP32
+  std::shared_ptr<const Tokenizer> tokenizer{};  ///< for layouts that hold it inside; null: none
 };
 
 /// A tensor as a safetensors file holds it.
 struct FileTensor {
   std::string name;
-  std::string dtype;  ///< F32, F16, BF16, F8_E4M3 or U8
-  Tensor data;        ///< f32, f16, bf16, or u8 for the last two
+  std::string dtype;  ///< F32, F16, BF16, F8_E4M3 or U8; in GGUF NVFP4 or MXFP4 besides, in blocks
+  Tensor data;        ///< f32, f16, bf16, or u8 for all others
 };
 
 struct ExportFiles {
   std::vector<FileTensor> tensors;
   std::map<std::string, std::string> texts;  ///< contents by file name: config.json, hf_quant_config.json
+  GgufMetadata metadata{};                   ///< of a GGUF file; empty: the tensors are in safetensors
 };
 
 struct Exporter {
@@ -71,6 +76,7 @@ struct Exporter {
   ExportModel (*unpack)(const ExportFiles&);
   /// Whether codes and scales are stored. If not, unpack gives the decoded weights as dense tensors.
   bool stores_codes;
+  bool holds_tokenizer = false;  ///< pack takes the model's tokenizer
 };
 
 /// A dense tensor as an export holds it: BF16, rounded to nearest-even, or FP32. The same storage if nothing changes.

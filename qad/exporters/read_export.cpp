@@ -1,13 +1,16 @@
 #include "qad/exporters/read_export.h"
 
+#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "data/mapped_file.h"
 #include "data/safetensors.h"
 #include "models/hf_config.h"
 #include "models/registry.h"
+#include "qad/exporters/gguf.h"
 #include "qad/exporters/layout_files.h"
 #include "qad/exporters/registry.h"
 #include "qad/quant/quantizer.h"
@@ -83,11 +86,31 @@ void fill_cache_slots(LanguageModel& model, const ExportModel& exported) {
   }
 }
 
+void read_gguf(const fs::path& path, ExportFiles& files) {
+  const MappedFile file(path, "a GGUF file");
+  GgufContents contents = parse_gguf(file.bytes(), path.string());
+  files.metadata = std::move(contents.metadata);
+  for (const GgufInfo& info : contents.tensors) {
+    const bool blocks = info.type->values > 1;
+    std::vector<std::int64_t> extents = info.shape;
+    if (blocks) extents.back() = extents.back() / info.type->values * info.type->bytes;
+    const std::string_view type = info.type->name;
+    const DType dtype = blocks ? DType::u8 : type == "F32" ? DType::f32 : type == "BF16" ? DType::bf16 : DType::f16;
+    const Tensor data(Shape(extents), dtype);
+    std::memcpy(data.raw(), file.bytes().data() + info.begin, info.bytes);
+    files.tensors.push_back({info.name, std::string(type), data});
+  }
+}
+
 }  // namespace
 
 ExportFiles read_export_files(const fs::path& folder) {
   if (!fs::is_directory(folder)) throw Error({folder.string(), "a model's folder", "nothing of that kind", ""});
-  ExportFiles files{{}, read_texts(folder)};
+  ExportFiles files{{}, read_texts(folder), {}};
+  if (fs::exists(folder / kGgufFile)) {
+    read_gguf(folder / kGgufFile, files);
+    return files;
+  }
   const SafetensorsFolder weights(folder);
   for (const std::string& name : weights.names())
     files.tensors.push_back({name, weights.info(name).dtype, weights.load(name)});
@@ -103,7 +126,8 @@ ExportModel read_export(const fs::path& folder) {
 }
 
 bool is_packed_export(const fs::path& folder) {
-  const ExportFiles files{{}, read_texts(folder)};
+  if (fs::exists(folder / kGgufFile)) return true;
+  const ExportFiles files{{}, read_texts(folder), {}};
   return in_folder(folder, [&] { return exporter_of(files).stores_codes; });
 }
 

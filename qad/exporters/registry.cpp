@@ -7,6 +7,7 @@
 #include "autograd/core/error.h"
 #include "qad/exporters/compressed_tensors.h"
 #include "qad/exporters/dense.h"
+#include "qad/exporters/gguf.h"
 #include "qad/exporters/layout_files.h"
 #include "qad/exporters/modelopt.h"
 
@@ -18,6 +19,7 @@ std::span<const Exporter> exporters() {
       {"compressed_tensors", "packed codes for vLLM, SGLang and transformers", pack_compressed_tensors,
        unpack_compressed_tensors, true},
       {"dense", "the same weights unpacked, for any reader", pack_dense, unpack_dense, false},
+      {"gguf", "one file with everything, for llama.cpp", pack_gguf, unpack_gguf, true, true},
   });
   return kTable;
 }
@@ -38,6 +40,7 @@ const Exporter& exporter(std::string_view name) {
 }
 
 const Exporter& exporter_of(const ExportFiles& files) {
+  if (!files.metadata.empty()) return exporter("gguf");
   if (files.texts.contains("hf_quant_config.json")) return exporter("modelopt");
   OrderedJson config = parse_text(files, "config.json");
   const auto quantization = config.find("quantization_config");

@@ -14,8 +14,9 @@ namespace qad {
 /// An unknown name is an Error that lists the known ones.
 [[nodiscard]] const Exporter& exporter(std::string_view name);
 
-/// The layout of a folder that was written by this program or another: what its hf_quant_config.json or its
-/// config.json's quantization_config says, or dense. An Error for a layout that none of the exporters reads.
+/// The layout of a folder that was written by this program or another: gguf if it has metadata of that kind, what its
+/// hf_quant_config.json or its config.json's quantization_config says, or dense. An Error for a layout that none of the
+/// exporters reads.
 [[nodiscard]] const Exporter& exporter_of(const ExportFiles& files);
 
 }  // namespace qad

@@ -14,6 +14,7 @@
 #include "autograd/core/version.h"
 #include "data/safetensors_writer.h"
 #include "models/model_folder.h"
+#include "qad/exporters/gguf.h"
 #include "qad/exporters/layout_files.h"
 #include "qad/exporters/read_export.h"
 #include "qad/exporters/verify_export.h"
@@ -88,6 +89,18 @@ class PartialFolder {
   fs::path target_, path_;
 };
 
+void write_gguf_weights(const fs::path& folder, const ExportFiles& files) {
+  std::vector<GgufEntry> entries;
+  for (const FileTensor& tensor : files.tensors) {
+    const GgufType& type = gguf_type(tensor.dtype);
+    const auto extents = tensor.data.shape().extents();
+    GgufEntry entry{tensor.name, &type, {extents.begin(), extents.end()}, {tensor.data.raw(), tensor.data.bytes()}};
+    if (type.values > 1) entry.shape.back() = entry.shape.back() / type.bytes * type.values;
+    entries.push_back(std::move(entry));
+  }
+  write_gguf(folder / kGgufFile, files.metadata, entries);
+}
+
 void write_weights(const fs::path& folder, const std::vector<FileTensor>& tensors, std::uint64_t shard_bytes) {
   std::vector<SafetensorsEntry> entries;
   for (const FileTensor& tensor : tensors) {
@@ -125,7 +138,8 @@ void write_export(const fs::path& folder, const Exporter& exporter, const Export
   const ExportFiles files = exporter.pack(student);
 
   PartialFolder partial(folder);
-  write_weights(partial.path(), files.tensors, shard_bytes);
+  if (!files.metadata.empty()) write_gguf_weights(partial.path(), files);
+  else write_weights(partial.path(), files.tensors, shard_bytes);
   check_stop();
   for (const auto& [name, text] : files.texts) write_file_atomically(partial.path() / name, text);
   for (const fs::path& side : side_files) copy_side_files(side, partial.path());

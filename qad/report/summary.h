@@ -22,7 +22,7 @@
 namespace qad {
 
 struct ExportSummary {
-  std::string format;  ///< modelopt, compressed_tensors, dense
+  std::string format;  ///< modelopt, compressed_tensors, dense, gguf
   std::string folder;
   std::int64_t bytes = 0;
   EvalFigures eval;  ///< measured again from the exported bytes

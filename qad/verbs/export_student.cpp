@@ -1,5 +1,7 @@
 #include "qad/verbs/export_student.h"
 
+#include <algorithm>
+
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
@@ -28,12 +30,22 @@ fs::path start_folder(const Recipe& recipe, const Materials& materials) {
   return recipe.student.model == "teacher" ? materials.model_folder : fs::path(recipe.student.model);
 }
 
+// That of the side files; of pretraining, the one that it read its text with.
+std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Materials& materials) {
+  for (const fs::path& folder : {start, materials.model_folder})
+    if (has_tokenizer(folder)) return load_tokenizer(folder);
+  return {std::shared_ptr<const Tokenizer>(), materials.tokenizer.get()};  // the materials outlive the export
+}
+
 }  // namespace
 
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
   if (recipe.export_formats.empty()) return;
   student.quantizers.freeze(TensorScaleSource::calibration);  // as export will, also if training follows the data
-  const ExportModel exported = export_model_of(*student.model, student.quantizers, start_folder(recipe, materials));
+  const fs::path start = start_folder(recipe, materials);
+  ExportModel exported = export_model_of(*student.model, student.quantizers, start);
+  if (std::ranges::any_of(recipe.export_formats, [](const auto& name) { return exporter(name).holds_tokenizer; }))
+    exported.tokenizer = tokenizer_of(start, materials);
   check_exportable(exported);
   for (const std::string& format : recipe.export_formats) static_cast<void>(exporter(format).pack(exported));
   student.quantizers.freeze(recipe.quantize.tensor_scale.from);
@@ -65,7 +77,9 @@ ExportSummary export_student(const std::string& format, Student& student, const 
   std::vector<fs::path> side_files;
   if (!start.empty() && !has_tokenizer(start)) side_files.push_back(materials.model_folder);
   if (!start.empty()) side_files.push_back(start);
-  write_export(out, exporter(format), export_model_of(*student.model, student.quantizers, start), side_files,
+  ExportModel exported = export_model_of(*student.model, student.quantizers, start);
+  if (exporter(format).holds_tokenizer) exported.tokenizer = tokenizer_of(start, materials);
+  write_export(out, exporter(format), exported, side_files,
                shard_bytes > 0 ? static_cast<std::uint64_t>(shard_bytes) : kDefaultShardBytes);
   if (materials.model_folder.empty()) {  // pretraining: what a teacher's folder would have had
     write_file_atomically(out / "generation_config.json", generation_config(student.model->config()));

@@ -116,11 +116,12 @@ ExitCode inspect(const InspectOptions& options, std::ostream& print) {
   else if (fs::is_directory(path)) inspect_model(path, print);
   else if (extension == ".h5" || has_seal(path)) inspect_checkpoint(path, print);
   else if (extension == ".safetensors") inspect_safetensors(path, print);
+  else if (extension == ".gguf") inspect_gguf(path, print);
   else if (extension == ".yaml" || extension == ".yml") inspect_recipe(path, print);
   else
-    throw Error(
-        {path.string(), "a .h5, .safetensors or .yaml file, or a folder of a model or a run", "another file", ""},
-        ExitCode::usage);
+    throw Error({path.string(), "a .h5, .safetensors, .gguf or .yaml file, or a folder of a model or a run",
+                 "another file", ""},
+                ExitCode::usage);
   return ExitCode::done;
 }
 

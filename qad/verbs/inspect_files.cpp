@@ -6,8 +6,11 @@
 #include <ostream>
 #include <string_view>
 
+#include "data/gguf.h"
+#include "data/mapped_file.h"
 #include "data/safetensors.h"
 #include "models/hf_config.h"
+#include "qad/exporters/gguf.h"
 #include "qad/exporters/read_export.h"
 #include "qad/exporters/registry.h"
 #include "qad/io/checkpoint.h"
@@ -100,6 +103,28 @@ std::string text_of(const Weights& weights) {
   return fmt::format("{:.0f}, {} bits each", weights.values, format_significant(weights.bits / weights.values));
 }
 
+// Lists by their length, long texts by their start.
+std::string text_of(const GgufValue& value) {
+  return std::visit(
+      [](const auto& one) -> std::string {
+        using T = std::decay_t<decltype(one)>;
+        if constexpr (std::is_same_v<T, bool>) return one ? "true" : "false";
+        else if constexpr (std::is_same_v<T, std::string>)
+          return one.substr(0, std::min(one.find('\n'), std::size_t{80}));
+        else if constexpr (std::is_arithmetic_v<T>) return format_significant(static_cast<double>(one), 6);
+        else return fmt::format("{} values", one.size());
+      },
+      value);
+}
+
+std::vector<TensorLine> tensor_lines(const GgufContents& contents) {
+  std::vector<TensorLine> lines;
+  for (const GgufInfo& info : contents.tensors)
+    lines.push_back(
+        tensor_line({info.name, std::string(info.type->name), info.shape, info.begin, info.begin + info.bytes}));
+  return lines;
+}
+
 std::vector<Fact> config_facts(const ModelConfig& config) {
   const auto without = [&](std::int64_t BlockConfig::*part) { return std::ranges::count(config.blocks, 0, part); };
   std::string layers = std::to_string(config.num_hidden_layers);
@@ -149,16 +174,30 @@ void inspect_safetensors(const fs::path& path, std::ostream& print) {
   print_tensors(tensors, print);
 }
 
+void inspect_gguf(const fs::path& path, std::ostream& print) {
+  const MappedFile file(path, "a GGUF file");
+  const GgufContents contents = parse_gguf(file.bytes(), path.string());
+  std::vector<Fact> facts = {{"GGUF", path.string()}};
+  for (const auto& [key, value] : contents.metadata) facts.push_back({key, text_of(value)});
+  print << text_of(facts);
+  print_tensors(tensor_lines(contents), print);
+}
+
 void inspect_model(const fs::path& folder, std::ostream& print) {
-  const SafetensorsFolder files(folder);
   std::vector<TensorLine> tensors;
+  if (fs::exists(folder / kGgufFile)) {
+    const MappedFile file(folder / kGgufFile, "a GGUF file");
+    tensors = tensor_lines(parse_gguf(file.bytes(), (folder / kGgufFile).string()));
+  } else {
+    const SafetensorsFolder files(folder);
+    for (const SafetensorsFile& file : files.files())
+      for (const SafetensorsInfo& info : file.tensors()) tensors.push_back(tensor_line(info));
+  }
   Weights weights;
-  for (const SafetensorsFile& file : files.files())
-    for (const SafetensorsInfo& info : file.tensors()) {
-      tensors.push_back(tensor_line(info));
-      weights.values += static_cast<double>(tensors.back().elements);
-      weights.bits += 8 * static_cast<double>(tensors.back().bytes);
-    }
+  for (const TensorLine& line : tensors) {
+    weights.values += static_cast<double>(line.elements);
+    weights.bits += 8 * static_cast<double>(line.bytes);
+  }
   std::vector<Fact> facts = {{"model", folder.string()}};
   for (Fact& fact : config_facts(read_hf_config(folder))) facts.push_back(std::move(fact));
   if (!is_packed_export(folder)) {

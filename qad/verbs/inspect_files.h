@@ -10,6 +10,8 @@ namespace qad::verbs {
 void inspect_checkpoint(const std::filesystem::path& file, std::ostream& print);
 /// One .safetensors file.
 void inspect_safetensors(const std::filesystem::path& file, std::ostream& print);
+/// One .gguf file that qad wrote.
+void inspect_gguf(const std::filesystem::path& file, std::ostream& print);
 /// A model folder: its sizes, for a packed export its quantized layers, all tensors.
 void inspect_model(const std::filesystem::path& folder, std::ostream& print);
 

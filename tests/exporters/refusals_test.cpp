@@ -74,7 +74,7 @@ TEST(Refusals, FusedLayersWithScalesOfTheirOwn) {
 }
 
 TEST(Refusals, UnknownLayoutsWithTheKnownOnes) {
-  expect_error([] { static_cast<void>(exporter("awq")); }, {"modelopt, compressed_tensors, dense", "awq"});
+  expect_error([] { static_cast<void>(exporter("awq")); }, {"modelopt, compressed_tensors, dense, gguf", "awq"});
   expect_error(
       [] {
         static_cast<void>(exporter_of({{}, {{"config.json", R"({"quantization_config": {"quant_method": "gptq"}})"}}}));

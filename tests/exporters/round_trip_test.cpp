@@ -21,6 +21,14 @@ using testing::small_config;
 using testing::TemporaryFolder;
 using testing::TinyStudent;
 
+/// Rows of 64 and 128: every layout can hold them.
+ModelConfig wide_config(bool tied = true) {
+  ModelConfig config = small_config(tied);
+  config.hidden_size = 64;
+  config.intermediate_size = 128;
+  return config;
+}
+
 QuantizeConfig with_fp8_cache(QuantizeConfig config) {
   config.kv_cache = KvCacheFormat::fp8;
   return config;
@@ -33,11 +41,30 @@ QuantizeConfig mixed() {
   return config;
 }
 
-/// With biases and norms of queries and keys.
+QuantizeConfig attention_only() {
+  QuantizeConfig config = quantize_blocks("nvfp4", "nvfp4");
+  config.rules.push_back({"*mlp*", "none", "none"});
+  return config;
+}
+
+/// With norms of queries and keys.
 ModelConfig qwen3_config() {
-  ModelConfig config = small_config(false);
+  ModelConfig config = wide_config(false);
   config.model_type = "qwen3";
-  config.qk_norm = config.attention_bias = config.attention_output_bias = true;
+  config.qk_norm = true;
+  return config;
+}
+
+ModelConfig with_biases() {
+  ModelConfig config = wide_config();
+  config.attention_bias = config.attention_output_bias = true;
+  return config;
+}
+
+ModelConfig qwen2_config() {
+  ModelConfig config = wide_config();
+  config.model_type = "qwen2";
+  config.attention_bias = true;
   return config;
 }
 
@@ -49,12 +76,14 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), small_config()},
-          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), small_config(false), 2000},
-          {"W4A16, shards", quantize_blocks("nvfp4", "none"), small_config(), 4000},
-          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), small_config()},
-          {"mixed", mixed(), small_config(false)},
-          {"biases and norms of queries and keys", mixed(), qwen3_config()}};
+  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), wide_config()},
+          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), wide_config(false), 2000},
+          {"W4A16, shards", quantize_blocks("nvfp4", "none"), wide_config(), 4000},
+          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), wide_config()},
+          {"mixed", mixed(), wide_config(false)},
+          {"biases", mixed(), with_biases()},
+          {"biases of q, k and v", attention_only(), qwen2_config()},
+          {"norms of queries and keys", mixed(), qwen3_config()}};
 }
 
 void expect_round_trip(const Case& test, const Exporter& exporter) {
@@ -64,8 +93,13 @@ void expect_round_trip(const Case& test, const Exporter& exporter) {
   const ExportModel model = student.exported();
   write_export(folder / "out", exporter, model, {}, test.shard_bytes);
 
-  EXPECT_EQ(std::filesystem::exists(folder / "out/model.safetensors"), test.shard_bytes == kDefaultShardBytes);
-  EXPECT_EQ(SafetensorsFolder(folder / "out").has("lm_head.weight"), !test.model.tie_word_embeddings);
+  if (exporter.name == "gguf") {
+    EXPECT_TRUE(std::filesystem::exists(folder / "out/model.gguf"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "out/model.safetensors"));
+  } else {
+    EXPECT_EQ(std::filesystem::exists(folder / "out/model.safetensors"), test.shard_bytes == kDefaultShardBytes);
+    EXPECT_EQ(SafetensorsFolder(folder / "out").has("lm_head.weight"), !test.model.tie_word_embeddings);
+  }
   EXPECT_EQ(is_packed_export(folder / "out"), exporter.stores_codes);
   const ExportModel back = read_export(folder / "out");
   EXPECT_EQ(back.key_value_scales.size(), exporter.stores_codes ? model.key_value_scales.size() : 0u);
@@ -109,12 +143,16 @@ TEST(RoundTrip, MastersThatTheForwardReadsInFp32AreRoundedInTheFiles) {
   EXPECT_NE(testing::logits_of(*exported), testing::logits_of(*student.model));
 }
 
+TEST(RoundTrip, Mxfp4AsGguf) {
+  expect_round_trip({"MXFP4", quantize_blocks("mxfp4", "none"), wide_config()}, exporter("gguf"));
+}
+
 TEST(RoundTrip, Fp8AsModelopt) {
   expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), small_config()}, exporter("modelopt"));
 }
 
 TEST(RoundTrip, PackAndUnpackAreInverse) {
-  TinyStudent student(small_config(), mixed());
+  TinyStudent student(wide_config(), mixed());
   const ExportModel model = student.exported();
   for (const Exporter& exporter : exporters()) {
     const ExportFiles files = exporter.pack(model);
@@ -147,10 +185,11 @@ TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {
   }
 }
 
-TEST(RoundTrip, TensorScalesThatAreNoPowersOfTwoSurviveInModelopt) {
+TEST(RoundTrip, TensorScalesThatAreNoPowersOfTwoSurviveInModeloptAndGguf) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale.round = TensorScaleRound::none;
-  expect_round_trip({"round: none", with_fp8_cache(quantize), small_config()}, exporter("modelopt"));
+  expect_round_trip({"round: none", with_fp8_cache(quantize), wide_config()}, exporter("modelopt"));
+  expect_round_trip({"round: none", with_fp8_cache(quantize), wide_config()}, exporter("gguf"));
 }
 
 TEST(Verify, NamesTheTensorAndIndexThatDiffer) {

@@ -1,0 +1,261 @@
+#include "qad/exporters/gguf_tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "autograd/core/error.h"
+#include "data/bpe_tokenizer.h"
+#include "data/json_file.h"
+
+namespace qad {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kHint = "llama.cpp can't do what this tokenizer does; export in another layout";
+constexpr std::string_view kMark = "\u2581";  // stands for a space in vocabularies of SentencePiece's kind
+
+/// llama.cpp's kinds of tokens.
+enum class Kind : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+
+[[noreturn]] void refuse(const std::string& expected, const std::string& got) {
+  throw Error({"tokenizer.json as GGUF", expected, got, kHint});
+}
+
+/// A step that may be a Sequence of steps under `parts`; null is no step.
+std::vector<Json> steps_of(const Json& root, const char* stage, const char* parts) {
+  const Json step = root.value(stage, Json());
+  if (step.is_null()) return {};
+  if (step.at("type") != "Sequence") return {step};
+  std::vector<Json> steps;
+  for (const Json& part : step.at(parts)) steps.push_back(part);
+  return steps;
+}
+
+const std::string* file_of(const Tokenizer& tokenizer, std::string_view name) {
+  for (const auto& [file, contents] : tokenizer.files())
+    if (file == name) return &contents;
+  return nullptr;
+}
+
+/// "left right", as files had them until 2024 and GGUF has them still.
+std::vector<std::string> merges_of(const Json& model) {
+  std::vector<std::string> merges;
+  for (const Json& merge : model.at("merges"))
+    merges.push_back(merge.is_array() ? merge[0].get<std::string>() + " " + merge[1].get<std::string>()
+                                      : merge.get<std::string>());
+  return merges;
+}
+
+/// A pre-tokenizer in one line: its steps with what llama.cpp's regular expressions make of them.
+std::string described(const std::vector<Json>& steps) {
+  std::string text;
+  for (const Json& step : steps) {
+    const std::string type = step.at("type");
+    text += text.empty() ? "" : ", ";
+    if (type == "ByteLevel") {
+      text += step.value("add_prefix_space", true) ? "ByteLevel with a space before the text"
+              : step.value("use_regex", true)      ? "GPT-2 words"
+                                                   : "bytes";
+    } else if (type == "Digits") {
+      text += step.value("individual_digits", false) ? "digits" : "numbers";
+    } else if (type == "Split" && step.at("pattern").contains("Regex")) {
+      const bool isolated = step.at("behavior") == "Isolated" && !step.value("invert", false);
+      const bool kept = step.at("behavior") == "Removed" && step.value("invert", false);
+      text += (isolated || kept ? "split " : "other split ") + step.at("pattern").at("Regex").get<std::string>();
+    } else {
+      text += type;
+    }
+  }
+  return text;
+}
+
+struct PreTokenizer {
+  std::string_view steps;  ///< as described() says them
+  std::string_view name;   ///< llama.cpp's
+  bool whole_words;        ///< a word that is a token is not merged at all ("ignore_merges")
+};
+#define QAD_WORDS_BEFORE_DIGITS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
+#define QAD_WORDS_AFTER_DIGITS "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+constexpr auto kPreTokenizers = std::to_array<PreTokenizer>({
+    {"GPT-2 words", "gpt-2", false},
+    {"digits, GPT-2 words", "smollm", false},
+    {"split " QAD_WORDS_BEFORE_DIGITS "{1,3}" QAD_WORDS_AFTER_DIGITS ", bytes", "llama-bpe", true},
+    {"split " QAD_WORDS_BEFORE_DIGITS QAD_WORDS_AFTER_DIGITS ", bytes", "qwen2", false},
+});
+#undef QAD_WORDS_BEFORE_DIGITS
+#undef QAD_WORDS_AFTER_DIGITS
+
+/// Whether merging makes each token of its own text, so that nobody sees whether words that are tokens are merged.
+bool merges_make_every_token(Json root) {
+  root["model"]["ignore_merges"] = false;
+  const BpeModel model = parse_tokenizer_json(root.dump(), "tokenizer.json").model;
+  std::set<std::int32_t> added;
+  for (const Json& token : root.value("added_tokens", Json::array())) added.insert(token.at("id").get<std::int32_t>());
+  std::vector<std::int32_t> ids;
+  return std::ranges::all_of(model.vocabulary(), [&](const auto& entry) {
+    ids.clear();
+    model.encode(entry.first, ids);
+    return added.contains(entry.second) || ids == std::vector{entry.second};
+  });
+}
+
+void add_byte_level(const Json& root, GgufMetadata& metadata) {
+  for (const Json& step : steps_of(root, "normalizer", "normalizers"))
+    if (step.at("type") != "NFC") refuse("no normalizer but NFC", step.at("type").get<std::string>());
+  const std::vector<std::string> merges = merges_of(root.at("model"));
+  std::string steps = described(steps_of(root, "pre_tokenizer", "pretokenizers"));
+  if (merges.empty() && steps == "bytes") steps = "GPT-2 words";  // where nothing merges, cuts change nothing
+  const auto found = std::ranges::find(kPreTokenizers, steps, &PreTokenizer::steps);
+  if (found == kPreTokenizers.end())
+    refuse("the pre-tokenizer of GPT-2, SmolLM, Llama 3 or Qwen 2/3", steps.empty() ? "none" : steps);
+  if (root.at("model").value("ignore_merges", false) != found->whole_words && !merges_make_every_token(root))
+    refuse("ignore_merges " + std::string(found->whole_words ? "true" : "false") + " with this pre-tokenizer",
+           "the other and tokens that merging doesn't make");
+  metadata.emplace_back("tokenizer.ggml.model", std::string("gpt2"));
+  metadata.emplace_back("tokenizer.ggml.pre", std::string(found->name));
+  metadata.emplace_back("tokenizer.ggml.merges", merges);
+}
+
+/// Whether a space goes before the text; refuses stages that are not SentencePiece's.
+bool space_before_text(const Json& root, const std::vector<std::string>& tokens) {
+  const std::string mark(kMark);
+  bool prepend = false, replace = false;
+  for (const Json& step : steps_of(root, "normalizer", "normalizers")) {
+    if (step.at("type") == "Prepend" && step.at("prepend") == mark) prepend = true;
+    else if (step == Json{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", mark}}) replace = true;
+    else refuse("spaces that become \u2581 as the only normalizer", step.dump());
+  }
+  const std::vector<Json> pre = steps_of(root, "pre_tokenizer", "pretokenizers");
+  if (replace && pre.empty()) return prepend;
+  if (replace || pre.size() != 1 || pre[0].at("type") != "Metaspace" || pre[0].at("replacement") != mark)
+    refuse("byte-level BPE, or spaces that become \u2581", pre.empty() ? "neither" : described(pre));
+  // llama.cpp doesn't cut at spaces; that is no difference if no token goes on beyond one.
+  if (pre[0].value("split", true) &&
+      std::ranges::any_of(tokens, [](const std::string& token) { return token.rfind(kMark) + 1 > 1; }))
+    refuse("no tokens with \u2581 inside, or Metaspace with split: false", "tokens across words");
+  return pre[0].value("prepend_scheme", "always") != "never";
+}
+
+void add_sentence_piece(const Json& root, const std::vector<std::string>& tokens, GgufMetadata& metadata) {
+  if (root.at("model").value("ignore_merges", false)) refuse("ignore_merges false", "true");
+  const bool space = space_before_text(root, tokens);
+  // A token that is merged earlier has the higher score; one that nothing merges is merged last.
+  std::map<std::string, float> scores;
+  for (std::string merge : merges_of(root.at("model"))) {
+    const std::size_t cut = merge.find(' ');
+    scores.try_emplace(merge.erase(cut, 1), -static_cast<float>(scores.size()) - 1.0f);
+  }
+  std::vector<float> all;
+  for (const std::string& token : tokens) {
+    const auto found = scores.find(token);
+    all.push_back(found != scores.end() ? found->second : -1e6f);
+  }
+  metadata.emplace_back("tokenizer.ggml.model", std::string("llama"));
+  metadata.emplace_back("tokenizer.ggml.pre", std::string("default"));
+  metadata.emplace_back("tokenizer.ggml.scores", all);
+  metadata.emplace_back("tokenizer.ggml.add_space_prefix", space);
+}
+
+bool names_byte(const std::string& token) {
+  return token.size() == 6 && token.starts_with("<0x") && token.ends_with(">");
+}
+
+struct Vocabulary {
+  std::vector<std::string> tokens;
+  std::vector<std::int32_t> kinds;
+};
+
+/// Ids without a token get a name that no text has.
+Vocabulary vocabulary_of(const Json& root, const Tokenizer& tokenizer, std::int64_t size) {
+  check_vocabulary(tokenizer, size, "tokenizer.json");
+  Vocabulary result;
+  for (std::int64_t id = 0; id < size; ++id) {
+    result.tokens.push_back("[PAD" + std::to_string(id) + "]");
+    result.kinds.push_back(static_cast<std::int32_t>(Kind::unused));
+  }
+  const auto set = [&](std::size_t id, const std::string& text, Kind kind) {
+    result.tokens.at(id) = text;
+    result.kinds.at(id) = static_cast<std::int32_t>(kind);
+  };
+  const bool bytes = root.at("model").value("byte_fallback", false);
+  for (const auto& [text, id] : root.at("model").at("vocab").items())
+    set(id.get<std::size_t>(), text, bytes && names_byte(text) ? Kind::byte : Kind::normal);
+  for (const Json& token : root.value("added_tokens", Json::array())) {
+    const std::string text = token.at("content");
+    for (const char* flag : {"single_word", "lstrip", "rstrip"})
+      if (token.value(flag, false)) refuse("added tokens without " + std::string(flag), "'" + text + "'");
+    set(token.at("id").get<std::size_t>(), text, token.value("special", false) ? Kind::control : Kind::user_defined);
+  }
+  if (const auto unk = tokenizer.unk(); unk && unk != tokenizer.bos() && unk != tokenizer.eos())
+    result.kinds.at(static_cast<std::size_t>(*unk)) = static_cast<std::int32_t>(Kind::unknown);
+  return result;
+}
+
+/// What goes around a text, and what ends one.
+void add_special_tokens(const Tokenizer& tokenizer, const ModelConfig& config, GgufMetadata& metadata) {
+  const auto add_id = [&](const char* key, std::int64_t id) {
+    metadata.emplace_back(key, static_cast<std::uint32_t>(id));
+  };
+  const auto known = [](std::optional<std::int32_t> id, std::int64_t otherwise) {
+    return id ? std::int64_t{*id} : otherwise;
+  };
+  std::vector<std::int64_t> ends = config.eos_token_id;
+  const std::int64_t bos = known(tokenizer.bos(), config.bos_token_id);
+  const std::int64_t eos = known(tokenizer.eos(), ends.empty() ? -1 : ends.front());
+  const auto is_only = [](std::span<const std::int32_t> around, std::int64_t id) {
+    return around.empty() || (around.size() == 1 && around[0] == id);
+  };
+  if (!is_only(tokenizer.prefix(), bos) || !is_only(tokenizer.suffix(), eos))
+    refuse("the start token before a text and the end token after it, or nothing", "other tokens around a text");
+  if (eos < 0) refuse("an end token", "none");  // llama.cpp would take one of its own
+  if (bos >= 0) add_id("tokenizer.ggml.bos_token_id", bos);
+  add_id("tokenizer.ggml.eos_token_id", eos);
+  std::erase(ends, eos);
+  // Further tokens that end an answer; more than two llama.cpp would have to know by their text.
+  constexpr std::array<const char*, 2> kFurther = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+  if (ends.size() > kFurther.size()) refuse("at most 3 tokens that end a text", std::to_string(ends.size() + 1));
+  for (std::size_t i = 0; i < ends.size(); ++i) add_id(kFurther[i], ends[i]);
+  if (tokenizer.unk()) add_id("tokenizer.ggml.unknown_token_id", *tokenizer.unk());
+  metadata.emplace_back("tokenizer.ggml.add_bos_token", !tokenizer.prefix().empty());
+  metadata.emplace_back("tokenizer.ggml.add_eos_token", !tokenizer.suffix().empty());
+}
+
+void add_chat_template(const Tokenizer& tokenizer, GgufMetadata& metadata) {
+  constexpr const char* kKey = "tokenizer.chat_template";
+  if (const std::string* file = file_of(tokenizer, "chat_template.jinja")) {
+    metadata.emplace_back(kKey, *file);
+  } else if (const std::string* config = file_of(tokenizer, "tokenizer_config.json")) {
+    const Json chat = parse_json(*config, "tokenizer_config.json").value("chat_template", Json());
+    if (chat.is_string()) metadata.emplace_back(kKey, chat.get<std::string>());
+  }
+}
+
+}  // namespace
+
+GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& config) {
+  if (tokenizer == nullptr) return {{"tokenizer.ggml.model", std::string("no_vocab")}};
+  const std::string* const file = file_of(*tokenizer, "tokenizer.json");
+  if (file == nullptr) refuse("a tokenizer.json", tokenizer->files().empty() ? "no file" : tokenizer->files()[0].first);
+  const Json root = parse_json(*file, "tokenizer.json");
+  try {
+    GgufMetadata metadata;
+    Vocabulary vocabulary = vocabulary_of(root, *tokenizer, config.vocab_size);
+    const std::vector<Json> pre = steps_of(root, "pre_tokenizer", "pretokenizers");
+    if (std::ranges::any_of(pre, [](const Json& step) { return step.at("type") == "ByteLevel"; }))
+      add_byte_level(root, metadata);
+    else add_sentence_piece(root, vocabulary.tokens, metadata);
+    metadata.emplace_back("tokenizer.ggml.tokens", std::move(vocabulary.tokens));
+    metadata.emplace_back("tokenizer.ggml.token_type", std::move(vocabulary.kinds));
+    add_special_tokens(*tokenizer, config, metadata);
+    add_chat_template(*tokenizer, metadata);
+    return metadata;
+  } catch (const Json::exception& e) {
+    throw Error({"tokenizer.json", "the layout of a Hugging Face tokenizer.json", json_reason(e), ""});
+  }
+}
+
+}  // namespace qad
