@@ -22,6 +22,12 @@ inline constexpr auto enum_names(DataOrder) {
   return std::to_array<EnumName<DataOrder>>({{DataOrder::shuffled, "shuffled"}, {DataOrder::sequential, "sequential"}});
 }
 
+/// Which tokens of a conversation are labels.
+enum class LossOn { all, assistant };
+inline constexpr auto enum_names(LossOn) {
+  return std::to_array<EnumName<LossOn>>({{LossOn::all, "all"}, {LossOn::assistant, "assistant"}});
+}
+
 /// Text that the teacher writes itself; made once and kept in the run's folder.
 struct TeacherTextConfig {
   std::optional<std::string> prompts{};
@@ -35,9 +41,13 @@ struct TeacherTextConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"prompts", "text file with one prompt a line; without it every document begins at the start token"}
-              .path(),
-          prompts);
+    visit(
+        Field{
+            "prompts",
+            "text file with one prompt a line, or .jsonl with messages, which the tokenizer's chat template lays out; "
+            "without it every document begins at the start token"}
+            .path(),
+        prompts);
     visit(Field{"problems", "the questions of these problems are the prompts"}, problems);
     visit(Field{"right_only", "problems: keep what ends in the right answer"}, right_only);
     visit(Field{"mask_prompts", "prompts get no labels, as with prompt_field; distillation counts them all the same"},
@@ -78,6 +88,9 @@ struct SourceConfig {
   std::string field = "text";
   std::optional<std::string> prompt_field{};
   std::string prompt_separator = "\n";
+  LossOn loss_on = LossOn::all;
+  std::optional<std::string> chat_template{};
+  std::string template_date = "2024-07-26";
   std::optional<bool> bos{};
   std::optional<bool> eos{};
   std::int64_t skip_documents = 0;
@@ -86,7 +99,7 @@ struct SourceConfig {
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"text", "plain text file, UTF-8"}.path(), text);
-    visit(Field{"jsonl", "file with one JSON object a line"}.path(), jsonl);
+    visit(Field{"jsonl", "file with one JSON object a line: a text, or the messages of a conversation"}.path(), jsonl);
     visit(Field{"token_file",
                 "HDF5 file with 1-D datasets: ids, offsets if it has documents, mask if not every token is a label"}
               .path(),
@@ -102,6 +115,17 @@ struct SourceConfig {
     visit(Field{"prompt_field", "jsonl: the key of a prompt that goes before the text and gets no labels"},
           prompt_field);
     visit(Field{"prompt_separator", "jsonl: stands between prompt and text"}, prompt_separator);
+    visit(
+        Field{
+            "loss_on",
+            "jsonl with messages: which tokens are labels, all or the assistant's; distillation counts every position"},
+        loss_on);
+    visit(Field{"chat_template",
+                "jsonl with messages: folder or file of the template that lays them out (default: the tokenizer's)"}
+              .path(),
+          chat_template);
+    visit(Field{"template_date", "jsonl with messages: the day that strftime_now tells, so that a run repeats"},
+          template_date);
     visit(Field{"bos", "begin every document with the start token (default: as the tokenizer does)"}, bos);
     visit(Field{"eos", "end every document with the end token (default: as the tokenizer does)"}, eos);
     visit(Field{"skip_documents", "leave out this many documents at the start"}.at_least(0), skip_documents);

@@ -19,6 +19,7 @@ constexpr std::int64_t kChunk = 16;   ///< documents that one thread takes at a 
 struct Encoded {
   std::vector<std::int32_t> ids;
   std::int64_t prompt_tokens = 0;
+  std::vector<std::uint8_t> labels{};  ///< [tokens], or empty: all but the prompt's
 };
 
 /// What goes around each document.
@@ -36,28 +37,50 @@ std::vector<std::int32_t> edge(std::optional<bool> wanted, std::optional<std::in
   return {*token};
 }
 
+/// How many tokens of `ids` the beginning of their text alone would give.
+std::int64_t shared_tokens(std::string_view beginning, const std::vector<std::int32_t>& ids,
+                           const Tokenizer& tokenizer) {
+  const std::vector<std::int32_t> alone = tokenizer.encode(beginning, false);
+  return std::mismatch(alone.begin(), alone.end(), ids.begin(), ids.end()).first - alone.begin();
+}
+
+/// [tokens of prefix, ids and suffix]: 1 within the document's spans of labels.
+std::vector<std::uint8_t> labels_of(const TextDocument& document, const std::vector<std::int32_t>& ids,
+                                    const Tokenizer& tokenizer, const Frame& frame) {
+  std::vector<std::uint8_t> labels(frame.prefix.size() + ids.size() + frame.suffix.size(), 0);
+  const auto place = [&](std::size_t at) {
+    const bool whole = at == document.text.size();
+    return whole ? static_cast<std::int64_t>(ids.size())
+                 : shared_tokens(std::string_view(document.text).substr(0, at), ids, tokenizer);
+  };
+  const auto text = labels.begin() + static_cast<std::ptrdiff_t>(frame.prefix.size());
+  for (const TextSpan& span : *document.labels) {
+    const std::int64_t begin = place(span.begin), end = place(span.end);
+    if (begin < end) std::fill(text + begin, text + end, std::uint8_t{1});
+  }
+  return labels;
+}
+
 Encoded encode(const TextDocument& document, const Tokenizer& tokenizer, const Frame& frame) {
-  Encoded out{frame.prefix, 0};
+  Encoded out{frame.prefix};
   const std::vector<std::int32_t> ids = tokenizer.encode(document.prompt + document.text, false);
   out.ids.insert(out.ids.end(), ids.begin(), ids.end());
   out.ids.insert(out.ids.end(), frame.suffix.begin(), frame.suffix.end());
-  if (!document.prompt.empty()) {
-    const std::vector<std::int32_t> prompt = tokenizer.encode(document.prompt, false);
-    const auto shared = std::mismatch(prompt.begin(), prompt.end(), ids.begin(), ids.end()).first - prompt.begin();
-    out.prompt_tokens = static_cast<std::int64_t>(frame.prefix.size()) + shared;
-  }
+  if (!document.prompt.empty())
+    out.prompt_tokens = static_cast<std::int64_t>(frame.prefix.size()) + shared_tokens(document.prompt, ids, tokenizer);
+  if (document.labels) out.labels = labels_of(document, ids, tokenizer, frame);
   return out;
 }
 
 std::vector<Encoded> encode_block(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
-                                  const Frame& frame) {
+                                  const Frame& frame, const Frame& own_frame) {
   const auto count = static_cast<std::int64_t>(documents.size());
   std::vector<Encoded> encoded(documents.size());
   std::vector<std::exception_ptr> failures(documents.size());  // a parallel body must not throw
   parallel_for(count, kChunk, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       try {
-        encoded[i] = encode(documents[i], tokenizer, frame);
+        encoded[i] = encode(documents[i], tokenizer, documents[i].has_frame ? own_frame : frame);
       } catch (...) {
         failures[i] = std::current_exception();
       }
@@ -101,10 +124,12 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int6
     documents.restrict_to(config.skip_documents, config.tokens);
     return documents;
   }
+  if (config.loss_on == LossOn::assistant && !config.jsonl)
+    throw Error({who, "jsonl with messages, as loss_on: assistant needs them", "another source", ""}, ExitCode::usage);
   QAD_ASSERT(tokenizer != nullptr);
   const std::string file = config.text ? *config.text : config.jsonl ? *config.jsonl : who;
   const std::vector<TextDocument> texts = config.text    ? read_text(file, config)
-                                          : config.jsonl ? read_jsonl(file, config)
+                                          : config.jsonl ? read_jsonl(file, config, tokenizer->folder())
                                                          : made_up(config);
   const auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
   Documents documents =
@@ -132,6 +157,14 @@ void Documents::add(std::span<const std::int32_t> document, std::int64_t prompt_
   offsets.push_back(tokens());
 }
 
+void Documents::add(std::span<const std::int32_t> document, std::span<const std::uint8_t> labels) {
+  QAD_ASSERT(labels.size() == document.size());
+  mask.resize(ids.size(), 1);
+  mask.insert(mask.end(), labels.begin(), labels.end());
+  ids.insert(ids.end(), document.begin(), document.end());
+  offsets.push_back(tokens());
+}
+
 void Documents::restrict_to(std::int64_t skip, std::int64_t token_limit) {
   skip = std::min(skip, count());
   const std::int64_t begin = offsets[static_cast<std::size_t>(skip)];
@@ -153,13 +186,17 @@ Documents tokenize(std::span<const TextDocument> documents, const Tokenizer& tok
                    std::optional<bool> eos, std::int64_t enough_tokens, std::string source) {
   const Frame frame{edge(bos, tokenizer.bos(), tokenizer.prefix(), "bos", source),
                     edge(eos, tokenizer.eos(), tokenizer.suffix(), "eos", source)};
+  const Frame own_frame{edge(bos, tokenizer.bos(), {}, "bos", source), edge(eos, tokenizer.eos(), {}, "eos", source)};
   Documents out;
   out.source = std::move(source);
   const auto count = static_cast<std::int64_t>(documents.size());
   for (std::int64_t begin = 0; begin < count && (enough_tokens == 0 || out.tokens() < enough_tokens); begin += kBlock) {
     const auto block =
         documents.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(kBlock, count - begin)));
-    for (const Encoded& document : encode_block(block, tokenizer, frame)) out.add(document.ids, document.prompt_tokens);
+    for (const Encoded& document : encode_block(block, tokenizer, frame, own_frame)) {
+      if (document.labels.empty()) out.add(document.ids, document.prompt_tokens);
+      else out.add(document.ids, document.labels);
+    }
   }
   return out;
 }

@@ -26,13 +26,17 @@ struct Documents {
   [[nodiscard]] std::span<const std::int32_t> operator[](std::int64_t document) const;
   /// Appends a document; its first `prompt_tokens` tokens are no labels.
   void add(std::span<const std::int32_t> document, std::int64_t prompt_tokens = 0);
+  /// Appends a document whose labels are where `labels` [tokens] is 1.
+  void add(std::span<const std::int32_t> document, std::span<const std::uint8_t> labels);
   /// Keeps documents [skip, …) and of these the first `token_limit` tokens (0: all); the last document may be cut.
   void restrict_to(std::int64_t skip, std::int64_t token_limit);
 };
 
 /// Encodes text documents, at the same time on all threads, in order. `bos` and `eos` say whether each gets the start
 /// and end token; without a word the tokenizer's own prefix and suffix go around it. A prompt is encoded together with
-/// its text; the tokens that the prompt alone would begin with are its prompt tokens. Stops once `enough_tokens` are
+/// its text; the tokens that the prompt alone would begin with are its prompt tokens. A span of labels likewise begins
+/// and ends where the tokens of the text before its ends do. A text that has its frame gets start and end tokens only
+/// where `bos` and `eos` say so. Stops once `enough_tokens` are
 /// there (0: never).
 [[nodiscard]] Documents tokenize(std::span<const TextDocument> documents, const Tokenizer& tokenizer,
                                  std::optional<bool> bos, std::optional<bool> eos, std::int64_t enough_tokens,

@@ -21,16 +21,22 @@ std::unique_ptr<Tokenizer> load_file(const fs::path& file) {
   throw Error({file.string(), std::string(kKnownForms), "a file of another kind", ""});
 }
 
+fs::path tokenizer_file(const fs::path& folder) {
+  for (const char* name : {"tokenizer.json", "vocab.json", "tokenizer.bin"})
+    if (fs::exists(folder / name)) return folder / name;
+  throw Error({folder.string(), "a folder with " + std::string(kKnownForms), "none of these files",
+               "name another with data.tokenizer"});
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
   if (path == "bytes") return make_byte_tokenizer();
   if (!fs::exists(path)) throw Error({path.string(), std::string(kKnownForms), "no such file or folder", ""});
-  if (!fs::is_directory(path)) return load_file(path);
-  for (const char* name : {"tokenizer.json", "vocab.json", "tokenizer.bin"})
-    if (fs::exists(path / name)) return load_file(path / name);
-  throw Error({path.string(), "a folder with " + std::string(kKnownForms), "none of these files",
-               "name another with data.tokenizer"});
+  const fs::path file = fs::is_directory(path) ? tokenizer_file(path) : path;
+  std::unique_ptr<Tokenizer> tokenizer = load_file(file);
+  tokenizer->folder_ = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  return tokenizer;
 }
 
 std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_view prompt) {

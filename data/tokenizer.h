@@ -40,6 +40,13 @@ class Tokenizer {
   [[nodiscard]] virtual std::span<const std::pair<std::string, std::string>> files() const = 0;
   /// Writes them.
   virtual void save(const std::filesystem::path& folder) const = 0;
+
+  /// Where load_tokenizer read it, and where its chat template lies; empty for one without files.
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  friend std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
+  std::filesystem::path folder_;
 };
 
 /// Reads, by what is there: a Hugging Face tokenizer.json (BPE), a pair of vocab.json and merges.txt (GPT-2), a

@@ -21,25 +21,34 @@ std::int32_t start_token(const LanguageModel& teacher, const Tokenizer* tokenize
   throw Error({"teacher_text", "a start token in the teacher's config or tokenizer", "none", "give prompts instead"});
 }
 
-// The prompts that documents begin with in turn; empty: the start token alone.
-std::vector<std::string> prompts_of(const TeacherTextConfig& config, const std::vector<WorkedProblem>& problems) {
-  std::vector<std::string> prompts;
-  for (const WorkedProblem& problem : problems) prompts.push_back(problem.prompt);
+// What documents begin with in turn.
+struct Prompts {
+  std::vector<std::string> texts;  // empty: the start token alone
+  bool laid_out = false;           // by a chat template, which writes start tokens itself
+};
+
+Prompts prompts_of(const TeacherTextConfig& config, const std::vector<WorkedProblem>& problems,
+                   const Tokenizer* tokenizer) {
+  Prompts prompts;
+  for (const WorkedProblem& problem : problems) prompts.texts.push_back(problem.prompt);
   if (!config.prompts) return prompts;
-  prompts = read_lines(*config.prompts);
-  if (prompts.empty()) throw Error({*config.prompts, "at least one prompt", "none", "one a line"});
+  prompts.laid_out = config.prompts->ends_with(".jsonl") && tokenizer != nullptr;
+  prompts.texts =
+      prompts.laid_out ? read_conversations(*config.prompts, tokenizer->folder()) : read_lines(*config.prompts);
+  if (prompts.texts.empty()) throw Error({*config.prompts, "at least one prompt", "none", "one a line"});
   return prompts;
 }
 
-std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config,
-                                                  const std::vector<std::string>& prompts, const LanguageModel& teacher,
-                                                  const Tokenizer* tokenizer) {
+std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config, const Prompts& prompts,
+                                                  const LanguageModel& teacher, const Tokenizer* tokenizer) {
   const auto count = static_cast<std::size_t>(config.documents);
-  if (prompts.empty()) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
+  if (prompts.texts.empty()) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
   if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
   std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < count; ++i) {
-    std::vector<std::int32_t> ids = prompt_ids(*tokenizer, prompts[i % prompts.size()]);
+    const std::string& prompt = prompts.texts[i % prompts.texts.size()];
+    std::vector<std::int32_t> ids =
+        prompts.laid_out ? tokenizer->encode(prompt, false) : prompt_ids(*tokenizer, prompt);
     if (ids.empty()) ids = {start_token(teacher, tokenizer)};
     all.push_back(std::move(ids));
   }
@@ -53,7 +62,7 @@ Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, 
   if (std::filesystem::exists(file)) return read_token_file(file);
   const std::vector<WorkedProblem> problems =
       config.problems ? problems_of(*config.problems) : std::vector<WorkedProblem>();
-  const auto prompts = beginnings(config, prompts_of(config, problems), teacher, tokenizer);
+  const auto prompts = beginnings(config, prompts_of(config, problems, tokenizer), teacher, tokenizer);
   log_info("the teacher writes {} documents", prompts.size());
   const GenerateConfig generation{.max_tokens = config.max_tokens,
                                   .temperature = config.temperature,

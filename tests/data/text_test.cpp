@@ -72,6 +72,72 @@ TEST_F(Text, JsonLinesHaveAFieldAndAPrompt) {
   EXPECT_NE(error_of([&] { load({.jsonl = broken}); }).find("b.jsonl:2"), std::string::npos);
 }
 
+TEST_F(Text, ConversationsAreLaidOutByTheTokenizersTemplate) {
+  bytes_->save(folder_.path());
+  write("chat_template.jinja",
+        "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}{{ '$' if m.role == 'assistant' }}{% endfor %}"
+        "{% if add_generation_prompt %}<a>{% endif %}");
+  bytes_ = load_tokenizer(folder_.path());
+  const std::string chats =
+      write("b.jsonl", R"({"messages": [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "c"}]}
+{"text": "plain"}
+{"messages": [{"role": "user", "content": "d"}, {"role": "assistant", "content": "ef"}, {"role": "user", "content": "g"}, {"role": "assistant", "content": "h"}]})");
+  const Documents all = load({.jsonl = chats});
+  ASSERT_EQ(all.count(), 3);
+  EXPECT_EQ(text_of(all, 0), "<u>ab<a>c$");  // start tokens are the template's business
+  EXPECT_EQ(text_of(all, 1), "<|startoftext|>plain");
+  EXPECT_EQ(text_of(all, 2), "<u>d<a>ef$<u>g<a>h$");
+  EXPECT_TRUE(all.mask.empty());
+  EXPECT_EQ(text_of(load({.jsonl = chats, .bos = true, .eos = true}), 0), "<|startoftext|><u>ab<a>c$<|endoftext|>");
+
+  const SourceConfig assistant{.jsonl = chats, .loss_on = LossOn::assistant};
+  EXPECT_NE(error_of([&] { load(assistant); }).find("b.jsonl:2: expected messages"), std::string::npos);
+}
+
+TEST_F(Text, OnlyTheAssistantsTurnsAreLabels) {
+  const std::string rule = write("own.jinja",
+                                 "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}{% endfor %}"
+                                 "{% if add_generation_prompt %}<a>{% endif %}");
+  const std::string chats = write(
+      "a.jsonl",
+      R"({"messages": [{"role": "user", "content": "d"}, {"role": "assistant", "content": "ef"}, {"role": "user", "content": "g"}, {"role": "assistant", "content": "h"}]})");
+  SourceConfig config{.jsonl = chats, .loss_on = LossOn::assistant, .chat_template = rule};
+  Documents documents = load(config);
+  const auto marked = [&] {
+    std::string text = text_of(documents, 0);
+    for (std::size_t i = 0; i < text.size(); ++i)
+      if (documents.mask.at(i) == 0) text[i] = '.';
+    return text;
+  };
+  EXPECT_EQ(text_of(documents, 0), "<u>d<a>ef<u>g<a>h");
+  EXPECT_EQ(marked(), ".......ef.......h");
+  documents.add(Ids{1});
+  EXPECT_EQ(documents.mask.back(), 1);
+
+  const std::string question = write("b.jsonl", R"({"messages": [{"role": "user", "content": "d"}]})");
+  config.jsonl = question;
+  EXPECT_NE(error_of([&] { load(config); }).find("b.jsonl:1: expected a message of the assistant"), std::string::npos);
+  config.jsonl = write("c.jsonl", R"({"messages": [{"role": "user", "content": "d"}], "n": 1})");
+  config.chat_template = write("refuses.jinja", "a\n{{ raise_exception('no') }}");
+  EXPECT_NE(error_of([&] { load(config); }).find("refuses.jinja:"), std::string::npos);
+  EXPECT_NE(
+      error_of([&] { load({.text = question, .loss_on = LossOn::assistant}); }).find("data.train: expected jsonl"),
+      std::string::npos);
+  EXPECT_NE(error_of([&] { load({.jsonl = question}); }).find("a chat_template.jinja"), std::string::npos);
+}
+
+TEST_F(Text, PromptsOfConversationsEndWhereTheAssistantBegins) {
+  write("chat_template.jinja",
+        "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<a>{% endif "
+        "%}");
+  const std::string chats =
+      write("a.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"d\"}]}\n\n{\"messages\": []}\n");
+  EXPECT_NE(error_of([&] { static_cast<void>(read_conversations(chats, folder_.path())); }).find("a.jsonl:3"),
+            std::string::npos);
+  const std::string one = write("b.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"d\"}]}\n");
+  EXPECT_EQ(read_conversations(one, folder_.path()), std::vector<std::string>{"<u>d<a>"});
+}
+
 TEST_F(Text, PromptsMayGrowWithoutForgettingEarlierOnes) {
   Documents documents;
   documents.add(Ids{1, 2, 3});
