@@ -2,17 +2,21 @@
 
 #include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
+#include "data/sentencepiece_tokenizer.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kKnownForms =
-    "a tokenizer.json, a vocab.json with a merges.txt, a tokenizer.bin of llama2.c, or the word bytes";
+    "a tokenizer.json, a tokenizer.model of SentencePiece, a vocab.json with a merges.txt, a tokenizer.bin of "
+    "llama2.c, "
+    "or the word bytes";
 
 std::unique_ptr<Tokenizer> load_file(const fs::path& file) {
   const std::string name = file.filename().string();
   if (file.extension() == ".bin") return read_llama2c(file);
+  if (file.extension() == ".model") return read_sentencepiece(file);
   if (name.ends_with("vocab.json")) {
     const std::string merges = name.substr(0, name.size() - std::string_view("vocab.json").size()) + "merges.txt";
     return read_gpt2_pair(file, file.parent_path() / merges);
@@ -22,7 +26,7 @@ std::unique_ptr<Tokenizer> load_file(const fs::path& file) {
 }
 
 fs::path tokenizer_file(const fs::path& folder) {
-  for (const char* name : {"tokenizer.json", "vocab.json", "tokenizer.bin"})
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer.bin"})
     if (fs::exists(folder / name)) return folder / name;
   throw Error({folder.string(), "a folder with " + std::string(kKnownForms), "none of these files",
                "name another with data.tokenizer"});

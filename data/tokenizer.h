@@ -49,9 +49,9 @@ class Tokenizer {
   std::filesystem::path folder_;
 };
 
-/// Reads, by what is there: a Hugging Face tokenizer.json (BPE), a pair of vocab.json and merges.txt (GPT-2), a
-/// tokenizer.bin of llama2.c; each named itself or through its folder. "bytes" is a tokenizer without a file: ids 0 to
-/// 255 are the bytes, 256 is <|startoftext|> and begins every text, 257 is <|endoftext|>.
+/// Reads, by what is there: a Hugging Face tokenizer.json (BPE), SentencePiece's tokenizer.model, a pair of vocab.json
+/// and merges.txt (GPT-2), a tokenizer.bin of llama2.c; each named itself or through its folder. "bytes" is a tokenizer
+/// with no file: ids 0 to 255 are the bytes, 256 is <|startoftext|> and begins every text, 257 is <|endoftext|>.
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 
 /// Ids of a text that a model shall continue: an end token that the tokenizer would put after a text has no place here.

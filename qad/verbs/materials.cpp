@@ -32,7 +32,7 @@ std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path
 
 bool has_tokenizer(const fs::path& model) {
   if (model.empty()) return false;
-  const auto names = {"tokenizer.json", "tokenizer.bin", "vocab.json", "bytes.json"};
+  const auto names = {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "vocab.json", "bytes.json"};
   return std::ranges::any_of(names, [&](const char* name) { return fs::is_regular_file(model / name); });
 }
 

@@ -47,6 +47,7 @@ const std::vector<Door> kDoors = {
     {"hwy/.*", "(autograd/kernels|qad/formats)/.*", "SIMD lives in kernels and number formats"},
     {"omp\\.h", "autograd/core/parallel\\.cpp", "loops are parallel_for"},
     {"nlohmann/json\\.hpp", ".*\\.cpp", "headers stay light"},
+    {"sentencepiece_.*\\.h", "data/sentencepiece_tokenizer\\.cpp|tests/data/.*", "one kind of tokenizer among others"},
     {"pcre2\\.h", "data/.*\\.cpp", "regular expressions of tokenizers"},
     {"gtest/.*", "tests/.*", "tests only"},
     {"benchmark/.*", "bench/.*", "benchmarks only"},
