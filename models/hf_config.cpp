@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -23,6 +24,16 @@ const std::map<std::string, std::string>& architectures() {
   return table;
 }
 
+// Whether a number, or each of several, is whole and small enough to become one: the conversion itself does not ask.
+bool is_whole(const Json& json) {
+  if (json.is_array()) return std::ranges::all_of(json, is_whole);
+  if (!json.is_number_float()) return true;
+  const double value = json.get<double>();
+  return std::abs(value) <= 0x1p53 && value == std::floor(value);
+}
+
+constexpr std::int64_t kLargestSize = (std::int64_t{1} << 31) - 1;  // products of two fit
+
 class Reader {
  public:
   Reader(const Json& json, std::string who) : json_(json), who_(std::move(who)) {}
@@ -32,6 +43,9 @@ class Reader {
   [[nodiscard]] T get(const char* key, const T& fallback) const {
     if (!json_.contains(key) || json_[key].is_null()) return fallback;
     try {
+      constexpr bool wants_whole = std::is_same_v<T, std::int64_t> || std::is_same_v<T, std::vector<std::int64_t>>;
+      if (wants_whole && !is_whole(json_[key]))
+        throw Error({who_, std::string("whole numbers for ") + key, json_[key].dump(), ""});
       return json_[key].get<T>();
     } catch (const Json::exception&) {
       throw Error({who_, std::string("a value of the right type for ") + key, json_[key].dump(), ""});
@@ -40,7 +54,8 @@ class Reader {
   [[nodiscard]] std::int64_t need(const char* key) const {
     if (!json_.contains(key)) throw Error({who_, std::string("the key ") + key, "a config without it", ""});
     const auto value = get<std::int64_t>(key, 0);
-    if (value <= 0) throw Error({who_, std::string(key) + " above 0", std::to_string(value), ""});
+    if (value <= 0 || value > kLargestSize)
+      throw Error({who_, std::string(key) + " above 0 and below 2^31", std::to_string(value), ""});
     return value;
   }
 

@@ -116,6 +116,15 @@ TEST(HfConfig, WhatIsNotHereIsRefusedByItsKey) {
     expect_refused([&] { (void)parsed("llama", {{key, 0.5}}); }, key);
 }
 
+TEST(HfConfig, NumbersThatAreNoSizesAreRefused) {
+  EXPECT_EQ(parsed("llama", {{"max_position_embeddings", 64.0}}).max_position_embeddings, 64);
+  for (const double value : {2.55556e41, 0.5, -1e300, 1e18}) {
+    expect_refused([&] { (void)parsed("llama", {{"vocab_size", value}}); }, "vocab_size");
+    expect_refused([&] { (void)parsed("llama", {{"hidden_size", value}}); }, "hidden_size");
+  }
+  expect_refused([] { (void)parsed("llama", {{"eos_token_id", {1, 2e40}}}); }, "eos_token_id");
+}
+
 TEST(Expressible, WhatConfigJsonSays) {
   for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) {
     ModelConfig config = family(type);
