@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <thread>
 
 #include "autograd/core/error.h"
 
@@ -11,22 +12,21 @@ namespace qad {
 namespace {
 
 std::atomic<bool> stop{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch it");
-
-// Only what is async-signal-safe.
-void on_signal(int) {
-  if (stop.exchange(true)) ::_exit(static_cast<int>(ExitCode::interrupted));
-}
 
 }  // namespace
 
 void install_stop_signals() {
-  struct sigaction action = {};
-  action.sa_handler = on_signal;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;  // a write that is under way goes on
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  // No thread that computes may run a handler: code that a BLAS generates at run time may have no stack that a handler
+  // could use, and crashes. So a thread of its own waits for the signals, and all others inherit that they are blocked.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    for (int signal = 0; ::sigwait(&signals, &signal) == 0;)
+      if (stop.exchange(true)) ::_exit(static_cast<int>(ExitCode::interrupted));
+  }).detach();
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of write, as a full disk is
 }
 
