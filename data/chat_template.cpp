@@ -134,6 +134,14 @@ ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_ge
   return {std::move(rendering.text), std::move(spans)};
 }
 
+bool has_chat_template(const fs::path& folder) {
+  if (fs::exists(folder / "chat_template.jinja")) return true;
+  const fs::path file = folder / "tokenizer_config.json";
+  if (!fs::exists(file)) return false;
+  const Json config = read_json_file(file, "a tokenizer_config.json");
+  return config.is_object() && !config.value("chat_template", Json()).is_null();
+}
+
 ChatTemplate load_chat_template(const fs::path& place, const std::string& date) {
   const bool is_folder = fs::is_directory(place);
   const fs::path folder = is_folder ? place : place.parent_path();
@@ -142,11 +150,11 @@ ChatTemplate load_chat_template(const fs::path& place, const std::string& date) 
   if (!place.empty() && file.extension() != ".json")
     return ChatTemplate(read_file(file, "a chat template"), file.string(), special_tokens(folder), date);
 
-  const Json config = fs::exists(file) ? read_json_file(file, "a tokenizer_config.json") : Json();
-  if (!config.is_object() || config.value("chat_template", Json()).is_null())
+  if (!has_chat_template(folder))
     throw Error({place.empty() ? "a conversation" : place.string(),
                  "a chat_template.jinja, or chat_template in tokenizer_config.json, to lay messages out", "neither",
                  "name one with chat_template, or write the conversations out as text"});
+  const Json config = read_json_file(file, "a tokenizer_config.json");
   const std::string who = file.string() + " chat_template";
   return ChatTemplate(default_template(config.at("chat_template"), who), who, special_tokens(folder), date);
 }

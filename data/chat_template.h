@@ -41,6 +41,8 @@ class ChatTemplate {
   std::unique_ptr<const Parsed> parsed_;
 };
 
+[[nodiscard]] bool has_chat_template(const std::filesystem::path& folder);
+
 /// The template of a tokenizer's folder (chat_template.jinja, else chat_template in tokenizer_config.json), or in a
 /// file of its own, with the special tokens that the files beside it name.
 [[nodiscard]] ChatTemplate load_chat_template(const std::filesystem::path& place, const std::string& date);

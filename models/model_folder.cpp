@@ -1,5 +1,8 @@
 #include "models/model_folder.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -29,27 +32,48 @@ std::int64_t first_not_finite(const Tensor& tensor) {
   return find(tensor.span<std::uint16_t>(), [exponent](std::uint16_t bits) { return (bits & exponent) != exponent; });
 }
 
-}  // namespace
+/// The name under which a folder stores a weight, once its header says the right shape and a type to compute with.
+std::string stored_name(const SafetensorsFolder& files, const ModelConfig& config, const std::string& name,
+                        const Shape& shape) {
+  // A tied model may store its one matrix under the head's name only.
+  const bool under_head = config.tie_word_embeddings && name == "model.embed_tokens.weight" && !files.has(name);
+  std::string stored = under_head ? "lm_head.weight" : name;
+  const SafetensorsInfo& info = files.info(stored);
+  const std::string who = files.path().string() + ": " + stored;
+  const std::string stored_shape = fmt::format("[{}]", fmt::join(info.shape, ", "));
+  if (stored_shape != shape.text())
+    throw Error({who, "shape " + shape.text(), stored_shape, "does config.json belong to these weights?"});
+  if (info.dtype != "F32" && info.dtype != "F16" && info.dtype != "BF16")
+    throw Error({who, "F32, F16 or BF16", info.dtype, "packed models are read by eval and generate, not as a teacher"});
+  return stored;
+}
 
-std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
+ModelConfig config_of(const fs::path& folder) {
   if (!fs::is_directory(folder))
     throw Error({folder.string(), "a model's folder (config.json and safetensors)", "nothing of that kind", ""});
-  const ModelConfig config = read_hf_config(folder);
+  return read_hf_config(folder);
+}
+
+}  // namespace
+
+void check_model(const fs::path& folder) {
+  const ModelConfig config = config_of(folder);
+  const SafetensorsFolder files(folder);
+  static_cast<void>(make_model(config, [&](const std::string& name, const Shape& shape) {
+    static_cast<void>(stored_name(files, config, name, shape));
+    return make_parameter(name, Tensor(shape, DType::bf16), false);  // memory that is never touched takes none
+  }));
+}
+
+std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
+  const ModelConfig config = config_of(folder);
   const SafetensorsFolder files(folder);
   return make_model(config, [&](const std::string& name, const Shape& shape) {
-    // A tied model may store its one matrix under the head's name only.
-    const bool under_head = config.tie_word_embeddings && name == "model.embed_tokens.weight" && !files.has(name);
-    const std::string stored = under_head ? "lm_head.weight" : name;
+    const std::string stored = stored_name(files, config, name, shape);
     Tensor tensor = files.load(stored);
-    const std::string who = folder.string() + ": " + stored;
-    if (tensor.shape() != shape)
-      throw Error({who, "shape " + shape.text(), tensor.shape().text(), "does config.json belong to these weights?"});
-    if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::bf16 && tensor.dtype() != DType::f16)
-      throw Error({who, "F32, F16 or BF16", files.info(stored).dtype,
-                   "packed models are read by eval and generate, not as a teacher"});
     if (const std::int64_t place = first_not_finite(tensor); place < tensor.size())
-      throw Error(
-          {who, "finite weights", "an infinity or NaN at index " + std::to_string(place), "is the file damaged?"});
+      throw Error({folder.string() + ": " + stored, "finite weights",
+                   "an infinity or NaN at index " + std::to_string(place), "is the file damaged?"});
     if (type == WeightType::bf16) tensor = tensor.to(DType::bf16);
     if (type == WeightType::f32) tensor = tensor.to(DType::f32);
     return make_parameter(name, tensor, false);

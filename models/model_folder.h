@@ -21,6 +21,8 @@ constexpr auto enum_names(WeightType) {
 /// A frozen model from a folder. A tensor that is missing, of another shape or of no floating type is an error that
 /// names file and tensor.
 [[nodiscard]] std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, WeightType type);
+/// Throws what load_model would, infinities and NaN apart, without reading a weight.
+void check_model(const std::filesystem::path& folder);
 /// A model to train that starts from the values of another one (FP32 masters).
 [[nodiscard]] std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model);
 /// A model to train with fresh weights: normal with `initializer_range`, norms one; o and down are scaled by

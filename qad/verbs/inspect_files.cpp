@@ -6,10 +6,13 @@
 #include <ostream>
 #include <string_view>
 
+#include "data/chat_template.h"
 #include "data/gguf.h"
 #include "data/mapped_file.h"
 #include "data/safetensors.h"
+#include "data/tokenizer.h"
 #include "models/hf_config.h"
+#include "models/model_folder.h"
 #include "qad/exporters/gguf.h"
 #include "qad/exporters/read_export.h"
 #include "qad/exporters/registry.h"
@@ -141,6 +144,27 @@ std::vector<Fact> config_facts(const ModelConfig& config) {
           {"context", std::to_string(config.max_position_embeddings)}};
 }
 
+/// Tokenizer and chat template, which a model may lack.
+std::vector<Fact> text_facts(const fs::path& folder, const ModelConfig& config) {
+  const auto said = [](const auto& action) -> std::string {
+    try {
+      return action();
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  return {{"tokenizer", said([&] {
+             const auto tokenizer = load_tokenizer(folder);
+             check_vocabulary(*tokenizer, config.vocab_size, folder.string());
+             return fmt::format("{} tokens", tokenizer->vocabulary_size());
+           })},
+          {"chat template", said([&]() -> std::string {
+             if (!has_chat_template(folder)) return "none";
+             static_cast<void>(load_chat_template(folder, "2026-01-01"));  // any day: nothing is laid out
+             return "there, and qad can lay messages out with it";
+           })}};
+}
+
 }  // namespace
 
 void inspect_checkpoint(const fs::path& file, std::ostream& print) {
@@ -199,17 +223,29 @@ void inspect_model(const fs::path& folder, std::ostream& print) {
     weights.bits += 8 * static_cast<double>(line.bytes);
   }
   std::vector<Fact> facts = {{"model", folder.string()}};
-  for (Fact& fact : config_facts(read_hf_config(folder))) facts.push_back(std::move(fact));
-  if (!is_packed_export(folder)) {
+  std::string layers, refusal;
+  try {
+    const ModelConfig config = read_hf_config(folder);
+    for (Fact& fact : config_facts(config)) facts.push_back(std::move(fact));
+    const bool packed = is_packed_export(folder);
+    if (packed) {
+      const ExportModel model = read_export(folder);
+      weights = {};
+      layers = "\n" + export_table(model, weights).text();
+      static_cast<void>(make_exported_model(model));
+    } else {
+      check_model(folder);
+    }
     facts.push_back({"weights", text_of(weights)});
-    print << text_of(facts);
-  } else {
-    Weights packed;
-    const Table layers = export_table(read_export(folder), packed);
-    facts.push_back({"weights", text_of(packed)});
-    print << text_of(facts) << "\n" << layers.text();
+    for (Fact& fact : text_facts(folder, config)) facts.push_back(std::move(fact));
+    facts.push_back({"qad can", packed ? "eval, generate" : "use it as a teacher, as a student and in eval, generate"});
+  } catch (const Error& error) {
+    refusal = error.what();
+    facts.push_back({"qad can", "not use it, see below"});
   }
+  print << text_of(facts) << layers;
   print_tensors(tensors, print);
+  if (!refusal.empty()) throw Error({folder.string(), "", refusal, ""});
 }
 
 }  // namespace qad::verbs

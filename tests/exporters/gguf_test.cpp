@@ -1,5 +1,5 @@
 // GGUF byte for byte: blocks against bytes of another program and over all codes, names and sizes as llama.cpp asks for
-// them, the order of q and k, and what is refused. Readers that are not ours are in numpy_test.cpp.
+// them, the order of q and k, and what is refused. Readers that are not ours are in tests/clients.
 #include "qad/exporters/gguf.h"
 
 #include <gtest/gtest.h>

@@ -232,23 +232,5 @@ TEST(Checkpoint, ADiskWithoutRoomIsToldBeforeWriting) {
   expect_same(sample(2, 300), load_checkpoint(file));
 }
 
-TEST(Checkpoint, H5pyOpensIt) {
-  const char* chosen = std::getenv("QAD_PYTHON");
-  const std::string python = chosen != nullptr ? chosen : "python3";
-  if (std::system((python + " -c 'import h5py, numpy' 2> /dev/null").c_str()) != 0)
-    GTEST_SKIP() << python << " can't import h5py: set QAD_PYTHON";
-  const TemporaryFolder folder;
-  CheckpointContent content;
-  content.tensors["model/w"] = Tensor::from(std::vector<float>{1, 2, 3, 4, 5, 6.5f}, {2, 3});
-  content.texts["recipe"] = "kind: qad";
-  content.numbers["step"] = std::int64_t{400};
-  save_checkpoint(folder / "a.h5", content);
-  const std::string script = "import h5py, json; f = h5py.File('" + (folder / "a.h5").string() +
-                             "'); w = f['tensors/model/w']; assert w.shape == (2, 3) and w[1, 2] == 6.5; "
-                             "assert bytes(f['texts/recipe'][:]) == b'kind: qad' and f['numbers/step'][0] == 400; "
-                             "assert json.loads(bytes(f['manifest'][:]))['numbers'] == {'step': 400}";
-  EXPECT_EQ(std::system((python + " -c \"" + script + "\"").c_str()), 0);
-}
-
 }  // namespace
 }  // namespace qad

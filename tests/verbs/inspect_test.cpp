@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "qad/verbs/run.h"
 #include "tests/verbs/tiny_run.h"
@@ -56,6 +58,31 @@ TEST(Inspect, ModelFolderAndSafetensors) {
   fs::copy_file(run.teacher() / "model.safetensors", cut);
   fs::resize_file(cut, fs::file_size(cut) - 1);
   expect_has(error_of(cut), {"cut.safetensors"});
+}
+
+TEST(Inspect, SaysWhetherAModelCanBeUsedBeforeItIsLoaded) {
+  const testing::TinyRun run;
+  const fs::path model = run.path("model");
+  fs::copy(run.teacher(), model);
+  expect_has(told_of(model), {"258 tokens", "chat template  none", "use it as a teacher"});
+  write_file_atomically(model / "chat_template.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}");
+  expect_has(told_of(model), {"qad can lay messages out"});
+  write_file_atomically(model / "chat_template.jinja", "{% for m in %}");
+  expect_has(told_of(model), {"chat_template.jinja:1"});
+
+  const std::string config = read_file(model / "config.json", "test data");
+  const auto refused = [&](const std::string& key, const std::string& value) {
+    nlohmann::json changed = nlohmann::json::parse(config);
+    changed[key] = nlohmann::json::parse(value);
+    write_file_atomically(model / "config.json", changed.dump());
+    std::string listed;
+    const std::string message = error_of(model, &listed);
+    expect_has(listed, {"not use it", "model.embed_tokens.weight"});
+    return message;
+  };
+  expect_has(refused("model_type", "\"mamba\""), {"model_type", "mamba"});
+  expect_has(refused("intermediate_size", "128"), {"gate_proj.weight", "[128, 32]", "[64, 32]"});
+  expect_has(refused("num_hidden_layers", "4"), {"model.layers.3"});
 }
 
 TEST(Inspect, Recipes) {

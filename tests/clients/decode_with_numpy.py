@@ -1,4 +1,5 @@
-"""Decodes a packed NVFP4 export with nothing but safetensors and numpy, and compares every tensor with the dense twin.
+"""Decodes a packed NVFP4 export with nothing but safetensors, numpy and ml_dtypes, and compares every tensor with the
+dense twin.
 
     decode_with_numpy.py PACKED DENSE      prints how many tensors agree; exit status 1 at the first that does not
 """
@@ -8,15 +9,16 @@ import json
 import struct
 import sys
 
+import ml_dtypes
 import numpy as np
 from safetensors import safe_open
 
-E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
-E4M3 = np.array([(1 + m / 8) * 2.0 ** (e - 7) if e else m * 2.0**-9 for e in range(16) for m in range(8)], np.float32)
+DTYPES = {"BF16": ml_dtypes.bfloat16, "F8_E4M3": ml_dtypes.float8_e4m3fn}  # those that numpy lacks
+E2M1 = np.arange(16, dtype=np.uint8).view(ml_dtypes.float4_e2m1fn).astype(np.float32)
 
 
 def read(folder):
-    """Tensors by name. numpy has no BF16 and no E4M3: those come as raw bytes with the shape that the header says."""
+    """Tensors by name; what numpy has no type for comes as float32."""
     tensors = {}
     for path in sorted(glob.glob(folder + "/*.safetensors")):
         with safe_open(path, framework="numpy") as file, open(path, "rb") as raw:
@@ -25,14 +27,10 @@ def read(folder):
             assert set(file.keys()) == set(header) - {"__metadata__"}
             for name in file.keys():
                 info = header[name]
-                if info["dtype"] in ("BF16", "F8_E4M3"):
+                if info["dtype"] in DTYPES:
                     raw.seek(8 + size + info["data_offsets"][0])
                     data = raw.read(info["data_offsets"][1] - info["data_offsets"][0])
-                    if info["dtype"] == "BF16":
-                        bits = np.frombuffer(data, np.uint16).astype(np.uint32) << 16
-                        tensors[name] = bits.view(np.float32).reshape(info["shape"])
-                    else:
-                        tensors[name] = E4M3[np.frombuffer(data, np.uint8)].reshape(info["shape"])
+                    tensors[name] = np.frombuffer(data, DTYPES[info["dtype"]]).astype(np.float32).reshape(info["shape"])
                 else:
                     tensors[name] = file.get_tensor(name)
     return tensors

@@ -1,0 +1,83 @@
+// Readers that this project did not write: Python's safetensors with numpy and ml_dtypes to decode, and PyPI's gguf;
+// and the rules of engines that need a GPU.
+#include <gtest/gtest.h>
+
+#include "qad/exporters/registry.h"
+#include "qad/exporters/write_export.h"
+#include "tests/exporters/tiny_student.h"
+#include "tests/support/paths.h"
+#include "tests/support/python.h"
+
+namespace qad {
+namespace {
+
+using testing::Outcome;
+
+Outcome run_script(const std::string& script, const testing::Arguments& folders) {
+  testing::Arguments arguments = folders;
+  arguments.insert(arguments.begin(), script);
+  return testing::run_python(arguments);
+}
+
+TEST(Numpy, DecodesPackedExportsToTheDenseTwin) {
+  QAD_REQUIRE_PYTHON("ml_dtypes, numpy, safetensors");
+  const testing::TemporaryFolder folder;
+  testing::TinyStudent student(testing::small_config(false), testing::quantize_blocks("nvfp4", "nvfp4"));
+  const ExportModel model = student.exported();
+  write_export(folder / "modelopt", exporter("modelopt"), model, {}, 4000);  // in shards
+  for (const char* layout : {"compressed_tensors", "dense"}) write_export(folder / layout, exporter(layout), model, {});
+  for (const char* packed : {"modelopt", "compressed_tensors"}) {
+    const Outcome outcome = run_script("tests/clients/decode_with_numpy.py", {folder / packed, folder / "dense"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    // Embedding, head, last norm; in each layer two norms and seven matrices.
+    EXPECT_NE(outcome.out.find("21 tensors agree, 14 of them from codes"), std::string::npos) << outcome.out;
+  }
+}
+
+TEST(GgufPackage, ReadsExportsAsTheDenseTwin) {
+  QAD_REQUIRE_PYTHON("gguf, numpy, safetensors");
+  struct Case {
+    const char* family;
+    bool tied, norms, biases;
+    const char* expected;
+  };
+  for (const Case& test : {Case{"llama", true, false, false, "20 tensors agree, 14 of them in NVFP4"},
+                           Case{"llama", false, false, true, "29 tensors agree, 14 of them in NVFP4"},
+                           Case{"qwen3", false, true, false, "25 tensors agree, 14 of them in NVFP4"}}) {
+    const testing::TemporaryFolder folder;
+    ModelConfig config = testing::small_config(test.tied);
+    config.model_type = test.family;
+    config.hidden_size = 64;
+    config.intermediate_size = 192;
+    config.qk_norm = test.norms;
+    config.attention_bias = config.attention_output_bias = test.biases;
+    testing::TinyStudent student(config, testing::quantize_blocks("nvfp4", "nvfp4"));
+    for (const char* layout : {"gguf", "dense"})
+      write_export(folder / layout, exporter(layout), student.exported(), {});
+    const Outcome outcome = run_script("tests/clients/compare_gguf.py", {folder / "gguf", folder / "dense"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find(test.expected), std::string::npos) << outcome.out;
+  }
+}
+
+// vLLM, SGLang and TensorRT-LLM need a GPU: scripts/check_engine_rules.py restates what their loaders ask for.
+TEST(EngineRules, AreKeptByExports) {
+  QAD_REQUIRE_PYTHON("json");
+  const testing::TemporaryFolder folder;
+  testing::Arguments folders;
+  for (const bool tied : {true, false}) {
+    for (const char* inputs : {"nvfp4", "none"}) {
+      testing::TinyStudent student(testing::small_config(tied), testing::quantize_blocks("nvfp4", inputs));
+      for (const char* layout : {"modelopt", "compressed_tensors"}) {
+        folders.push_back(folder / (std::string(layout) + inputs + (tied ? "-tied" : "")));
+        write_export(folders.back(), exporter(layout), student.exported(), {});
+      }
+    }
+  }
+  const Outcome outcome = run_script("scripts/check_engine_rules.py", folders);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out;
+  EXPECT_NE(outcome.out.find("of 8 exports, 0 broken"), std::string::npos) << outcome.out;
+}
+
+}  // namespace
+}  // namespace qad
