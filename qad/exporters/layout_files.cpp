@@ -112,20 +112,31 @@ float TensorTable::take_scale(const std::string& name) {
   return scale;
 }
 
-QuantizedTensor TensorTable::take_nvfp4(const std::string& codes, const std::string& scales, float tensor_scale) {
-  const BlockFormat& nvfp4 = block_format("nvfp4");
+QuantizedTensor TensorTable::take_blocks(std::string_view format, const std::string& codes, const std::string& scales,
+                                         float tensor_scale) {
+  const BlockFormat& blocks = block_format(format);
+  const bool e4m3 = format == "nvfp4";
   const Tensor& code = take(codes, "U8").data;
   if (code.shape().rank() != 2) throw Error({codes, "a matrix of codes", code.shape().text(), ""});
-  QuantizedTensor result{&nvfp4, code.rows(), code.cols() * 2, code, {}, tensor_scale};
-  const Tensor& scale = take(scales, "F8_E4M3").data;
-  const Shape expected{result.rows, nvfp4.blocks_per_row(result.cols)};
-  if (result.cols % nvfp4.block != 0 || scale.shape() != expected)
-    throw Error({scales, "shape " + expected.text(), scale.shape().text(), "a scale for every 16 columns"});
+  QuantizedTensor result{&blocks, code.rows(), code.cols() * 2, code, {}, tensor_scale};
+  const Tensor& scale = take(scales, e4m3 ? "F8_E4M3" : "U8").data;
+  const Shape expected{result.rows, blocks.blocks_per_row(result.cols)};
+  if (result.cols % blocks.block != 0 || scale.shape() != expected)
+    throw Error({scales, "shape " + expected.text(), scale.shape().text(),
+                 "a scale for every " + std::to_string(blocks.block) + " columns"});
+  const std::uint8_t largest = e4m3 ? 0x7e : 0xfe;
   for (const std::uint8_t byte : scale.span<std::uint8_t>())
-    if (byte > 0x7e)
-      throw Error({scales, "block scales from 0 to 448", "a negative one or NaN", "was it cast unclamped?"});
+    if (byte > largest)
+      throw Error({scales, e4m3 ? "block scales from 0 to 448" : "block scales up to 2^127", "a negative one or NaN",
+                   "was it cast unclamped?"});
   result.scales = scale;
   return result;
+}
+
+QuantizedTensor TensorTable::take_fp8(const std::string& codes, float tensor_scale) {
+  const Tensor& code = take(codes, "F8_E4M3").data;
+  if (code.shape().rank() != 2) throw Error({codes, "a matrix of codes", code.shape().text(), ""});
+  return {&block_format("fp8"), code.rows(), code.cols(), code, {}, tensor_scale};
 }
 
 std::vector<NamedTensor> TensorTable::rest() const {

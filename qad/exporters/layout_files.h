@@ -50,8 +50,11 @@ class TensorTable {
   const FileTensor& take(const std::string& name, std::string_view dtype);
   /// A positive, finite number in any float type, of shape [] or [1].
   float take_scale(const std::string& name);
-  /// NVFP4 codes [N, K/2] and E4M3 scales [N, K/16].
-  QuantizedTensor take_nvfp4(const std::string& codes, const std::string& scales, float tensor_scale);
+  /// Codes of 4 bits [N, K/2] and block scales: E4M3 [N, K/16] in nvfp4, E8M0 [N, K/32] in mxfp4.
+  QuantizedTensor take_blocks(std::string_view format, const std::string& codes, const std::string& scales,
+                              float tensor_scale);
+  /// E4M3 codes [N, K] under one scale.
+  QuantizedTensor take_fp8(const std::string& codes, float tensor_scale);
   /// All tensors not taken, in their order; each must be of a float type.
   [[nodiscard]] std::vector<NamedTensor> rest() const;
   /// Names that end in `suffix`, without it, in the order of the tensors.

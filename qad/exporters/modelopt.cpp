@@ -138,15 +138,13 @@ ExportModel unpack_modelopt(const ExportFiles& files) {
   };
   for (const std::string& name : tensors.stems(".weight_scale_2")) {
     const float scale = tensors.take_scale(name + ".weight_scale_2");
-    ExportLinear linear{name, "", tensors.take_nvfp4(name + ".weight", name + ".weight_scale", scale), {}};
+    ExportLinear linear{name, "", tensors.take_blocks("nvfp4", name + ".weight", name + ".weight_scale", scale), {}};
     take_input(linear, "nvfp4");
   }
   for (const std::string& name : tensors.stems(".weight_scale")) {
     if (tensors.has(name + ".weight_scale_2")) continue;
     const float scale = tensors.take_scale(name + ".weight_scale");
-    const Tensor& codes = tensors.take(name + ".weight", "F8_E4M3").data;
-    ExportLinear linear{
-        name, "", QuantizedTensor{&block_format("fp8"), codes.rows(), codes.cols(), codes, {}, scale}, {}};
+    ExportLinear linear{name, "", tensors.take_fp8(name + ".weight", scale), {}};
     take_input(linear, "fp8");
   }
   for (const std::string& name : tensors.stems(kKeyScale))

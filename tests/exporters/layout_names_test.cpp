@@ -151,6 +151,35 @@ TEST(LayoutNames, CompressedTensorsWeightOnly) {
   EXPECT_TRUE(config["quantization_config"]["kv_cache_scheme"].is_null());
 }
 
+TEST(LayoutNames, CompressedTensorsInOtherFormats) {
+  const auto described = [](const QuantizeConfig& quantize) {
+    ModelConfig config = small_config();
+    config.hidden_size = 64;
+    config.intermediate_size = 128;
+    TinyStudent student(config, quantize);
+    return exporter("compressed_tensors").pack(student.exported());
+  };
+  const ExportFiles mx = described(quantize_blocks("mxfp4", "mxfp4"));
+  const std::vector<std::string> names = listing(mx);
+  EXPECT_TRUE(std::ranges::count(names, "model.layers.0.mlp.gate_proj.weight_packed U8 [128, 32]"));
+  EXPECT_TRUE(std::ranges::count(names, "model.layers.0.mlp.gate_proj.weight_scale U8 [128, 2]"));
+  Json config = Json::parse(mx.texts.at("config.json"))["quantization_config"];
+  EXPECT_EQ(config["format"], "mxfp4-pack-quantized");
+  EXPECT_EQ(config["config_groups"]["group_0"]["input_activations"], Json::parse(R"({
+    "num_bits": 4, "type": "float", "symmetric": true, "strategy": "group", "group_size": 32, "dynamic": true,
+    "actorder": null, "block_structure": null, "scale_dtype": "torch.uint8", "observer": null, "observer_kwargs": {}})"));
+
+  QuantizeConfig two = quantize_blocks("nvfp4", "nvfp4");
+  two.rules.push_back({"*self_attn*", "fp8", "fp8"});
+  config = Json::parse(described(two).texts.at("config.json"))["quantization_config"];
+  EXPECT_EQ(config["format"], "mixed-precision");
+  EXPECT_EQ(config["config_groups"]["group_0"]["format"], "nvfp4-pack-quantized");
+  EXPECT_EQ(config["config_groups"]["group_0"]["targets"].size(), 6u);
+  EXPECT_EQ(config["config_groups"]["group_1"]["format"], "float-quantized");
+  EXPECT_EQ(config["config_groups"]["group_1"]["weights"]["strategy"], "tensor");
+  EXPECT_EQ(config["config_groups"]["group_1"]["input_activations"]["dynamic"], false);
+}
+
 TEST(LayoutNames, TheOriginalConfigKeepsItsKeys) {
   TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   ExportModel model = student.exported();

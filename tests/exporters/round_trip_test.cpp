@@ -147,8 +147,21 @@ TEST(RoundTrip, Mxfp4AsGguf) {
   expect_round_trip({"MXFP4", quantize_blocks("mxfp4", "none"), wide_config()}, exporter("gguf"));
 }
 
+TEST(RoundTrip, Mxfp4AndMixturesInCompressedTensors) {
+  QuantizeConfig attention_in_fp8 = quantize_blocks("nvfp4", "nvfp4");
+  attention_in_fp8.rules.push_back({"*self_attn*", "fp8", "fp8"});
+  attention_in_fp8.rules.push_back({"*down_proj", "mxfp4", "mxfp4"});
+  attention_in_fp8.rules.push_back({"*o_proj", "mxfp4", "none"});
+  for (const Case& test : {Case{"MXFP4 W4A4", quantize_blocks("mxfp4", "mxfp4"), wide_config()},
+                           Case{"MXFP4 W4A16", quantize_blocks("mxfp4", "none"), wide_config(false)},
+                           Case{"three formats", attention_in_fp8, wide_config()}})
+    expect_round_trip(test, exporter("compressed_tensors"));
+}
+
 TEST(RoundTrip, Fp8AsModelopt) {
   expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), small_config()}, exporter("modelopt"));
+  expect_round_trip({"W8A8", with_fp8_cache(quantize_blocks("fp8", "fp8")), small_config()},
+                    exporter("compressed_tensors"));
 }
 
 TEST(RoundTrip, PackAndUnpackAreInverse) {
