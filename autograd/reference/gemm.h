@@ -1,36 +1,43 @@
-// Matrix product, the definition.
+// Matrix product as Eigen, which this project did not write, computes it: what the fast one is held against.
 #pragma once
 
+#include <Eigen/Core>
 #include <cstdint>
+#include <type_traits>
 
 #include "autograd/core/dtype.h"
 
 namespace qad::reference {
+
+template <class T>
+using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// A row-major matrix in place: [rows, cols], rows `stride` apart.
+template <class T>
+auto matrix(T* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
+  using Plain = std::conditional_t<std::is_const_v<T>, const Matrix<std::remove_const_t<T>>, Matrix<T>>;
+  return Eigen::Map<Plain, Eigen::Unaligned, Eigen::OuterStride<>>(data, rows, cols, Eigen::OuterStride<>(stride));
+}
 
 /// C = op(A)·op(B), or C += with `accumulate`; row-major; op(A) [m, k], op(B) [k, n]:
 /// C[i, j] = Σ_p op(A)[i, p]·op(B)[p, j].
 template <class T>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* a,
           std::int64_t lda, const T* b, std::int64_t ldb, bool accumulate, T* c, std::int64_t ldc) {
-  for (std::int64_t i = 0; i < m; ++i)
-    for (std::int64_t j = 0; j < n; ++j) {
-      T sum(0);
-      for (std::int64_t p = 0; p < k; ++p)
-        sum += (transpose_a ? a[p * lda + i] : a[i * lda + p]) * (transpose_b ? b[j * ldb + p] : b[p * ldb + j]);
-      c[i * ldc + j] = accumulate ? c[i * ldc + j] + sum : sum;
-    }
+  const Matrix<T> left = transpose_a ? Matrix<T>(matrix(a, k, m, lda).transpose()) : Matrix<T>(matrix(a, m, k, lda));
+  const Matrix<T> right = transpose_b ? Matrix<T>(matrix(b, n, k, ldb).transpose()) : Matrix<T>(matrix(b, k, n, ldb));
+  auto out = matrix(c, m, n, ldc);
+  if (accumulate) out.noalias() += left * right;
+  else out.noalias() = left * right;
 }
 
 /// C = A·Bᵀ of BF16 matrices: C[i, j] = Σ_p A[i, p]·B[j, p].
 template <class T>
 void gemm_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
                const std::uint16_t* b, std::int64_t ldb, T* c, std::int64_t ldc) {
-  for (std::int64_t i = 0; i < m; ++i)
-    for (std::int64_t j = 0; j < n; ++j) {
-      T sum(0);
-      for (std::int64_t p = 0; p < k; ++p) sum += T(bf16_to_f32(a[i * lda + p])) * T(bf16_to_f32(b[j * ldb + p]));
-      c[i * ldc + j] = sum;
-    }
+  const auto decode = [](std::uint16_t bits) { return T(bf16_to_f32(bits)); };
+  const Matrix<T> left = matrix(a, m, k, lda).unaryExpr(decode), right = matrix(b, n, k, ldb).unaryExpr(decode);
+  matrix(c, m, n, ldc).noalias() = left * right.transpose();
 }
 
 /// The backward of C = op(A)·op(B) with plain A [m, k] and B [k, n]:  dA += dC·Bᵀ,  dB += Aᵀ·dC.

@@ -43,7 +43,7 @@ const std::vector<Door> kDoors = {
     {"spdlog/.*", "autograd/core/log\\.cpp", "everybody else logs by autograd/core/log.h"},
     {"(hdf5|H5).*\\.h", "data/(hdf5_[a-z]+|token_file)\\.(h|cpp)", "HDF5's traps are known in one place"},
     {"(.*/)?(dnnl.*|cblas)\\.(h|hpp)", "autograd/kernels/.*", "GEMM goes through the kernel table"},
-    {"Eigen/.*", "autograd/kernels/.*", "kernels are reached through one table"},
+    {"Eigen/.*", "autograd/reference/.*", "the definitions that kernels are held against"},
     {"hwy/.*", "(autograd/kernels|qad/formats)/.*", "SIMD lives in kernels and number formats"},
     {"omp\\.h", "autograd/core/parallel\\.cpp", "loops are parallel_for"},
     {"nlohmann/json\\.hpp", ".*\\.cpp", "headers stay light"},
