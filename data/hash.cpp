@@ -31,7 +31,7 @@ Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin) {
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
   if (state == nullptr) throw std::bad_alloc();
   XXH3_128bits_reset(state.get());
-  std::vector<std::byte> buffer(std::size_t{1} << 20);
+  std::vector<std::byte> buffer(std::size_t{1} << 16);
   for (auto offset = static_cast<off_t>(begin);;) {
     const ssize_t count = ::pread(descriptor.fd, buffer.data(), buffer.size(), offset);
     if (count < 0 && errno == EINTR) continue;

@@ -8,6 +8,8 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "models/model_folder.h"
+#include "qad/quant/attach.h"
 #include "qad/recipe/recipe.h"
 #include "qad/verbs/recipes.h"
 #include "tests/support/paths.h"
@@ -59,6 +61,31 @@ TEST(Catalogue, WholeRecipesReadBackFromTheirResolvedText) {
     const std::string text = recipe_text(load_recipe(file));
     EXPECT_EQ(recipe_text(parse_recipe(text, name)), text) << name;
   }
+}
+
+/// The recipes that a recipe runs.
+std::vector<Recipe> runs_of(const Recipe& recipe) {
+  if (recipe.kind != RecipeKind::compare) return {recipe};
+  std::vector<Recipe> runs;
+  for (const Arm& arm : expand_arms(recipe))
+    for (const ArmCandidate& candidate : arm.candidates)
+      for (const auto& run : candidate) runs.push_back(run.recipe);
+  return runs;
+}
+
+TEST(Catalogue, QuantizersFitThePapersTeacher) {
+  int fitted = 0;
+  for (const auto& [name, title] : on_disk()) {
+    const fs::path file = kFolder / (name + ".yaml");
+    if (!name.starts_with("paper/") || !check_recipe_file(file)) continue;
+    for (const Recipe& run : runs_of(load_recipe(file))) {
+      if (run.kind != RecipeKind::ptq && run.kind != RecipeKind::qat && run.kind != RecipeKind::qad) continue;
+      const auto model = load_model(kFolder / "paper/model", WeightType::f32);
+      EXPECT_NO_THROW(static_cast<void>(attach_quantizers(*model, run.quantize))) << name;
+      ++fitted;
+    }
+  }
+  EXPECT_GT(fitted, 40);
 }
 
 std::string printed(verbs::RecipesOptions options) {
