@@ -47,11 +47,12 @@ class Reader {
                  "tokenize with the original tokenizer and give the ids as HDF5 (data.train.token_file)"});
   }
 
-  [[nodiscard]] std::int32_t id(const Json& value) const {
-    const auto number = value.get<std::int64_t>();
-    if (number < 0 || number >= kMostTokens)
-      throw Error({who_, fmt::format("token ids from 0 to {}", kMostTokens - 1), std::to_string(number), ""});
-    return static_cast<std::int32_t>(number);
+  /// An id or a count. The JSON library would turn 1e300 into an integer unasked.
+  [[nodiscard]] std::int32_t number(const Json& value) const {
+    if (const std::int64_t result = value.is_number_integer() ? value.get<std::int64_t>() : -1;
+        result >= 0 && result < kMostTokens)
+      return static_cast<std::int32_t>(result);
+    throw Error({who_, fmt::format("numbers from 0 to {}", kMostTokens - 1), value.dump(), ""});
   }
 
   [[nodiscard]] BpeModel model(const Json& json) const {
@@ -72,7 +73,7 @@ class Reader {
     BpeModel::Vocabulary vocabulary;
     const Json& entries = json.at("vocab");
     vocabulary.reserve(entries.size());
-    for (const auto& [token, value] : entries.items()) vocabulary.emplace(token, id(value));
+    for (const auto& [token, value] : entries.items()) vocabulary.emplace(token, number(value));
     BpeModel bpe(std::move(vocabulary), std::move(options), who_);
 
     std::int32_t rank = 0;
@@ -91,7 +92,7 @@ class Reader {
   }
 
   [[nodiscard]] AddedToken added_token(const Json& json) const {
-    AddedToken token{id(json.at("id")), json.at("content").get<std::string>()};
+    AddedToken token{number(json.at("id")), json.at("content").get<std::string>()};
     token.special = json.value("special", false);
     token.single_word = json.value("single_word", false);
     token.lstrip = json.value("lstrip", false);
@@ -161,7 +162,8 @@ class Reader {
     else if (type == "ByteFallback") steps.push_back(byte_fallback_decoder());
     else if (type == "Fuse") steps.push_back(fuse_decoder());
     else if (type == "Replace") steps.push_back(replace_decoder(pattern(json.at("pattern")), json.at("content")));
-    else if (type == "Strip") steps.push_back(strip_decoder(json.at("content"), json.at("start"), json.at("stop")));
+    else if (type == "Strip")
+      steps.push_back(strip_decoder(json.at("content"), number(json.at("start")), number(json.at("stop"))));
     else if (type == "Metaspace") steps.push_back(metaspace_decoder(json.at("replacement"), prepend_scheme(json)));
     else refuse("decoder", type, "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip and Sequence");
   }
@@ -180,7 +182,7 @@ class Reader {
         }
         const std::string name = item.at("SpecialToken").at("id");
         for (const Json& value : json.at("special_tokens").at(name).at("ids"))
-          (after_text ? parts.suffix : parts.prefix).push_back(id(value));
+          (after_text ? parts.suffix : parts.prefix).push_back(number(value));
       }
     } else if (type != "ByteLevel") {  // ByteLevel only trims offsets
       refuse("post_processor", type, "ByteLevel, TemplateProcessing and Sequence");
@@ -211,7 +213,7 @@ class SpecialTokenFinder {
       }
       Json id = config.value(role + "_token_id", Json());
       if (id.is_array() && !id.empty()) id = id[0];
-      if (id.is_number_integer()) return id.get<std::int32_t>();
+      if (id.is_number_integer() && id >= 0 && id < kMostTokens) return id.get<std::int32_t>();
     }
     return std::nullopt;
   }

@@ -126,6 +126,12 @@ TEST(Tokenizer, RefusesWhatItCannotReadByName) {
             std::string::npos);
   EXPECT_NE(message(R"({"model": {"type": "BPE", "vocab": {"a": -7}, "merges": []}})").find("got -7"),
             std::string::npos);
+  EXPECT_NE(message(R"({"model": {"type": "BPE", "vocab": {"a": 25e111}, "merges": []}})").find("got 2.5e+112"),
+            std::string::npos);
+  EXPECT_NE(message(R"({"decoder": {"type": "Strip", "content": " ", "start": 1e300, "stop": 0},
+                        "model": {"type": "BPE", "vocab": {}, "merges": []}})")
+                .find("numbers from 0 to 16777215, got 1e+300"),
+            std::string::npos);
   EXPECT_NE(message(R"({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated"},
                        "model": {"type": "BPE", "vocab": {}, "merges": []}})")
                 .find("a regular expression"),
