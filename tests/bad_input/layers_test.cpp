@@ -35,8 +35,8 @@ TEST(BadLayers, LayoutsThatCanNotCarryTheFormats) {
   work.run_refused({layout, "quantize.tensor_scale.round=none"}, kFailed,
                    {"model.layers.0.self_attn.q_proj.weight: expected a tensor scale that is a power of two"});
   work.run_refused({layout, "quantize.tensor_scale={round: none, from: data}"}, kFailed, {"a power of two"});
-  work.run_refused({layout, "quantize.rules=[{layers: \"*\", weights: mxfp4, inputs: mxfp4}, {layers: lm_head}]"},
-                   kFailed, {"model.layers.0.self_attn.q_proj: ", "got mxfp4 weights", "export as dense"});
+  work.run_refused({layout, "quantize.rules=[{layers: \"*\", weights: int8}, {layers: lm_head}]"}, kFailed,
+                   {"model.layers.0.self_attn.q_proj: ", "got int8 weights", "export as dense"});
   work.run_refused({layout, "quantize.rules=[]"}, kFailed, {"a quantized layer at least, got none (export as dense)"});
 }
 
