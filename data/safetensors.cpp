@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -33,7 +32,9 @@ std::optional<DType> tensor_dtype(std::string_view dtype) {
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(const fs::path& file)
-    : path_(file), file_(file, "a safetensors file"), header_(parse_safetensors_header(file_.bytes(), file.string())) {
+    : path_(file),
+      file_(std::make_shared<MappedFile>(file, "a safetensors file")),
+      header_(parse_safetensors_header(file_->bytes(), file.string())) {
   for (std::size_t i = 0; i < header_.tensors.size(); ++i) index_.emplace(header_.tensors[i].name, i);
 }
 
@@ -45,20 +46,17 @@ const SafetensorsInfo& SafetensorsFile::info(const std::string& name) const {
 
 std::span<const std::byte> SafetensorsFile::bytes(const std::string& name) const {
   const SafetensorsInfo& tensor = info(name);
-  return file_.bytes().subspan(header_.data_begin + tensor.begin, tensor.bytes());
+  return file_->bytes().subspan(header_.data_begin + tensor.begin, tensor.bytes());
 }
 
-Tensor SafetensorsFile::load(const std::string& name) const {
-  const SafetensorsInfo& tensor = info(name);
+Tensor SafetensorsFile::tensor(const std::string& name) const {
+  const SafetensorsInfo& stored = info(name);
   const std::string who = fmt::format("{}: tensor '{}'", path_.string(), name);
-  const std::optional<DType> dtype = tensor_dtype(tensor.dtype);
-  if (!dtype) throw Error({who, "F32, F16, BF16, I64, I32 or a one-byte dtype", tensor.dtype, ""});
-  if (tensor.shape.size() > Shape::kMaxRank)
-    throw Error({who, "at most four axes", std::to_string(tensor.shape.size()), ""});
-  Tensor loaded(Shape(std::span(tensor.shape)), *dtype);
-  const std::span<const std::byte> source = bytes(name);
-  if (!source.empty()) std::memcpy(loaded.raw(), source.data(), source.size());
-  return loaded;
+  const std::optional<DType> dtype = tensor_dtype(stored.dtype);
+  if (!dtype) throw Error({who, "F32, F16, BF16, I64, I32 or a one-byte dtype", stored.dtype, ""});
+  if (stored.shape.size() > Shape::kMaxRank)
+    throw Error({who, "at most four axes", std::to_string(stored.shape.size()), ""});
+  return Tensor::borrow(bytes(name), file_, Shape(std::span(stored.shape)), *dtype);
 }
 
 SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {

@@ -1,11 +1,13 @@
 // Reads safetensors: one file, or a Hugging Face folder with one file or with shards and their index. The files are
-// mapped into memory, so opening one costs only its header. Names, dtypes and shapes are the file's own; what they
-// mean is the models' business.
+// mapped into memory: opening one costs only its header, and a tensor's pages are read when somebody looks at it. As
+// with any mapping, a file must not be written to in place while it is in use (replacing it is safe, and what qad
+// does). Names, dtypes and shapes are the file's own; what they mean is the models' business.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,13 +31,14 @@ class SafetensorsFile {
   [[nodiscard]] const SafetensorsInfo& info(const std::string& name) const;
   /// The tensor's bytes in the mapped file: row-major, little-endian, at any alignment.
   [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const;
-  /// A copy as Tensor: F32, F16, BF16, I64 and I32 as themselves, every one-byte dtype (U8, I8, BOOL, F8_…) as u8 with
-  /// the same bits. Throws for other dtypes and for more than four axes.
-  [[nodiscard]] Tensor load(const std::string& name) const;
+  /// The same bytes, not copied (but see Tensor::borrow), as a Tensor that outlives this: F32, F16, BF16, I64 and I32
+  /// as themselves, every one-byte dtype (U8, I8, BOOL, F8_…) as u8. Throws for other dtypes and for more than four
+  /// axes.
+  [[nodiscard]] Tensor tensor(const std::string& name) const;
 
  private:
   std::filesystem::path path_;
-  MappedFile file_;
+  std::shared_ptr<const MappedFile> file_;
   SafetensorsHeader header_;
   std::map<std::string, std::size_t> index_;
 };
@@ -50,11 +53,11 @@ class SafetensorsFolder {
   [[nodiscard]] const std::vector<SafetensorsFile>& files() const { return files_; }
   [[nodiscard]] std::vector<std::string> names() const;  ///< sorted
   [[nodiscard]] bool has(const std::string& name) const { return file_of_.contains(name); }
-  /// The file that holds a tensor; info, bytes and load are that file's.
+  /// The file that holds a tensor; info, bytes and tensor are that file's.
   [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const;
   [[nodiscard]] const SafetensorsInfo& info(const std::string& name) const { return file_of(name).info(name); }
   [[nodiscard]] std::span<const std::byte> bytes(const std::string& name) const { return file_of(name).bytes(name); }
-  [[nodiscard]] Tensor load(const std::string& name) const { return file_of(name).load(name); }
+  [[nodiscard]] Tensor tensor(const std::string& name) const { return file_of(name).tensor(name); }
 
  private:
   void read_index(const std::filesystem::path& index);

@@ -18,8 +18,9 @@ constexpr auto enum_names(WeightType) {
       {{WeightType::bf16, "bf16"}, {WeightType::file, "file"}, {WeightType::f32, "f32"}});
 }
 
-/// A frozen model from a folder. A tensor that is missing, of another shape or of no floating type is an error that
-/// names file and tensor.
+/// A frozen model from a folder. Weights of the type that is wanted stay in the mapped files: no copy is made, and all
+/// processes that use the model share its memory. A tensor that is missing, of another shape or of no floating type is
+/// an error that names file and tensor.
 [[nodiscard]] std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, WeightType type);
 /// Throws what load_model would, infinities and NaN apart, without reading a weight.
 void check_model(const std::filesystem::path& folder);

@@ -5,7 +5,10 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
+
+#include "autograd/core/error.h"
 
 namespace qad {
 namespace {
@@ -62,8 +65,16 @@ Storage::Storage(std::size_t bytes, Device device) : data_(nullptr), bytes_(byte
   p.statistics.peak_bytes = std::max(p.statistics.peak_bytes, p.statistics.in_use_bytes + p.statistics.cached_bytes);
 }
 
+Storage::Storage(std::span<const std::byte> borrowed, std::shared_ptr<const void> owner)
+    : data_(const_cast<std::byte*>(borrowed.data())),
+      bytes_(borrowed.size()),
+      device_(Device::cpu),
+      owner_(std::move(owner)) {
+  QAD_ASSERT(owner_ != nullptr);
+}
+
 Storage::~Storage() {
-  if (data_ == nullptr) return;
+  if (data_ == nullptr || borrowed()) return;
   const std::size_t block = size_class(bytes_);
   Pool& p = pool();
   const std::lock_guard lock(p.mutex);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 namespace qad {
 
@@ -15,6 +16,8 @@ class Storage {
  public:
   /// `bytes` of uninitialised memory, aligned to 64 bytes.
   explicit Storage(std::size_t bytes, Device device = Device::cpu);
+  /// Bytes of somebody else, for reading alone, at their own alignment; `owner` keeps them where they are.
+  Storage(std::span<const std::byte> borrowed, std::shared_ptr<const void> owner);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -22,11 +25,13 @@ class Storage {
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] Device device() const { return device_; }
+  [[nodiscard]] bool borrowed() const { return owner_ != nullptr; }  ///< and so not to be written to
 
  private:
   std::byte* data_;
   std::size_t bytes_;
   Device device_;
+  std::shared_ptr<const void> owner_;  // of borrowed bytes, else null
 };
 
 struct StorageStatistics {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
@@ -30,6 +31,21 @@ Tensor Tensor::from(std::span<const float> values, const Shape& shape) {
   QAD_ASSERT(static_cast<std::int64_t>(values.size()) == shape.size());
   Tensor result(shape);
   std::ranges::copy(values, result.data());
+  return result;
+}
+
+Tensor Tensor::borrow(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Shape& shape,
+                      DType dtype) {
+  QAD_ASSERT(bytes.size() == static_cast<std::size_t>(shape.size()) * bytes_of(dtype));
+  Tensor result;
+  result.shape_ = shape;
+  result.dtype_ = dtype;
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % bytes_of(dtype) == 0) {
+    result.storage_ = std::make_shared<Storage>(bytes, std::move(owner));
+  } else {
+    result.storage_ = std::make_shared<Storage>(bytes.size());
+    std::memcpy(result.raw(), bytes.data(), bytes.size());
+  }
   return result;
 }
 

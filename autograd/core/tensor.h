@@ -31,6 +31,10 @@ class Tensor {
   [[nodiscard]] static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   [[nodiscard]] static Tensor full(const Shape& shape, float value);
   [[nodiscard]] static Tensor from(std::span<const float> values, const Shape& shape);
+  /// Bytes that `owner` keeps, a mapped file's for example, as a tensor that nobody may write to. A copy where they do
+  /// not lie at a multiple of the element's size.
+  [[nodiscard]] static Tensor borrow(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                                     const Shape& shape, DType dtype);
 
   [[nodiscard]] bool defined() const { return storage_ != nullptr; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
@@ -61,8 +65,8 @@ class Tensor {
   /// Same storage; rows [begin, end) of the outermost axis.
   [[nodiscard]] Tensor slice(std::int64_t begin, std::int64_t end) const;
   [[nodiscard]] Tensor clone() const;
-  /// Whether no other handle reads this storage.
-  [[nodiscard]] bool unique() const { return storage_.use_count() == 1; }
+  /// Whether the storage is this handle's alone, to write to as it likes: no other handle reads it, no one lent it.
+  [[nodiscard]] bool unique() const { return storage_.use_count() == 1 && !storage_->borrowed(); }
   /// Where an elementwise op that is done with this tensor may write its result: the tensor itself if it is unique,
   /// else a new one of its shape.
   [[nodiscard]] Tensor reusable() const;

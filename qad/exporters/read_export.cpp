@@ -1,7 +1,7 @@
 #include "qad/exporters/read_export.h"
 
-#include <cstring>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/atomic_file.h"
@@ -87,8 +87,8 @@ void fill_cache_slots(LanguageModel& model, const ExportModel& exported) {
 }
 
 void read_gguf(const fs::path& path, ExportFiles& files) {
-  const MappedFile file(path, "a GGUF file");
-  GgufContents contents = parse_gguf(file.bytes(), path.string());
+  const auto file = std::make_shared<MappedFile>(path, "a GGUF file");
+  GgufContents contents = parse_gguf(file->bytes(), path.string());
   files.metadata = std::move(contents.metadata);
   for (const GgufInfo& info : contents.tensors) {
     const bool blocks = info.type->values > 1;
@@ -96,9 +96,8 @@ void read_gguf(const fs::path& path, ExportFiles& files) {
     if (blocks) extents.back() = extents.back() / info.type->values * info.type->bytes;
     const std::string_view type = info.type->name;
     const DType dtype = blocks ? DType::u8 : type == "F32" ? DType::f32 : type == "BF16" ? DType::bf16 : DType::f16;
-    const Tensor data(Shape(extents), dtype);
-    std::memcpy(data.raw(), file.bytes().data() + info.begin, info.bytes);
-    files.tensors.push_back({info.name, std::string(type), data});
+    const auto bytes = file->bytes().subspan(info.begin, info.bytes);
+    files.tensors.push_back({info.name, std::string(type), Tensor::borrow(bytes, file, Shape(extents), dtype)});
   }
 }
 
@@ -113,7 +112,7 @@ ExportFiles read_export_files(const fs::path& folder) {
   }
   const SafetensorsFolder weights(folder);
   for (const std::string& name : weights.names())
-    files.tensors.push_back({name, weights.info(name).dtype, weights.load(name)});
+    files.tensors.push_back({name, weights.info(name).dtype, weights.tensor(name)});
   return files;
 }
 

@@ -60,11 +60,12 @@ TEST(Safetensors, EveryTensorComesBackBitForBit) {
   const SafetensorsFile file(folder / "a.safetensors");
   EXPECT_EQ(file.metadata(), default_safetensors_metadata());
   ASSERT_EQ(file.tensors().size(), entries.size());
-  for (std::size_t i = 0; i < tensors.size(); ++i) EXPECT_TRUE(same_bits(file.load(entries[i].name), tensors[i])) << i;
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    EXPECT_TRUE(same_bits(file.tensor(entries[i].name), tensors[i])) << i;
   EXPECT_EQ(file.info("scale \"é\"").shape, (std::vector<std::int64_t>{1, 1, 2, 2, 4}));
   EXPECT_EQ(std::memcmp(file.bytes("scale \"é\"").data(), codes.raw(), 16), 0);
-  expect_mentions(error_of([&] { static_cast<void>(file.load("scale \"é\"")); }), {"scale", "four axes"});
-  expect_mentions(error_of([&] { static_cast<void>(file.load("absent")); }), {"a.safetensors", "'absent'"});
+  expect_mentions(error_of([&] { static_cast<void>(file.tensor("scale \"é\"")); }), {"scale", "four axes"});
+  expect_mentions(error_of([&] { static_cast<void>(file.tensor("absent")); }), {"a.safetensors", "'absent'"});
 }
 
 TEST(Safetensors, FilesAreAlignedSortedAndTheSameWhateverTheOrder) {
@@ -116,7 +117,7 @@ TEST(SafetensorsFolder, ShardsAtTheLimitAndKeepsAWeightWithItsScales) {
   for (const char* name : {"one", "many"}) {
     const SafetensorsFolder reader(folder / name);
     EXPECT_EQ(reader.names(), names);
-    for (std::size_t i = 0; i < tensors.size(); ++i) EXPECT_TRUE(same_bits(reader.load(names[i]), tensors[i]));
+    for (std::size_t i = 0; i < tensors.size(); ++i) EXPECT_TRUE(same_bits(reader.tensor(names[i]), tensors[i]));
     for (std::size_t i = 0; i < tensors.size(); i += 2)
       EXPECT_EQ(reader.file_of(names[i]).path(), reader.file_of(names[i + 1]).path());
   }
@@ -245,7 +246,7 @@ TEST(Safetensors, ReadsAModelThatOthersWrote) {
   QAD_REQUIRE_SHARED_DATA();
   const SafetensorsFolder model(testing::shared_data() / "tinystories-656k-hf");
   std::uint64_t bytes = 0;
-  for (const std::string& name : model.names()) bytes += model.load(name).bytes();
+  for (const std::string& name : model.names()) bytes += model.tensor(name).bytes();
   EXPECT_GT(bytes, 1'000'000U);
   EXPECT_EQ(model.info("model.norm.weight").shape.size(), 1U);
 }

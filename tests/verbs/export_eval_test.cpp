@@ -42,7 +42,7 @@ TEST(Eval, WritesLogitsThatGiveItsOwnCrossEntropy) {
   work.run(work.recipe(), "run");
   const auto figures = evaluate({"eval", work.at("run"), "--json", "--logits", work.at("logits.safetensors")});
   const SafetensorsFile file(work.path("logits.safetensors"));
-  const Tensor ids = file.load("ids"), begins = file.load("begins"), logits = file.load("logits");
+  const Tensor ids = file.tensor("ids"), begins = file.tensor("begins"), logits = file.tensor("logits");
   ASSERT_EQ(logits.rows(), ids.size());
   ASSERT_EQ(begins.data<std::int64_t>()[begins.size() - 1], ids.size());
   double sum = 0;
