@@ -1,6 +1,6 @@
 // Quantize a matrix to a number format and back. This is the one quantizer: training, calibration, evaluation and
-// export all come through here. quantize_reference.h is its definition; NVFP4 and FP8 have SIMD versions with the same
-// bits (quantize_simd.h). Rows are spread over threads; results do not depend on how many.
+// export all come through here. quantize_reference.h is its definition; NVFP4, MXFP4 and FP8 have SIMD versions with
+// the same bits (quantize_simd.h). Rows are spread over threads; results do not depend on how many.
 #pragma once
 
 #include <cstdint>

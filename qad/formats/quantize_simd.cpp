@@ -32,10 +32,21 @@ std::uint32_t QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_s
   return AmaxBits(x, cols);
 }
 
+std::uint32_t QuantizeMxfp4Row(const float* x, std::int64_t cols, std::uint8_t* codes, std::uint8_t* scales,
+                               float* values, bool /*stream*/) {
+  reference::quantize_row(block_format("mxfp4"), 1.0f, x, cols, codes, reinterpret_cast<std::byte*>(scales), values);
+  return AmaxBits(x, cols);
+}
+
 void DequantizeNvfp4Row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
                         const float* /*e4m3*/, float* out) {
   reference::dequantize_row(block_format("nvfp4"), tensor_scale, codes, reinterpret_cast<const std::byte*>(scales),
                             cols, out);
+}
+
+void DequantizeMxfp4Row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, const float* /*e8m0*/,
+                        float* out) {
+  reference::dequantize_row(block_format("mxfp4"), 1.0f, codes, reinterpret_cast<const std::byte*>(scales), cols, out);
 }
 
 void QuantizeFp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
@@ -55,8 +66,8 @@ using VF = hn::Vec<DF>;
 using VU = hn::Vec<DU>;
 
 constexpr std::uint32_t kSignBit = 0x80000000u, kExponentBits = 0x7f800000u;
-constexpr std::int64_t kBlock = 16;
-constexpr std::int64_t kBlocksAtOnce = 64;  // their amaxes and scales wait in arrays on the stack
+constexpr std::int64_t kGroup = 16;  // values with one scale in a vector: a block of NVFP4, half a block of MXFP4
+constexpr std::int64_t kGroupsAtOnce = 64;  // their amaxes and scales wait in arrays on the stack
 
 struct Rounded {
   VF value;
@@ -131,19 +142,19 @@ HWY_INLINE VU AmaxesOfParts(VU a, VU b, VU c, VU d) {
                       hn::BitCast(du, hn::InterleaveUpper(pair, ab, cd)));
 }
 
-// The amaxes, as bits, of as many blocks as a vector has lanes.
-HWY_INLINE VU BlockAmaxes(const float* x) {
+// The amaxes, as bits, of as many groups as a vector has lanes.
+HWY_INLINE VU GroupAmaxes(const float* x) {
   const DF df;
   const DU du;
   constexpr std::int64_t kLanes = hn::MaxLanes(DF());
-  const auto block = [&](std::int64_t index) {
-    VU largest = MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + index * kBlock)));
-    for (std::int64_t i = kLanes; i < kBlock; i += kLanes)
-      largest = MaxMagnitude(largest, MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + index * kBlock + i))));
+  const auto group = [&](std::int64_t index) {
+    VU largest = MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + index * kGroup)));
+    for (std::int64_t i = kLanes; i < kGroup; i += kLanes)
+      largest = MaxMagnitude(largest, MagnitudeBits(hn::BitCast(du, hn::LoadU(df, x + index * kGroup + i))));
     return largest;
   };
   const auto four = [&](std::int64_t index) {
-    return AmaxesOfParts(block(index), block(index + 1), block(index + 2), block(index + 3));
+    return AmaxesOfParts(group(index), group(index + 1), group(index + 2), group(index + 3));
   };
   if constexpr (kLanes == 16) {
     const auto halves = [&](VU low, VU high) {
@@ -159,23 +170,45 @@ HWY_INLINE VU BlockAmaxes(const float* x) {
   }
 }
 
-// Amaxes of `blocks` blocks to stored E4M3 codes and to E4M3 · tensor scale. The arrays have room for whole vectors.
-HWY_INLINE void BlockScales(const float* amaxes, std::int64_t blocks, float tensor_scale, std::uint8_t* codes,
-                            float* scales) {
-  const DF df;
-  const DU du;
-  const hn::Rebind<std::uint8_t, DF> bytes;
-  const VF s2 = hn::Set(df, tensor_scale), sixfold = hn::Set(df, 6.0f * tensor_scale), largest = hn::Set(df, 448.0f);
-  for (std::int64_t i = 0; i < blocks; i += static_cast<std::int64_t>(hn::Lanes(df))) {
-    const VF block_amax = hn::Load(df, amaxes + i);
-    const Rounded rounded = RoundMagnitude<3, 7>(hn::Min(hn::Div(block_amax, sixfold), largest));
-    const auto all_zero = hn::Eq(hn::BitCast(du, block_amax), hn::Zero(du));
+// The scales of one vector of groups, from their amaxes: what is stored, one code a lane, and what values are divided
+// by.
+struct Scales {
+  VU codes;
+  VF values;
+};
+
+// Blocks of one group: E4M3, and E4M3 · tensor scale.
+struct Nvfp4 {
+  static constexpr std::int64_t kGroupsOfBlock = 1;
+  float tensor_scale;
+
+  HWY_INLINE Scales scales(VU amax) const {
+    const DF df;
+    const DU du;
+    const VF sixfold = hn::Set(df, 6.0f * tensor_scale), largest = hn::Set(df, 448.0f);
+    const Rounded rounded = RoundMagnitude<3, 7>(hn::Min(hn::Div(hn::BitCast(df, amax), sixfold), largest));
+    const auto all_zero = hn::Eq(amax, hn::Zero(du));
     const VU code = hn::Max(rounded.code, hn::Set(du, 1u));
     const VF value = hn::Max(rounded.value, hn::Set(df, 0x1p-9f));
-    hn::StoreU(hn::TruncateTo(bytes, hn::IfThenElse(all_zero, hn::Set(du, 0x38u), code)), bytes, codes + i);
-    hn::Store(hn::Mul(hn::IfThenElse(hn::RebindMask(df, all_zero), hn::Set(df, 1.0f), value), s2), df, scales + i);
+    return {hn::IfThenElse(all_zero, hn::Set(du, 0x38u), code),
+            hn::Mul(hn::IfThenElse(hn::RebindMask(df, all_zero), hn::Set(df, 1.0f), value), hn::Set(df, tensor_scale))};
   }
-}
+};
+
+// Blocks of two groups, which are neighbours in the vector: E8M0, an exponent as a float has it. It is that of the amax
+// less 2, the exponent of E2M1's largest value.
+struct Mxfp4 {
+  static constexpr std::int64_t kGroupsOfBlock = 2;
+
+  HWY_INLINE Scales scales(VU group_amax) const {
+    const DU du;
+    constexpr std::uint32_t kSmallest = std::bit_cast<std::uint32_t>(kSmallestScale) >> 23;
+    const VU amax = MaxMagnitude(group_amax, hn::Reverse2(du, group_amax));
+    const VU exponent = hn::Sub(hn::Max(hn::ShiftRight<23>(amax), hn::Set(du, kSmallest + 2)), hn::Set(du, 2u));
+    const VU code = hn::IfThenElse(hn::Eq(amax, hn::Zero(du)), hn::Set(du, 127u), exponent);
+    return {code, hn::BitCast(DF(), hn::ShiftLeft<23>(code))};
+  }
+};
 
 // Codes with their sign in bit 3, one a lane, to half a byte each.
 HWY_INLINE void StoreNibbles(VU codes, std::uint8_t* out) {
@@ -187,37 +220,39 @@ HWY_INLINE void StoreNibbles(VU codes, std::uint8_t* out) {
 
 enum class Values { none, stored, streamed };
 
-template <Values kind>
-std::uint32_t QuantizeNvfp4(const float* HWY_RESTRICT x, std::int64_t cols, float tensor_scale,
-                            std::uint8_t* HWY_RESTRICT codes, std::uint8_t* HWY_RESTRICT scales,
-                            float* HWY_RESTRICT values) {
+template <Values kind, class Format>
+std::uint32_t QuantizeFp4(Format format, const float* HWY_RESTRICT x, std::int64_t cols,
+                          std::uint8_t* HWY_RESTRICT codes, std::uint8_t* HWY_RESTRICT scales,
+                          float* HWY_RESTRICT values) {
   const DF df;
   const DU du;
+  const hn::Rebind<std::uint8_t, DF> bytes;
+  constexpr std::int64_t kGroupsOfBlock = Format::kGroupsOfBlock;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
-  HWY_ALIGN float amaxes[kBlocksAtOnce], block_scales[kBlocksAtOnce];
-  HWY_ALIGN std::uint8_t scale_codes[kBlocksAtOnce];
+  HWY_ALIGN float group_scales[kGroupsAtOnce];
+  HWY_ALIGN std::uint8_t scale_codes[kGroupsAtOnce];
   VU largest = hn::Zero(du);
-  for (std::int64_t first = 0; first < cols / kBlock; first += kBlocksAtOnce) {
-    const std::int64_t blocks = std::min(kBlocksAtOnce, cols / kBlock - first);
-    std::int64_t block = 0;
-    for (; block + lanes <= blocks; block += lanes) {
-      const VU bits = BlockAmaxes(x + (first + block) * kBlock);
-      largest = MaxMagnitude(largest, bits);
-      hn::Store(hn::BitCast(df, bits), df, amaxes + block);
+  for (std::int64_t first = 0; first < cols / kGroup; first += kGroupsAtOnce) {
+    const std::int64_t groups = std::min(kGroupsAtOnce, cols / kGroup - first);
+    const auto store_scales = [&](std::int64_t group, VU amaxes) HWY_ATTR {
+      largest = MaxMagnitude(largest, amaxes);
+      const Scales found = format.scales(amaxes);
+      hn::StoreU(hn::TruncateTo(bytes, found.codes), bytes, scale_codes + group);
+      hn::Store(found.values, df, group_scales + group);
+    };
+    std::int64_t group = 0;
+    for (; group + lanes <= groups; group += lanes) store_scales(group, GroupAmaxes(x + (first + group) * kGroup));
+    if (group < groups) {
+      HWY_ALIGN float rest[kGroup * hn::MaxLanes(DF())] = {};
+      std::copy_n(x + (first + group) * kGroup, (groups - group) * kGroup, rest);
+      store_scales(group, GroupAmaxes(rest));
     }
-    if (block < blocks) {
-      HWY_ALIGN float rest[kBlock * hn::MaxLanes(DF())] = {};
-      std::copy_n(x + (first + block) * kBlock, (blocks - block) * kBlock, rest);
-      const VU bits = BlockAmaxes(rest);
-      largest = MaxMagnitude(largest, bits);
-      hn::Store(hn::BitCast(df, bits), df, amaxes + block);
-    }
-    BlockScales(amaxes, blocks, tensor_scale, scale_codes, block_scales);
-    std::copy_n(scale_codes, blocks, scales + first);
-    for (block = 0; block < blocks; ++block) {
-      const VF scale = hn::Set(df, block_scales[block]);
-      for (std::int64_t i = 0; i < kBlock; i += lanes) {
-        const std::int64_t col = (first + block) * kBlock + i;
+    for (std::int64_t block = 0; block < groups / kGroupsOfBlock; ++block)
+      scales[first / kGroupsOfBlock + block] = scale_codes[block * kGroupsOfBlock];
+    for (group = 0; group < groups; ++group) {
+      const VF scale = hn::Set(df, group_scales[group]);
+      for (std::int64_t i = 0; i < kGroup; i += lanes) {
+        const std::int64_t col = (first + group) * kGroup + i;
         const VU bits = hn::BitCast(du, hn::LoadU(df, x + col));
         const VU sign = SignWhereNegative(bits);
         const VF ratio = hn::Div(hn::BitCast(df, MagnitudeBits(bits)), scale);
@@ -233,11 +268,22 @@ std::uint32_t QuantizeNvfp4(const float* HWY_RESTRICT x, std::int64_t cols, floa
   return LargestLane(largest);
 }
 
+template <class Format>
+std::uint32_t QuantizeFp4Row(Format format, const float* x, std::int64_t cols, std::uint8_t* codes,
+                             std::uint8_t* scales, float* values, bool stream) {
+  if (values == nullptr) return QuantizeFp4<Values::none>(format, x, cols, codes, scales, values);
+  return stream ? QuantizeFp4<Values::streamed>(format, x, cols, codes, scales, values)
+                : QuantizeFp4<Values::stored>(format, x, cols, codes, scales, values);
+}
+
 std::uint32_t QuantizeNvfp4Row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
                                std::uint8_t* scales, float* values, bool stream) {
-  if (values == nullptr) return QuantizeNvfp4<Values::none>(x, cols, tensor_scale, codes, scales, values);
-  return stream ? QuantizeNvfp4<Values::streamed>(x, cols, tensor_scale, codes, scales, values)
-                : QuantizeNvfp4<Values::stored>(x, cols, tensor_scale, codes, scales, values);
+  return QuantizeFp4Row(Nvfp4{tensor_scale}, x, cols, codes, scales, values, stream);
+}
+
+std::uint32_t QuantizeMxfp4Row(const float* x, std::int64_t cols, std::uint8_t* codes, std::uint8_t* scales,
+                               float* values, bool stream) {
+  return QuantizeFp4Row(Mxfp4{}, x, cols, codes, scales, values, stream);
 }
 
 // E2M1 codes in the low four bits of each lane to floats. From code 2 on, exponent and mantissa only need their place;
@@ -252,24 +298,36 @@ HWY_INLINE VF DecodeE2M1(VU nibble) {
   return hn::BitCast(df, hn::Or(value, hn::ShiftLeft<28>(hn::AndNot(hn::Set(du, 7u), nibble))));
 }
 
-void DequantizeNvfp4Row(const std::uint8_t* HWY_RESTRICT codes, const std::uint8_t* HWY_RESTRICT scales,
-                        std::int64_t cols, float tensor_scale, const float* HWY_RESTRICT e4m3,
-                        float* HWY_RESTRICT out) {
+// `scale_of` has the value of each scale code.
+template <std::int64_t groups_of_block>
+void DequantizeFp4Row(const std::uint8_t* HWY_RESTRICT codes, const std::uint8_t* HWY_RESTRICT scales,
+                      std::int64_t cols, float tensor_scale, const float* HWY_RESTRICT scale_of,
+                      float* HWY_RESTRICT out) {
   const DF df;
   const DU du;
   const DPair pair;
   const hn::Rebind<std::uint8_t, DPair> bytes;
   const hn::Rebind<std::uint32_t, DPair> half;
   const auto low_nibbles = hn::BitCast(pair, hn::Set(du, 15u));
-  for (std::int64_t block = 0; block < cols / kBlock; ++block) {
-    const VF scale = hn::Set(df, e4m3[scales[block]] * tensor_scale);
-    for (std::int64_t i = 0; i < kBlock; i += static_cast<std::int64_t>(hn::Lanes(df))) {
-      const std::int64_t col = block * kBlock + i;
+  for (std::int64_t group = 0; group < cols / kGroup; ++group) {
+    const VF scale = hn::Set(df, scale_of[scales[group / groups_of_block]] * tensor_scale);
+    for (std::int64_t i = 0; i < kGroup; i += static_cast<std::int64_t>(hn::Lanes(df))) {
+      const std::int64_t col = group * kGroup + i;
       const auto both = hn::PromoteTo(pair, hn::PromoteTo(half, hn::LoadU(bytes, codes + col / 2)));
       const VU nibble = hn::BitCast(du, hn::And(hn::Or(both, hn::ShiftLeft<28>(both)), low_nibbles));
       hn::StoreU(hn::Mul(DecodeE2M1(nibble), scale), df, out + col);
     }
   }
+}
+
+void DequantizeNvfp4Row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
+                        const float* e4m3, float* out) {
+  DequantizeFp4Row<Nvfp4::kGroupsOfBlock>(codes, scales, cols, tensor_scale, e4m3, out);
+}
+
+void DequantizeMxfp4Row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, const float* e8m0,
+                        float* out) {
+  DequantizeFp4Row<Mxfp4::kGroupsOfBlock>(codes, scales, cols, 1.0f, e8m0, out);
 }
 
 // One vector of x.
@@ -318,6 +376,8 @@ namespace qad::simd {
 HWY_EXPORT(AmaxBits);
 HWY_EXPORT(QuantizeNvfp4Row);
 HWY_EXPORT(DequantizeNvfp4Row);
+HWY_EXPORT(QuantizeMxfp4Row);
+HWY_EXPORT(DequantizeMxfp4Row);
 HWY_EXPORT(QuantizeFp8);
 HWY_EXPORT(UpperHalves);
 HWY_EXPORT(TargetName);
@@ -332,6 +392,15 @@ std::uint32_t quantize_nvfp4_row(const float* x, std::int64_t cols, float tensor
 void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
                           float* out) {
   HWY_DYNAMIC_DISPATCH(DequantizeNvfp4Row)(codes, scales, cols, tensor_scale, decode_table(kE4M3).data(), out);
+}
+
+std::uint32_t quantize_mxfp4_row(const float* x, std::int64_t cols, std::uint8_t* codes, std::uint8_t* scales,
+                                 float* values, bool stream) {
+  return HWY_DYNAMIC_DISPATCH(QuantizeMxfp4Row)(x, cols, codes, scales, values, stream);
+}
+
+void dequantize_mxfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float* out) {
+  HWY_DYNAMIC_DISPATCH(DequantizeMxfp4Row)(codes, scales, cols, decode_table(kE8M0).data(), out);
 }
 
 void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {

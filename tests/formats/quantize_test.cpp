@@ -200,10 +200,15 @@ TEST(Nvfp4, NoScaleByteIsZeroNegativeOrNaN) {
   }
 }
 
+bool takes(const BlockFormat& format, std::int64_t cols, float tensor_scale) {
+  return cols % format.block_size(cols) == 0 && (format.has_tensor_scale || tensor_scale == 1.0f);
+}
+
 TEST(FastPaths, AreTheDefinitionBitForBit) {
-  for (const std::string name : {"nvfp4", "fp8"})
-    for (const std::int64_t cols : {16, 48, 1024, 1040, 2080})
+  for (const std::string name : {"nvfp4", "mxfp4", "fp8"})
+    for (const std::int64_t cols : {16, 32, 48, 96, 1024, 1040, 2080, 2112})
       for (const float tensor_scale : {0x1p-100f, 0x1p-30f, 1.7e-3f, 0x1p-8f, 1.0f, 0x1p100f, 0x1p116f}) {
+        if (!takes(block_format(name), cols, tensor_scale)) continue;
         const std::vector<float> x = difficult_values(cols, static_cast<std::uint64_t>(cols));
         const Quantized fast = quantized(block_format(name), x, cols, tensor_scale);
         expect_same(fast, by_reference(block_format(name), x, cols, tensor_scale));
@@ -219,15 +224,16 @@ TEST(FastPaths, AreTheDefinitionBitForBit) {
 }
 
 TEST(FastPaths, AreTheSameOnEveryInstructionSet) {
-  const std::vector<float> x = difficult_values(1040, 11);
-  for (const std::string name : {"nvfp4", "fp8"}) {
-    const Quantized expected = by_reference(block_format(name), x, 1040, 0x1p-9f);
+  const std::vector<float> x = difficult_values(1056, 11);
+  for (const std::string name : {"nvfp4", "mxfp4", "fp8"}) {
+    const float tensor_scale = block_format(name).has_tensor_scale ? 0x1p-9f : 1.0f;
+    const Quantized expected = by_reference(block_format(name), x, 1056, tensor_scale);
     for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
       SCOPED_TRACE(hwy::TargetName(target));
       hwy::SetSupportedTargetsForTest(target);
       hwy::GetChosenTarget().Update(target);
       std::vector<float> decoded(x.size());
-      const Quantized fast = quantized(block_format(name), x, 1040, 0x1p-9f);
+      const Quantized fast = quantized(block_format(name), x, 1056, tensor_scale);
       expect_same(fast, expected);
       dequantize_rows(fast.tensor, 0, 16, decoded.data());
       expect_same_bits(decoded, expected.values);
@@ -238,36 +244,49 @@ TEST(FastPaths, AreTheSameOnEveryInstructionSet) {
 }
 
 TEST(FastPaths, DecodeEveryByteAsTheDefinition) {
-  QuantizedTensor q = QuantizedTensor::allocate(nvfp4(), 256, 512, 0.37f);
-  for (std::int64_t i = 0; i < q.codes.size(); ++i) q.codes.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i);
-  for (std::int64_t i = 0; i < q.scales.size(); ++i)
-    q.scales.data<std::uint8_t>()[i] = static_cast<std::uint8_t>((i / 32) % 0x7f);  // 0 as well: others may write it
-  std::vector<float> fast(256 * 512), slow(fast.size());
-  dequantize_rows(q, 0, 256, fast.data());
-  for (std::int64_t row = 0; row < 256; ++row)
-    reference::dequantize_row(nvfp4(), 0.37f, q.codes.data<std::uint8_t>() + row * 256, q.scales.raw() + row * 32, 512,
-                              slow.data() + row * 512);
-  expect_same_bits(fast, slow);
+  struct Case {
+    const char* name;
+    float tensor_scale;
+    std::int64_t scale_codes;  // 0 as well: others may write it
+  };
+  for (const auto& [name, tensor_scale, scale_codes] : {Case{"nvfp4", 0.37f, 0x7f}, Case{"mxfp4", 1.0f, 0xff}}) {
+    const BlockFormat& format = block_format(name);
+    QuantizedTensor q = QuantizedTensor::allocate(format, 256, 512, tensor_scale);
+    const std::int64_t blocks = q.scales.cols();
+    for (std::int64_t i = 0; i < q.codes.size(); ++i) q.codes.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(i);
+    for (std::int64_t i = 0; i < q.scales.size(); ++i)
+      q.scales.data<std::uint8_t>()[i] = static_cast<std::uint8_t>((i / blocks) % scale_codes);
+    std::vector<float> fast(256 * 512), slow(fast.size());
+    dequantize_rows(q, 0, 256, fast.data());
+    for (std::int64_t row = 0; row < 256; ++row)
+      reference::dequantize_row(format, tensor_scale, q.codes.data<std::uint8_t>() + row * 256,
+                                q.scales.raw() + row * blocks, 512, slow.data() + row * 512);
+    expect_same_bits(fast, slow);
+  }
 }
 
 TEST(FastPaths, FlushToZeroAndThreadsChangeNothing) {
-  const std::vector<float> x = difficult_values(1040, 7);
-  const Quantized expected = by_reference(nvfp4(), x, 1040, 0x1p-100f);
-  set_threads(1);
+  const std::vector<float> x = difficult_values(1056, 7);
+  for (const std::string name : {"nvfp4", "mxfp4"}) {
+    const BlockFormat& format = block_format(name);
+    const float tensor_scale = format.has_tensor_scale ? 0x1p-100f : 1.0f;
+    const Quantized expected = by_reference(format, x, 1056, tensor_scale);
+    set_threads(1);
 #if defined(__SSE__)
-  const unsigned mode = _mm_getcsr();
-  _mm_setcsr(mode | 0x8040u);  // FTZ and DAZ
-  const Quantized flushed = quantized(nvfp4(), x, 1040, 0x1p-100f);
-  const Quantized flushed_reference = by_reference(nvfp4(), x, 1040, 0x1p-100f);
-  _mm_setcsr(mode);
-  expect_same(flushed, expected);
-  expect_same(flushed_reference, expected);
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | 0x8040u);  // FTZ and DAZ
+    const Quantized flushed = quantized(format, x, 1056, tensor_scale);
+    const Quantized flushed_reference = by_reference(format, x, 1056, tensor_scale);
+    _mm_setcsr(mode);
+    expect_same(flushed, expected);
+    expect_same(flushed_reference, expected);
 #endif
-  for (const int count : {1, 2, 3}) {
-    set_threads(count);
-    expect_same(quantized(nvfp4(), x, 1040, 0x1p-100f), expected);
+    for (const int count : {1, 2, 3}) {
+      set_threads(count);
+      expect_same(quantized(format, x, 1056, tensor_scale), expected);
+    }
+    set_threads(0);
   }
-  set_threads(0);
 }
 
 TEST(BlockFormats, EveryOneDecodesToWhatItSaid) {
