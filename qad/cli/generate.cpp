@@ -12,6 +12,7 @@ ExitCode generate_verb(const Verb& self, Arguments arguments) {
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR|MODEL", "a run's folder or a model folder", options.target)
       .option("prompt", "TEXT", "begin with this text (default: at the start token)", options.prompt)
+      .option("chat", "", "the text is a question, for the model's chat template", options.chat)
       .option("speaker", "student|teacher", "who of a run writes", options.speaker)
       .option("checkpoint", "best|last", "which checkpoint of a run", options.checkpoint)
       .option("max-tokens", "N", "new tokens at most", options.max_tokens)

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <vector>
 
 #include "autograd/core/interrupt.h"
+#include "data/chat_template.h"
+#include "data/data_config.h"
 #include "data/utf8.h"
 #include "models/decode/generate.h"
 #include "qad/verbs/any_model.h"
@@ -55,6 +58,17 @@ Writer load_writer(const GenerateOptions& options) {
   return writer;
 }
 
+// A question as the model's chat template lays it out, up to where the answer begins.
+std::vector<std::int32_t> question(const std::string& prompt, const Tokenizer& tokenizer) {
+  if (!has_chat_template(tokenizer.folder()))
+    throw Error({"--chat", "a chat template beside the model's tokenizer", "none", "leave out --chat"},
+                ExitCode::usage);
+  using Json = nlohmann::ordered_json;
+  const Json message = {{"role", "user"}, {"content", prompt}};
+  const ChatTemplate chat = load_chat_template(tokenizer.folder(), SourceConfig().template_date);
+  return tokenizer.encode(chat.lay_out({{"messages", Json::array({message})}}, true).text, false);
+}
+
 // What to continue: the prompt, or at least a start token.
 std::vector<std::int32_t> beginning(const std::string& prompt, const Writer& writer) {
   std::vector<std::int32_t> ids = prompt_ids(*writer.tokenizer, prompt);
@@ -72,7 +86,8 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
   if (options.top_p <= 0 || options.top_p > 1)
     throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", options.top_p), ""}, ExitCode::usage);
   const Writer writer = load_writer(options);
-  const std::vector<std::int32_t> prompt = beginning(options.prompt, writer);
+  const std::vector<std::int32_t> prompt =
+      options.chat ? question(options.prompt, *writer.tokenizer) : beginning(options.prompt, writer);
   const auto begun = static_cast<std::int64_t>(prompt.size());
   const std::int64_t context = writer.model->config().max_position_embeddings;
   if (begun >= context)
@@ -88,7 +103,7 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
   config.seed = static_cast<std::uint64_t>(options.seed);
 
   TextStream text(*writer.tokenizer, print);
-  text.add(prompt);
+  if (!options.chat) text.add(prompt);
   GenerateHooks hooks;
   hooks.token_done = [&](std::int32_t id) { text.add({id}); };
   hooks.stop = stop_requested;

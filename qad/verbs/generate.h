@@ -20,6 +20,7 @@ inline constexpr auto enum_names(Speaker) {
 struct GenerateOptions {
   std::filesystem::path target;        ///< a run's folder or a model folder
   std::string prompt;                  ///< empty: begin at the start token
+  bool chat = false;                   ///< the prompt is a question, laid out by the model's chat template
   Speaker speaker = Speaker::student;  ///< of a run's folder
   CheckpointChoice checkpoint = CheckpointChoice::best;
   std::int64_t max_tokens = 256;  ///< new ones; an end token stops earlier
@@ -29,7 +30,7 @@ struct GenerateOptions {
   std::int64_t seed = 1;
 };
 
-/// Writes prompt and text to `print` as they come.
+/// Writes prompt and text to `print` as they come; of a chat the answer alone.
 ExitCode generate(const GenerateOptions& options, std::ostream& print);
 
 }  // namespace qad::verbs

@@ -90,14 +90,14 @@ TEST_F(Disturbed, SignalsSaveAndLeaveWithThree) {
     EXPECT_NE(outcome.out.find("qad resume"), std::string::npos) << outcome.out;
     ASSERT_FALSE(checkpoints().empty());
     EXPECT_FALSE(fs::exists(run_ / "summary.json"));
-    step += 7;
+    step += 3;  // far enough from the last one, on any machine
   }
   finish_and_compare(1);
 }
 
 TEST_F(Disturbed, ADamagedCheckpointIsNamedAndAnOlderOneServes) {
   Process process = start(1);
-  wait_for_step(process, 9);
+  wait_for_step(process, 5);
   process.send(SIGTERM);
   EXPECT_EQ(process.wait().exit_code, 3);
   const fs::path whole = folder_ / "whole";

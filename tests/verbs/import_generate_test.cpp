@@ -86,6 +86,32 @@ TEST(Generate, PromptSeedAndLength) {
   EXPECT_NE(error_of([&] { static_cast<void>(text()); }).find("context of 512"), std::string::npos);
 }
 
+TEST(Generate, AChatIsLaidOutByTheModelsTemplate) {
+  ModelConfig loud = testing::tiny_config();
+  loud.initializer_range = 0.5;  // what it reads matters
+  const testing::TinyRun run(loud);
+  verbs::GenerateOptions options;
+  options.target = run.teacher();
+  options.max_tokens = 12;
+  const auto text = [&] {
+    std::ostringstream out;
+    EXPECT_EQ(verbs::generate(options, out), ExitCode::done);
+    return out.str();
+  };
+  options.prompt = "[user] A fox? [assistant]";
+  const std::string laid_out_by_hand = text();
+  options.prompt = "A fox?";
+  options.chat = true;
+  EXPECT_NE(error_of([&] { static_cast<void>(text()); }).find("a chat template"), std::string::npos);
+  write_file_atomically(run.teacher() / "chat_template.jinja",
+                        "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }} {% endfor %}"
+                        "{% if add_generation_prompt %}[assistant]{% endif %}");
+  const std::string answer = text();
+  EXPECT_EQ(laid_out_by_hand, "[user] A fox? [assistant]" + answer);
+  options.prompt = "A hare?";
+  EXPECT_NE(text(), answer);
+}
+
 TEST(Generate, StopsWhenAsked) {
   const testing::TinyRun run;
   verbs::GenerateOptions options;
