@@ -9,21 +9,14 @@
 #include "qad/verbs/generate.h"
 #include "qad/verbs/import.h"
 #include "qad/verbs/text_stream.h"
+#include "tests/support/error_of.h"
 #include "tests/verbs/tiny_run.h"
 
 namespace qad {
 namespace {
 
+using testing::error_of;
 using testing::shared_data;
-
-std::string error_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 TEST(Import, Llama2cThenGreedyText) {
   QAD_REQUIRE_SHARED_DATA();
