@@ -174,8 +174,17 @@ TEST(ChatTemplate, RefusesWithLineAndWord) {
   std::string blocks;
   for (int i = 0; i < 200; ++i) blocks += "{% if true %}";
   expect_mentions(message(blocks), {"t:3", "100 deep"});
-  expect_mentions(message("{% set r = range(99999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}"),
-                  {"5000000 steps"});
+}
+
+TEST(ChatTemplate, RefusesToRunForEver) {
+  const std::string endless = "{% set r = range(99999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}";
+  for (const std::int64_t most : {1, 1000, 100000}) {
+    jinja::Environment environment{"t", {}, kDate, most};
+    expect_mentions(
+        error_of([&] { static_cast<void>(jinja::run_template(jinja::parse_template(endless, "t"), environment)); }),
+        {"t:1", (std::to_string(most) + " steps").c_str()});
+  }
+  EXPECT_LE(jinja::Environment().most_steps, 10'000'000);  // a second or two
 }
 
 TEST(ChatTemplate, RefusesWhatIsNoConversation) {

@@ -147,9 +147,11 @@ void poison_teacher(TinyTraining& training, const std::vector<std::int64_t>& seq
     for (std::size_t i = 0; i < student.parameters().size(); ++i)
       student.parameters()[i]->value().copy_from(clean->parameters()[i]->value());
   };
-  const Tensor embedding = training.teacher->parameters().front()->value();
-  ASSERT_EQ(embedding.shape()[0], 48);
-  std::fill_n(embedding.data<std::uint16_t>() + kPoison * embedding.cols(), embedding.cols(), std::uint16_t{0x7f80});
+  Parameter& embedding = *training.teacher->parameters().front();
+  const Tensor poisoned = embedding.value().clone();  // the teacher's own weights are its file
+  ASSERT_EQ(poisoned.shape()[0], 48);
+  std::fill_n(poisoned.data<std::uint16_t>() + kPoison * poisoned.cols(), poisoned.cols(), std::uint16_t{0x7f80});
+  embedding.variable = Variable(poisoned);
 }
 
 TEST(NonFinite, AStepIsSkippedAndCounted) {
