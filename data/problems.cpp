@@ -95,6 +95,10 @@ std::vector<TextDocument> problem_texts(const ProblemsConfig& config) {
                                wrong ? static_cast<int>(style.below(problems::kMostSteps)) : Work::kNoSlip);
     if (config.form == ProblemForm::plain) texts.push_back({plain_text(work), ""});
     else texts.push_back({worked ? work.solution() : work.answer_alone(), work.prompt()});
+    if (config.form == ProblemForm::transcript) {
+      texts.back().text.insert(0, texts.back().prompt);
+      texts.back().prompt.clear();
+    }
   }
   return texts;
 }

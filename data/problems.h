@@ -54,9 +54,10 @@ struct WorkedProblem {
 /// Whether a continuation of the prompt ends in the right answer. Steps are nobody's business.
 [[nodiscard]] bool is_right(const WorkedProblem& problem, std::string_view continuation);
 
-enum class ProblemForm : std::uint8_t { question, plain };
+enum class ProblemForm : std::uint8_t { question, transcript, plain };
 inline constexpr auto enum_names(ProblemForm) {
-  return std::to_array<EnumName<ProblemForm>>({{ProblemForm::question, "question"}, {ProblemForm::plain, "plain"}});
+  return std::to_array<EnumName<ProblemForm>>(
+      {{ProblemForm::question, "question"}, {ProblemForm::transcript, "transcript"}, {ProblemForm::plain, "plain"}});
 }
 
 /// Problems as text to learn from: the recipe's `problems` source.
@@ -78,7 +79,10 @@ struct ProblemsConfig {
     visit(Field{"seed", "of all that is drawn"}.at_least(0), seed);
     visit(Field{"split", "train, validation or test: they share no question"}, split);
     visit(Field{"families", "arithmetic, word_problems, symbols, programs, in turn; empty: all"}, families);
-    visit(Field{"form", "question: Q and A, the question gets no labels; plain: the same as running text"}, form);
+    visit(Field{"form",
+                "question: Q and A, the question gets no labels; transcript: the same, all of it labels; plain: as "
+                "running text"},
+          form);
     visit(Field{"steps", "share of solutions that are worked out; the others give the answer alone"}.between(0, 1),
           steps);
     visit(Field{"mistakes", "share of solutions with a slip in them and so, most often, a wrong answer"}.between(0, 1),

@@ -118,6 +118,20 @@ TEST(Problems, TextsAreAsImperfectAsAsked) {
   EXPECT_LE(wrong / 8000.0, 0.27);
 }
 
+TEST(Problems, ATranscriptIsTheQuestionAndItsSolutionAsOneText) {
+  ProblemsConfig config;
+  config.documents = 100;
+  config.steps = 0.5;
+  const std::vector<TextDocument> questions = problem_texts(config);
+  config.form = ProblemForm::transcript;
+  const std::vector<TextDocument> transcripts = problem_texts(config);
+  ASSERT_EQ(transcripts.size(), questions.size());
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    EXPECT_EQ(transcripts[i].text, questions[i].prompt + questions[i].text);
+    EXPECT_TRUE(transcripts[i].prompt.empty());
+  }
+}
+
 TEST(Problems, PlainTextHasNoPrompt) {
   ProblemsConfig config;
   config.documents = 100;
