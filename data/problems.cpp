@@ -93,11 +93,11 @@ std::vector<TextDocument> problem_texts(const ProblemsConfig& config) {
     const bool wrong = style.uniform() < config.mistakes;
     const Work work = work_out(family, config.split, seed, index,
                                wrong ? static_cast<int>(style.below(problems::kMostSteps)) : Work::kNoSlip);
-    if (config.form == ProblemForm::plain) texts.push_back({plain_text(work), ""});
-    else texts.push_back({worked ? work.solution() : work.answer_alone(), work.prompt()});
-    if (config.form == ProblemForm::transcript) {
-      texts.back().text.insert(0, texts.back().prompt);
-      texts.back().prompt.clear();
+    const std::string solution = worked ? work.solution() : work.answer_alone();
+    switch (config.form) {
+      case ProblemForm::question: texts.push_back({solution, work.prompt()}); break;
+      case ProblemForm::transcript: texts.push_back({work.prompt() + solution, ""}); break;
+      case ProblemForm::plain: texts.push_back({plain_text(work), ""}); break;
     }
   }
   return texts;

@@ -37,15 +37,15 @@ Tensor Tensor::from(std::span<const float> values, const Shape& shape) {
 Tensor Tensor::borrow(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, const Shape& shape,
                       DType dtype) {
   QAD_ASSERT(bytes.size() == static_cast<std::size_t>(shape.size()) * bytes_of(dtype));
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % bytes_of(dtype) != 0) {
+    const Tensor copy(shape, dtype);
+    std::memcpy(copy.raw(), bytes.data(), bytes.size());
+    return copy;
+  }
   Tensor result;
+  result.storage_ = std::make_shared<Storage>(bytes, std::move(owner));
   result.shape_ = shape;
   result.dtype_ = dtype;
-  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % bytes_of(dtype) == 0) {
-    result.storage_ = std::make_shared<Storage>(bytes, std::move(owner));
-  } else {
-    result.storage_ = std::make_shared<Storage>(bytes.size());
-    std::memcpy(result.raw(), bytes.data(), bytes.size());
-  }
   return result;
 }
 
