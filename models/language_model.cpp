@@ -2,6 +2,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/ops/panel_product.h"
+#include "autograd/ops/require_finite.h"
 
 namespace qad {
 
@@ -35,7 +36,9 @@ Tensor logits_of(LanguageModel& model, const Tensor& hidden) {
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
   const Variable input = transformed(Variable(hidden), head.input_transform);
-  return times_transposed(input.value(), member.weight->operand().values());
+  Tensor logits = times_transposed(input.value(), member.weight->operand().values());
+  require_finite(logits, model.label + ": " + member.name);
+  return logits;
 }
 
 }  // namespace qad

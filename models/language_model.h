@@ -34,7 +34,8 @@ class LanguageModel {
   LanguageModel& operator=(const LanguageModel&) = delete;
 
   [[nodiscard]] virtual const ModelConfig& config() const = 0;
-  /// States after the final norm, what the head reads: [tokens, hidden_size].
+  /// States after the final norm, what the head reads: [tokens, hidden_size]. Where no tape records them, an infinity
+  /// or NaN is a NotFinite that names the model and the first layer with one.
   [[nodiscard]] virtual Variable hidden_states(const TokenBatch& batch) = 0;
   /// The same with a cache: token t of the batch goes to the cache rows that `cache` names, and attends as `segments`
   /// say.
@@ -51,12 +52,14 @@ class LanguageModel {
   [[nodiscard]] virtual std::vector<SelfAttention*> attention_layers() = 0;
 
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
+  std::string label = "the student";  ///< what errors call it; of a model from a folder, the folder
 };
 
 /// Parameters in all, a tied one once.
 [[nodiscard]] std::int64_t parameter_count(LanguageModel& model);
 
-/// logits [tokens, vocabulary] without a tape: for tests, decoding and small checks, never for training.
+/// logits [tokens, vocabulary] without a tape: for tests, decoding and small checks, never for training. NotFinite, as
+/// hidden_states.
 [[nodiscard]] Tensor logits_of(LanguageModel& model, const Tensor& hidden);
 
 }  // namespace qad

@@ -93,7 +93,7 @@ void check_model(const fs::path& folder) {
 std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
   const ModelConfig config = config_of(folder);
   const SafetensorsFolder files(folder);
-  return make_model(config, [&](const std::string& name, const Shape& shape) {
+  auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
     const std::string stored = stored_name(files, config, name, shape);
     const Tensor tensor = files.tensor(stored);
     if (const std::int64_t place = first_not_finite(tensor); place < tensor.size())
@@ -101,6 +101,8 @@ std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType typ
                    "an infinity or NaN at index " + std::to_string(place), "is the file damaged?"});
     return make_parameter(name, in_type(tensor, type), false);
   });
+  model->label = folder.string();
+  return model;
 }
 
 std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model) {

@@ -9,7 +9,7 @@ namespace {
 std::string message(const Problem& problem) {
   std::string text = problem.who;
   if (!problem.expected.empty()) text += ": expected " + problem.expected + (problem.got.empty() ? "" : ", got ");
-  else if (!problem.got.empty()) text += ": ";
+  else if (!problem.got.empty() && !text.empty()) text += ": ";
   text += problem.got;
   if (!problem.hint.empty()) text += " (" + problem.hint + ")";
   return text;

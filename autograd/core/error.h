@@ -11,7 +11,8 @@
 
 namespace qad {
 
-/// Exit codes of the `qad` program.
+/// Exit codes of the `qad` program. interrupted: a signal stopped it, and what was done is saved (a run has a
+/// checkpoint).
 enum class ExitCode { done = 0, failed = 1, usage = 2, interrupted = 3 };
 
 struct Problem {

@@ -1,5 +1,9 @@
 // Loops over fixed chunks. The chunks depend on the problem alone, never on the number of threads, so a result that is
 // computed chunk by chunk has the same bits on one thread and on many.
+//
+// The threads are a pool of our own and not OpenMP's: who calls a loop waits for its chunks and not for the threads, so
+// one that the system has put aside for another process holds nothing up, and nobody waits awake for more than a
+// moment. That is what makes runs side by side on the same cores as fast as their share of them.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +11,11 @@
 
 namespace qad {
 
-/// How many threads loops use from now on; 0 chooses the number of cores.
+/// How many threads loops use from now on; 0 chooses the number of cores that this process may use (cpu_count.h).
 void set_threads(int count);
 [[nodiscard]] int threads();
-/// Libraries that ask OpenMP for the number of threads use one when this thread calls them, from now on. Our loops are
-/// not touched: they say their number themselves. Costs nothing to speak of.
+/// Libraries that ask OpenMP for the number of threads use one when this thread calls them, from now on. Costs nothing
+/// to speak of.
 void keep_libraries_to_one_thread();
 
 namespace detail {

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -25,6 +26,7 @@ void for_panels(const SavedTensor& weight, Use&& use) {
   if (is_kept_so || rows <= panel_rows) whole = kFloats ? weight.expand() : weight.expand_bf16();
   else panel = Tensor({panel_rows, cols}, kFloats ? DType::f32 : DType::bf16);
   for (std::int64_t begin = 0; begin < rows; begin += panel_rows) {
+    throw_if_stopped();
     const std::int64_t end = std::min(rows, begin + panel_rows);
     if (whole.defined()) {
       use(begin, end, whole.data<T>() + begin * cols);

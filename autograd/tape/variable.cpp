@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -69,6 +70,7 @@ Variable Variable::leaf(Tensor value) {
 
 Variable record(const char* name, Tensor value, std::initializer_list<Variable> inputs,
                 std::function<void(const Tensor& d_out)> backward, std::shared_ptr<const SavedTensor> saved_form) {
+  throw_if_stopped();  // every op comes by here
   Variable result(std::move(value));
   result.saved_ = std::move(saved_form);
   const bool wanted = std::ranges::any_of(inputs, [](const Variable& input) { return input.needs_gradient(); });
@@ -101,6 +103,7 @@ void backward(const Variable& root, const Tensor& d_out) {
   };
   enqueue(root.slot());
   while (!queue.empty()) {
+    throw_if_stopped();
     const SlotPointer slot = queue.top();
     queue.pop();
     const std::shared_ptr<Node> node = std::move(slot->producer);

@@ -77,8 +77,8 @@ class Variable {
   std::shared_ptr<const SavedTensor> saved_;
 };
 
-/// Makes an op's result. Without gradients to compute (all inputs constant, or a NoGradScope) `backward` is dropped.
-/// `saved_form`, if given, is what later nodes keep of this value.
+/// Makes an op's result; throws Stopped where a signal asked for that. Without gradients to compute (all inputs
+/// constant, or a NoGradScope) `backward` is dropped. `saved_form`, if given, is what later nodes keep of this value.
 [[nodiscard]] Variable record(const char* name, Tensor value, std::initializer_list<Variable> inputs,
                               std::function<void(const Tensor& d_out)> backward,
                               std::shared_ptr<const SavedTensor> saved_form = nullptr);
@@ -96,7 +96,8 @@ class NoGradScope {
 };
 [[nodiscard]] bool recording();
 
-/// Sends `d_out` (ones when undefined) from `root` to all leaves; the nodes are freed on the way.
+/// Sends `d_out` (ones when undefined) from `root` to all leaves; the nodes are freed on the way. Stopped leaves
+/// gradients in some of the leaves.
 void backward(const Variable& root, const Tensor& d_out = {});
 
 /// Runs `block` on x without recording, and again, recording, when its gradient is asked for: memory for time, same

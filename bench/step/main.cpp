@@ -140,7 +140,7 @@ void run_step(const Options& options) {
     StepResult result;
     const double seconds = seconds_of([&] {
       const ProfilePhase phase("step");
-      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, parts, {});
+      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, parts);
     });
     if (result.skipped) throw Error({fmt::format("step {}", step), "", result.reason, ""});
     print({{"event", "step"},

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
 #include "models/decode/choose_token.h"
@@ -192,7 +193,8 @@ std::vector<GeneratedSequence> Decoder::run() {
   const NoGradScope no_grad;
   for (;;) {
     admit();
-    if (active_.empty() || (hooks_.stop && hooks_.stop())) break;
+    if (active_.empty()) break;
+    throw_if_stopped();
     const Turn turn = next_turn();
     for (LayerCache& layer : cache_.layers) layer.rows = turn.rows;
     const auto segments = std::make_shared<std::vector<kernels::AttentionSegment>>(turn.segments);

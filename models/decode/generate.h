@@ -42,8 +42,6 @@ struct GenerateProgress {
 struct GenerateHooks {
   std::function<void(std::int32_t)> token_done;           ///< after each new token of the first sequence, for streaming
   std::function<void(const GenerateProgress&)> progress;  ///< after every token of the batch
-  /// Asked before every token of the batch; when it says yes, the result is not whole and must not be used.
-  std::function<bool()> stop;
 };
 
 /// Continues each prompt (at least one token each) `samples` times; the continuations of a prompt stand together.

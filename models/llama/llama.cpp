@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/ops/embedding.h"
+#include "autograd/ops/require_finite.h"
 #include "autograd/ops/rms_norm.h"
 
 namespace qad {
@@ -65,15 +66,23 @@ class Llama final : public LanguageModel {
     const AttentionPlan plan{std::make_shared<std::vector<std::int32_t>>(batch.positions), segments,
                              rotary_for(batch.positions)};
     Variable x_TC = embedding(std::make_shared<std::vector<std::int32_t>>(batch.ids), embedding_->operand());
+    const auto guard = [&](const Variable& x, const std::string& place) {
+      if (!recording()) require_finite(x.value(), label + ": " + place);
+    };
+    guard(x_TC, "model.embed_tokens");
     std::size_t cached = 0;  // layers with attention so far
-    for (const auto& one : layers_) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const auto& one = layers_[i];
       LayerCache* const layer_cache = cache != nullptr && one->has_attention() ? &cache->layers[cached++] : nullptr;
       const auto block = [layer = one.get(), plan, layer_cache](const Variable& x) {
         return (*layer)(x, plan, layer_cache);
       };
       x_TC = activation_checkpointing == ActivationCheckpointing::block ? recompute(block, x_TC) : block(x_TC);
+      guard(x_TC, "model.layers." + std::to_string(i));
     }
-    return rms_norm(x_TC, norm_->operand(), static_cast<float>(config_.rms_norm_eps));
+    const Variable hidden_TC = rms_norm(x_TC, norm_->operand(), static_cast<float>(config_.rms_norm_eps));
+    guard(hidden_TC, "model.norm");
+    return hidden_TC;
   }
 
   // Grows by doubling, so that a model with a long context pays only for the positions it has seen.

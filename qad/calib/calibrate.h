@@ -2,7 +2,6 @@
 // its tensor scale follows from that.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "models/language_model.h"
@@ -10,9 +9,8 @@
 
 namespace qad {
 
-/// Observes over `batches`, then freezes the scales as `from` says. `stop` is asked between batches: when it says yes,
-/// the result is false and the quantizers still observe.
-bool calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-               TensorScaleSource from, const std::function<bool()>& stop = {});
+/// Observes over `batches`, then freezes the scales as `from` says. After Stopped the quantizers still observe.
+void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+               TensorScaleSource from);
 
 }  // namespace qad

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "autograd/core/interrupt.h"
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
 
@@ -24,6 +25,7 @@ ExitCode eval_verb(const Verb& self, Arguments arguments) {
               options.logits)
       .option("json", "", "print one JSON object instead of the table", options.json);
   if (!line.parse()) return ExitCode::done;
+  if (!options.logits) leave_when_stopped();
   return verbs::eval(options, std::cout);
 }
 

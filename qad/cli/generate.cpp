@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "autograd/core/interrupt.h"
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
 
@@ -21,6 +22,7 @@ ExitCode generate_verb(const Verb& self, Arguments arguments) {
       .option("top-p", "P", "sample from the likeliest tokens that sum to P", options.top_p)
       .option("seed", "N", "of the sampling", options.seed);
   if (!line.parse()) return ExitCode::done;
+  leave_when_stopped();
   return verbs::generate(options, std::cout);
 }
 

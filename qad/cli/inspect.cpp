@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "autograd/core/interrupt.h"
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
 
@@ -13,6 +14,7 @@ ExitCode inspect_verb(const Verb& self, Arguments arguments) {
   line.positional("FILE", "a checkpoint, a .safetensors or .gguf file, a folder of a model or a run, or a recipe",
                   options.file);
   if (!line.parse()) return ExitCode::done;
+  leave_when_stopped();
   return verbs::inspect(options, std::cout);
 }
 

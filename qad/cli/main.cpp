@@ -18,7 +18,8 @@ namespace {
 std::string help_text() {
   std::string text = "usage: qad VERB … (qad VERB --help tells more)\n\nverbs:\n";
   for (const Verb& verb : verbs()) text += fmt::format("  {:<10} {}\n", verb.name, verb.summary);
-  return text + "\nexit codes: 0 done, 1 failed, 2 bad usage or recipe, 3 interrupted with a checkpoint saved\n";
+  return text +
+         "\nexit codes: 0 done, 1 failed, 2 bad usage or recipe, 3 stopped by a signal, with all that was done saved\n";
 }
 
 ExitCode dispatch(Arguments arguments) {

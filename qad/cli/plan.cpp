@@ -4,6 +4,7 @@
 
 #include <iostream>
 
+#include "autograd/core/interrupt.h"
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
 
@@ -14,6 +15,7 @@ ExitCode plan_verb(const Verb& self, Arguments arguments) {
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("RECIPE", "a recipe", options.recipe).overrides(options.overrides);
   if (!line.parse()) return ExitCode::done;
+  leave_when_stopped();
   if (line.threads() > 0) options.overrides.push_back(fmt::format("threads={}", line.threads()));
   return verbs::plan(options, std::cout);
 }

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "autograd/core/interrupt.h"
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
 
@@ -13,6 +14,7 @@ ExitCode recipes_verb(const Verb& self, Arguments arguments) {
   line.rest("list|show|explain|check", "list; show FILE [key.path=value ...]; explain [KEY]; check [FILE ...]",
             options.arguments);
   if (!line.parse()) return ExitCode::done;
+  leave_when_stopped();
   if (!options.arguments.empty()) {
     options.action = options.arguments.front();
     options.arguments.erase(options.arguments.begin());

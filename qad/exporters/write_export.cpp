@@ -45,10 +45,6 @@ void check_target(const fs::path& folder) {
                 ExitCode::usage);
 }
 
-void check_stop() {
-  if (stop_requested()) throw Error({"export", "", "stopped before it was whole", ""}, ExitCode::interrupted);
-}
-
 /// Removed unless it has been put in place.
 class PartialFolder {
  public:
@@ -134,20 +130,20 @@ void write_export(const fs::path& folder, const Exporter& exporter, const Export
                   const std::vector<fs::path>& side_files, std::uint64_t shard_bytes) {
   check_target(folder);
   check_exportable(student);
-  check_stop();
+  throw_if_stopped();
   const ExportFiles files = exporter.pack(student);
 
   PartialFolder partial(folder);
   if (!files.metadata.empty()) write_gguf_weights(partial.path(), files);
   else write_weights(partial.path(), files.tensors, shard_bytes);
-  check_stop();
+  throw_if_stopped();
   for (const auto& [name, text] : files.texts) write_file_atomically(partial.path() / name, text);
   for (const fs::path& side : side_files) copy_side_files(side, partial.path());
   const OrderedJson marker = {{"layout", exporter.name}, {"program", "qad"}, {"version", kVersion}};
   write_file_atomically(partial.path() / kMarker, to_text(marker));
 
   verify_export(read_export_files(partial.path()), exporter, student);
-  check_stop();
+  throw_if_stopped();
   partial.put_in_place();
 }
 

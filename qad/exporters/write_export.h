@@ -19,8 +19,7 @@ void check_exportable(const ExportModel& student);
 /// Writes `folder` with weights (safetensors in shards of at most `shard_bytes` where they are larger), config.json,
 /// the files that the layout adds, and the tokenizer's and generation's files of the folders `side_files` (a later
 /// one's win). An earlier export at `folder` (it has a qad_export.json) stays until the new one is whole and verified;
-/// a folder with anything else in it is refused. A stop that is asked for meanwhile is an Error with
-/// ExitCode::interrupted, and leaves nothing behind.
+/// a folder with anything else in it is refused. Stopped leaves nothing behind.
 void write_export(const std::filesystem::path& folder, const Exporter& exporter, const ExportModel& student,
                   const std::vector<std::filesystem::path>& side_files, std::uint64_t shard_bytes = kDefaultShardBytes);
 

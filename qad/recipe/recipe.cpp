@@ -77,7 +77,7 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlP
     if (rates.empty()) rates.emplace_back();
     std::vector<std::optional<std::int64_t>> seeds(comparison.seeds.begin(), comparison.seeds.end());
     if (config.kind == RecipeKind::ptq || seeds.empty()) seeds.resize(1);  // PTQ draws nothing
-    const std::size_t before = problems.lines().size();
+    const std::size_t before = problems.count();
     for (const std::optional<double> rate : rates) {
       const std::string name = rates.size() > 1 ? fmt::format("{}-lr{}", config.name, *rate) : config.name;
       ArmCandidate& candidate = arm.candidates.emplace_back();
@@ -85,7 +85,7 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlP
         candidate.push_back({seeds.size() > 1 ? fmt::format("{}-seed{}", name, *seed) : name,
                              read_whole(arm_tree(tree, config, node, rate, seed, problems), problems)});
     }
-    if (problems.lines().size() == before)
+    if (problems.count() == before)
       check_shared(comparison, arm.candidates.front().front().recipe, node.at, fmt::format("arms[{}].set", i),
                    problems);
     arms.push_back(std::move(arm));
@@ -116,12 +116,12 @@ struct PathMaker {
 
 Recipe read_whole(const YamlNode& tree, YamlProblems& problems) {
   Recipe recipe;
-  const std::size_t before = problems.lines().size();
+  const std::size_t before = problems.count();
   read_fields(tree, recipe, problems);
-  if (problems.lines().size() > before) return recipe;  // what was not read can't be held against the rest
+  if (problems.count() > before) return recipe;  // what was not read can't be held against the rest
   set_implied(recipe, tree);
   check_recipe(recipe, tree, problems);
-  if (recipe.kind == RecipeKind::compare && problems.lines().size() == before) (void)read_arms(recipe, tree, problems);
+  if (recipe.kind == RecipeKind::compare && problems.count() == before) (void)read_arms(recipe, tree, problems);
   return recipe;
 }
 

@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "autograd/core/interrupt.h"
 #include "qad/recipe/describe.h"
 #include "qad/recipe/nearest_name.h"
+#include "qad/recipe/peer_words.h"
 
 namespace qad::detail {
 namespace {
@@ -141,7 +143,10 @@ void report_unknown_keys(const YamlNode& map, std::string_view key, std::span<co
                          YamlProblems& problems) {
   for (const YamlNode::Entry& entry : map.entries) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
-    problems.add(entry.key_at, key, "", fmt::format("unknown key \"{}\"", entry.key), name_hint(entry.key, known));
+    throw_if_stopped();
+    const std::string_view ours = our_word_for(entry.key);
+    problems.add(entry.key_at, key, "", fmt::format("unknown key \"{}\"", entry.key),
+                 ours.empty() ? name_hint(entry.key, known) : fmt::format("here that is {}", ours));
   }
 }
 

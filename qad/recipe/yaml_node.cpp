@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "autograd/core/error.h"
@@ -52,23 +53,29 @@ void YamlProblems::add(const YamlPosition& at, std::string_view key, std::string
                        std::string hint) {
   std::string who = at.text();
   if (!key.empty()) who += fmt::format(": {}", key);
-  std::string line = Error({std::move(who), std::move(expected), std::move(got), std::move(hint)}).what();
-  // A snippet that is imported twice would tell its problems twice.
-  if (std::find(lines_.begin(), lines_.end(), line) != lines_.end()) return;
-  std::ptrdiff_t place = std::ssize(lines_);
-  const auto comes_later = [&](const YamlPosition& other) {
-    return other.file == at.file && std::pair(other.line, other.column) > std::pair(at.line, at.column);
-  };
-  while (place > 0 && comes_later(positions_[static_cast<std::size_t>(place - 1)])) --place;
-  lines_.insert(lines_.begin() + place, std::move(line));
-  positions_.insert(positions_.begin() + place, at);
+  std::string text = Error({std::move(who), std::move(expected), std::move(got), std::move(hint)}).what();
+  if (!texts_.insert(text).second) return;  // a snippet that is imported twice would tell its problems twice
+  const std::size_t file = files_.emplace(at.file, files_.size()).first->second;
+  problems_.push_back({file, at.line, at.column, std::move(text)});
+}
+
+std::vector<std::string> YamlProblems::lines() const {
+  std::vector<const Problem*> order;
+  for (const Problem& problem : problems_) order.push_back(&problem);
+  std::ranges::stable_sort(order, {}, [](const Problem* p) { return std::tuple(p->file, p->line, p->column); });
+  std::vector<std::string> lines;
+  for (const Problem* problem : order) lines.push_back(problem->text);
+  return lines;
 }
 
 void YamlProblems::throw_if_any(std::string_view what) const {
-  if (lines_.empty()) return;
-  if (lines_.size() == 1) throw Error({lines_.front(), "", "", ""}, ExitCode::usage);
-  std::string all = fmt::format("{} errors", lines_.size());
-  for (const std::string& line : lines_) all += "\n  " + line;
+  constexpr std::size_t kMost = 100;  // nobody reads more
+  if (problems_.empty()) return;
+  const std::vector<std::string> lines = this->lines();
+  if (lines.size() == 1) throw Error({lines.front(), "", "", ""}, ExitCode::usage);
+  std::string all = fmt::format("{} errors", lines.size());
+  for (std::size_t i = 0; i < std::min(lines.size(), kMost); ++i) all += "\n  " + lines[i];
+  if (lines.size() > kMost) all += fmt::format("\n  and {} more", lines.size() - kMost);
   throw Error({std::string(what), "", std::move(all), ""}, ExitCode::usage);
 }
 

@@ -2,6 +2,9 @@
 // yaml_tree.h, filling config structs from it yaml_fields.h, writing it yaml_text.h. The YAML library is not seen here.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,14 +53,23 @@ class YamlProblems {
  public:
   /// `key` is the dotted path at fault, or empty. The other three are those of qad::Problem.
   void add(const YamlPosition& at, std::string_view key, std::string expected, std::string got, std::string hint = "");
-  [[nodiscard]] bool empty() const { return lines_.empty(); }
-  [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
-  /// Throws one Error (ExitCode::usage) with a line for each problem, if there are any. `what` names the recipe.
+  [[nodiscard]] bool empty() const { return problems_.empty(); }
+  [[nodiscard]] std::size_t count() const { return problems_.size(); }
+  /// Each a whole message, in the order of a file.
+  [[nodiscard]] std::vector<std::string> lines() const;
+  /// Throws one Error (ExitCode::usage) with a line for each of the first problems, if there are any. `what` names the
+  /// recipe.
   void throw_if_any(std::string_view what) const;
 
  private:
-  std::vector<std::string> lines_;       ///< each a whole message, in the order of a file
-  std::vector<YamlPosition> positions_;  ///< of each
+  struct Problem {
+    std::size_t file;  ///< in the order in which files were first at fault
+    int line, column;
+    std::string text;
+  };
+  std::vector<Problem> problems_;
+  std::set<std::string, std::less<>> texts_;
+  std::map<std::string, std::size_t, std::less<>> files_;
 };
 
 }  // namespace qad

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 
 namespace qad {
 namespace {
@@ -52,7 +54,7 @@ class Converter {
         break;
       case YAML::NodeType::Map:
         node.kind = YamlNode::Kind::map;
-        for (const auto& entry : from) add_entry(node, entry.first, entry.second, depth);
+        convert_entries(from, node, depth);
         break;
     }
     return node;
@@ -63,7 +65,16 @@ class Converter {
     return mark.is_null() ? YamlPosition{file_, 1, 1} : YamlPosition{file_, mark.line + 1, mark.column + 1};
   }
 
-  void add_entry(YamlNode& map, const YAML::Node& key, const YAML::Node& value, int depth) {
+  void convert_entries(const YAML::Node& from, YamlNode& map, int depth) {
+    std::map<std::string, YamlPosition, std::less<>> seen;
+    for (const auto& entry : from) {
+      throw_if_stopped();
+      add_entry(map, entry.first, entry.second, depth, seen);
+    }
+  }
+
+  void add_entry(YamlNode& map, const YAML::Node& key, const YAML::Node& value, int depth,
+                 std::map<std::string, YamlPosition, std::less<>>& seen) {
     const YamlPosition at = position(key.Mark());
     if (!key.IsScalar()) {
       problems_.add(at, "", "a name as key", "something else");
@@ -74,11 +85,9 @@ class Converter {
       problems_.add(at, "", "", "the merge key << is not part of YAML 1.2", "write the keys out, or use imports");
       return;
     }
-    const auto same =
-        std::find_if(map.entries.begin(), map.entries.end(), [&](const auto& e) { return e.key == name; });
-    if (same != map.entries.end()) {
+    if (const auto [same, is_new] = seen.emplace(name, at); !is_new) {
       problems_.add(at, "", "", fmt::format("the key \"{}\" is given twice", name),
-                    same->key_at.line == 0 ? "" : fmt::format("first in line {}", same->key_at.line));
+                    same->second.line == 0 ? "" : fmt::format("first in line {}", same->second.line));
       return;
     }
     map.entries.push_back({name, at, convert(value, depth + 1)});
@@ -229,11 +238,15 @@ void merge_yaml(YamlNode& base, const YamlNode& over, YamlProblems& problems) {
     base.kind = YamlNode::Kind::map;
     base.at = over.at;
   }
+  std::map<std::string, std::size_t, std::less<>> places;
+  for (std::size_t i = 0; i < base.entries.size(); ++i) places.emplace(base.entries[i].key, i);
   for (const YamlNode::Entry& entry : over.entries) {
+    throw_if_stopped();
     const bool appends = entry.key.size() > 1 && entry.key.back() == '+';
     const std::string key = appends ? entry.key.substr(0, entry.key.size() - 1) : entry.key;
-    auto target = std::find_if(base.entries.begin(), base.entries.end(), [&](const auto& e) { return e.key == key; });
-    if (target == base.entries.end()) target = base.entries.insert(target, {key, entry.key_at, YamlNode()});
+    const auto [place, is_new] = places.emplace(key, base.entries.size());
+    if (is_new) base.entries.push_back({key, entry.key_at, YamlNode()});
+    YamlNode::Entry* const target = &base.entries[place->second];
     target->key_at = entry.key_at;
     if (!appends) {
       merge_yaml(target->value, entry.value, problems);

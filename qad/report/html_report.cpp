@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "autograd/core/atomic_file.h"
+#include "qad/report/comparison_table.h"
 #include "qad/report/curves.h"
 #include "qad/report/format.h"
 
@@ -29,6 +30,7 @@ body { margin: 0 auto; max-width: 56rem; padding: 2.5rem 1.25rem 3rem; backgroun
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem; font-weight: 650; }
 h2 { font-size: 1.05rem; margin: 2.2rem 0 .6rem; font-weight: 650; }
 p { margin: .2rem 0; }
+.warning { color: var(--c4); font-weight: 550; margin-top: .6rem; }
 .facts, footer { color: var(--soft); font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
@@ -160,19 +162,12 @@ std::string upper(std::string text) {
   return text;
 }
 
-/// A single run: its student before training, which for qat and qad is what PTQ alone gives, and after.
-std::vector<ReportArm> arms_of_run(const RunSummary& run, std::vector<MetricsRecord> metrics) {
-  std::vector<ReportArm> arms;
-  if (run.steps > 0 && !metrics.empty() && metrics.front().training.step == 0 && metrics.front().eval) {
-    ArmSummary before = arm_of({run}, "before training", {});
-    before.kind = run.kind == "qat" || run.kind == "qad" ? "ptq" : run.kind;
-    before.steps = before.tokens = 0;
-    before.eval = *metrics.front().eval;
-    before.problems = {};
-    arms.push_back({std::move(before), {metrics.front()}});
-  }
-  arms.push_back({arm_of({run}, upper(run.kind), {}), std::move(metrics)});
-  return arms;
+/// What a row that was measured once has for curves.
+std::vector<MetricsRecord> level_of(const ArmSummary& row) {
+  MetricsRecord record;
+  record.training.loss = EvalFigures::kNone;
+  record.eval = row.eval;
+  return {record};
 }
 
 std::vector<MetricsRecord> metrics_in(const fs::path& folder) {
@@ -185,10 +180,21 @@ std::vector<MetricsRecord> metrics_in(const fs::path& folder) {
 Report load_report(const fs::path& folder) {
   Report report;
   report.run = read_summary(folder / "summary.json");
-  if (report.run.arms.empty()) report.arms = arms_of_run(report.run, metrics_in(folder));
-  for (const ArmSummary& arm : report.run.arms)
-    report.arms.push_back(
-        {arm, arm.folders.empty() ? std::vector<MetricsRecord>() : metrics_in(folder / arm.folders.front())});
+  const bool single = report.run.arms.empty();
+  std::vector<ArmSummary> arms = rows_of(report.run);
+  if (single) {
+    ArmSummary& run = arms.front();
+    run.name = upper(report.run.kind);
+    const std::vector<MetricsRecord> metrics = metrics_in(folder);  // of a program that kept the figures there alone
+    if (!run.before.measured() && !metrics.empty() && metrics.front().training.step == 0 && metrics.front().eval)
+      run.before = *metrics.front().eval;
+  }
+  for (const ArmSummary& row : with_untrained_rows(arms)) {
+    const bool is_run = single ? row.name == arms.front().name : !row.folders.empty();
+    report.arms.push_back({row, is_run               ? metrics_in(single ? folder : folder / row.folders.front())
+                                : row.kind == "bf16" ? std::vector<MetricsRecord>()
+                                                     : level_of(row)});
+  }
   if (const fs::path recipe = folder / "recipe.yaml"; fs::exists(recipe)) report.recipe = read_file(recipe, "a recipe");
   const fs::path name = fs::absolute(folder).lexically_normal();
   report.title = (name.has_filename() ? name : name.parent_path()).filename().string();
@@ -211,6 +217,10 @@ std::string html_report(const Report& report) {
   out += facts(report.run);
   out +=
       "<h2>Held-out quality</h2>\n" + html_table(comparison_table(arms), colours, best_row_of(arms)) + eval_note(arms);
+  for (const std::string& warning : warnings_of(arms))
+    out += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
+  if (const Table tried = candidates_table(arms); !tried.rows().empty())
+    out += "<h2>Learning rates tried</h2>\n" + html_table(tried, {});
   out += problems_section(arms, colours);
   out += exports_section(report.run.exports);
   out += "<h2>Curves</h2>\n" + figure(eval_chart(sources)) + figure(reward_chart(sources)) +

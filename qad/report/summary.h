@@ -1,12 +1,16 @@
 // summary.json: what a finished run or comparison was and how it came out. report.html is drawn from it.
 //
 //     {"kind", "version", "machine", "teacher", "student", "steps", "tokens", "seconds", "peak_rss_bytes",
-//      "parameters", "bits_per_weight", "end", "best_step", "skipped_steps", "eval": {…},
+//      "parameters", "bits_per_weight", "end", "reason", "best_step", "skipped_steps", "before": {…}, "eval": {…},
 //      "problems": {"arithmetic": {…}, …, "mean": {…}},
 //      "exports": [{"format", "folder", "bytes", "eval"}],
-//      "arms": [{"name", "kind", "folders", "steps", "tokens", "seconds", "bits_per_weight", "eval", "problems"}]}
+//      "arms": [{"name", "kind", "folders", "steps", "tokens", "seconds", "bits_per_weight", "end", "reason",
+//                "best_step", "before", "eval", "problems",
+//                "candidates": [{"name", "lr", "folders", "end", "reason", "best_step", "eval"}]}]}
 //
-// "arms" is there for a comparison only; "folders" has one run for each seed, and the rest is their mean. Folders are
+// "before" has the student's figures before its first step; a "best_step" of 0 says that no later one was better.
+// "arms" is there for a comparison only; "folders" has one run for each seed, and the rest is their mean ("best_step":
+// the least of them). "candidates" are the learning rates that an arm tried, the best of which it shows. Folders are
 // relative to the file. What was not measured is left out.
 #pragma once
 
@@ -14,8 +18,6 @@
 #include <string>
 #include <vector>
 
-#include "qad/report/problem_table.h"
-#include "qad/report/table.h"
 #include "qad/train/events.h"
 #include "qad/train/problem_figures.h"
 
@@ -25,41 +27,88 @@ struct ExportSummary {
   std::string format;  ///< modelopt, compressed_tensors, dense, gguf
   std::string folder;
   std::int64_t bytes = 0;
-  EvalFigures eval;  ///< measured again from the exported bytes
+  EvalFigures eval{};  ///< measured again from the exported bytes
+
+  template <class Visitor>
+  static void visit(auto& self, Visitor&& visit) {
+    visit("format", self.format), visit("folder", self.folder), visit("bytes", self.bytes), visit("eval", self.eval);
+  }
+};
+
+/// A learning rate that an arm tried.
+struct CandidateSummary {
+  std::string name;
+  double lr = EvalFigures::kNone;
+  std::vector<std::string> folders{};
+  std::string end{};
+  std::string reason{};
+  std::int64_t best_step = 0;
+  EvalFigures eval{};
+
+  template <class Visitor>
+  static void visit(auto& self, Visitor&& visit) {
+    visit("name", self.name), visit("lr", self.lr), visit("folders", self.folders), visit("end", self.end);
+    visit("reason", self.reason), visit("best_step", self.best_step), visit("eval", self.eval);
+  }
 };
 
 /// A row of a comparison: the teacher itself ("bf16"), or a run of its own.
 struct ArmSummary {
   std::string name;
   std::string kind;
-  std::vector<std::string> folders;  ///< of the arm's runs, which differ in their seeds; empty when it has none
+  std::vector<std::string> folders{};  ///< of the arm's runs, which differ in their seeds; empty when it has none
   std::int64_t steps = 0;
   std::int64_t tokens = 0;
   double seconds = 0.0;
   double bits_per_weight = EvalFigures::kNone;
-  EvalFigures eval;
+  std::string end{};
+  std::string reason{};  ///< why it diverged
+  std::int64_t best_step = 0;
+  EvalFigures before{}, eval{};
   ProblemResults problems{};
+  std::vector<CandidateSummary> candidates{};  ///< where several were tried
+
+  template <class Visitor>
+  static void visit(auto& self, Visitor&& visit) {
+    visit("name", self.name), visit("kind", self.kind), visit("folders", self.folders), visit("steps", self.steps);
+    visit("tokens", self.tokens), visit("seconds", self.seconds), visit("bits_per_weight", self.bits_per_weight);
+    visit("end", self.end), visit("reason", self.reason), visit("best_step", self.best_step);
+    visit("before", self.before), visit("eval", self.eval), visit("problems", self.problems);
+    visit("candidates", self.candidates);
+  }
 };
 
 struct RunSummary {
-  std::string kind;  ///< of the recipe
-  std::string version;
-  std::string machine;
-  std::string teacher;
-  std::string student;
+  std::string kind{};  ///< of the recipe
+  std::string version{};
+  std::string machine{};
+  std::string teacher{};
+  std::string student{};
   std::int64_t steps = 0;
   std::int64_t tokens = 0;
   double seconds = 0.0;
   std::int64_t peak_rss_bytes = 0;
   std::int64_t parameters = 0;
   double bits_per_weight = EvalFigures::kNone;
-  std::string end;  ///< planned_steps, early_stop, interrupted
+  std::string end{};     ///< a RunEnd
+  std::string reason{};  ///< why it diverged
   std::int64_t best_step = 0;
   std::int64_t skipped_steps = 0;
-  EvalFigures eval;
+  EvalFigures before{}, eval{};
   ProblemResults problems{};
-  std::vector<ExportSummary> exports;
-  std::vector<ArmSummary> arms;
+  std::vector<ExportSummary> exports{};
+  std::vector<ArmSummary> arms{};
+
+  template <class Visitor>
+  static void visit(auto& self, Visitor&& visit) {
+    visit("kind", self.kind), visit("version", self.version), visit("machine", self.machine);
+    visit("teacher", self.teacher), visit("student", self.student), visit("steps", self.steps);
+    visit("tokens", self.tokens), visit("seconds", self.seconds), visit("peak_rss_bytes", self.peak_rss_bytes);
+    visit("parameters", self.parameters), visit("bits_per_weight", self.bits_per_weight), visit("end", self.end);
+    visit("reason", self.reason), visit("best_step", self.best_step), visit("skipped_steps", self.skipped_steps);
+    visit("before", self.before), visit("eval", self.eval), visit("problems", self.problems);
+    visit("exports", self.exports), visit("arms", self.arms);
+  }
 };
 
 /// All but version, exports and arms; peak memory and machine are those of now.
@@ -72,12 +121,10 @@ struct RunSummary {
 /// The rows of a comparison; a single run is its own.
 [[nodiscard]] std::vector<ArmSummary> rows_of(const RunSummary& summary);
 
+/// Whether steps were taken and none of them gave a better student than the one before training.
+[[nodiscard]] bool did_not_help(const ArmSummary& arm);
+
 void write_summary(const std::filesystem::path& file, const RunSummary& summary);
 [[nodiscard]] RunSummary read_summary(const std::filesystem::path& file);
-
-/// Quality of each arm; with an arm of kind ptq, also how much of its KL to the teacher the others won back.
-[[nodiscard]] Table comparison_table(const std::vector<ArmSummary>& arms);
-/// The arms' rows of problem_table.
-[[nodiscard]] std::vector<ProblemRow> problem_rows(const std::vector<ArmSummary>& arms);
 
 }  // namespace qad

@@ -41,7 +41,15 @@ Percentile percentile(std::vector<DocumentValue> values, double fraction) {
   DocumentMean at_or_below;
   for (const DocumentValue& value : values) at_or_below.add(value.document, value.value <= result.value ? 1 : 0);
   const double error = at_or_below.standard_error();
-  if (!std::isnan(error)) result.standard_error = (at(fraction + error) - at(fraction - error)) / 2;
+  if (std::isnan(error)) return result;
+  // Ties, and a percentile that is the largest value, would give an error of 0: the ends lie at other values.
+  const auto by_value = [](const DocumentValue& one) { return one.value; };
+  const auto ties = std::ranges::equal_range(values, result.value, {}, by_value);
+  double low = at(fraction - error), high = at(fraction + error);
+  if (low == result.value && ties.begin() != values.begin()) low = std::prev(ties.begin())->value;
+  if (high == result.value && ties.end() != values.end()) high = ties.end()->value;
+  const bool has_both = low < result.value && result.value < high;
+  result.standard_error = (high - low) / (has_both ? 2 : 1);
   return result;
 }
 

@@ -44,8 +44,10 @@ struct Percentile {
 };
 /// By Woodruff (1952), "Confidence intervals for medians and other position measures", JASA 47: the fraction of tokens
 /// at or below the percentile is a mean over tokens with a standard error s over documents; half the distance between
-/// the values at `fraction` - s and `fraction` + s is the percentile's. No value lies beyond the largest, so where
-/// 1 - `fraction` is no more than s it is an underestimate: percentiles that far out need more documents.
+/// the values at `fraction` - s and `fraction` + s is the percentile's. Where many tokens share the percentile's value
+/// (documents that begin alike do), s may not reach beyond them: the next other value counts then, since the estimate
+/// is no surer than that. No value lies beyond the largest, so where 1 - `fraction` is no more than s it is an
+/// underestimate: percentiles that far out need more documents. 0 only where all values are the same.
 [[nodiscard]] Percentile percentile(std::vector<DocumentValue> values, double fraction);
 
 }  // namespace qad

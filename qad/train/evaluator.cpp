@@ -1,8 +1,12 @@
 #include "qad/train/evaluator.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "qad/loss/loss.h"
 #include "qad/train/document_statistics.h"
@@ -14,22 +18,30 @@ constexpr std::size_t kChunkBytes = std::size_t{32} << 20;
 
 }  // namespace
 
-EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::vector<TokenBatch>& batches,
-                     const std::function<bool()>& stop) {
+EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::vector<TokenBatch>& batches) {
   const NoGradScope no_grad;
   DocumentMean kl, cross_entropy, agreement;
   std::vector<DocumentValue> all_kl;
   EvalFigures result;
   for (const TokenBatch& batch : batches) {
-    if (stop && stop()) return result;
+    throw_if_stopped();
     const TeacherHead student_head = frozen_head(student, batch);
     const TeacherHead teacher_head = teacher != nullptr ? frozen_head(*teacher, batch) : student_head;
     const TokenFigures figures = fused_linear_figures(student_head, teacher_head, batch.labels, kChunkBytes);
+    const auto require_logits = [&](double figure) {
+      if (!std::isfinite(figure))
+        throw NotFinite({fmt::format("{}{}: logits", student.label, teacher != nullptr ? " or " + teacher->label : ""),
+                         "finite values", "an infinity or NaN", "the head's weights are damaged, or have diverged"});
+    };
     for (std::size_t s = 0; s < batch.segments.size(); ++s) {
       for (std::int32_t t = batch.segments[s].begin; t < batch.segments[s].end; ++t) {
         const auto token = static_cast<std::size_t>(t);
-        if (batch.labels[token] != kNoLabel) cross_entropy.add(batch.document[s], figures.cross_entropy[token]);
+        if (batch.labels[token] != kNoLabel) {
+          require_logits(figures.cross_entropy[token]);
+          cross_entropy.add(batch.document[s], figures.cross_entropy[token]);
+        }
         if (batch.valid[token] == 0) continue;
+        require_logits(figures.kl[token]);
         ++result.tokens;
         kl.add(batch.document[s], figures.kl[token]);
         agreement.add(batch.document[s], figures.same_top1[token]);

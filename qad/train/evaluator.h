@@ -1,7 +1,6 @@
 // Held-out figures of a student against its teacher (or of a model alone), with standard errors over documents.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "models/language_model.h"
@@ -11,9 +10,9 @@
 namespace qad {
 
 /// Evaluates over all batches. `teacher` may be null: then only cross-entropy and perplexity are there.
-/// `stop` is asked between batches; when it says yes the result is incomplete and must not be used.
+/// Throws NotFinite, naming the model and the first layer, where an infinity or NaN comes up.
 [[nodiscard]] EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher,
-                                   const std::vector<TokenBatch>& batches, const std::function<bool()>& stop = {});
+                                   const std::vector<TokenBatch>& batches);
 
 /// What is to be small in the best checkpoint of a run, or the best of several: held-out, what training makes small. So
 /// a student that is distilled is chosen by its KL to the teacher, one that learns the next token by its cross-entropy.

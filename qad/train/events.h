@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
@@ -34,6 +35,8 @@ struct EvalFigures {
   double top1_stderr = kNone;
   std::int64_t documents = 0;
   std::int64_t tokens = 0;
+
+  [[nodiscard]] bool measured() const { return !std::isnan(kl_mean) || !std::isnan(cross_entropy); }
 };
 
 /// Calls visit(name, number) for each, by the names that metrics.jsonl, summary.json and checkpoints have for them.
@@ -117,11 +120,17 @@ struct CheckpointSaved {
   double seconds = 0.0;
 };
 
-enum class RunEnd { planned_steps, early_stop, interrupted };
+enum class RunEnd {
+  planned_steps,
+  early_stop,
+  interrupted,
+  diverged,  ///< divergence.h says when; nothing of such a run is to be used
+};
 inline constexpr auto enum_names(RunEnd) {
   return std::to_array<EnumName<RunEnd>>({{RunEnd::planned_steps, "planned_steps"},
                                           {RunEnd::early_stop, "early_stop"},
-                                          {RunEnd::interrupted, "interrupted"}});
+                                          {RunEnd::interrupted, "interrupted"},
+                                          {RunEnd::diverged, "diverged"}});
 }
 
 struct RunFinished {
@@ -131,7 +140,9 @@ struct RunFinished {
   double seconds = 0.0;        ///< wall time, of earlier parts of a resumed run too
   std::int64_t best_step = 0;  ///< where `eval` was measured
   std::int64_t skipped_steps = 0;
-  EvalFigures eval;  ///< of the best checkpoint
+  EvalFigures eval;    ///< of the best checkpoint
+  EvalFigures before;  ///< of the student before its first step
+  std::string reason;  ///< why it ended as diverged
 };
 
 class RunListener {

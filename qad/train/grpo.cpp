@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/core/profile.h"
 #include "data/packing.h"
 #include "models/decode/generate.h"
@@ -25,21 +26,16 @@ struct Answer {
   [[nodiscard]] std::int64_t new_tokens() const { return static_cast<std::int64_t>(ids.size()) - prompt_tokens; }
 };
 
-/// `group_size` answers to each prompt, together; nothing when stopped. Answer i draws from stream `first + i`.
-std::optional<std::vector<Answer>> sample(LanguageModel& model, const std::vector<Ids>& prompts,
-                                          const GrpoStageConfig& config, std::int64_t first,
-                                          const std::function<bool()>& stop) {
+/// `group_size` answers to each prompt, together. Answer i draws from stream `first + i`.
+std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts, const GrpoStageConfig& config,
+                           std::int64_t first) {
   const ProfilePhase phase("rollout");
-  bool is_stopped = false;
-  GenerateHooks hooks;
-  hooks.stop = [&] { return is_stopped = stop && stop(); };
   const GenerateConfig generation{.max_tokens = 0,
                                   .max_new_tokens = config.grpo.max_new_tokens,
                                   .temperature = config.grpo.temperature,
                                   .seed = config.seed,
                                   .samples = config.grpo.group_size};
-  std::vector<GeneratedSequence> texts = generate(model, prompts, generation, first, hooks);
-  if (is_stopped) return std::nullopt;
+  std::vector<GeneratedSequence> texts = generate(model, prompts, generation, first);
   std::vector<Answer> answers;
   for (GeneratedSequence& text : texts)
     answers.push_back({std::move(text.ids), text.prompt_tokens, !text.ended, {}, 0});
@@ -65,11 +61,6 @@ std::vector<double> label_log_probabilities(LanguageModel& model, const TokenBat
       weighted_loss({LossKind::cross_entropy}, model, nullptr, batch, std::vector<float>(batch.ids.size(), 1.0f)).rows;
   for (double& value : values) value = -value;
   return values;
-}
-
-StepResult stopped(StepResult result) {
-  result.stopped = true;
-  return result;
 }
 
 using Group = std::span<const Answer>;
@@ -148,41 +139,41 @@ struct GrpoStage::MiniBatch {
   std::int64_t tokens = 0;  ///< with a label
 };
 
-StepResult GrpoStage::run(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop) {
+StepResult GrpoStage::run(std::int64_t step, AdamW& optimizer) {
   std::optional<Snapshot> before;
   if (config_.grpo.mini_batches * config_.grpo.epochs > 1) before.emplace(optimizer);
   StepResult result;
   try {
-    result = learn(step, optimizer, stop);
+    result = learn(step, optimizer);
+  } catch (const Stopped&) {
+    if (before) before->restore();
+    throw;
   } catch (const NotFinite& error) {
     result.learning_rate = learning_rate(config_.train.schedule_config(), step);
     result.loss = result.gradient_norm = std::numeric_limits<double>::quiet_NaN();
     result.skipped = true;
     result.reason = error.what();
   }
-  if (before && (result.stopped || result.skipped)) before->restore();
+  if (before && result.skipped) before->restore();
   return result;
 }
 
-bool GrpoStage::look_up(std::vector<MiniBatch>& mini_batches, double& kl, const std::function<bool()>& stop) {
+double GrpoStage::look_up(std::vector<MiniBatch>& mini_batches) {
   const ProfilePhase phase("reference");
   std::int64_t tokens = 0;
-  kl = 0;
+  double kl = 0;
   for (MiniBatch& mini : mini_batches) {
     tokens += mini.tokens;
     for (GrpoBatch& batch : mini.batches) {
-      if (stop && stop()) return false;
       batch.old = label_log_probabilities(student_, batch.tokens);
       batch.reference = label_log_probabilities(reference_, batch.tokens);
       batch.each_label([&](std::size_t t) { kl += kl_estimate(batch.old[t], batch.reference[t]); });
     }
   }
-  kl /= static_cast<double>(std::max<std::int64_t>(tokens, 1));
-  return true;
+  return kl / static_cast<double>(std::max<std::int64_t>(tokens, 1));
 }
 
-StepResult GrpoStage::learn_from(const MiniBatch& mini, bool is_first, std::int64_t step, AdamW& optimizer,
-                                 const std::function<bool()>& stop) {
+StepResult GrpoStage::learn_from(const MiniBatch& mini, bool is_first, std::int64_t step, AdamW& optimizer) {
   double loss = 0;
   const auto forward = [&](std::size_t i) {
     const GrpoBatch& batch = mini.batches[i];
@@ -191,12 +182,12 @@ StepResult GrpoStage::learn_from(const MiniBatch& mini, bool is_first, std::int6
     loss += gradient.loss;
     return weighted_loss({LossKind::cross_entropy}, student_, nullptr, batch.tokens, gradient.weights);
   };
-  StepResult result = update(config_.train, step, optimizer, mini.batches.size(), forward, stop);
+  StepResult result = update(config_.train, step, optimizer, mini.batches.size(), forward);
   if (!result.skipped) result.loss = loss;
   return result;
 }
 
-StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop) {
+StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer) {
   const GrpoConfig& grpo = config_.grpo;
   const auto group_size = static_cast<std::size_t>(grpo.group_size);
   const std::int64_t first_prompt = (step - 1) * grpo.prompts;
@@ -205,17 +196,16 @@ StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer, const std::func
 
   std::vector<Ids> prompts;
   for (std::int64_t i = 0; i < grpo.prompts; ++i) prompts.push_back(prompts_.prompt(first_prompt + i));
-  auto answers = sample(student_, prompts, config_, first_prompt * grpo.group_size, stop);
-  if (!answers) return stopped(result);
+  std::vector<Answer> answers = sample(student_, prompts, config_, first_prompt * grpo.group_size);
 
   // Groups without a spread say nothing and cost nothing: their answers are left out, of the KL too.
   std::vector<Group> groups;
   for (std::size_t i = 0; i < static_cast<std::size_t>(grpo.prompts); ++i) {
-    const std::span<Answer> group = std::span(*answers).subspan(i * group_size, group_size);
+    const std::span<Answer> group = std::span(answers).subspan(i * group_size, group_size);
     judge(group, prompts_, first_prompt + static_cast<std::int64_t>(i));
     if (std::ranges::any_of(group, [](const Answer& answer) { return answer.advantage != 0; })) groups.push_back(group);
   }
-  result.rollout = figures_of(*answers);
+  result.rollout = figures_of(answers);
   result.rollout->learned_from = static_cast<double>(groups.size()) / static_cast<double>(grpo.prompts);
   if (groups.empty()) return result;
 
@@ -227,13 +217,12 @@ StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer, const std::func
         mini_batches.emplace_back(MiniBatch{pack(std::span(groups).subspan(begin, end - begin), config_)});
     for (const GrpoBatch& batch : mini.batches) mini.tokens += counted_tokens({LossKind::cross_entropy}, batch.tokens);
   }
-  if (!look_up(mini_batches, result.rollout->kl, stop)) return stopped(result);
+  result.rollout->kl = look_up(mini_batches);
 
   for (std::int64_t epoch = 0; epoch < grpo.epochs; ++epoch) {
     for (const MiniBatch& mini : mini_batches) {
       const bool is_first = result.tokens == 0;  // until then the model is the one that wrote the answers
-      const StepResult part = learn_from(mini, is_first, step, optimizer, stop);
-      if (part.stopped) return stopped(result);
+      const StepResult part = learn_from(mini, is_first, step, optimizer);
       const auto before = static_cast<double>(result.tokens), now = static_cast<double>(mini.tokens);
       result.loss = (before * result.loss + now * part.loss) / (before + now);
       result.gradient_norm = std::max(result.gradient_norm, part.gradient_norm);

@@ -48,16 +48,15 @@ class GrpoStage final : public Stage {
 
   /// Counts the tokens of answers that it learns from. A step whose groups are each of one mind updates nothing and is
   /// not skipped: there was nothing wrong with it. What is not finite in one of several updates takes back the others.
-  [[nodiscard]] StepResult run(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop) override;
+  [[nodiscard]] StepResult run(std::int64_t step, AdamW& optimizer) override;
 
  private:
   struct MiniBatch;
-  [[nodiscard]] StepResult learn(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop);
-  /// What the answers were to their writer and are to the reference; `kl` between them. False: stopped.
-  bool look_up(std::vector<MiniBatch>& mini_batches, double& kl, const std::function<bool()>& stop);
+  [[nodiscard]] StepResult learn(std::int64_t step, AdamW& optimizer);
+  /// What the answers were to their writer and are to the reference. Returns the KL between them.
+  double look_up(std::vector<MiniBatch>& mini_batches);
   /// One update. `is_first`: the model is still the one that wrote the answers.
-  [[nodiscard]] StepResult learn_from(const MiniBatch& mini, bool is_first, std::int64_t step, AdamW& optimizer,
-                                      const std::function<bool()>& stop);
+  [[nodiscard]] StepResult learn_from(const MiniBatch& mini, bool is_first, std::int64_t step, AdamW& optimizer);
 
   GrpoStageConfig config_;
   LanguageModel& student_;

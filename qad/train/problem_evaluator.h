@@ -27,8 +27,7 @@ struct AnswerRequest {
 };
 using Answerer = std::function<std::vector<Answer>(const AnswerRequest&)>;
 
-/// Answers by decoding. `model` and `tokenizer` must outlive it. After hooks.stop said yes its answers must not be
-/// used.
+/// Answers by decoding. `model` and `tokenizer` must outlive it.
 [[nodiscard]] Answerer answerer_of(LanguageModel& model, const Tokenizer& tokenizer,
                                    const ProblemEvaluationConfig& config, const GenerateHooks& hooks = {});
 

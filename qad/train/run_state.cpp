@@ -17,12 +17,14 @@ void visit_numbers(State& state, Visit&& visit) {
   visit("data_position", state.data_position);
   visit("skipped_steps", state.skipped_steps);
   visit("skipped_in_a_row", state.skipped_in_a_row);
+  visit("beyond_in_a_row", state.beyond_in_a_row);
   visit("evaluations_without_better", state.evaluations_without_better);
   visit("best_step", state.best_step);
   visit("has_best", state.has_best);
   visit("seconds", state.seconds);
   visit("evaluation_pending", state.evaluation_pending);
   visit_figures(state.best, [&](const char* name, auto& figure) { visit(std::string("best.") + name, figure); });
+  visit_figures(state.before, [&](const char* name, auto& figure) { visit(std::string("before.") + name, figure); });
   auto& last = state.last_step;
   visit("last_step.step", last.step);
   visit("last_step.tokens", last.tokens);
@@ -42,6 +44,7 @@ constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
 constexpr const char* kUpdates = "adamw.updates";
 constexpr const char* kScale = "scale/";
+constexpr const char* kDiverged = "diverged";
 constexpr const char* kHint = "is it a checkpoint of another model?";
 
 void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
@@ -71,6 +74,7 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
   CheckpointContent content;
   content.texts["recipe"] = recipe;
   content.texts["kernels"] = kernel_description();  // which bits these are (HACKING.md, numerics 8)
+  if (!state.diverged.empty()) content.texts[kDiverged] = state.diverged;
   visit_numbers(state, [&](const std::string& name, const auto& value) {
     if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(value)>>) content.numbers[name] = value;
     else content.numbers[name] = static_cast<std::int64_t>(value);
@@ -101,11 +105,12 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   RunState state;
   visit_numbers(state, [&](const std::string& name, auto& value) {
     using Value = std::remove_cvref_t<decltype(value)>;
-    const bool is_figure = name.starts_with("best.");  // an older program may not have measured it
-    if (is_figure && !content.numbers.contains(name)) return;
+    const bool is_newer = name.starts_with("best.") || name.starts_with("before.") || name == "beyond_in_a_row";
+    if (is_newer && !content.numbers.contains(name)) return;  // an older program did not know it
     if constexpr (std::is_floating_point_v<Value>) value = std::get<double>(number(name));
     else value = static_cast<Value>(std::get<std::int64_t>(number(name)));
   });
+  if (const auto found = content.texts.find(kDiverged); found != content.texts.end()) state.diverged = found->second;
   if (content.numbers.contains(std::string(kRollout) + "reward"))
     visit_rollout(state.last_step.rollout.emplace(), [&](const char* name, double& figure) {
       figure = std::get<double>(number(std::string(kRollout) + name));

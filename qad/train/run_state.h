@@ -22,7 +22,10 @@ struct RunState {
   std::int64_t best_step = 0;
   bool has_best = false;
   EvalFigures best;
-  double seconds = 0;  ///< wall time so far
+  EvalFigures before;                ///< of the student before its first step; NaN before that is measured
+  std::int64_t beyond_in_a_row = 0;  ///< steps whose loss was beyond the limit of divergence.h
+  std::string diverged;              ///< why; empty as long as it has not
+  double seconds = 0;                ///< wall time so far
   /// The last step's facts, and whether its evaluation is still to be done (a signal came in the middle of it).
   StepDone last_step;
   bool evaluation_pending = true;  ///< also true before the first one, at step 0

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 
 #include "autograd/optim/adamw.h"
 #include "qad/train/step.h"
@@ -17,8 +16,9 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
   virtual ~Stage() = default;
 
-  /// Step `step` (1-based). One that `stop` ended has changed nothing, this stage's position neither.
-  [[nodiscard]] virtual StepResult run(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop) = 0;
+  /// Step `step` (1-based). After Stopped parameters and optimizer are as before; gradients and this stage's position
+  /// may not be.
+  [[nodiscard]] virtual StepResult run(std::int64_t step, AdamW& optimizer) = 0;
 
   /// All that a checkpoint keeps of the stage; stays 0 where a step depends on the model and its own number alone.
   [[nodiscard]] virtual std::int64_t position() const { return 0; }

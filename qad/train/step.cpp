@@ -6,12 +6,13 @@
 #include <limits>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/core/profile.h"
 
 namespace qad {
 
 StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer, std::size_t micro_batches,
-                  const std::function<FusedLoss(std::size_t)>& forward, const std::function<bool()>& stop) {
+                  const std::function<FusedLoss(std::size_t)>& forward) {
   StepResult result;
   result.learning_rate = learning_rate(config.schedule_config(), step);
   const auto skip = [&](std::string reason) {
@@ -22,11 +23,7 @@ StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer
   };
   try {
     for (std::size_t i = 0; i < micro_batches; ++i) {
-      if (stop && stop()) {
-        clear_gradients(optimizer.parameters());
-        result.stopped = true;
-        return result;
-      }
+      throw_if_stopped();
       const FusedLoss batch_result = forward(i);
       result.loss += batch_result.value;
       const ProfilePhase phase("backward");
@@ -47,15 +44,14 @@ StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer
 }
 
 StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::int64_t step, LanguageModel& student,
-                      LanguageModel* teacher, AdamW& optimizer, const std::vector<TokenBatch>& micro_batches,
-                      const std::function<bool()>& stop) {
+                      LanguageModel* teacher, AdamW& optimizer, const std::vector<TokenBatch>& micro_batches) {
   // The mean is over the tokens of the whole step, so all micro-batches must be known before the first one runs.
   std::int64_t tokens = 0;
   for (const TokenBatch& batch : micro_batches) tokens += counted_tokens(loss, batch);
   StepResult result;
   if (tokens > 0) {
     const auto forward = [&](std::size_t i) { return batch_loss(loss, student, teacher, micro_batches[i], tokens); };
-    result = update(config, step, optimizer, micro_batches.size(), forward, stop);
+    result = update(config, step, optimizer, micro_batches.size(), forward);
   } else {
     result.learning_rate = learning_rate(config.schedule_config(), step);
     result.skipped = true;

@@ -6,17 +6,14 @@
 
 namespace qad {
 
-StepResult TextStage::run(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop) {
-  const std::int64_t position = data_.position();
+StepResult TextStage::run(std::int64_t step, AdamW& optimizer) {
   const std::int64_t micro = config_.micro_batch_size > 0 ? config_.micro_batch_size : config_.batch_size;
   std::vector<TokenBatch> batches;
   for (std::int64_t done = 0; done < config_.batch_size; done += micro) {
     const ProfileScope scope("data");
     batches.push_back(data_.next(std::min(micro, config_.batch_size - done)));
   }
-  const StepResult result = train_step(config_, loss_, step, student_, teacher_, optimizer, batches, stop);
-  if (result.stopped) data_.seek(position);
-  return result;
+  return train_step(config_, loss_, step, student_, teacher_, optimizer, batches);
 }
 
 }  // namespace qad

@@ -15,7 +15,7 @@ class TextStage final : public Stage {
             Loader& data)
       : config_(config), loss_(loss), student_(student), teacher_(teacher), data_(data) {}
 
-  [[nodiscard]] StepResult run(std::int64_t step, AdamW& optimizer, const std::function<bool()>& stop) override;
+  [[nodiscard]] StepResult run(std::int64_t step, AdamW& optimizer) override;
   [[nodiscard]] std::int64_t position() const override { return data_.position(); }
   void seek(std::int64_t position) override { data_.seek(position); }
 

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
 #include "autograd/core/profile.h"
 #include "qad/train/evaluator.h"
@@ -18,7 +18,8 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
       parts_(parts),
-      optimizer_(config.train.adamw, config.train.steps > 0 ? parts.student.parameters() : ParameterList()) {
+      optimizer_(config.train.adamw, config.train.steps > 0 ? parts.student.parameters() : ParameterList()),
+      divergence_(config.loss, parts.student.config().vocab_size) {
   parts_.student.activation_checkpointing = config.train.activation_checkpointing;
 }
 
@@ -33,25 +34,34 @@ RunFinished Trainer::run() {
   started_ = now();
   // A signal in the middle of this step's evaluation: tell its facts again, the listeners had not written them yet.
   if (state_.evaluation_pending && state_.step > 0) parts_.listener.step_done(state_.last_step);
-  for (;;) {
-    if (state_.evaluation_pending && !evaluate_now()) break;
-    if (save_due(state_.step)) save_checkpoint();
-    if (state_.step >= config_.train.steps) return finish(RunEnd::planned_steps);
-    if (patience_over()) return finish(RunEnd::early_stop);
-    if (stop() || !step()) break;
+  try {
+    for (;;) {
+      if (state_.evaluation_pending) evaluate_now();
+      if (save_due(state_.step)) save_checkpoint();
+      if (!state_.diverged.empty()) return finish(RunEnd::diverged);
+      if (state_.step >= config_.train.steps) return finish(RunEnd::planned_steps);
+      if (patience_over()) return finish(RunEnd::early_stop);
+      throw_if_stopped();
+      step();
+    }
+  } catch (const Stopped&) {
+    forget_what_was_begun();
+    log_info("stopped at step {}: saves a checkpoint", state_.step);
+    return finish(RunEnd::interrupted);
   }
-  return finish(RunEnd::interrupted);
 }
 
-bool Trainer::step() {
+void Trainer::forget_what_was_begun() {
+  clear_gradients(optimizer_.parameters());
+  static_cast<void>(parts_.quantizers.take_saturation());
+  if (parts_.stage != nullptr) parts_.stage->seek(state_.data_position);
+}
+
+void Trainer::step() {
   const ProfilePhase phase("step");
   const double began = now();
   const TrainConfig& train = config_.train;
-  const StepResult result = parts_.stage->run(state_.step + 1, optimizer_, [this] { return stop(); });
-  if (result.stopped) {
-    static_cast<void>(parts_.quantizers.take_saturation());
-    return false;
-  }
+  const StepResult result = parts_.stage->run(state_.step + 1, optimizer_);
   ++state_.step;
   state_.tokens += result.tokens;
   state_.data_position = parts_.stage->position();
@@ -60,11 +70,14 @@ bool Trainer::step() {
     ++state_.skipped_steps;
     log_warning("step {} is skipped: {}", state_.step, result.reason);
     if (state_.skipped_in_a_row >= train.max_skipped_steps)
-      throw Error({"training", "steps that can be learned from",
-                   fmt::format("{} steps in a row that had to be skipped, up to step {}: {}", state_.skipped_in_a_row,
-                               state_.step, result.reason),
-                   "lower train.lr, or look at the data of these steps"});
+      state_.diverged = fmt::format("{} steps in a row had to be skipped: {}", state_.skipped_in_a_row, result.reason);
+    else if (state_.skipped_steps == train.steps)
+      state_.diverged = fmt::format("all steps had to be skipped: {}", result.reason);
   }
+  const bool beyond = !result.skipped && divergence_.is_beyond(result.loss, score(state_.before));
+  state_.beyond_in_a_row = beyond ? state_.beyond_in_a_row + 1 : 0;
+  if (state_.beyond_in_a_row >= DivergenceRule::kStepsInARow)
+    state_.diverged = divergence_.after_steps(result.loss, score(state_.before));
   const SaturationCounts saturated = parts_.quantizers.take_saturation();
   state_.evaluation_pending = evaluation_due(state_.step);
   state_.last_step = {state_.step,          state_.tokens,
@@ -74,16 +87,16 @@ bool Trainer::step() {
                       result.skipped,       state_.evaluation_pending,
                       result.rollout};
   parts_.listener.step_done(state_.last_step);
-  return true;
 }
 
-bool Trainer::evaluate_now() {
-  const EvalFigures figures = evaluate(parts_.student, parts_.teacher, parts_.evaluation, [this] { return stop(); });
+void Trainer::evaluate_now() {
+  const EvalFigures figures = evaluate(parts_.student, parts_.teacher, parts_.evaluation);
   static_cast<void>(parts_.quantizers.take_saturation());
-  if (stop()) return false;
   state_.evaluation_pending = false;
-  const bool better = config_.best_is_last || !state_.has_best ||
-                      selection_score(config_.loss, figures) < selection_score(config_.loss, state_.best);
+  if (state_.step == 0) state_.before = figures;
+  else if (state_.diverged.empty()) state_.diverged = divergence_.at_evaluation(score(figures), score(state_.before));
+  const bool better =
+      state_.diverged.empty() && (config_.best_is_last || !state_.has_best || score(figures) < score(state_.best));
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
   if (better) {
     state_.has_best = true;
@@ -92,7 +105,6 @@ bool Trainer::evaluate_now() {
     parts_.checkpoints.save_best(pack(state_, {parts_.student, parts_.quantizers, nullptr}, parts_.recipe));
   }
   parts_.listener.eval_done({state_.step, state_.tokens, figures, better && !config_.best_is_last});
-  return true;
 }
 
 void Trainer::save_checkpoint() {
@@ -112,10 +124,14 @@ RunFinished Trainer::finish(RunEnd end) {
                              earlier_seconds_ + (now() - started_),
                              state_.best_step,
                              state_.skipped_steps,
-                             state_.best};
+                             state_.best,
+                             state_.before,
+                             state_.diverged};
   parts_.listener.run_finished(finished);
   return finished;
 }
+
+double Trainer::score(const EvalFigures& figures) const { return selection_score(config_.loss, figures); }
 
 bool Trainer::evaluation_due(std::int64_t step) const {
   const std::int64_t every = config_.evaluate.every;

@@ -2,13 +2,13 @@
 // comes. It tells listeners what happens; it prints nothing and knows no recipe.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "qad/io/checkpoint_config.h"
 #include "qad/io/checkpoint_folder.h"
 #include "qad/loss/loss.h"
+#include "qad/train/divergence.h"
 #include "qad/train/events.h"
 #include "qad/train/run_state.h"
 #include "qad/train/stage.h"
@@ -33,8 +33,7 @@ struct TrainerParts {
   const std::vector<TokenBatch>& evaluation;
   CheckpointFolder& checkpoints;
   RunListener& listener;
-  std::function<bool()> stop;  ///< asked between micro-batches, steps and evaluation batches
-  std::string recipe;          ///< the resolved recipe's text, for the checkpoints
+  std::string recipe;  ///< the resolved recipe's text, for the checkpoints
 };
 
 class Trainer {
@@ -44,23 +43,25 @@ class Trainer {
   /// Goes on from a checkpoint's content; `file` names it in errors.
   void restore(const CheckpointContent& content, const std::string& file);
   [[nodiscard]] const RunState& state() const { return state_; }
-  /// Until the end or a stop; the last state is in a checkpoint when it returns. Throws after
-  /// train.max_skipped_steps steps in a row whose loss or gradient was not finite.
+  /// Until the end, a stop (autograd/core/interrupt.h), or divergence (divergence.h says when); the last state is in a
+  /// checkpoint when it returns.
   RunFinished run();
 
  private:
-  [[nodiscard]] bool stop() const { return parts_.stop && parts_.stop(); }
   [[nodiscard]] bool evaluation_due(std::int64_t step) const;
   [[nodiscard]] bool save_due(std::int64_t step) const;
   [[nodiscard]] bool patience_over() const;
-  bool step();          ///< false: stopped in the middle, nothing changed
-  bool evaluate_now();  ///< false: stopped in the middle
+  void step();
+  void evaluate_now();
+  void forget_what_was_begun();
   void save_checkpoint();
   [[nodiscard]] RunFinished finish(RunEnd end);
+  [[nodiscard]] double score(const EvalFigures& figures) const;
 
   TrainerConfig config_;
   TrainerParts parts_;
   AdamW optimizer_;
+  DivergenceRule divergence_;
   RunState state_;
   double earlier_seconds_ = 0;
   double started_ = 0;

@@ -16,11 +16,12 @@ ExitCode compare(const CompareOptions& options, std::ostream& print) {
         {options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
         ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
-  const RunSummary summary = in_new_run_folder(options.out, recipe, [&](const RunFolder& folder) {
+  const auto work = [&](const RunFolder& folder) {
     log_to_file(folder.log());
     return compare_arms(recipe, folder);
-  });
-  return show_run({options.out}, summary, print);
+  };
+  return show_run_of(
+      {options.out}, [&] { return in_new_run_folder(options.out, recipe, work); }, print);
 }
 
 }  // namespace qad::verbs

@@ -1,10 +1,10 @@
 #include "qad/verbs/compare_arms.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
 #include "qad/report/html_report.h"
 #include "qad/report/machine.h"
@@ -21,14 +21,12 @@ ArmSummary teacher_row(const Recipe& recipe, Materials& materials, const RunFold
   row.name = "bf16";
   row.kind = "bf16";
   row.bits_per_weight = recipe.teacher->weights == TeacherWeights::bf16 ? 16.0 : EvalFigures::kNone;
-  row.eval = evaluate(*materials.teacher, materials.teacher.get(), materials.evaluation, stop_requested);
-  if (recipe.evaluate.problems && !stop_requested()) {
+  row.eval = evaluate(*materials.teacher, materials.teacher.get(), materials.evaluation);
+  if (recipe.evaluate.problems) {
     materials.teacher_answers = kept_problem_answers(*materials.teacher, materials.tokenizer.get(),
                                                      *recipe.evaluate.problems, row.name, folder.answers());
     row.problems = figures_of({materials.teacher_answers});
   }
-  if (stop_requested())
-    throw Error({"bf16", "its evaluation to end", "a signal", "qad resume goes on"}, ExitCode::interrupted);
   return row;
 }
 
@@ -66,6 +64,54 @@ void add_problems(std::vector<ArmSummary>& arms, const std::vector<AnsweredProbl
     if (arm.steps > 0) recover(arm.problems, answers_of(arm, comparison), ptq_answers, teacher);
 }
 
+/// A learning rate that has run, with all its seeds.
+struct Tried {
+  std::vector<RunSummary> runs;
+  std::vector<std::string> folders;  ///< in the comparison's
+  ArmSummary row;
+  double score = std::numeric_limits<double>::infinity();  ///< of what may be shown: none that diverged
+};
+
+Tried run_candidate(const ArmCandidate& candidate, const std::string& name, const Materials& materials,
+                    const RunFolder& folder, RunSummary& total) {
+  Tried tried;
+  for (const ArmRun& one : candidate) {
+    RunSummary run = run_arm(one, materials, folder);
+    total.tokens += run.tokens;
+    total.seconds += run.seconds;
+    total.machine = run.machine;
+    total.version = run.version;
+    total.parameters = run.parameters;
+    tried.folders.push_back("arms/" + one.name);
+    tried.runs.push_back(std::move(run));
+  }
+  tried.row = arm_of(tried.runs, name, tried.folders);
+  if (tried.row.end != enum_name(RunEnd::diverged))
+    tried.score = selection_score(candidate.front().recipe.loss, tried.row.eval);
+  return tried;
+}
+
+CandidateSummary candidate_of(const ArmCandidate& candidate, const Tried& tried) {
+  return {.name = candidate.size() == 1 ? candidate.front().name : tried.row.name,
+          .lr = candidate.front().recipe.train.lr,
+          .folders = tried.folders,
+          .end = tried.row.end,
+          .reason = tried.row.reason,
+          .best_step = tried.row.best_step,
+          .eval = tried.row.eval};
+}
+
+/// The best run of the best QAD arm gives the comparison its figures and exports.
+void take_best_qad(const Tried& tried, const LossConfig& loss, std::optional<RunSummary>& best) {
+  for (std::size_t i = 0; i < tried.runs.size(); ++i) {
+    const RunSummary& run = tried.runs[i];
+    if (run.end == enum_name(RunEnd::diverged)) continue;
+    if (best && selection_score(loss, run.eval) >= selection_score(loss, best->eval)) continue;
+    best = run;
+    for (ExportSummary& exported : best->exports) exported.folder = tried.folders[i] + "/" + exported.folder;
+  }
+}
+
 }  // namespace
 
 RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
@@ -77,35 +123,16 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
   total.arms.push_back(teacher_row(recipe, materials, folder));
   std::optional<RunSummary> best_qad;
   for (const Arm& arm : expand_arms(recipe)) {
-    std::optional<ArmSummary> best;
+    std::optional<Tried> best;
+    std::vector<CandidateSummary> candidates;
     for (const ArmCandidate& candidate : arm.candidates) {
-      std::vector<RunSummary> runs;
-      std::vector<std::string> folders;
-      const LossConfig& loss = candidate.front().recipe.loss;
-      for (const ArmRun& one : candidate) {
-        RunSummary run = run_arm(one, materials, folder);
-        if (run.end == enum_name(RunEnd::interrupted)) {
-          total.end = run.end;
-          total.steps = run.steps;
-          return total;
-        }
-        total.tokens += run.tokens;
-        total.seconds += run.seconds;
-        total.machine = run.machine;
-        total.version = run.version;
-        total.parameters = run.parameters;
-        folders.push_back("arms/" + one.name);
-        if (arm.kind == RecipeKind::qad &&
-            (!best_qad || selection_score(loss, run.eval) < selection_score(loss, best_qad->eval))) {
-          best_qad = run;
-          for (ExportSummary& exported : best_qad->exports) exported.folder = folders.back() + "/" + exported.folder;
-        }
-        runs.push_back(std::move(run));
-      }
-      ArmSummary row = arm_of(runs, arm.name, std::move(folders));
-      if (!best || selection_score(loss, row.eval) < selection_score(loss, best->eval)) best = std::move(row);
+      Tried tried = run_candidate(candidate, arm.name, materials, folder, total);
+      if (arm.kind == RecipeKind::qad) take_best_qad(tried, candidate.front().recipe.loss, best_qad);
+      candidates.push_back(candidate_of(candidate, tried));
+      if (!best || tried.score < best->score) best = std::move(tried);
     }
-    total.arms.push_back(*best);
+    if (candidates.size() > 1) best->row.candidates = std::move(candidates);
+    total.arms.push_back(std::move(best->row));
   }
   add_problems(total.arms, materials.teacher_answers, folder);
   if (best_qad) {

@@ -4,8 +4,8 @@
 #include <ostream>
 
 #include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
 #include "models/model_folder.h"
+#include "qad/report/comparison_table.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/problem_json.h"
 #include "qad/report/summary.h"
@@ -51,7 +51,6 @@ void show_problems(const Subject& subject, const Tokenizer* tokenizer, const Pro
   std::vector<AnsweredProblem> teacher;
   if (subject.other_teacher) teacher = problem_answers(*subject.other_teacher, tokenizer, config, "teacher");
   const auto answered = problem_answers(*subject.model, tokenizer, config, "eval");
-  if (answered.empty()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
   const ProblemResults results = figures_of({answered}, teacher);
   if (json) {
     print << json_of(results).dump() << "\n";
@@ -113,8 +112,7 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   if (teacher == nullptr) require_labels(sequences, "eval", "an evaluation without a teacher");
   warn_beyond_context(recipe.data.sequence_length, subject.model->config());
   const auto batches = all_batches(sequences, recipe.evaluate.batch_size);
-  const EvalFigures figures = evaluate(*subject.model, teacher, batches, stop_requested);
-  if (stop_requested()) throw Error({"eval", "", "stopped by a signal", ""}, ExitCode::interrupted);
+  const EvalFigures figures = evaluate(*subject.model, teacher, batches);
   if (options.logits) write_logits(*subject.model, batches, *options.logits);
   if (options.json) {
     print << json_of(figures).dump() << "\n";

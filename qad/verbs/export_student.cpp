@@ -4,7 +4,6 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
 #include "models/hf_config.h"
 #include "qad/calib/calibrate.h"
@@ -66,9 +65,7 @@ std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& mat
 void fix_scales(Student& student, const Recipe& recipe, const Materials& materials) {
   if (student.quantizers.empty() || recipe.quantize.tensor_scale.from != TensorScaleSource::data) return;
   log_info("calibrates the scales of the export");
-  if (!calibrate(*student.model, student.quantizers, materials.calibration, TensorScaleSource::calibration,
-                 stop_requested))
-    throw Error({"export", "calibration to end", "a signal", ""}, ExitCode::interrupted);
+  calibrate(*student.model, student.quantizers, materials.calibration, TensorScaleSource::calibration);
 }
 
 ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
@@ -88,8 +85,7 @@ ExportSummary export_student(const std::string& format, Student& student, const 
 
   ExportSummary summary{format, out.string(), bytes_in(out), {}};
   const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(out));
-  summary.eval = evaluate(*again, materials.teacher.get(), materials.evaluation, stop_requested);
-  if (stop_requested()) throw Error({out.string(), "its evaluation to end", "a signal", ""}, ExitCode::interrupted);
+  summary.eval = evaluate(*again, materials.teacher.get(), materials.evaluation);
   log_info("exported {} to {}: held-out {} {:.6f}, from its bytes", format, out.string(),
            materials.teacher ? "KL" : "cross-entropy",
            materials.teacher ? summary.eval.kl_mean : summary.eval.cross_entropy);

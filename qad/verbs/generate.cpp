@@ -7,7 +7,6 @@
 #include <ostream>
 #include <vector>
 
-#include "autograd/core/interrupt.h"
 #include "data/chat_template.h"
 #include "data/data_config.h"
 #include "data/utf8.h"
@@ -106,9 +105,7 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
   if (!options.chat) text.add(prompt);
   GenerateHooks hooks;
   hooks.token_done = [&](std::int32_t id) { text.add({id}); };
-  hooks.stop = stop_requested;
   static_cast<void>(qad::generate(*writer.model, {prompt}, config, 0, hooks));
-  if (stop_requested()) throw Error({"generate", "", "stopped by a signal", ""}, ExitCode::interrupted);
   text.finish();
   print << "\n";
   return ExitCode::done;

@@ -7,6 +7,7 @@
 
 #include "qad/exporters/read_export.h"
 #include "qad/io/checkpoint_folder.h"
+#include "qad/report/comparison_table.h"
 #include "qad/report/format.h"
 #include "qad/report/summary.h"
 #include "qad/verbs/facts.h"
@@ -95,7 +96,8 @@ void inspect_run(const RunFolder& folder, std::ostream& print) {
                                           summary.tokens, format_duration(summary.seconds))},
                       {"peak memory", format_bytes(summary.peak_rss_bytes)},
                       {"machine", summary.machine}});
-    print << "\n" << comparison_table(rows).text();
+    print << "\n" << comparison_table(with_untrained_rows(rows)).text();
+    for (const std::string& warning : warnings_of(rows)) print << warning << "\n";
     for (const ExportSummary& exported : summary.exports)
       print << "export " << exported.format << ": " << (folder.path / exported.folder).string() << ", "
             << format_bytes(exported.bytes) << "\n";

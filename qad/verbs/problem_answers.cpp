@@ -3,7 +3,6 @@
 #include <chrono>
 
 #include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
 #include "qad/report/format.h"
 #include "qad/report/problem_json.h"
@@ -19,7 +18,6 @@ std::vector<AnsweredProblem> problem_answers(LanguageModel& model, const Tokeniz
   const auto began = std::chrono::steady_clock::now();
   GenerateProgress before, now;  // the greedy answers are written first
   GenerateHooks hooks;
-  hooks.stop = stop_requested;
   hooks.progress = [&](const GenerateProgress& of_this_call) {
     now = of_this_call;
     progress.update(before.sequences + now.sequences, before.tokens + now.tokens);
@@ -31,7 +29,6 @@ std::vector<AnsweredProblem> problem_answers(LanguageModel& model, const Tokeniz
     before.tokens += now.tokens;
     return answers;
   });
-  if (stop_requested()) return {};
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   log_info("{}: {} answers in {}, {} tokens/s", name, before.sequences, format_duration(seconds),
            format_count(static_cast<double>(before.tokens) / seconds));
@@ -42,8 +39,8 @@ std::vector<AnsweredProblem> kept_problem_answers(LanguageModel& model, const To
                                                   const ProblemEvaluationConfig& config, const std::string& name,
                                                   const std::filesystem::path& file) {
   if (std::filesystem::exists(file)) return read_answers(file);
-  std::vector<AnsweredProblem> answered = problem_answers(model, tokenizer, config, name);
-  if (!answered.empty()) write_answers(file, answered);
+  const std::vector<AnsweredProblem> answered = problem_answers(model, tokenizer, config, name);
+  write_answers(file, answered);
   return answered;
 }
 

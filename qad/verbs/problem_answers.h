@@ -11,8 +11,7 @@
 
 namespace qad::verbs {
 
-/// `name` says whose answers they are, in progress and log; `tokenizer` may be null, which is an Error. None after a
-/// signal.
+/// `name` says whose answers they are, in progress and log; `tokenizer` may be null, which is an Error.
 [[nodiscard]] std::vector<AnsweredProblem> problem_answers(LanguageModel& model, const Tokenizer* tokenizer,
                                                            const ProblemEvaluationConfig& config,
                                                            const std::string& name);

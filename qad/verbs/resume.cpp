@@ -15,14 +15,16 @@ ExitCode resume(const ResumeOptions& options, std::ostream& print) {
   const Recipe recipe = read_recipe(folder);
   set_threads(options.threads > 0 ? options.threads : static_cast<int>(recipe.threads));
   log_to_file(folder.log());
-  if (recipe.kind == RecipeKind::compare) return show_run(folder, compare_arms(recipe, folder), print);
-  if (std::filesystem::exists(folder.summary())) {
-    const RunSummary summary = read_summary(folder.summary());
-    print << folder.path.string() << " is complete already\n";
-    return show_run(folder, summary, print);
-  }
-  const Materials materials = load_materials(recipe, folder);
-  return show_run(folder, run_one(recipe, materials, folder, std::string(enum_name(recipe.kind))), print);
+  const auto work = [&] {
+    if (recipe.kind == RecipeKind::compare) return compare_arms(recipe, folder);
+    if (std::filesystem::exists(folder.summary())) {
+      print << folder.path.string() << " is complete already\n";
+      return read_summary(folder.summary());
+    }
+    const Materials materials = load_materials(recipe, folder);
+    return run_one(recipe, materials, folder, std::string(enum_name(recipe.kind)));
+  };
+  return show_run_of(folder, work, print);
 }
 
 }  // namespace qad::verbs

@@ -15,12 +15,13 @@ ExitCode run(const RunOptions& options, std::ostream& print) {
   if (recipe.kind == RecipeKind::compare)
     throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
-  const RunSummary summary = in_new_run_folder(options.out, recipe, [&](const RunFolder& folder) {
+  const auto work = [&](const RunFolder& folder) {
     log_to_file(folder.log());
     const Materials materials = load_materials(recipe, folder);
     return run_one(recipe, materials, folder, std::string(enum_name(recipe.kind)));
-  });
-  return show_run({options.out}, summary, print);
+  };
+  return show_run_of(
+      {options.out}, [&] { return in_new_run_folder(options.out, recipe, work); }, print);
 }
 
 }  // namespace qad::verbs

@@ -72,7 +72,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   listeners.add(metrics);
   listeners.add(progress);
   Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
-                           materials.evaluation, checkpoints, listeners, stop_requested, recipe_text(recipe)});
+                           materials.evaluation, checkpoints, listeners, recipe_text(recipe)});
 
   if (const auto found = checkpoints.newest_whole()) {
     trainer.restore(found->content, found->file.string());
@@ -81,10 +81,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
     log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
     if (!student.quantizers.empty()) {
       log_info("quantizers\n{}", text_of(quantizer_table(student.quantizers)));
-      if (!calibrate(*student.model, student.quantizers, materials.calibration, recipe.quantize.tensor_scale.from,
-                     stop_requested))
-        throw Error({name, "calibration to end", "a signal", "nothing is lost: qad resume begins again"},
-                    ExitCode::interrupted);
+      calibrate(*student.model, student.quantizers, materials.calibration, recipe.quantize.tensor_scale.from);
     }
     check_exports(recipe, materials, student);
   }
@@ -93,19 +90,16 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   listeners.run_started(started);
   RunSummary summary = summary_of(started, trainer.run());
   summary.version = kVersion;
-  if (summary.end == enum_name(RunEnd::interrupted)) return summary;
+  if (summary.end == enum_name(RunEnd::interrupted)) throw Stopped();
+  const bool usable = summary.end != enum_name(RunEnd::diverged);
 
-  if (recipe.evaluate.problems) {
+  if (recipe.evaluate.problems && usable) {
     const SavedStudent best = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
     const auto answered = kept_problem_answers(*best.student.model, materials.tokenizer.get(),
                                                *recipe.evaluate.problems, name, folder.answers());
-    if (answered.empty()) {
-      summary.end = enum_name(RunEnd::interrupted);
-      return summary;
-    }
     summary.problems = figures_of({answered}, materials.teacher_answers);
   }
-  summary.exports = export_all(recipe, materials, folder);
+  if (usable) summary.exports = export_all(recipe, materials, folder);
   summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
   write_summary(folder.summary(), summary);
   write_report(folder.path);

@@ -8,7 +8,7 @@
 namespace qad::verbs {
 
 /// Begins, or goes on where the newest whole checkpoint of the folder stands; then exports and writes the summary.
-/// The summary's `end` says "interrupted" if a signal stopped it, with a checkpoint saved.
+/// Throws Stopped where a signal stops it; its steps so far are then in a checkpoint.
 RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name);
 
 }  // namespace qad::verbs

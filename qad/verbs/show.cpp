@@ -2,7 +2,10 @@
 
 #include <ostream>
 
+#include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "autograd/core/profile.h"
+#include "qad/report/comparison_table.h"
 #include "qad/report/format.h"
 #include "qad/report/profile_table.h"
 #include "qad/report/table.h"
@@ -23,21 +26,29 @@ std::string text_of(const std::vector<QuantizerTableRow>& rows) {
   return table.text();
 }
 
-ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
-  if (summary.end == enum_name(RunEnd::interrupted)) {
-    print << "interrupted at step " << summary.steps << ", a checkpoint is saved; go on with: qad resume "
-          << folder.path.string() << "\n";
-    return ExitCode::interrupted;
-  }
+void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
   const std::vector<ArmSummary> rows = rows_of(summary);
-  print << comparison_table(rows).text() << "\n";
+  print << comparison_table(with_untrained_rows(rows)).text() << "\n";
+  for (const std::string& warning : warnings_of(rows)) print << warning << "\n\n";
   if (const auto problems = problem_rows(rows); !problem_note(problems).empty())
     print << problem_note(problems) << "\n\n" << problem_table(problems).text() << "\n";
   print << "run     " << folder.path.string() << "\n";
   print << "report  " << folder.report().string() << "\n";
   for (const ExportSummary& exported : summary.exports)
     print << "export  " << (folder.path / exported.folder).string() << "\n";
-  return ExitCode::done;
+  for (const ArmSummary& row : rows)
+    if (row.end == enum_name(RunEnd::diverged))
+      throw Error({row.name, "training that comes to its end", "divergence: " + row.reason, "lower train.lr"});
+}
+
+ExitCode show_run_of(const RunFolder& folder, const std::function<RunSummary()>& work, std::ostream& print) {
+  try {
+    show_run(folder, work(), print);
+    return ExitCode::done;
+  } catch (const Stopped&) {
+    print << "interrupted, what is done is saved; go on with: qad resume " << folder.path.string() << "\n";
+    return ExitCode::interrupted;
+  }
 }
 
 ExitCode with_profile(bool profile, std::ostream& print, const std::function<ExitCode()>& work) {

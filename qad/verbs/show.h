@@ -16,9 +16,10 @@ namespace qad::verbs {
 /// The quantizers of a model as a table for people.
 [[nodiscard]] std::string text_of(const std::vector<QuantizerTableRow>& rows);
 
-/// Prints the table of results and where things lie; or how to go on, for a run that was interrupted. Returns the exit
-/// code that belongs to it.
-ExitCode show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print);
+/// Prints the table of results and where things lie. Throws Error where a run diverged.
+void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print);
+/// Does the work of a run and shows what came out; or, where a signal stopped it, how to go on.
+ExitCode show_run_of(const RunFolder& folder, const std::function<RunSummary()>& work, std::ostream& print);
 
 /// `work()`; with `profile`, prints afterwards where the time of its training steps went. Results are the same.
 ExitCode with_profile(bool profile, std::ostream& print, const std::function<ExitCode()>& work);

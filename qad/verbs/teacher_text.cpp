@@ -4,7 +4,6 @@
 #include <span>
 
 #include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
 #include "data/problems.h"
 #include "data/text_sources.h"
@@ -70,13 +69,9 @@ Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, 
   const auto texts = [&] {
     CountProgress progress(stderr_terminal(), "teacher text", "documents", static_cast<std::int64_t>(prompts.size()));
     GenerateHooks hooks;
-    hooks.stop = stop_requested;
     hooks.progress = [&](const GenerateProgress& now) { progress.update(now.sequences, now.tokens); };
     return generate(teacher, prompts, generation, 0, hooks);
   }();
-  if (stop_requested())
-    throw Error({"teacher_text", "", "stopped by a signal before the text was whole", "qad resume begins it again"},
-                ExitCode::interrupted);
   Documents documents;
   documents.source = file.string();
   for (std::size_t i = 0; i < texts.size(); ++i) {

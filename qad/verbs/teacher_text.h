@@ -11,8 +11,7 @@
 namespace qad::verbs {
 
 /// Reads `file` if it is there, else lets the teacher write and puts it there. The tokenizer is needed for prompts and,
-/// where the model's config names no start token, for that; it may be null otherwise. Stopping by signal leaves nothing
-/// behind and throws an Error with ExitCode::interrupted.
+/// where the model's config names no start token, for that; it may be null otherwise. Stopped leaves nothing behind.
 [[nodiscard]] Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher,
                                      const Tokenizer* tokenizer, const std::filesystem::path& file);
 

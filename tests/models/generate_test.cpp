@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "autograd/core/interrupt.h"
 #include "models/model_folder.h"
 #include "tests/support/near.h"
 
@@ -172,9 +173,9 @@ TEST(Generate, TellsProgressAndStops) {
   EXPECT_TRUE(std::ranges::equal(streamed, texts[0].continuation()));
 
   const int whole = turns;
-  hooks.stop = [&] { return turns >= whole + 2; };
+  const StopQuestion question([&] { return turns >= whole + 2; });
   last = {};
-  static_cast<void>(generate(*model, ragged_prompts(), config, 0, hooks));
+  EXPECT_THROW(static_cast<void>(generate(*model, ragged_prompts(), config, 0, hooks)), Stopped);
   EXPECT_EQ(turns, whole + 2);
 }
 

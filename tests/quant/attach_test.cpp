@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "qad/calib/calibrate.h"
 #include "tests/support/small_model.h"
 
@@ -80,7 +81,7 @@ TEST(Attach, CalibratesAndThenQuantizes) {
   config.kv_cache = KvCacheFormat::fp8;
   QuantizerSet set = attach_quantizers(*model, config);
   EXPECT_EQ(states_of(*model), before);  // observing changes nothing
-  ASSERT_TRUE(calibrate(*model, set, {small_batch()}, TensorScaleSource::calibration));
+  calibrate(*model, set, {small_batch()}, TensorScaleSource::calibration);
   EXPECT_NE(states_of(*model), before);
   for (const LinearQuantizers& linear : set.linears())
     EXPECT_TRUE(linear.inputs == nullptr || linear.inputs->scale().amax() > 0.0f) << linear.layer;
@@ -93,7 +94,8 @@ TEST(Attach, CalibratesAndThenQuantizes) {
   EXPECT_GT(counts.activation_values, 0);
 
   QuantizerSet stopped = attach_quantizers(*model, config);
-  EXPECT_FALSE(calibrate(*model, stopped, {small_batch()}, TensorScaleSource::calibration, [] { return true; }));
+  const StopQuestion question([] { return true; });
+  EXPECT_THROW(calibrate(*model, stopped, {small_batch()}, TensorScaleSource::calibration), Stopped);
 }
 
 TEST(Attach, RoundsWhatNoRuleQuantizes) {

@@ -136,7 +136,7 @@ TEST(HtmlReport, SingleRunWithItsStudentBeforeTraining) {
   const testing::TemporaryFolder folder;
   RunSummary run;
   run.kind = "qad";
-  run.steps = 400;
+  run.steps = run.best_step = 400;
   run.eval = figures_with(0.046);
   run.eval.kl_p99 = NAN;
   write_summary(folder / "summary.json", run);

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
+#include "qad/report/comparison_table.h"
 #include "qad/report/format.h"
-#include "qad/report/summary.h"
 
 namespace qad {
 namespace {
@@ -80,6 +80,50 @@ TEST(ComparisonTable, ShowsWhatWasMeasuredAndWhatWasWonBack) {
             "ptq             0.2         –          4.5\n"
             "qat             0.3     -50 %          4.5\n"
             "qad            0.05      75 %          4.5\n");
+}
+
+EvalFigures figures(double kl) {
+  EvalFigures result;
+  result.kl_mean = kl;
+  result.tokens = 10;
+  return result;
+}
+
+TEST(ComparisonTable, HasARowForTheStudentBeforeTraining) {
+  ArmSummary ptq = arm("ptq", 0, 0.2, 4.5), qad = arm("qad", 9, 0.05, 4.5), mixed = arm("qad", 9, 0.04, 5);
+  ptq.eval = figures(0.2), qad.eval = figures(0.05), mixed.eval = figures(0.04);
+  qad.before = ptq.eval, mixed.before = figures(0.1);
+  mixed.name = "mixed";
+  qad.best_step = mixed.best_step = 9;
+  EXPECT_EQ(comparison_table(with_untrained_rows({ptq, qad, mixed})).text(),
+            "                       KL to teacher  won back  bits/weight\n"
+            "─────────────────────  ─────────────  ────────  ───────────\n"
+            "ptq                              0.2         –          4.5\n"
+            "qad                             0.05      75 %          4.5\n"
+            "mixed before training            0.1         –            5\n"
+            "mixed                           0.04      80 %            5\n");
+  EXPECT_EQ(comparison_table(with_untrained_rows({qad})).text(),
+            "                 KL to teacher  won back  bits/weight\n"
+            "───────────────  ─────────────  ────────  ───────────\n"
+            "before training            0.2         –          4.5\n"
+            "qad                       0.05      75 %          4.5\n");
+  EXPECT_TRUE(warnings_of({ptq, qad, mixed}).empty());
+}
+
+TEST(ComparisonTable, SaysWhatDidNotHelp) {
+  ArmSummary useless = arm("qad", 9, 0.2, 4.5), wild = arm("qat", 9, 0.2, 4.5);
+  useless.eval = useless.before = wild.eval = wild.before = figures(0.2);
+  wild.end = "diverged";
+  wild.reason = "held out, 3e+08 nats";
+  EXPECT_EQ(comparison_table({useless, wild}).text(),
+            "                KL to teacher  bits/weight\n"
+            "──────────────  ─────────────  ───────────\n"
+            "qad (step 0)              0.2          4.5\n"
+            "qat (diverged)            0.2          4.5\n");
+  const std::vector<std::string> warnings = warnings_of({useless, wild});
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_NE(warnings[0].find("no evaluation was better than that of the student before training"), std::string::npos);
+  EXPECT_NE(warnings[1].find("qat diverged: held out, 3e+08 nats"), std::string::npos);
 }
 
 TEST(ComparisonTable, EveryFigureWithItsStandardError) {

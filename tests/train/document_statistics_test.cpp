@@ -77,5 +77,21 @@ TEST(DocumentStatistics, OneDocumentHasNoError) {
   EXPECT_EQ(percentile({{4, 1.0}, {5, 1.0}}, 0.99).standard_error, 0);
 }
 
+TEST(DocumentStatistics, APercentileAmongTiesOrAtTheEndHasAnErrorToo) {
+  // Documents that begin alike: 2 of 100 tokens each share the value 5, and the 99th percentile is among them.
+  std::vector<DocumentValue> alike;
+  for (int document = 0; document < 40; ++document)
+    for (int i = 0; i < 100; ++i) alike.push_back({document, i < 97 ? 1.0 + i * 1e-3 : i < 99 ? 5.0 : 9.0});
+  const Percentile among = percentile(alike, 0.985);
+  EXPECT_EQ(among.value, 5);
+  EXPECT_EQ(among.standard_error, (9.0 - 1.096) / 2);
+  // 36 tokens: the percentile is the largest, all documents are at or below it.
+  std::vector<DocumentValue> few;
+  for (int i = 0; i < 36; ++i) few.push_back({i / 3, static_cast<double>(i)});
+  const Percentile largest = percentile(few, 0.99);
+  EXPECT_EQ(largest.value, 35);
+  EXPECT_EQ(largest.standard_error, 1);
+}
+
 }  // namespace
 }  // namespace qad

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "qad/train/document_statistics.h"
+#include "tests/support/error_of.h"
 #include "tests/train/tiny_training.h"
 
 namespace qad {
@@ -39,12 +40,34 @@ TEST(Evaluator, AModelAloneHasNoKl) {
   EXPECT_EQ(alone.cross_entropy_stderr, with.cross_entropy_stderr);
 }
 
-TEST(Evaluator, AStopLeavesAnUnusableResult) {
+TEST(Evaluator, AStopGivesNoResult) {
   TinyTraining training;
   int asked = 0;
-  const EvalFigures figures = evaluate(*training.teacher, nullptr, training.evaluation, [&] { return ++asked == 2; });
+  const StopQuestion question([&] { return ++asked == 2; });
+  EXPECT_THROW(static_cast<void>(evaluate(*training.teacher, nullptr, training.evaluation)), Stopped);
   EXPECT_EQ(asked, 2);
-  EXPECT_TRUE(std::isnan(figures.cross_entropy));
+}
+
+// What an evaluation says of a model with one weight of `name` changed.
+std::string error_with_weight(const std::string& name, float value) {
+  TinyTraining training;
+  const auto model = trainable_copy(*training.teacher);
+  for (const ParameterPointer& parameter : model->parameters())
+    if (parameter->name == name) parameter->value().data()[3] = value;
+  return testing::error_of([&] { static_cast<void>(evaluate(*model, training.teacher.get(), training.evaluation)); });
+}
+
+TEST(Evaluator, WhatIsNotFiniteIsAnErrorThatNamesTheFirstLayer) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto expect_named = [](const std::string& error, const std::string& layer) {
+    EXPECT_NE(error.find("the student: " + layer + ": expected finite values"), std::string::npos) << error;
+  };
+  expect_named(error_with_weight("model.layers.0.mlp.down_proj.weight", kInfinity), "model.layers.0");
+  expect_named(error_with_weight("model.layers.1.self_attn.q_proj.weight", kInfinity), "model.layers.1");
+  expect_named(error_with_weight("model.norm.weight", 3e38f), "model.norm");
+  // Finite, but the squares that the next norm sums are not: it would give zeros.
+  expect_named(error_with_weight("model.layers.0.mlp.down_proj.weight", 1e30f), "model.layers.0");
+  EXPECT_EQ(error_with_weight("model.layers.0.mlp.down_proj.weight", 1e3f), "no error");
 }
 
 /// Natural logarithms of the softmax of a row of logits, in double.

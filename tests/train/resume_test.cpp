@@ -13,7 +13,7 @@ using testing::TinyTraining;
 
 struct Killed {};
 
-// Calls of `stop` in an undisturbed run: between micro-batches, steps and evaluation batches.
+// Polls of an undisturbed run: one before each op of a forward or backward, and each batch.
 int polls_of(TinyTraining& training) {
   int polls = 0;
   training.run([&] { return ++polls, false; });
@@ -27,15 +27,15 @@ class Resume : public ::testing::TestWithParam<LossKind> {
     config.loss.kind = GetParam();
     return config;
   }
-  // Every moment for the loss that matters most.
-  static int stride() { return GetParam() == LossKind::kl ? 1 : 5; }
+  // More moments for the loss that matters most; an odd stride, so that they fall on ops of all kinds.
+  static int stride(int polls) { return polls / (GetParam() == LossKind::kl ? 60 : 12) | 1; }
 };
 
 TEST_P(Resume, AfterAKillAtEveryMoment) {
   TinyTraining undisturbed(config());
   const int polls = polls_of(undisturbed);
   ASSERT_GT(polls, 30);
-  for (int moment = 1; moment <= polls; moment += stride()) {
+  for (int moment = 1; moment <= polls; moment += stride(polls)) {
     SCOPED_TRACE(moment);
     TinyTraining killed(config());
     int poll = 0;
@@ -49,7 +49,7 @@ TEST_P(Resume, AfterAKillAtEveryMoment) {
 TEST_P(Resume, AfterAStopAtEveryMomentWithTheStateSaved) {
   TinyTraining undisturbed(config());
   const int polls = polls_of(undisturbed);
-  for (int moment = 1; moment <= polls; moment += stride()) {
+  for (int moment = 1; moment <= polls; moment += stride(polls)) {
     SCOPED_TRACE(moment);
     TinyTraining stopped(config());
     int poll = 0;
@@ -67,14 +67,14 @@ INSTANTIATE_TEST_SUITE_P(Losses, Resume, ::testing::Values(LossKind::kl, LossKin
 
 TEST(ResumeOften, StoppedAndKilledInTurnAtEveryFewPolls) {
   TinyTraining undisturbed, disturbed;
-  undisturbed.run();
+  const int few = polls_of(undisturbed) / 20;
   // A stop saves, so every second start gets further; a kill falls inside what a pending evaluation repeats.
   bool kill = false;
   for (int starts = 0; starts < 60; ++starts) {
     int poll = 0;
     try {
       const auto finished = disturbed.run([&] {
-        if (++poll < 7) return false;
+        if (++poll < few) return false;
         return kill ? throw Killed() : true;
       });
       if (finished.end == RunEnd::planned_steps) break;
@@ -91,7 +91,7 @@ TEST(ResumeScales, WhereTheyFollowTheData) {
   quantize.kv_cache = KvCacheFormat::fp8;
   TinyTraining undisturbed(testing::tiny_trainer_config(), quantize);
   const int polls = polls_of(undisturbed);
-  for (int moment = 3; moment <= polls; moment += 7) {
+  for (int moment = 3; moment <= polls; moment += polls / 12 | 1) {
     SCOPED_TRACE(moment);
     TinyTraining stopped(testing::tiny_trainer_config(), quantize);
     int poll = 0;
@@ -107,10 +107,10 @@ TEST(ResumeScales, SaturatedWeightsAreCountedAlike) {
   config.train.steps = 8;
   config.checkpoint.every = 2;
   TinyTraining undisturbed(config), killed(config);
-  undisturbed.run();
+  const int polls = polls_of(undisturbed);
   EXPECT_GT(undisturbed.steps.back().saturated_weights, 0);
   int poll = 0;
-  EXPECT_THROW(killed.run([&] { return ++poll == 25 ? throw Killed() : false; }), Killed);
+  EXPECT_THROW(killed.run([&] { return ++poll == polls / 2 ? throw Killed() : false; }), Killed);
   killed.run();
   killed.expect_same(undisturbed);
 }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/core/interrupt.h"
 #include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
 #include "models/model_folder.h"
@@ -87,6 +88,7 @@ class TinyTraining {
     return load_model(made.path(), WeightType::bf16);
   }
 
+  /// `stop` is asked at every poll: yes is a signal.
   RunFinished run(const std::function<bool()>& stop = {}) {
     set_threads(threads);
     steps.clear();
@@ -103,13 +105,14 @@ class TinyTraining {
     listeners.add(recorder);
     TextStage stage(config.train, config.loss, *student, teacher.get(), loader);
     Trainer trainer(config,
-                    {*student, teacher.get(), quantizers, &stage, evaluation, checkpoints, listeners, stop, "recipe"});
+                    {*student, teacher.get(), quantizers, &stage, evaluation, checkpoints, listeners, "recipe"});
     if (const auto found = checkpoints.newest_whole()) trainer.restore(found->content, found->file.string());
     else if (!quantizers.empty()) calibrate(*student, quantizers, evaluation, quantize.tensor_scale.from);
     RunStarted started;
     started.first_step = trainer.state().step;
     started.evaluation_pending = trainer.state().evaluation_pending;
     listeners.run_started(started);
+    const StopQuestion question(stop);
     return trainer.run();
   }
 

@@ -65,6 +65,45 @@ TEST(Trainer, StopsEarlyWhenPatienceIsOver) {
   EXPECT_TRUE(training.steps.empty());
 }
 
+TEST(Trainer, DivergenceOfFiniteSizeEndsTheRun) {
+  TinyTraining training;
+  training.config.train.lr = 1000;
+  training.config.train.warmup_steps = 0;
+  training.config.evaluate.every = 2;
+  const RunFinished finished = training.run();
+  EXPECT_EQ(finished.end, RunEnd::diverged);
+  EXPECT_EQ(finished.step, 2);
+  EXPECT_EQ(finished.best_step, 0);
+  EXPECT_EQ(finished.eval.kl_mean, finished.before.kl_mean);
+  EXPECT_EQ(finished.before.kl_mean, training.evaluations.front().figures.kl_mean);
+  EXPECT_NE(finished.reason.find("where guessing has 3.87"), std::string::npos) << finished.reason;  // ln 48
+  EXPECT_EQ(training.run().end, RunEnd::diverged);  // resumed: it stays ended
+  EXPECT_TRUE(training.steps.empty());
+}
+
+TEST(Trainer, DivergenceIsSeenInTheTrainingLossToo) {
+  TinyTraining training;
+  training.config.train.lr = 1000;
+  training.config.train.warmup_steps = 0;
+  training.config.train.steps = 60;
+  training.config.evaluate.every = 0;
+  const RunFinished finished = training.run();
+  EXPECT_EQ(finished.end, RunEnd::diverged);
+  EXPECT_LT(finished.step, 60);
+  EXPECT_GE(finished.step, DivergenceRule::kStepsInARow);
+  EXPECT_NE(finished.reason.find("20 steps in a row"), std::string::npos) << finished.reason;
+}
+
+TEST(Trainer, TheLimitOfDivergence) {
+  const DivergenceRule rule({LossKind::kl}, 100);  // ln 100 = 4.605
+  EXPECT_EQ(rule.at_evaluation(6.9, 0.1), "");
+  EXPECT_NE(rule.at_evaluation(6.92, 0.1), "");
+  EXPECT_EQ(rule.at_evaluation(12.0, 9.0), "");  // a start that was as bad
+  EXPECT_TRUE(rule.is_beyond(7.0, 0.1));
+  EXPECT_FALSE(rule.is_beyond(6.9, 0.1));
+  EXPECT_FALSE(DivergenceRule({LossKind::logit_mse}, 100).is_beyond(1e9, 0.1));  // no nats
+}
+
 TEST(Trainer, PtqIsNoSteps) {
   TinyTraining training;
   training.config.train.steps = 0;

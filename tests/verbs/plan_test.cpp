@@ -60,7 +60,7 @@ std::int64_t measured_bytes(const Recipe& recipe, const verbs::RunFolder& folder
   Loader loader(*materials.train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
   for (std::int64_t step = 1; step <= recipe.train.steps; ++step)
     static_cast<void>(train_step(recipe.train, recipe.loss, step, *student.model, materials.teacher.get(), optimizer,
-                                 {loader.next(recipe.train.batch_size)}, {}));
+                                 {loader.next(recipe.train.batch_size)}));
   static_cast<void>(evaluate(*student.model, materials.teacher.get(), materials.evaluation));
   return total() - before;
 }

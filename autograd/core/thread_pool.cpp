@@ -1,0 +1,120 @@
+#include "autograd/core/thread_pool.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "autograd/core/error.h"
+
+namespace qad {
+namespace {
+
+thread_local bool inside_a_loop = false;
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Looks for a moment whether something has happened, before its thread goes to sleep. The moment is short where looking
+// was in vain lately: then the cores are shared with others, who can use the time.
+class Patience {
+ public:
+  template <class Condition>
+  bool wait_awake(const Condition& condition) {
+    for (int i = 0; i < looks_; ++i) {
+      if (condition()) {
+        looks_ = std::min(kMost, looks_ * 2);
+        return true;
+      }
+      relax();
+    }
+    looks_ = std::max(kLeast, looks_ / 2);
+    return condition();
+  }
+
+ private:
+  static constexpr int kLeast = 32, kMost = 4096;  // 40 to 140 cycles each: at most a fifth of a millisecond
+  int looks_ = kMost;
+};
+
+}  // namespace
+
+void ChunkLoop::run_chunk(std::int64_t index) const {
+  function(context, index * chunk, std::min(size, (index + 1) * chunk));
+}
+
+ThreadPool& ThreadPool::instance() {
+  static auto* const pool = new ThreadPool;  // never destroyed: workers may look at it until the process ends
+  return *pool;
+}
+
+void ThreadPool::run(const ChunkLoop& loop, int threads) {
+  const std::int64_t chunks = loop.chunks();
+  QAD_ASSERT(chunks <= std::numeric_limits<std::uint32_t>::max());
+  const bool alone = chunks <= 1 || threads <= 1 || inside_a_loop;
+  const std::unique_lock<std::mutex> mine =
+      alone ? std::unique_lock<std::mutex>() : std::unique_lock(busy_, std::try_to_lock);
+  if (!mine.owns_lock()) {
+    for (std::int64_t index = 0; index < chunks; ++index) loop.run_chunk(index);
+    return;
+  }
+  add_workers(threads - 1);
+  function_.store(loop.function, std::memory_order_relaxed);
+  context_.store(loop.context, std::memory_order_relaxed);
+  size_.store(loop.size, std::memory_order_relaxed);
+  chunk_.store(loop.chunk, std::memory_order_relaxed);
+  helpers_.store(threads - 1, std::memory_order_relaxed);
+  done_.store(0, std::memory_order_relaxed);
+  const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+  next_.store(std::uint64_t{round} << 32, std::memory_order_release);
+  round_.store(round, std::memory_order_release);
+  round_.notify_all();
+
+  take_chunks(round);
+  wait_until_done(static_cast<std::uint32_t>(chunks));
+}
+
+void ThreadPool::take_chunks(std::uint32_t round) {
+  inside_a_loop = true;
+  for (std::uint64_t next = next_.load(std::memory_order_acquire);;) {
+    if (next >> 32 != round) break;
+    const ChunkLoop loop{function_.load(std::memory_order_relaxed), context_.load(std::memory_order_relaxed),
+                         size_.load(std::memory_order_relaxed), chunk_.load(std::memory_order_relaxed)};
+    const auto index = static_cast<std::int64_t>(next & 0xffffffffu);
+    if (index >= loop.chunks()) break;
+    if (!next_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    loop.run_chunk(index);
+    const bool last = done_.fetch_add(1, std::memory_order_seq_cst) + 1 == loop.chunks();
+    if (last && caller_sleeps_.load(std::memory_order_seq_cst)) done_.notify_one();
+    next = next_.load(std::memory_order_acquire);
+  }
+  inside_a_loop = false;
+}
+
+void ThreadPool::wait_until_done(std::uint32_t chunks) {
+  thread_local Patience patience;
+  if (patience.wait_awake([&] { return done_.load(std::memory_order_acquire) == chunks; })) return;
+  caller_sleeps_.store(true, std::memory_order_seq_cst);
+  for (std::uint32_t done = done_.load(std::memory_order_seq_cst); done != chunks; done = done_.load())
+    done_.wait(done);
+  caller_sleeps_.store(false, std::memory_order_relaxed);
+}
+
+void ThreadPool::add_workers(int count) {
+  while (static_cast<int>(workers_.size()) < count) {
+    const int index = static_cast<int>(workers_.size());
+    workers_.emplace_back([this, index] { work(index); });
+  }
+}
+
+void ThreadPool::work(int index) {
+  Patience patience;
+  for (std::uint32_t seen = 0;;) {
+    if (!patience.wait_awake([&] { return round_.load(std::memory_order_acquire) != seen; })) round_.wait(seen);
+    seen = round_.load(std::memory_order_acquire);
+    if (index < helpers_.load(std::memory_order_relaxed)) take_chunks(seen);
+  }
+}
+
+}  // namespace qad
