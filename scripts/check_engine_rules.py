@@ -121,29 +121,59 @@ def check_modelopt(rules, folder, config):
         rules.check(listed, f"{layer}: all: not quantized, so in exclude_modules")
 
 
+# What vLLM knows a format of compressed-tensors by. Lists: any of these.
+NVFP4 = {"num_bits": 4, "type": "float", "symmetric": True, "strategy": "tensor_group", "group_size": 16}
+PACKED_INTEGERS = {"num_bits": [4, 8], "type": "int", "symmetric": True, "strategy": ["channel", "group"], "actorder": None}
+
+
+def check_arguments(rules, name, arguments, wanted, dynamic):
+    rules.check(set(arguments) <= ARGS_KEYS, f"{name}: compressed-tensors forbids {set(arguments) - ARGS_KEYS}")
+    for key, value in wanted.items():
+        got = arguments.get(key)
+        rules.check(got in value if isinstance(value, list) else got == value, f"{name}: vLLM: {key} {value}, got {got}")
+    rules.check(arguments.get("dynamic") == dynamic, f"{name}: vLLM: dynamic {dynamic}")
+
+
+def check_integers(rules, tensors, layer, arguments):
+    """vLLM's CompressedTensorsWNA16."""
+    per_word = 32 // arguments["num_bits"]
+    dtype, (rows, words) = tensors.kind(layer + ".weight_packed")
+    cols = words * per_word
+    rules.check(dtype == "I32", f"{layer}.weight_packed: all: I32 [N, K/{per_word}], got {dtype}")
+    rules.check(tensors.kind(layer + ".weight_shape") == ("I64", [2]), f"{layer}.weight_shape: all: I64 [2]")
+    shape = list(struct.unpack("<2q", tensors.bytes(layer + ".weight_shape")))
+    rules.check(shape == [rows, cols], f"{layer}: vLLM: whole words in a row: {shape}, packed for {[rows, cols]}")
+    groups = cols // arguments["group_size"] if arguments["strategy"] == "group" else 1
+    dtype, shape = tensors.kind(layer + ".weight_scale") or ("none", [])
+    rules.check(dtype in ("BF16", "F16", "F32") and shape == [rows, groups],
+                f"{layer}.weight_scale: all: a float [{rows}, {groups}], got {dtype} {shape}")
+
+
 def check_compressed_tensors(rules, folder, config):
     tensors = Tensors(folder)
     layers = tensors.layers(".weight_packed")
     rules.check(bool(layers), "no quantized layer")
     flat = config["quantization_config"]
-    for key, value in (("quant_method", "compressed-tensors"), ("format", "nvfp4-pack-quantized"), ("quantization_status", "compressed")):
+    integers = flat.get("format") == "pack-quantized"
+    for key, value in (("quant_method", "compressed-tensors"), ("quantization_status", "compressed"),
+                       ("format", "pack-quantized" if integers else "nvfp4-pack-quantized")):
         rules.check(flat.get(key) == value, f"config.json: vLLM: {key} {value}, got {flat.get(key)}")
+    weights = {}
     quantizes_inputs = False
     for name, group in flat.get("config_groups", {}).items():
         rules.check(set(group) <= SCHEME_KEYS, f"{name}: compressed-tensors forbids {set(group) - SCHEME_KEYS}")
-        for part in ("weights", "input_activations"):
-            arguments = group.get(part)
-            if not arguments:
-                continue
-            rules.check(set(arguments) <= ARGS_KEYS, f"{name}.{part}: compressed-tensors forbids {set(arguments) - ARGS_KEYS}")
-            for key, value in (("num_bits", 4), ("type", "float"), ("symmetric", True), ("strategy", "tensor_group"), ("group_size", 16)):
-                rules.check(arguments.get(key) == value, f"{name}.{part}: vLLM knows NVFP4 by {key} {value}, got {arguments.get(key)}")
-            quantizes_inputs |= part == "input_activations"
-            rules.check(arguments.get("dynamic") == ("local" if part == "input_activations" else False), f"{name}.{part}: vLLM: dynamic")
+        weights = group["weights"]
+        check_arguments(rules, f"{name}.weights", weights, PACKED_INTEGERS if integers else NVFP4, False)
+        if group.get("input_activations"):
+            quantizes_inputs = True
+            check_arguments(rules, f"{name}.input_activations", group["input_activations"], NVFP4, "local")
     inner = [(".weight_global_scale", [1])] + ([(".input_global_scale", [1])] if quantizes_inputs else [])
     ignored = flat.get("ignore", [])
     for layer in layers:
-        check_scales(rules, tensors, layer, ".weight_packed", ".weight_scale", inner)
+        if integers:
+            check_integers(rules, tensors, layer, weights)
+        else:
+            check_scales(rules, tensors, layer, ".weight_packed", ".weight_scale", inner)
         hit = [one for one in ignored if one == layer or one.startswith("re:") and re.match(one[3:], layer)]
         rules.check(not hit, f"{layer}: quantized, yet ignored by {hit}")
     check_fused(rules, tensors, layers, [".weight_global_scale", ".input_global_scale"])

@@ -11,7 +11,7 @@ ExitCode export_verb(const Verb& self, Arguments arguments) {
   verbs::ExportOptions options;
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR", "a run's folder", options.run)
-      .required("format", "modelopt|compressed_tensors|dense|gguf", "layout on disk", options.format)
+      .required("format", "modelopt|compressed_tensors|dense|gguf|bitsandbytes", "layout on disk", options.format)
       .required("out", "DIR", "where to write, new or empty", options.out)
       .option("checkpoint", "best|last", "which checkpoint of the run", options.checkpoint)
       .option("shard-bytes", "N", "most bytes in one safetensors file", options.shard_bytes);

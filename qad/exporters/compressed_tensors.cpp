@@ -1,13 +1,17 @@
 #include "qad/exporters/compressed_tensors.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "autograd/core/error.h"
-#include "qad/exporters/layout_files.h"
+#include "data/regex.h"
+#include "qad/exporters/export_refusals.h"
+#include "qad/exporters/packed_words.h"
+#include "qad/exporters/stored_layer.h"
 
 namespace qad {
 namespace {
@@ -15,116 +19,114 @@ namespace {
 constexpr const char* kVersion = "0.18.0";  // of the compressed-tensors whose layout this is
 constexpr const char* kMixed = "mixed-precision";
 
-/// How the layout tells of a number format.
-struct Packing {
-  std::string_view format;  ///< ours
-  const char* name;
-  int bits;
-  const char* strategy;
-  int group_size;           ///< 0: none
-  const char* scale_dtype;  ///< of block scales; null: none
-  bool weights_alone;       ///< inputs may stay as they are
+constexpr auto kNvfp4Parts = std::to_array<StoredPart>({{".weight_packed", "U8", &kCodes},
+                                                        {".weight_scale", "F8_E4M3", &kBlockScales},
+                                                        {".weight_global_scale", "", &kScaleDivisor},
+                                                        {".input_global_scale", "", &kInputScaleDivisor}});
+constexpr auto kMxfp4Parts =
+    std::to_array<StoredPart>({{".weight_packed", "U8", &kCodes}, {".weight_scale", "U8", &kBlockScales}});
+constexpr auto kFp8Parts = std::to_array<StoredPart>(
+    {{".weight", "F8_E4M3", &kCodes}, {".weight_scale", "", &kScaleOfOne}, {".input_scale", "", &kInputScaleOfOne}});
+constexpr auto kFp8ChannelParts =
+    std::to_array<StoredPart>({{".weight", "F8_E4M3", &kCodes}, {".weight_scale", "", &kBlockScales}});
+constexpr auto kIntParts = std::to_array<StoredPart>({{".weight_shape", "I64", &kWeightShape},
+                                                      {".weight_packed", "I32", &kPackedWords},
+                                                      {".weight_scale", "", &kBlockScales}});
+
+/// When the scales of inputs are found.
+enum class Dynamic { no, local, yes };  // local: those of blocks alone
+
+struct Operand {
+  const char* type = nullptr;  ///< null: stays as it is
+  int bits = 0;
+  const char* strategy = nullptr;
+  int group_size = 0;                 ///< 0: none
+  const char* scale_dtype = nullptr;  ///< of block scales
+  Dynamic dynamic = Dynamic::no;
 };
-constexpr std::array kPackings = {
-    Packing{"nvfp4", "nvfp4-pack-quantized", 4, "tensor_group", 16, "torch.float8_e4m3fn", true},
-    Packing{"mxfp4", "mxfp4-pack-quantized", 4, "group", 32, "torch.uint8", true},
-    Packing{"fp8", "float-quantized", 8, "tensor", 0, nullptr, false}};
+constexpr Operand kAsItIs{};
+constexpr Operand kNvfp4Operand{"float", 4, "tensor_group", 16, "torch.float8_e4m3fn", Dynamic::local};
+constexpr Operand kMxfp4Operand{"float", 4, "group", 32, "torch.uint8", Dynamic::yes};
+constexpr Operand kFp8Operand{"float", 8, "tensor"};
+constexpr Operand kFp8Rows{"float", 8, "channel"};
+constexpr Operand kFp8Tokens{"float", 8, "token", 0, nullptr, Dynamic::yes};
+constexpr Operand kInt4Groups{"int", 4, "group", 128};
+constexpr Operand kInt8Rows{"int", 8, "channel"};
 
-/// Throws for a layer that the layout has no place for.
-const Packing& packing_of(const ExportLinear& linear) {
-  const std::string_view weight = linear.weight->format->name;
-  const std::string_view input = linear.input ? linear.input->format->name : "none";
-  const auto found = std::ranges::find(kPackings, weight, &Packing::format);
-  if (found == kPackings.end() || (input != weight && !(input == "none" && found->weights_alone)))
-    throw Error({linear.name,
-                 "nvfp4 or mxfp4 weights with inputs of their kind or plain ones, or fp8 weights and inputs",
-                 std::string(weight) + " weights with " + std::string(input) + " inputs",
-                 "the compressed_tensors layout has no place for these; export as dense"});
-  return *found;
-}
+/// How the layout tells of a kind of layer.
+struct Packing {
+  StoredLayer stored;
+  const char* name;
+  Operand weights, inputs;
 
-/// Every number that is stored inverted.
-void check_power_of_two(const std::string& who, float scale) {
-  int exponent;
-  if (std::frexp(scale, &exponent) != 0.5f)
-    throw Error(
-        {who, "a tensor scale that is a power of two", std::to_string(scale),
-         "compressed-tensors stores its reciprocal; train with tensor_scale.round: pow2, or export as modelopt"});
-}
-
-/// A multiplier, in the model's type as llm-compressor writes it, or in FP32, which loaders take as well, where that
-/// would round.
-FileTensor multiplier(const std::string& name, float scale) {
-  const bool fits = bf16_to_f32(f32_to_bf16(scale)) == scale;
-  return scalar_tensor(name, {1}, scale, fits ? DType::bf16 : DType::f32);
-}
-
-void append_linear(const ExportLinear& linear, std::vector<FileTensor>& tensors) {
-  const QuantizedTensor& weight = *linear.weight;
-  const Packing& packing = packing_of(linear);
-  const auto add_divisor = [&](const char* suffix, const char* operand, float scale) {
-    check_power_of_two(linear.name + operand, scale);
-    tensors.push_back(scalar_tensor(linear.name + suffix, {1}, 1.0f / scale));
-  };
-  if (packing.format == "fp8") {
-    tensors.push_back({linear.name + ".weight", "F8_E4M3", weight.codes});
-    tensors.push_back(multiplier(linear.name + ".weight_scale", weight.tensor_scale));
-    tensors.push_back(multiplier(linear.name + ".input_scale", linear.input->tensor_scale));
-    return;
+  [[nodiscard]] bool quantizes_inputs() const { return inputs.type != nullptr; }
+  /// Floats of four bits, which compressed-tensors decodes to BF16 whatever the model's type is.
+  [[nodiscard]] bool is_decoded_to_bf16() const {
+    return weights.bits == 4 && std::string_view(weights.type) == "float";
   }
-  tensors.push_back({linear.name + ".weight_packed", "U8", weight.codes});
-  tensors.push_back({linear.name + ".weight_scale", packing.format == "nvfp4" ? "F8_E4M3" : "U8", weight.scales});
-  if (packing.format == "mxfp4") return;
-  add_divisor(".weight_global_scale", ".weight", weight.tensor_scale);
-  if (linear.input) add_divisor(".input_global_scale", " (input)", linear.input->tensor_scale);
+};
+// In this order the kinds of a mixture are told: those with quantized inputs come first.
+constexpr auto kPackings = std::to_array<Packing>({
+    {{"nvfp4", "nvfp4", kNvfp4Parts}, "nvfp4-pack-quantized", kNvfp4Operand, kNvfp4Operand},
+    {{"mxfp4", "mxfp4", kMxfp4Parts}, "mxfp4-pack-quantized", kMxfp4Operand, kMxfp4Operand},
+    {{"fp8", "fp8", kFp8Parts}, "float-quantized", kFp8Operand, kFp8Operand},
+    {{"fp8_channel", "fp8_channel", kFp8ChannelParts}, "float-quantized", kFp8Rows, kFp8Tokens},
+    {{"nvfp4", "none", std::span(kNvfp4Parts).first(3)}, "nvfp4-pack-quantized", kNvfp4Operand, kAsItIs},
+    {{"mxfp4", "none", kMxfp4Parts}, "mxfp4-pack-quantized", kMxfp4Operand, kAsItIs},
+    {{"fp8", "none", std::span(kFp8Parts).first(2)}, "naive-quantized", kFp8Operand, kAsItIs},
+    {{"fp8_channel", "none", kFp8ChannelParts}, "naive-quantized", kFp8Rows, kAsItIs},
+    {{"int8", "none", kIntParts}, "pack-quantized", kInt8Rows, kAsItIs},
+    {{"int4_g128", "none", kIntParts}, "pack-quantized", kInt4Groups, kAsItIs},
+});
+
+const Packing& packing_of(const ExportLinear& linear) {
+  const Packing* const row = find_row(std::span<const Packing>(kPackings), formats_of(linear));
+  QAD_ASSERT(row != nullptr);  // a layer without a place was refused
+  return *row;
 }
 
 /// Without scale_dtype, compressed-tensors leaves the scales of inputs unrounded where it emulates W4A4 (seen in 0.20).
 /// Readers before its 0.13 do not know the key.
-OrderedJson operand(const Packing& packing, bool input) {
+OrderedJson operand_json(const Operand& operand, bool input) {
   const auto or_null = [](const auto& value) { return value ? OrderedJson(value) : OrderedJson(nullptr); };
   OrderedJson json;
-  json["num_bits"] = packing.bits;
-  json["type"] = "float";
+  json["num_bits"] = operand.bits;
+  json["type"] = operand.type;
   json["symmetric"] = true;
-  json["strategy"] = packing.strategy;
-  json["group_size"] = or_null(packing.group_size);
+  json["strategy"] = operand.strategy;
+  json["group_size"] = or_null(operand.group_size);
   json["dynamic"] = false;
-  if (input && packing.format == "nvfp4") json["dynamic"] = "local";
-  if (input && packing.format == "mxfp4") json["dynamic"] = true;
+  if (input && operand.dynamic == Dynamic::local) json["dynamic"] = "local";
+  if (input && operand.dynamic == Dynamic::yes) json["dynamic"] = true;
   json["actorder"] = nullptr;
   json["block_structure"] = nullptr;
-  json["scale_dtype"] = or_null(packing.scale_dtype);
+  json["scale_dtype"] = or_null(operand.scale_dtype);
   json["observer"] = input ? "static_minmax" : "memoryless_minmax";
   if (json["dynamic"] == true) json["observer"] = nullptr;
   json["observer_kwargs"] = OrderedJson::object();
   return json;
 }
 
-OrderedJson config_group(const Packing& packing, bool inputs, const OrderedJson& targets) {
+OrderedJson config_group(const Packing& packing, const OrderedJson& targets) {
   OrderedJson group;
   group["targets"] = targets;
   group["format"] = packing.name;
-  group["weights"] = operand(packing, false);
-  group["input_activations"] = inputs ? operand(packing, true) : OrderedJson(nullptr);
+  group["weights"] = operand_json(packing.weights, false);
+  group["input_activations"] = packing.quantizes_inputs() ? operand_json(packing.inputs, true) : OrderedJson(nullptr);
   group["output_activations"] = nullptr;
   return group;
 }
 
 OrderedJson quantization_config(const ExportModel& model) {
-  // Layers by how they are quantized; those with quantized inputs come first.
-  std::vector<OrderedJson> kinds;
+  std::vector<OrderedJson> kinds;  // a group of layers each
   std::set<std::string> formats;
-  for (const bool inputs : {true, false}) {
-    for (const Packing& packing : kPackings) {
-      OrderedJson targets = OrderedJson::array();
-      for (const ExportLinear& linear : model.linears)
-        if (linear.weight && linear.input.has_value() == inputs && &packing_of(linear) == &packing)
-          targets.push_back(linear.name);
-      if (targets.empty()) continue;
-      kinds.push_back(config_group(packing, inputs, targets));
-      formats.insert(packing.name);
-    }
+  for (const Packing& packing : kPackings) {
+    OrderedJson targets = OrderedJson::array();
+    for (const ExportLinear& linear : model.linears)
+      if (linear.weight && &packing_of(linear) == &packing) targets.push_back(linear.name);
+    if (targets.empty()) continue;
+    kinds.push_back(config_group(packing, targets));
+    formats.insert(packing.name);
   }
   if (kinds.size() == 1) kinds.front()["targets"] = OrderedJson::array({"Linear"});
   OrderedJson groups;
@@ -147,29 +149,115 @@ OrderedJson quantization_config(const ExportModel& model) {
   return json;
 }
 
-/// Whether a layer's inputs are quantized by scales that follow the data alone, of which only config.json tells.
-bool has_dynamic_input(const OrderedJson& config, const std::string& layer) {
-  const OrderedJson groups = config.value("/quantization_config/config_groups"_json_pointer, OrderedJson::object());
-  return std::ranges::any_of(groups, [&](const OrderedJson& group) {
-    const OrderedJson targets = group.value("targets", OrderedJson::array());
-    return group.contains("input_activations") && group["input_activations"].is_object() &&
-           std::ranges::any_of(targets, [&](const OrderedJson& one) { return one == "Linear" || one == layer; });
-  });
+/// Whether a target of a group (a name, `re:` and an expression for the start of one, or the class) means this layer.
+bool means(const OrderedJson& target, const std::string& layer) {
+  if (!target.is_string()) return false;
+  const auto text = target.get<std::string>();
+  if (!text.starts_with("re:")) return text == "Linear" || text == layer;
+  const auto found = Regex(text.substr(3), "config.json: config_groups").find(layer, 0);
+  return found && found->begin == 0;
+}
+
+/// A value of the type of `fallback`, which stands for any other.
+template <class T>
+T value_at(const OrderedJson& json, const char* key, const T& fallback) {
+  const auto found = json.is_object() ? json.find(key) : json.end();
+  if (found == json.end()) return fallback;
+  const bool fits = std::is_same_v<T, std::string> ? found->is_string()
+                    : std::is_same_v<T, bool>      ? found->is_boolean()
+                    : std::is_same_v<T, int>       ? found->is_number_integer()
+                                                   : true;
+  return fits ? found->get<T>() : fallback;
+}
+
+/// What a config says of weights or of inputs.
+struct Said {
+  bool is_quantized, symmetric, dynamic;
+  std::string type, strategy;
+  int bits, group_size;
+
+  explicit Said(const OrderedJson& json)
+      : is_quantized(json.is_object()),
+        symmetric(value_at(json, "symmetric", true)),
+        dynamic(value_at(json, "dynamic", false)),
+        type(value_at<std::string>(json, "type", "int")),
+        bits(value_at(json, "num_bits", 8)),
+        group_size(value_at(json, "group_size", 0)) {
+    const char* const implied = group_size > 0 ? "group" : group_size < 0 ? "channel" : "tensor";
+    strategy = value_at<std::string>(json, "strategy", implied);
+  }
+
+  [[nodiscard]] bool is(const Operand& operand, bool input) const {
+    if (!is_quantized || operand.type == nullptr) return is_quantized == (operand.type != nullptr);
+    return bits == operand.bits && type == operand.type && symmetric && strategy == operand.strategy &&
+           (operand.group_size == 0 || group_size == operand.group_size) &&
+           (!input || dynamic == (operand.dynamic == Dynamic::yes));
+  }
+
+  [[nodiscard]] std::string text() const {
+    if (!is_quantized) return "as they are";
+    return fmt::format("{} of {} bits by {}{}{}", type, bits, strategy,
+                       group_size > 0 ? fmt::format(" of {}", group_size) : "", symmetric ? "" : ", asymmetric");
+  }
+};
+
+/// How the config's groups say that a layer is stored.
+const Packing& stored_packing(const OrderedJson& groups, const std::string& layer) {
+  for (const OrderedJson& group : groups) {
+    const OrderedJson targets = value_at(group, "targets", OrderedJson());
+    if (std::ranges::none_of(targets, [&](const OrderedJson& one) { return means(one, layer); })) continue;
+    const Said weights(value_at(group, "weights", OrderedJson()));
+    const Said inputs(value_at(group, "input_activations", OrderedJson()));
+    for (const Packing& row : kPackings)
+      if (weights.is(row.weights, false) && inputs.is(row.inputs, true)) return row;
+    throw Error({"config.json: " + layer, "weights and inputs in formats of qad",
+                 fmt::format("weights {}, inputs {}", weights.text(), inputs.text()),
+                 "see qad recipes explain quantize.rules"});
+  }
+  throw Error({"config.json: " + layer, "a group of config_groups that it belongs to", "none", ""});
 }
 
 }  // namespace
 
+bool holds_compressed_tensors(const LayerFormats& formats) {
+  return find_row(std::span<const Packing>(kPackings), formats) != nullptr;
+}
+
+std::vector<Refusal> refuse_compressed_tensors(const ExportOutline& outline) {
+  LayerRefusals refusals = outline.layer_refusals();
+  const bool bf16_alone = std::ranges::any_of(outline.linears, [](const OutlineLinear& linear) {
+    const Packing* const row = find_row(std::span<const Packing>(kPackings), linear.formats);
+    return row != nullptr && row->is_decoded_to_bf16();
+  });
+  for (const OutlineLinear& linear : outline.linears) {
+    const Packing* const row = find_row(std::span<const Packing>(kPackings), linear.formats);
+    if (row == nullptr) continue;
+    if (bf16_alone && !linear.formats.weights->exact_in_bf16(1.0f))
+      refusals.add(
+          linear.name,
+          {"", "weights that BF16 holds, beside layers in nvfp4 or mxfp4", std::string(linear.formats.weights->name),
+           "compressed-tensors decodes those to BF16 alone; use formats of one kind, or export as "
+           "dense"});
+    const auto is_divisor = [](const StoredPart& part) { return part.code == &kScaleDivisor; };
+    if (linear.pow2_scales || std::ranges::none_of(row->stored.parts, is_divisor)) continue;
+    refusals.add(linear.name, {"", "a tensor scale that is a power of two", "one that is not",
+                               "compressed-tensors stores its reciprocal; train with tensor_scale.round: pow2, or "
+                               "export as modelopt"});
+  }
+  return refusals.told();
+}
+
 ExportFiles pack_compressed_tensors(const ExportModel& model) {
-  check_has_codes(model);
+  check_holds("compressed_tensors", model);
   ExportFiles files;
   append_dense(model, files.tensors);
   for (const ExportLinear& linear : model.linears)
-    if (linear.weight) append_linear(linear, files.tensors);
+    if (linear.weight) append_parts(packing_of(linear).stored, linear, files.tensors);
   for (const auto& [attention, key, value] : model.key_value_scales) {
-    files.tensors.push_back(multiplier(attention + ".k_scale", key));
-    files.tensors.push_back(multiplier(attention + ".v_scale", value));
+    files.tensors.push_back(multiplier_tensor(attention + ".k_scale", key));
+    files.tensors.push_back(multiplier_tensor(attention + ".v_scale", value));
   }
-  OrderedJson config = config_of(model, model.dense_type);
+  OrderedJson config = config_of(model, compute_type(model));
   config["quantization_config"] = quantization_config(model);
   files.texts["config.json"] = to_text(config);
   return files;
@@ -180,27 +268,11 @@ ExportModel unpack_compressed_tensors(const ExportFiles& files) {
   ExportModel model;
   model.config_json = plain_config(files);
   const OrderedJson config = parse_text(files, "config.json");
-  for (const std::string& name : tensors.stems(".weight_packed")) {
-    const std::string codes = name + ".weight_packed", scales = name + ".weight_scale";
-    ExportLinear linear{name, "", {}, {}};
-    if (const std::string divisor = name + ".weight_global_scale"; tensors.has(divisor)) {
-      linear.weight = tensors.take_blocks("nvfp4", codes, scales, 1.0f / tensors.take_scale(divisor));
-      if (const std::string input = name + ".input_global_scale"; tensors.has(input))
-        linear.input = {&block_format("nvfp4"), 1.0f / tensors.take_scale(input)};
-    } else {
-      linear.weight = tensors.take_blocks("mxfp4", codes, scales, 1.0f);
-      if (has_dynamic_input(config, name)) linear.input = {&block_format("mxfp4"), 1.0f};
-    }
-    model.linears.push_back(std::move(linear));
-  }
-  for (const std::string& name : tensors.stems(".weight_scale")) {
-    if (tensors.has(name + ".weight_packed")) continue;
-    const float scale = tensors.take_scale(name + ".weight_scale");
-    ExportLinear linear{name, "", tensors.take_fp8(name + ".weight", scale), {}};
-    linear.input = {&block_format("fp8"), tensors.take_scale(name + ".input_scale")};
-    model.linears.push_back(std::move(linear));
-  }
-  for (const std::string& name : tensors.stems(".k_scale"))
+  const OrderedJson quantization = value_at(config, "quantization_config", OrderedJson());
+  const OrderedJson groups = value_at(quantization, "config_groups", OrderedJson());
+  for (const std::string& name : stored_layers(std::span<const Packing>(kPackings), tensors))
+    model.linears.push_back(take_parts(stored_packing(groups, name).stored, name, tensors));
+  for (const std::string& name : tensors.stems({".k_scale"}))
     model.key_value_scales.push_back(
         {name, tensors.take_scale(name + ".k_scale"), tensors.take_scale(name + ".v_scale")});
   for (const std::string& name : names_at(config, {"quantization_config", "ignore"}))

@@ -15,6 +15,8 @@ bool fits_bf16(const Tensor& values) {
 
 }  // namespace
 
+bool holds_dense(const LayerFormats& /*formats*/) { return true; }
+
 ExportFiles pack_dense(const ExportModel& model) {
   ExportFiles files;
   append_dense(model, files.tensors);

@@ -8,6 +8,8 @@
 
 namespace qad {
 
+/// True: its weights are those of any format, decoded.
+[[nodiscard]] bool holds_dense(const LayerFormats& formats);
 [[nodiscard]] ExportFiles pack_dense(const ExportModel& model);
 [[nodiscard]] ExportModel unpack_dense(const ExportFiles& files);
 

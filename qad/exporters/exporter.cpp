@@ -4,6 +4,10 @@
 
 namespace qad {
 
+LayerFormats formats_of(const ExportLinear& linear) {
+  return {linear.weight ? linear.weight->format : nullptr, linear.input ? linear.input->format : nullptr};
+}
+
 Tensor as_stored(const Tensor& value, DType dense_type) {
   if (value.dtype() == dense_type) return value;
   const Tensor wide = value.dtype() == DType::f32 ? value : value.to(DType::f32);

@@ -16,7 +16,9 @@
 #include "autograd/core/tensor.h"
 #include "data/gguf.h"
 #include "data/tokenizer.h"
+#include "models/model_config.h"
 #include "qad/formats/quantized_tensor.h"
+#include "qad/quant/policy.h"
 
 namespace qad {
 
@@ -57,8 +59,8 @@ struct ExportModel {
 /// A tensor as a safetensors file holds it.
 struct FileTensor {
   std::string name;
-  std::string dtype;  ///< F32, F16, BF16, F8_E4M3 or U8; in GGUF NVFP4 or MXFP4 besides, in blocks
-  Tensor data;        ///< f32, f16, bf16, or u8 for all others
+  std::string dtype;  ///< as safetensors says it: F32, BF16, F8_E4M3, U8, I32, …; in GGUF NVFP4 or MXFP4, in blocks
+  Tensor data;        ///< in the type of its dtype; u8 for those of one byte and for blocks
 };
 
 struct ExportFiles {
@@ -67,17 +69,28 @@ struct ExportFiles {
   GgufMetadata metadata{};                   ///< of a GGUF file; empty: the tensors are in safetensors
 };
 
+struct ExportOutline;  // export_refusals.h
+struct Refusal;
+
 struct Exporter {
   std::string_view name;
   std::string_view help;  ///< one line: who reads it
-  /// Throws, naming the layer, if the layout has no place for a format or can't hold a scale exactly.
+  /// Throws, naming the layers, what export_refusals tells.
   ExportFiles (*pack)(const ExportModel&);
   /// Throws, naming the tensor, if something is missing or of another type or shape.
   ExportModel (*unpack)(const ExportFiles&);
+  /// Whether it has a place for a quantized layer of these formats.
+  bool (*holds)(const LayerFormats&);
+  /// What else it has no place for: sizes of the model, scales, the cache. Null: nothing.
+  std::vector<Refusal> (*refuse)(const ExportOutline&) = nullptr;
   /// Whether codes and scales are stored. If not, unpack gives the decoded weights as dense tensors.
-  bool stores_codes;
+  bool stores_codes = true;
   bool holds_tokenizer = false;  ///< pack takes the model's tokenizer
+  /// Throws for a tokenizer that a layout which holds one can't say; null: it holds none.
+  void (*check_tokenizer)(const Tokenizer&, const ModelConfig&) = nullptr;
 };
+
+[[nodiscard]] LayerFormats formats_of(const ExportLinear& linear);
 
 /// A dense tensor as an export holds it: BF16, rounded to nearest-even, or FP32. The same storage if nothing changes.
 [[nodiscard]] Tensor as_stored(const Tensor& value, DType dense_type);

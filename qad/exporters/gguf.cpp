@@ -104,9 +104,10 @@ Tensor reordered(const Tensor& rows, const ModelConfig& config, Order order) {
   return result;
 }
 
-void check_sayable(const ModelConfig& config) {
-  const auto refuse = [](const char* key, const std::string& expected, const std::string& got) {
-    throw Error({std::string("config.json: ") + key, expected, got, "llama.cpp has no place for it"});
+/// Keys of config.json that llama.cpp has no place for.
+void refuse_keys(const ModelConfig& config, std::vector<Refusal>& refusals) {
+  const auto refuse = [&](const char* key, const std::string& expected, const std::string& got) {
+    refusals.push_back({{std::string("config.json: ") + key, expected, got, "llama.cpp has no place for it"}});
   };
   if (config.model_type == "nemotron-nas") refuse("model_type", "llama, mistral, qwen2 or qwen3", config.model_type);
   const bool whole_context = config.sliding_window == 0 || config.sliding_window >= config.max_position_embeddings ||
@@ -156,37 +157,24 @@ Tensor rope_factors(const ModelConfig& config) {
   return factors;
 }
 
-/// llama.cpp multiplies a product with its tensor scale in most places, but not everywhere.
-void check_scale_is_used(const ExportLinear& linear, const ModelConfig& config) {
-  if (linear.name.find(".mlp.") == std::string::npos) return;
-  const char* const hint = "llama.cpp leaves its scale out; keep *mlp* out by a rule, or export in another layout";
-  if (config.model_type == "qwen2") throw Error({linear.name, "no nvfp4 in the mlp of qwen2", "nvfp4", hint});
-  if (config.mlp_bias) throw Error({linear.name, "no nvfp4 where mlp_bias is true", "nvfp4", hint});
+/// llama.cpp multiplies a product with its tensor scale in most places, but not everywhere. Empty: it does here.
+std::string place_without_scale(const std::string& layer, const ModelConfig& config) {
+  if (layer.find(".mlp.") == std::string::npos) return "";
+  if (config.model_type == "qwen2") return "no nvfp4 in the mlp of qwen2";
+  return config.mlp_bias ? "no nvfp4 where mlp_bias is true" : "";
 }
 
 void append_linear(const ExportLinear& linear, const ModelConfig& config, std::vector<FileTensor>& tensors) {
   QuantizedTensor weight = *linear.weight;
   const std::string_view type = gguf_block_type(*weight.format);
-  const std::string_view input = linear.input ? linear.input->format->name : "none";
-  const bool nvfp4 = type == "NVFP4";
-  if (type.empty() || (input != "none" && !(nvfp4 && input == "nvfp4")))
-    throw Error({linear.name, "nvfp4 weights with nvfp4 or plain inputs, or mxfp4 weights with plain inputs",
-                 std::string(weight.format->name) + " weights with " + std::string(input) + " inputs",
-                 "GGUF has no place for these; export as dense"});
-  if (weight.cols % gguf_type(type).values != 0)
-    throw Error({linear.name + ".weight",
-                 fmt::format("an inner dimension that is a multiple of {}", gguf_type(type).values),
-                 std::to_string(weight.cols),
-                 "GGUF's blocks are that wide; keep the layer out by a rule, or export "
-                 "in another layout"});
-  if (nvfp4) check_scale_is_used(linear, config);
+  QAD_ASSERT(!type.empty() && weight.cols % gguf_type(type).values == 0);  // what has no place was refused
   if (turns_neighbours(config, linear.name)) {
     weight.codes = reordered(weight.codes, config, Order::gguf);
     weight.scales = reordered(weight.scales, config, Order::gguf);
   }
   const std::string name = to_gguf(linear.name).name;
   tensors.push_back({name + ".weight", std::string(type), pack_gguf_blocks(weight)});
-  if (nvfp4) tensors.push_back(scalar_tensor(name + ".scale", {1}, weight.tensor_scale));
+  if (weight.format->has_tensor_scale) tensors.push_back(scalar_tensor(name + ".scale", {1}, weight.tensor_scale));
   if (linear.input) tensors.push_back(scalar_tensor(name + ".input_scale", {1}, linear.input->tensor_scale));
 }
 
@@ -233,10 +221,40 @@ std::vector<KeyValueScale> cache_scales(const GgufMetadata& metadata) {
 
 }  // namespace
 
+bool holds_gguf(const LayerFormats& formats) {
+  if (formats.weights == nullptr || gguf_block_type(*formats.weights).empty()) return false;
+  return formats.inputs == nullptr || (formats.inputs == formats.weights && formats.weights->has_tensor_scale);
+}
+
+std::vector<Refusal> refuse_gguf(const ExportOutline& outline) {
+  std::vector<Refusal> refusals;
+  refuse_keys(outline.config, refusals);
+  LayerRefusals of_layers = outline.layer_refusals();
+  for (const OutlineLinear& linear : outline.linears) {
+    if (!holds_gguf(linear.formats)) continue;
+    const std::int64_t values = gguf_type(gguf_block_type(*linear.formats.weights)).values;
+    if (linear.in_features % values != 0)
+      of_layers.add(linear.name,
+                    {"", fmt::format("an inner dimension that is a multiple of {}, the width of GGUF's blocks", values),
+                     std::to_string(linear.in_features), "export in another layout"},
+                    -1, true);
+    const std::string without_scale = place_without_scale(linear.name, outline.config);
+    if (linear.formats.weights->has_tensor_scale && !without_scale.empty())
+      of_layers.add(linear.name,
+                    {"", without_scale + ", whose scale llama.cpp leaves out", "nvfp4", "export in another layout"}, -1,
+                    true);
+  }
+  for (Refusal& refusal : of_layers.told()) refusals.push_back(std::move(refusal));
+  return refusals;
+}
+
+void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config) {
+  static_cast<void>(gguf_tokenizer(&tokenizer, config));
+}
+
 ExportFiles pack_gguf(const ExportModel& model) {
-  check_has_codes(model);
   const ModelConfig config = parse_hf_config(model.config_json, "config.json");
-  check_sayable(config);
+  check_holds("gguf", model, config);
   ExportFiles files;
   append_plain(model, config, files.tensors);
   for (const ExportLinear& linear : model.linears)

@@ -13,16 +13,21 @@
 // Source: llama.cpp v0.5.0, src/llama-arch.cpp, src/models/{llama,qwen2,qwen3}.cpp, conversion/{base,llama,qwen}.py.
 #pragma once
 
-#include "qad/exporters/exporter.h"
+#include "qad/exporters/export_refusals.h"
 
 namespace qad {
 
 /// The name of the file in an exported folder.
 inline constexpr const char* kGgufFile = "model.gguf";
 
-/// Throws, naming layer or key, for formats that llama.cpp has no type for, an inner dimension that is no multiple of
-/// 64 (NVFP4), and what its architectures leave out: a sliding window, for Qwen a bias on o and stretched rotary
-/// frequencies, and the tensor scale in the feed-forward layers of qwen2 and in those with biases.
+/// Whether llama.cpp has a type for weights of this format, and can leave such inputs to itself.
+[[nodiscard]] bool holds_gguf(const LayerFormats& formats);
+/// An inner dimension that is no multiple of 64 (NVFP4), and what llama.cpp's architectures leave out: a sliding
+/// window, for Qwen a bias on o and stretched rotary frequencies, and the tensor scale in the feed-forward layers of
+/// qwen2 and in those with biases.
+[[nodiscard]] std::vector<Refusal> refuse_gguf(const ExportOutline& outline);
+/// Throws for a tokenizer that llama.cpp has no words for.
+void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config);
 [[nodiscard]] ExportFiles pack_gguf(const ExportModel& model);
 /// Reads what pack_gguf writes; the tokenizer is not taken out again.
 [[nodiscard]] ExportModel unpack_gguf(const ExportFiles& files);

@@ -1,5 +1,6 @@
 #include "qad/exporters/layout_files.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -52,6 +53,16 @@ FileTensor scalar_tensor(std::string name, const Shape& shape, float value, DTyp
   return float_tensor(std::move(name), dtype == DType::f32 ? scalar : scalar.to(dtype));
 }
 
+FileTensor multiplier_tensor(const std::string& name, float scale) {
+  const bool fits = bf16_to_f32(f32_to_bf16(scale)) == scale;
+  return scalar_tensor(name, {1}, scale, fits ? DType::bf16 : DType::f32);
+}
+
+bool is_power_of_two(float scale) {
+  int exponent = 0;
+  return std::frexp(scale, &exponent) == 0.5f;
+}
+
 void append_dense(const ExportModel& model, std::vector<FileTensor>& tensors) {
   for (const NamedTensor& tensor : model.dense)
     tensors.push_back(float_tensor(tensor.name, as_stored(tensor.value, model.dense_type)));
@@ -74,12 +85,6 @@ std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list
   return names;
 }
 
-void check_has_codes(const ExportModel& model) {
-  for (const ExportLinear& linear : model.linears)
-    if (linear.weight) return;
-  throw Error({"export", "a quantized layer at least", "none", "export as dense"});
-}
-
 std::vector<std::string> unquantized_names(const ExportModel& model) {
   std::vector<std::string> names;
   for (const ExportLinear& linear : model.linears)
@@ -89,6 +94,11 @@ std::vector<std::string> unquantized_names(const ExportModel& model) {
 
 TensorTable::TensorTable(const std::vector<FileTensor>& tensors) : tensors_(tensors) {
   for (const FileTensor& tensor : tensors) by_name_[tensor.name] = &tensor;
+}
+
+std::string_view TensorTable::dtype_of(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? std::string_view() : std::string_view(found->second->dtype);
 }
 
 const FileTensor& TensorTable::take(const std::string& name, std::string_view dtype) {
@@ -112,31 +122,18 @@ float TensorTable::take_scale(const std::string& name) {
   return scale;
 }
 
-QuantizedTensor TensorTable::take_blocks(std::string_view format, const std::string& codes, const std::string& scales,
-                                         float tensor_scale) {
-  const BlockFormat& blocks = block_format(format);
-  const bool e4m3 = format == "nvfp4";
-  const Tensor& code = take(codes, "U8").data;
-  if (code.shape().rank() != 2) throw Error({codes, "a matrix of codes", code.shape().text(), ""});
-  QuantizedTensor result{&blocks, code.rows(), code.cols() * 2, code, {}, tensor_scale};
-  const Tensor& scale = take(scales, e4m3 ? "F8_E4M3" : "U8").data;
-  const Shape expected{result.rows, blocks.blocks_per_row(result.cols)};
-  if (result.cols % blocks.block != 0 || scale.shape() != expected)
-    throw Error({scales, "shape " + expected.text(), scale.shape().text(),
-                 "a scale for every " + std::to_string(blocks.block) + " columns"});
-  const std::uint8_t largest = e4m3 ? 0x7e : 0xfe;
-  for (const std::uint8_t byte : scale.span<std::uint8_t>())
-    if (byte > largest)
-      throw Error({scales, e4m3 ? "block scales from 0 to 448" : "block scales up to 2^127", "a negative one or NaN",
-                   "was it cast unclamped?"});
-  result.scales = scale;
+Tensor TensorTable::take_exactly(const std::string& name, DType dtype) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) throw Error({name, "a tensor", "none", ""});
+  const Tensor& stored = found->second->data;
+  if (stored.dtype() != DType::f32 && stored.dtype() != DType::bf16 && stored.dtype() != DType::f16)
+    throw Error({name, "F32, F16 or BF16", found->second->dtype, ""});
+  taken_.insert(name);
+  const Tensor wide = as_stored(stored, DType::f32), result = as_stored(wide, dtype);
+  const Tensor back = as_stored(result, DType::f32);
+  if (!std::ranges::equal(wide.span(), back.span()))
+    throw Error({name, "values that " + std::string(name_of(dtype)) + " holds exactly", found->second->dtype, ""});
   return result;
-}
-
-QuantizedTensor TensorTable::take_fp8(const std::string& codes, float tensor_scale) {
-  const Tensor& code = take(codes, "F8_E4M3").data;
-  if (code.shape().rank() != 2) throw Error({codes, "a matrix of codes", code.shape().text(), ""});
-  return {&block_format("fp8"), code.rows(), code.cols(), code, {}, tensor_scale};
 }
 
 std::vector<NamedTensor> TensorTable::rest() const {
@@ -151,10 +148,15 @@ std::vector<NamedTensor> TensorTable::rest() const {
   return dense;
 }
 
-std::vector<std::string> TensorTable::stems(std::string_view suffix) const {
+std::vector<std::string> TensorTable::stems(const std::vector<std::string_view>& suffixes) const {
   std::vector<std::string> stems;
+  std::set<std::string> known;
   for (const FileTensor& tensor : tensors_)
-    if (tensor.name.ends_with(suffix)) stems.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+    for (const std::string_view suffix : suffixes) {
+      if (!tensor.name.ends_with(suffix)) continue;
+      std::string stem = tensor.name.substr(0, tensor.name.size() - suffix.size());
+      if (known.insert(stem).second) stems.push_back(std::move(stem));
+    }
   return stems;
 }
 

@@ -1,5 +1,5 @@
-// What the layouts share: looking tensors up by name with clear errors, NVFP4 codes and scales as file tensors, and
-// edits of config.json.
+// What the layouts share: looking tensors up by name with clear errors, numbers as file tensors, and edits of
+// config.json. How they store a quantized layer: stored_layer.h.
 #pragma once
 
 #include <initializer_list>
@@ -29,14 +29,16 @@ using OrderedJson = nlohmann::ordered_json;
 [[nodiscard]] FileTensor float_tensor(std::string name, const Tensor& value);
 /// One FP32 or BF16 number of the given shape: [] or [1].
 [[nodiscard]] FileTensor scalar_tensor(std::string name, const Shape& shape, float value, DType dtype = DType::f32);
+/// A multiplier [1] in BF16, as llm-compressor writes it, or in FP32, which loaders take as well, where that would
+/// round.
+[[nodiscard]] FileTensor multiplier_tensor(const std::string& name, float scale);
+[[nodiscard]] bool is_power_of_two(float scale);
 /// The dense tensors of a model in its dense type.
 void append_dense(const ExportModel& model, std::vector<FileTensor>& tensors);
 
 /// A list of names under a path of keys; empty where the path ends early.
 [[nodiscard]] std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list<const char*> path);
 
-/// Throws for a model without any quantized layer, about which a layout of codes has nothing to say.
-void check_has_codes(const ExportModel& model);
 /// Names of the linear layers that stay as they are.
 [[nodiscard]] std::vector<std::string> unquantized_names(const ExportModel& model);
 
@@ -46,19 +48,18 @@ class TensorTable {
   explicit TensorTable(const std::vector<FileTensor>& tensors);
 
   [[nodiscard]] bool has(const std::string& name) const { return by_name_.contains(name); }
+  /// Empty for a tensor that is not there.
+  [[nodiscard]] std::string_view dtype_of(const std::string& name) const;
   /// The tensor, which must be there with this dtype.
   const FileTensor& take(const std::string& name, std::string_view dtype);
   /// A positive, finite number in any float type, of shape [] or [1].
   float take_scale(const std::string& name);
-  /// Codes of 4 bits [N, K/2] and block scales: E4M3 [N, K/16] in nvfp4, E8M0 [N, K/32] in mxfp4.
-  QuantizedTensor take_blocks(std::string_view format, const std::string& codes, const std::string& scales,
-                              float tensor_scale);
-  /// E4M3 codes [N, K] under one scale.
-  QuantizedTensor take_fp8(const std::string& codes, float tensor_scale);
+  /// A tensor of any float type whose values `dtype` holds, in that type.
+  Tensor take_exactly(const std::string& name, DType dtype);
   /// All tensors not taken, in their order; each must be of a float type.
   [[nodiscard]] std::vector<NamedTensor> rest() const;
-  /// Names that end in `suffix`, without it, in the order of the tensors.
-  [[nodiscard]] std::vector<std::string> stems(std::string_view suffix) const;
+  /// Names that end in one of `suffixes`, without it, each once, in the order of the tensors.
+  [[nodiscard]] std::vector<std::string> stems(const std::vector<std::string_view>& suffixes) const;
 
  private:
   const std::vector<FileTensor>& tensors_;

@@ -1,76 +1,99 @@
 #include "qad/exporters/modelopt.h"
 
+#include <fmt/format.h>
+
+#include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/error.h"
-#include "qad/exporters/layout_files.h"
+#include "qad/exporters/export_refusals.h"
+#include "qad/exporters/stored_layer.h"
 
 namespace qad {
 namespace {
 
-constexpr std::string_view kNvfp4 = "NVFP4", kWeightOnlyNvfp4 = "W4A16_NVFP4", kFp8 = "FP8", kMixed = "MIXED_PRECISION";
+constexpr const char* kMixed = "MIXED_PRECISION";
 constexpr const char* kKeyScale = ".k_proj.k_scale";
 constexpr const char* kValueScale = ".v_proj.v_scale";
 /// Of the ModelOpt whose layout this is; readers ask for producer and version.
 constexpr const char* kLayoutVersion = "0.47.0";
 
-/// ModelOpt's name for how a layer is quantized.
-std::string_view algorithm(const ExportLinear& linear) {
-  const std::string_view weight = linear.weight->format->name;
-  const std::string_view input = linear.input ? linear.input->format->name : "none";
-  if (weight == "nvfp4" && input == "nvfp4") return kNvfp4;
-  if (weight == "nvfp4" && input == "none") return kWeightOnlyNvfp4;
-  if (weight == "fp8" && input == "fp8") return kFp8;
-  throw Error({linear.name, "nvfp4 weights with nvfp4 or plain inputs, or fp8 weights with fp8 inputs",
-               std::string(weight) + " weights with " + std::string(input) + " inputs",
-               "the modelopt layout has no place for these; export as dense"});
+constexpr auto kNvfp4Parts = std::to_array<StoredPart>({{".weight", "U8", &kCodes},
+                                                        {".weight_scale", "F8_E4M3", &kBlockScales},
+                                                        {".weight_scale_2", "", &kScale},
+                                                        {".input_scale", "", &kInputScale}});
+constexpr auto kFp8Parts = std::to_array<StoredPart>(
+    {{".weight", "F8_E4M3", &kCodes}, {".weight_scale", "", &kScale}, {".input_scale", "", &kInputScale}});
+
+struct Algorithm {
+  StoredLayer stored;
+  std::string_view name;  ///< ModelOpt's, for how a layer is quantized
+  int bits, group_size;   ///< 0: none
+
+  [[nodiscard]] bool quantizes_inputs() const { return stored.inputs != "none"; }
+};
+constexpr auto kAlgorithms =
+    std::to_array<Algorithm>({{{"nvfp4", "nvfp4", kNvfp4Parts}, "NVFP4", 4, 16},
+                              {{"nvfp4", "none", std::span(kNvfp4Parts).first(3)}, "W4A16_NVFP4", 4, 16},
+                              {{"fp8", "fp8", kFp8Parts}, "FP8", 8, 0}});
+
+const Algorithm& algorithm(const ExportLinear& linear) {
+  const Algorithm* const row = find_row(std::span<const Algorithm>(kAlgorithms), formats_of(linear));
+  QAD_ASSERT(row != nullptr);  // a layer without a place was refused
+  return *row;
 }
 
-void append_linear(const ExportLinear& linear, std::vector<FileTensor>& tensors) {
-  const QuantizedTensor& weight = *linear.weight;
-  const auto add_scale = [&](const char* suffix, float scale) {
-    tensors.push_back(scalar_tensor(linear.name + suffix, {}, scale));
-  };
-  if (algorithm(linear) == kFp8) {
-    tensors.push_back({linear.name + ".weight", "F8_E4M3", weight.codes});
-    add_scale(".weight_scale", weight.tensor_scale);
-  } else {
-    tensors.push_back({linear.name + ".weight", "U8", weight.codes});
-    tensors.push_back({linear.name + ".weight_scale", "F8_E4M3", weight.scales});
-    add_scale(".weight_scale_2", weight.tensor_scale);
-  }
-  if (linear.input) add_scale(".input_scale", linear.input->tensor_scale);
+/// How the tensors of a file say that a layer is stored.
+const Algorithm& stored_algorithm(const std::string& layer, const TensorTable& tensors) {
+  const std::string_view codes = tensors.dtype_of(layer + ".weight");
+  const bool has_inputs = tensors.has(layer + ".input_scale");
+  for (const Algorithm& row : kAlgorithms)
+    if (row.stored.parts.front().dtype == codes && row.quantizes_inputs() == has_inputs) return row;
+  throw Error(
+      {layer, "NVFP4 codes in U8, or FP8 weights and inputs in F8_E4M3",
+       fmt::format("{} with{} a scale of the input", codes.empty() ? "no weight" : codes, has_inputs ? "" : "out"),
+       "other layers of ModelOpt can't be read"});
 }
 
-OrderedJson operand(std::string_view algo) {
-  if (algo == kFp8) return {{"dynamic", false}, {"num_bits", 8}, {"type", "float"}};
-  return {{"dynamic", false}, {"num_bits", 4}, {"type", "float"}, {"group_size", 16}};
+OrderedJson operand(const Algorithm& row) {
+  OrderedJson json = {{"dynamic", false}, {"num_bits", row.bits}, {"type", "float"}};
+  if (row.group_size > 0) json["group_size"] = row.group_size;
+  return json;
 }
 
-OrderedJson config_group(std::string_view algo, const OrderedJson& targets) {
+OrderedJson config_group(const Algorithm& row, const OrderedJson& targets) {
   OrderedJson group;
-  group["weights"] = operand(algo);
-  if (algo != kWeightOnlyNvfp4) group["input_activations"] = operand(algo);
+  group["weights"] = operand(row);
+  if (row.quantizes_inputs()) group["input_activations"] = operand(row);
   group["targets"] = targets;
   return group;
+}
+
+/// Layers by how they are quantized, in the order of the algorithms' names.
+std::map<std::string_view, std::vector<const ExportLinear*>> by_algorithm(const ExportModel& model) {
+  std::map<std::string_view, std::vector<const ExportLinear*>> layers;
+  for (const ExportLinear& linear : model.linears)
+    if (linear.weight) layers[algorithm(linear).name].push_back(&linear);
+  return layers;
 }
 
 /// What hf_quant_config.json says under "quantization".
 OrderedJson quantization_of(const ExportModel& model) {
   OrderedJson layers = OrderedJson::object();
-  std::set<std::string_view> algorithms;
+  int group_size = 0;
   for (const ExportLinear& linear : model.linears) {
     if (!linear.weight) continue;
-    const std::string_view algo = *algorithms.insert(algorithm(linear)).first;
-    layers[linear.name] = {{"quant_algo", algo}};
-    if (algo != kFp8) layers[linear.name]["group_size"] = 16;
+    const Algorithm& row = algorithm(linear);
+    layers[linear.name] = {{"quant_algo", row.name}};
+    if (row.group_size > 0) layers[linear.name]["group_size"] = group_size = row.group_size;
   }
+  const auto algorithms = by_algorithm(model);
   const bool mixed = algorithms.size() > 1;
   OrderedJson json;
-  json["quant_algo"] = mixed ? kMixed : *algorithms.begin();
+  json["quant_algo"] = mixed ? kMixed : algorithms.begin()->first;
   json["kv_cache_quant_algo"] = model.key_value_scales.empty() ? OrderedJson(nullptr) : OrderedJson("FP8");
-  if (mixed || !algorithms.contains(kFp8)) json["group_size"] = 16;
+  if (group_size > 0) json["group_size"] = group_size;
   json["exclude_modules"] = unquantized_names(model);
   if (mixed) json["quantized_layers"] = layers;
   return json;
@@ -79,13 +102,14 @@ OrderedJson quantization_of(const ExportModel& model) {
 /// The same in the words of config.json.
 OrderedJson quantization_config(const ExportModel& model, const OrderedJson& quantization,
                                 const OrderedJson& producer) {
-  std::map<std::string_view, OrderedJson> targets;  // layers by algorithm
-  for (const ExportLinear& linear : model.linears)
-    if (linear.weight) targets[algorithm(linear)].push_back(linear.name);
+  const auto algorithms = by_algorithm(model);
   OrderedJson groups;
-  for (const auto& [algo, layers] : targets)
-    groups["group_" + std::to_string(groups.size())] =
-        config_group(algo, targets.size() == 1 ? OrderedJson::array({"Linear"}) : layers);
+  for (const auto& [name, linears] : algorithms) {
+    OrderedJson targets = OrderedJson::array();
+    for (const ExportLinear* linear : linears) targets.push_back(linear->name);
+    if (algorithms.size() == 1) targets = OrderedJson::array({"Linear"});
+    groups["group_" + std::to_string(groups.size())] = config_group(algorithm(*linears.front()), targets);
+  }
 
   OrderedJson json;
   json["config_groups"] = groups;
@@ -108,12 +132,16 @@ std::vector<std::string> excluded(const ExportFiles& files) {
 
 }  // namespace
 
+bool holds_modelopt(const LayerFormats& formats) {
+  return find_row(std::span<const Algorithm>(kAlgorithms), formats) != nullptr;
+}
+
 ExportFiles pack_modelopt(const ExportModel& model) {
-  check_has_codes(model);
+  check_holds("modelopt", model);
   ExportFiles files;
   append_dense(model, files.tensors);
   for (const ExportLinear& linear : model.linears)
-    if (linear.weight) append_linear(linear, files.tensors);
+    if (linear.weight) append_parts(algorithm(linear).stored, linear, files.tensors);
   for (const KeyValueScale& scale : model.key_value_scales) {
     files.tensors.push_back(scalar_tensor(scale.attention + kKeyScale, {}, scale.key));
     files.tensors.push_back(scalar_tensor(scale.attention + kValueScale, {}, scale.value));
@@ -131,23 +159,9 @@ ExportModel unpack_modelopt(const ExportFiles& files) {
   TensorTable tensors(files.tensors);
   ExportModel model;
   model.config_json = plain_config(files);
-  const auto take_input = [&](ExportLinear& linear, const char* format) {
-    if (const std::string name = linear.name + ".input_scale"; tensors.has(name))
-      linear.input = {&block_format(format), tensors.take_scale(name)};
-    model.linears.push_back(std::move(linear));
-  };
-  for (const std::string& name : tensors.stems(".weight_scale_2")) {
-    const float scale = tensors.take_scale(name + ".weight_scale_2");
-    ExportLinear linear{name, "", tensors.take_blocks("nvfp4", name + ".weight", name + ".weight_scale", scale), {}};
-    take_input(linear, "nvfp4");
-  }
-  for (const std::string& name : tensors.stems(".weight_scale")) {
-    if (tensors.has(name + ".weight_scale_2")) continue;
-    const float scale = tensors.take_scale(name + ".weight_scale");
-    ExportLinear linear{name, "", tensors.take_fp8(name + ".weight", scale), {}};
-    take_input(linear, "fp8");
-  }
-  for (const std::string& name : tensors.stems(kKeyScale))
+  for (const std::string& name : stored_layers(std::span<const Algorithm>(kAlgorithms), tensors))
+    model.linears.push_back(take_parts(stored_algorithm(name, tensors).stored, name, tensors));
+  for (const std::string& name : tensors.stems({kKeyScale}))
     model.key_value_scales.push_back(
         {name, tensors.take_scale(name + kKeyScale), tensors.take_scale(name + kValueScale)});
   for (const std::string& name : excluded(files)) model.linears.push_back({name, "", {}, {}});

@@ -13,10 +13,12 @@
 // Source: ModelOpt 0.47, modelopt/torch/export/{unified_export_hf,quant_utils,convert_hf_config}.py.
 #pragma once
 
-#include "qad/exporters/exporter.h"
+#include "qad/exporters/export_refusals.h"
 
 namespace qad {
 
+/// Whether the layout has a place for a layer of these formats.
+[[nodiscard]] bool holds_modelopt(const LayerFormats& formats);
 [[nodiscard]] ExportFiles pack_modelopt(const ExportModel& model);
 [[nodiscard]] ExportModel unpack_modelopt(const ExportFiles& files);
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "autograd/core/error.h"
+#include "qad/exporters/bitsandbytes.h"
 #include "qad/exporters/compressed_tensors.h"
 #include "qad/exporters/dense.h"
 #include "qad/exporters/gguf.h"
@@ -15,11 +16,37 @@ namespace qad {
 
 std::span<const Exporter> exporters() {
   static constexpr auto kTable = std::to_array<Exporter>({
-      {"modelopt", "packed codes for TensorRT-LLM, vLLM and SGLang", pack_modelopt, unpack_modelopt, true},
-      {"compressed_tensors", "packed codes for vLLM, SGLang and transformers", pack_compressed_tensors,
-       unpack_compressed_tensors, true},
-      {"dense", "the same weights unpacked, for any reader", pack_dense, unpack_dense, false},
-      {"gguf", "one file with everything, for llama.cpp", pack_gguf, unpack_gguf, true, true},
+      {.name = "modelopt",
+       .help = "packed codes for TensorRT-LLM, vLLM and SGLang",
+       .pack = pack_modelopt,
+       .unpack = unpack_modelopt,
+       .holds = holds_modelopt},
+      {.name = "compressed_tensors",
+       .help = "packed codes for vLLM, SGLang and transformers",
+       .pack = pack_compressed_tensors,
+       .unpack = unpack_compressed_tensors,
+       .holds = holds_compressed_tensors,
+       .refuse = refuse_compressed_tensors},
+      {.name = "dense",
+       .help = "the same weights unpacked, for any reader",
+       .pack = pack_dense,
+       .unpack = unpack_dense,
+       .holds = holds_dense,
+       .stores_codes = false},
+      {.name = "gguf",
+       .help = "one file with everything, for llama.cpp",
+       .pack = pack_gguf,
+       .unpack = unpack_gguf,
+       .holds = holds_gguf,
+       .refuse = refuse_gguf,
+       .holds_tokenizer = true,
+       .check_tokenizer = check_gguf_tokenizer},
+      {.name = "bitsandbytes",
+       .help = "NF4 for transformers with bitsandbytes",
+       .pack = pack_bitsandbytes,
+       .unpack = unpack_bitsandbytes,
+       .holds = holds_bitsandbytes,
+       .refuse = refuse_bitsandbytes},
   });
   return kTable;
 }
@@ -49,7 +76,8 @@ const Exporter& exporter_of(const ExportFiles& files) {
   const std::string method = named.is_string() ? named.get<std::string>() : "";
   if (method.starts_with("modelopt")) return exporter("modelopt");
   if (method == "compressed-tensors") return exporter("compressed_tensors");
-  throw Error({"config.json: quantization_config", "quant_method modelopt or compressed-tensors",
+  if (method == "bitsandbytes") return exporter("bitsandbytes");
+  throw Error({"config.json: quantization_config", "quant_method modelopt, compressed-tensors or bitsandbytes",
                method.empty() ? "none" : method, "other quantized checkpoints can't be read"});
 }
 

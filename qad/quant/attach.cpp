@@ -9,46 +9,13 @@
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
 #include "qad/quant/bf16_rounding.h"
+#include "qad/quant/layer_refusals.h"
 #include "qad/quant/policy.h"
 
 namespace qad {
 namespace {
 
 constexpr double kDenseBits = 16;  // BF16
-
-std::string exclude_hint(std::string_view layer) {
-  return fmt::format("exclude it by a last rule {{layers: \"{}\", weights: none, inputs: none}}", layer);
-}
-
-// The formats of a group, which must be the same for all members: engines run them as one matrix with one input.
-LayerFormats group_formats(const Policy& policy, const LinearGroup& group) {
-  const LayerFormats formats = policy(group.members.front().name);
-  for (const Linear& member : group.members) {
-    const LayerFormats other = policy(member.name);
-    if (other == formats) continue;
-    throw Error({member.name,
-                 fmt::format("the formats of {} (weights {}, inputs {}), since engines fuse them",
-                             group.members.front().name, name_of(formats.weights), name_of(formats.inputs)),
-                 fmt::format("weights {}, inputs {}", name_of(other.weights), name_of(other.inputs)),
-                 "let the same rules match the whole group"});
-  }
-  return formats;
-}
-
-void check_fit(const Linear& layer, const BlockFormat* format) {
-  if (format == nullptr) return;
-  const std::int64_t cols = layer.in_features(), block = format->block_size(cols);
-  if (cols % block == 0) return;
-  throw Error({layer.name, fmt::format("an inner dimension that is a multiple of {} for {}", block, format->name),
-               fmt::format("{}", cols), exclude_hint(layer.name)});
-}
-
-void check_not_tied(LanguageModel& model, const Linear& layer, const LayerFormats& formats) {
-  const bool is_head = layer.weight == model.head().members.front().weight;
-  if (formats.weights == nullptr || !is_head || !model.config().tie_word_embeddings) return;
-  throw Error(
-      {layer.name, "a head of its own to quantize", "one that is tied to the embedding", exclude_hint(layer.name)});
-}
 
 void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules) {
   for (const QuantizeRule& rule : rules) {
@@ -68,6 +35,7 @@ double bits_of(const LinearQuantizers& linear) {
 
 QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config) {
   const Policy policy(config.rules);
+  throw_if_any(quantize_refusals(linear_shapes(model), config), "quantize.rules");
   warn_of_idle_rules(model, config.rules);
   const TensorScaleRound round = config.tensor_scale.round;
   QuantizerSet set;
@@ -76,12 +44,7 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
       config.unquantized == UnquantizedType::bf16 ? std::make_shared<Bf16Rounding>() : nullptr;
   for (const ParameterPointer& parameter : model.parameters()) parameter->transform = unquantized;
   for (LinearGroup* group : model.linear_groups()) {
-    const LayerFormats formats = group_formats(policy, *group);
-    for (const Linear& member : group->members) {
-      check_fit(member, formats.weights);
-      check_fit(member, formats.inputs);
-      check_not_tied(model, member, formats);
-    }
+    const LayerFormats formats = policy(group->members.front().name);  // the same for all of them, as was checked
     std::shared_ptr<ActivationQuantizer> inputs;
     if (formats.inputs) {
       inputs = set.make_activation(group->name + ".input", *formats.inputs, round, config.ste);

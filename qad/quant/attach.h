@@ -77,8 +77,7 @@ class QuantizerSet {
 };
 
 /// Fills the slots of `model`, those of parameters that no rule quantizes with BF16 rounding (or none, as `unquantized`
-/// says); the quantizers observe until freeze(). An Error names the layer if its inner dimension
-/// does not fit the format's blocks, if a fused group is quantized in part, or if a tied head would be.
+/// says); the quantizers observe until freeze(). Throws what quantize_refusals (layer_refusals.h) finds.
 [[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
 
 /// One line per kind of layer and format for people: names (with * for the layer's number), count, shape, formats.

@@ -49,10 +49,14 @@ Policy::Policy(const std::vector<QuantizeRule>& rules) {
 }
 
 LayerFormats Policy::operator()(std::string_view layer) const {
-  LayerFormats result;
-  for (const Rule& rule : rules_)
-    if (glob_match(rule.layers, layer)) result = rule.formats;
-  return result;
+  const int rule = rule_of(layer);
+  return rule < 0 ? LayerFormats{} : rules_[static_cast<std::size_t>(rule)].formats;
+}
+
+int Policy::rule_of(std::string_view layer) const {
+  const auto last =
+      std::find_if(rules_.rbegin(), rules_.rend(), [&](const Rule& rule) { return glob_match(rule.layers, layer); });
+  return static_cast<int>(rules_.rend() - last) - 1;
 }
 
 std::string pattern_of(const std::string& name) {

@@ -24,6 +24,8 @@ class Policy {
   explicit Policy(const std::vector<QuantizeRule>& rules);
   /// What the last rule that matches says; nothing is quantized where none does.
   [[nodiscard]] LayerFormats operator()(std::string_view layer) const;
+  /// The index of that rule; -1 where none matches.
+  [[nodiscard]] int rule_of(std::string_view layer) const;
 
  private:
   struct Rule {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "qad/recipe/fit_check.h"
 #include "qad/recipe/recipe_check.h"
 #include "qad/recipe/yaml_text.h"
 #include "qad/recipe/yaml_tree.h"
@@ -53,7 +54,10 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
   return tree;
 }
 
-Recipe read_whole(const YamlNode& tree, YamlProblems& problems);
+/// Whether the models that a recipe names are looked at: not by those who read one that has been running.
+enum class Models { looked_at, not_looked_at };
+
+Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems);
 
 /// Teacher, text and calibration are loaded once for all arms, so none can have its own; and all answer the same
 /// problems.
@@ -67,7 +71,7 @@ void check_shared(const Recipe& comparison, const Recipe& arm, const YamlPositio
                    "arms share teacher, text, calibration and problems; write a second comparison");
 }
 
-std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlProblems& problems) {
+std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, Models models, YamlProblems& problems) {
   std::vector<Arm> arms;
   for (std::size_t i = 0; i < comparison.arms.size(); ++i) {
     const ArmConfig& config = comparison.arms[i];
@@ -83,7 +87,7 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, YamlP
       ArmCandidate& candidate = arm.candidates.emplace_back();
       for (const std::optional<std::int64_t> seed : seeds)
         candidate.push_back({seeds.size() > 1 ? fmt::format("{}-seed{}", name, *seed) : name,
-                             read_whole(arm_tree(tree, config, node, rate, seed, problems), problems)});
+                             read_whole(arm_tree(tree, config, node, rate, seed, problems), models, problems)});
     }
     if (problems.count() == before)
       check_shared(comparison, arm.candidates.front().front().recipe, node.at, fmt::format("arms[{}].set", i),
@@ -114,14 +118,23 @@ struct PathMaker {
   }
 };
 
-Recipe read_whole(const YamlNode& tree, YamlProblems& problems) {
+Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   Recipe recipe;
   const std::size_t before = problems.count();
   read_fields(tree, recipe, problems);
   if (problems.count() > before) return recipe;  // what was not read can't be held against the rest
   set_implied(recipe, tree);
   check_recipe(recipe, tree, problems);
-  if (recipe.kind == RecipeKind::compare && problems.count() == before) (void)read_arms(recipe, tree, problems);
+  if (models == Models::looked_at) check_fit(recipe, tree, problems);
+  if (recipe.kind == RecipeKind::compare && problems.count() == before)
+    (void)read_arms(recipe, tree, models, problems);
+  return recipe;
+}
+
+/// A recipe that somebody is about to run.
+Recipe read_with_models(const YamlNode& tree, YamlProblems& problems) {
+  Recipe recipe = read_whole(tree, Models::looked_at, problems);
+  check_tokenizer_fits(recipe, tree, problems);
   return recipe;
 }
 
@@ -133,7 +146,7 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
   const bool is_all_there = problems.empty();
   for (const std::string& text : overrides) merge_yaml(tree, parse_override(text, {}, problems), problems);
   Recipe recipe;
-  if (is_all_there) recipe = read_whole(tree, problems);
+  if (is_all_there) recipe = read_with_models(tree, problems);
   else read_fields(tree, recipe, problems);  // what an import would have said is not missed once more
   problems.throw_if_any(file.string());
   return recipe;
@@ -141,7 +154,7 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
 
 Recipe parse_recipe(std::string_view text, const std::string& name) {
   YamlProblems problems;
-  Recipe recipe = read_whole(parse_yaml(text, name, problems), problems);
+  Recipe recipe = read_whole(parse_yaml(text, name, problems), Models::not_looked_at, problems);
   problems.throw_if_any(name);
   return recipe;
 }
@@ -168,7 +181,7 @@ bool check_recipe_file(const std::filesystem::path& file) {
   const YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_whole = tree.find("kind") != nullptr;
   Recipe recipe;
-  if (is_whole && problems.empty()) recipe = read_whole(tree, problems);
+  if (is_whole && problems.empty()) recipe = read_with_models(tree, problems);
   else read_fields(tree, recipe, problems);
   problems.throw_if_any(file.string());
   return is_whole;
@@ -194,7 +207,7 @@ std::vector<KeyDescription> describe_recipe() { return describe_fields<Recipe>()
 std::vector<Arm> expand_arms(const Recipe& comparison) {
   YamlProblems problems;
   const YamlNode tree = parse_yaml(recipe_text(comparison), "the resolved recipe", problems);
-  std::vector<Arm> arms = read_arms(comparison, tree, problems);
+  std::vector<Arm> arms = read_arms(comparison, tree, Models::not_looked_at, problems);
   problems.throw_if_any("arms");
   return arms;
 }

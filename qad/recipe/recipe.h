@@ -126,7 +126,8 @@ struct Recipe {
     visit(Field{"train", "steps, batches and optimizer"}, train);
     visit(Field{"evaluate", "measuring on held-out text"}, evaluate);
     visit(Field{"checkpoint", "saving"}, checkpoint);
-    visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense, gguf"}, export_formats);
+    visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense, gguf, bitsandbytes"},
+          export_formats);
     visit(Field{"arms", "compare: what is compared"}, arms);
     visit(Field{"seeds", "compare: each arm is trained once with each, and its row is their mean; empty: seed alone"}
               .at_least(0),

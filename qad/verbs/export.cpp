@@ -16,6 +16,7 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
   if (recipe.kind == RecipeKind::compare)
     throw Error({options.run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
+  check_layout(options.format, recipe);
   const Materials materials = load_materials(recipe, folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint);
   fix_scales(saved.student, recipe, materials);

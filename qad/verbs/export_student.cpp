@@ -7,6 +7,7 @@
 #include "autograd/core/log.h"
 #include "models/hf_config.h"
 #include "qad/calib/calibrate.h"
+#include "qad/exporters/export_refusals.h"
 #include "qad/exporters/from_student.h"
 #include "qad/exporters/read_export.h"
 #include "qad/exporters/registry.h"
@@ -48,6 +49,17 @@ void check_exports(const Recipe& recipe, const Materials& materials, Student& st
   check_exportable(exported);
   for (const std::string& format : recipe.export_formats) static_cast<void>(exporter(format).pack(exported));
   student.quantizers.freeze(recipe.quantize.tensor_scale.from);
+}
+
+void check_layout(const std::string& format, const Recipe& recipe) {
+  if (!recipe.quantize.share_groups)
+    throw Error({"export as " + format, "a run with quantize.share_groups: true", "false",
+                 "serving engines run fused layers under one scale"},
+                ExitCode::usage);
+  const bool has_start = recipe.kind != RecipeKind::merge && recipe.student.model != "teacher";
+  const ModelConfig config = has_start ? read_hf_config(recipe.student.model) : base_config(recipe);
+  const ExportOutline outline = outline_of(config, linear_shapes(config), recipe.quantize);
+  throw_if_any(export_refusals(exporter(format), outline), "export as " + format, ExitCode::usage);
 }
 
 std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials, const RunFolder& folder) {

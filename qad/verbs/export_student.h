@@ -14,6 +14,9 @@ namespace qad::verbs {
 /// formats is an Error before the training and not after it.
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student);
 
+/// Throws (usage) everything for which a layout has no place in the recipe's student, from sizes and rules alone.
+void check_layout(const std::string& format, const Recipe& recipe);
+
 /// Exports the run's best checkpoint in every layout that the recipe names; what is there already is made again.
 [[nodiscard]] std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials,
                                                     const RunFolder& folder);

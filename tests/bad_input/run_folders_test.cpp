@@ -44,7 +44,7 @@ TEST(BadPlace, AComparisonThatCanNotBeginLeavesNothing) {
     return testing::Arguments{"compare", recipe, "kind=compare", key_and_value, "--out", work.at("out")};
   };
   work.refused(compare("data.eval.text=" + work.at("none.txt")), kFailed, {"none.txt: expected a text"});
-  work.refused(compare("quantize.rules=[{layers: \"*\", weights: nvfp4}]"), kFailed, {"lm_head: "});
+  work.refused(compare("quantize.rules=[{layers: \"*\", weights: nvfp4}]"), ExitCode::usage, {"lm_head: "});
 }
 
 TEST(BadPlace, ARecipeThatWasLeftHalfWrittenIsNoHindrance) {

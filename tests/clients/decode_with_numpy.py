@@ -1,5 +1,5 @@
-"""Decodes a packed NVFP4 export with nothing but safetensors, numpy and ml_dtypes, and compares every tensor with the
-dense twin.
+"""Decodes a packed export (NVFP4, integers of compressed-tensors, NF4 of bitsandbytes) with nothing but safetensors,
+numpy and ml_dtypes, and compares every tensor with the dense twin.
 
     decode_with_numpy.py PACKED DENSE      prints how many tensors agree; exit status 1 at the first that does not
 """
@@ -41,12 +41,33 @@ def decode(codes, block_scale, tensor_scale):
     return E2M1[pairs] * np.repeat(block_scale * np.float32(tensor_scale), 16, axis=1)
 
 
+def decode_integers(words, scale, shape):
+    bits = 4 if words.shape[1] * 8 == shape[1] else 8
+    codes = words.view(np.uint8)
+    codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(codes.shape[0], -1) if bits == 4 else codes
+    values = codes[:, : shape[1]].astype(np.float32) - 2 ** (bits - 1)  # stored with half of the range added
+    return values * np.repeat(scale, shape[1] // scale.shape[1], axis=1)
+
+
+def decode_nf4(codes, absmax, values, state):
+    state = json.loads(state.tobytes())
+    pairs = np.stack([codes >> 4, codes & 15], axis=-1).reshape(-1)  # even column: high nibble
+    blocks = values[pairs].reshape(-1, state["blocksize"]) * absmax[:, None]
+    return blocks.reshape(state["shape"])
+
+
 def weights(folder):
     """All weights as a forward uses them, whichever of the layouts the folder has."""
     tensors, result = read(folder), {}
     for name, value in tensors.items():
         layer, _, kind = name.rpartition(".")
-        if kind == "weight_packed":
+        if kind == "weight_packed" and value.dtype == np.int32:
+            shape = tensors[layer + ".weight_shape"]
+            result[layer + ".weight"] = decode_integers(value, tensors[layer + ".weight_scale"], shape)
+        elif kind == "weight" and name + ".absmax" in tensors:
+            state = tensors[name + ".quant_state.bitsandbytes__nf4"]
+            result[name] = decode_nf4(value, tensors[name + ".absmax"], tensors[name + ".quant_map"], state)
+        elif kind == "weight_packed":
             scale = 1 / tensors[layer + ".weight_global_scale"][0]
             result[layer + ".weight"] = decode(value, tensors[layer + ".weight_scale"], scale)
         elif kind == "weight" and value.dtype == np.uint8:
@@ -65,7 +86,8 @@ def main(packed, dense):
         a, b = ours[name].astype(np.float32), twin[name].astype(np.float32)
         if a.shape != b.shape or not np.array_equal(a.view(np.uint32), b.view(np.uint32)):
             sys.exit(f"{name} differs")
-    print(f"{len(twin)} tensors agree, {sum(v.dtype == np.uint8 for v in read(packed).values())} of them from codes")
+    codes = sum(v.dtype in (np.uint8, np.int32) and v.ndim == 2 for v in read(packed).values())
+    print(f"{len(twin)} tensors agree, {codes} of them from codes")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,21 @@ TEST(Numpy, DecodesPackedExportsToTheDenseTwin) {
   }
 }
 
+TEST(Numpy, DecodesIntegersAndNf4ToTheDenseTwin) {
+  QAD_REQUIRE_PYTHON("ml_dtypes, numpy, safetensors");
+  ModelConfig config = testing::small_config(false);
+  config.hidden_size = config.intermediate_size = 128;
+  for (const auto& [format, layout] : {std::pair{"int4_g128", "compressed_tensors"},
+                                       std::pair{"int8", "compressed_tensors"}, std::pair{"nf4_g64", "bitsandbytes"}}) {
+    const testing::TemporaryFolder folder;
+    testing::TinyStudent student(config, testing::quantize_blocks(format, "none"));
+    for (const char* name : {layout, "dense"}) write_export(folder / name, exporter(name), student.exported(), {});
+    const Outcome outcome = run_script("tests/clients/decode_with_numpy.py", {folder / layout, folder / "dense"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find("21 tensors agree, 14 of them from codes"), std::string::npos) << format << outcome.out;
+  }
+}
+
 TEST(GgufPackage, ReadsExportsAsTheDenseTwin) {
   QAD_REQUIRE_PYTHON("gguf, numpy, safetensors");
   struct Case {
@@ -74,9 +89,16 @@ TEST(EngineRules, AreKeptByExports) {
       }
     }
   }
+  ModelConfig config = testing::small_config();
+  config.hidden_size = config.intermediate_size = 128;
+  for (const char* format : {"int4_g128", "int8"}) {
+    testing::TinyStudent student(config, testing::quantize_blocks(format, "none"));
+    folders.push_back(folder / format);
+    write_export(folders.back(), exporter("compressed_tensors"), student.exported(), {});
+  }
   const Outcome outcome = run_script("scripts/check_engine_rules.py", folders);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.out;
-  EXPECT_NE(outcome.out.find("of 8 exports, 0 broken"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("of 10 exports, 0 broken"), std::string::npos) << outcome.out;
 }
 
 }  // namespace

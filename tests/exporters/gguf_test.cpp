@@ -236,10 +236,11 @@ TEST(GgufRefusals, NameTensorNumberAndKey) {
   const QuantizeConfig nvfp4 = quantize_blocks("nvfp4", "nvfp4");
   ModelConfig config = config_of("llama");
   config.intermediate_size = 96;
-  expect_mentions(refusal(config, nvfp4), {"model.layers.0.mlp.down_proj.weight: expected an inner dimension that is a "
-                                           "multiple of 64, got 96"});
+  expect_mentions(refusal(config, nvfp4), {"gguf: *.down_proj: expected an inner dimension that is a multiple "
+                                           "of 64, the width of GGUF's blocks, got 96 (exclude by a last rule {layers: "
+                                           "\"*.down_proj\""});
   expect_mentions(refusal(config_of("llama"), quantize_blocks("fp8", "fp8")),
-                  {"q_proj: expected nvfp4 weights", "fp8"});
+                  {"(7 layers): expected nvfp4 weights", "fp8"});
   expect_mentions(refusal(config_of("llama"), quantize_blocks("mxfp4", "mxfp4")), {"mxfp4 inputs"});
   expect_mentions(refusal(config_of("llama"), quantize_blocks("none", "none")), {"a quantized layer"});
   config = config_of("nemotron-nas");
@@ -254,12 +255,14 @@ TEST(GgufRefusals, NameTensorNumberAndKey) {
   config.attention_bias = config.attention_output_bias = true;
   expect_mentions(refusal(config, nvfp4), {"config.json: attention_bias"});
   config = config_of("qwen2");
-  expect_mentions(refusal(config, nvfp4), {"model.layers.0.mlp.gate_proj: expected no nvfp4 in the mlp of qwen2"});
+  expect_mentions(refusal(config, nvfp4),
+                  {"*.gate_proj, *.up_proj, *.down_proj (3 layers): expected no nvfp4 in the mlp of "
+                   "qwen2"});
   config.rope_scaling.rope_type = RopeScalingKind::llama3;
   expect_mentions(refusal(config, nvfp4), {"config.json: rope_scaling"});
   config = config_of("llama");
   config.mlp_bias = true;
-  expect_mentions(refusal(config, nvfp4), {"mlp.gate_proj: expected no nvfp4 where mlp_bias is true"});
+  expect_mentions(refusal(config, nvfp4), {"*.gate_proj", "expected no nvfp4 where mlp_bias is true"});
 }
 
 }  // namespace

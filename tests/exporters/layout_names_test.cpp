@@ -180,6 +180,106 @@ TEST(LayoutNames, CompressedTensorsInOtherFormats) {
   EXPECT_EQ(config["config_groups"]["group_1"]["input_activations"]["dynamic"], false);
 }
 
+ModelConfig wide_config() {
+  ModelConfig config = small_config();
+  config.hidden_size = config.intermediate_size = 128;
+  return config;
+}
+
+Json group_of(const char* format, const char* weights, const char* inputs) {
+  Json group = {{"targets", {"Linear"}}, {"format", format}, {"output_activations", nullptr}};
+  const Json operand = {{"symmetric", true},
+                        {"group_size", nullptr},
+                        {"dynamic", false},
+                        {"actorder", nullptr},
+                        {"block_structure", nullptr},
+                        {"scale_dtype", nullptr},
+                        {"observer", "memoryless_minmax"},
+                        {"observer_kwargs", Json::object()}};
+  group["weights"] = operand;
+  group["weights"].update(Json::parse(weights));
+  group["input_activations"] = nullptr;
+  if (*inputs != 0) {
+    group["input_activations"] = operand;
+    group["input_activations"].update(Json::parse(inputs));
+  }
+  return group;
+}
+
+// As compressed-tensors 0.20 writes them (`pack-quantized`, `float-quantized`, `naive-quantized`).
+TEST(LayoutNames, CompressedTensorsInIntegersAndRowsOfFp8) {
+  struct Case {
+    const char *weights, *inputs;
+    std::vector<std::string> gate;  // dtypes and shapes of model.layers.0.mlp.gate_proj
+    const char *format, *weights_json, *inputs_json;
+    const char* dtype;  // in which readers are to compute
+  };
+  const std::vector<std::string> words4 = {".weight_packed I32 [128, 16]", ".weight_scale BF16 [128, 1]",
+                                           ".weight_shape I64 [2]"};
+  const std::vector<std::string> words8 = {".weight_packed I32 [128, 32]", ".weight_scale F32 [128, 1]",
+                                           ".weight_shape I64 [2]"};
+  const std::vector<std::string> rows = {".weight F8_E4M3 [128, 128]", ".weight_scale F32 [128, 1]"};
+  const std::vector<std::string> whole = {".weight F8_E4M3 [128, 128]", ".weight_scale BF16 [1]"};
+  for (const Case& test :
+       {Case{"int4_g128", "none", words4, "pack-quantized",
+             R"({"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128})", "", "float32"},
+        Case{"int8", "none", words8, "pack-quantized", R"({"num_bits": 8, "type": "int", "strategy": "channel"})", "",
+             "float32"},
+        Case{"fp8_channel", "none", rows, "naive-quantized",
+             R"({"num_bits": 8, "type": "float", "strategy": "channel"})", "", "float32"},
+        Case{"fp8_channel", "fp8_channel", rows, "float-quantized",
+             R"({"num_bits": 8, "type": "float", "strategy": "channel"})",
+             R"({"num_bits": 8, "type": "float", "strategy": "token", "dynamic": true, "observer": null})", "float32"},
+        Case{"fp8", "none", whole, "naive-quantized", R"({"num_bits": 8, "type": "float", "strategy": "tensor"})", "",
+             "bfloat16"}}) {
+    SCOPED_TRACE(std::string(test.weights) + " " + test.inputs);
+    TinyStudent student(wide_config(), quantize_blocks(test.weights, test.inputs));
+    const ExportFiles files = exporter("compressed_tensors").pack(student.exported());
+    const std::vector<std::string> names = listing(files);
+    const std::string gate = "model.layers.0.mlp.gate_proj";
+    std::vector<std::string> found;
+    for (const std::string& name : names)
+      if (name.starts_with(gate)) found.push_back(name.substr(gate.size()));
+    EXPECT_EQ(found, test.gate);
+    EXPECT_EQ(names.size(), 2 + 2 * (2 + 7 * test.gate.size()));
+    const Json config = Json::parse(files.texts.at("config.json"));
+    EXPECT_EQ(config["torch_dtype"], test.dtype);
+    EXPECT_EQ(config["quantization_config"]["format"], test.format);
+    EXPECT_EQ(config["quantization_config"]["ignore"], Json::array({"lm_head"}));
+    EXPECT_EQ(config["quantization_config"]["config_groups"],
+              (Json{{"group_0", group_of(test.format, test.weights_json, test.inputs_json)}}));
+  }
+}
+
+// As transformers 5.24 writes what bitsandbytes 0.50 quantized.
+TEST(LayoutNames, Bitsandbytes) {
+  QuantizeConfig quantize = quantize_blocks("nf4_g64", "none");
+  quantize.rules.push_back({"*.1.mlp.down_proj", "none", "none"});
+  TinyStudent student(wide_config(), quantize);
+  const ExportFiles files = exporter("bitsandbytes").pack(student.exported());
+  const std::vector<std::string> names = listing(files);
+  EXPECT_EQ(names.size(), 2u + 2 * (2 + 7 * 4) - 3);
+  const std::string k = "model.layers.0.self_attn.k_proj.weight";
+  std::vector<std::string> found;
+  for (const std::string& name : names)
+    if (name.starts_with(k)) found.push_back(name.substr(k.size()));
+  EXPECT_EQ(found, (std::vector<std::string>{" U8 [4096, 1]", ".absmax F32 [128]", ".quant_map F32 [16]",
+                                             ".quant_state.bitsandbytes__nf4 U8 [78]"}));
+  EXPECT_TRUE(std::ranges::count(names, "model.layers.1.mlp.down_proj.weight F32 [128, 128]"));
+  const auto state = std::ranges::find(files.tensors, k + ".quant_state.bitsandbytes__nf4", &FileTensor::name);
+  const auto bytes = state->data.span<std::uint8_t>();
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()),
+            R"({"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [64, 128]})");
+  const Json config = Json::parse(files.texts.at("config.json"));
+  EXPECT_EQ(config["torch_dtype"], "float32");
+  EXPECT_EQ(config["quantization_config"], Json::parse(R"({
+    "quant_method": "bitsandbytes", "load_in_4bit": true, "load_in_8bit": false, "_load_in_4bit": true,
+    "_load_in_8bit": false, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": false,
+    "bnb_4bit_compute_dtype": "float32", "bnb_4bit_quant_storage": "uint8",
+    "llm_int8_skip_modules": ["model.layers.1.mlp.down_proj", "lm_head"], "llm_int8_threshold": 6.0,
+    "llm_int8_has_fp16_weight": false, "llm_int8_enable_fp32_cpu_offload": false})"));
+}
+
 TEST(LayoutNames, TheOriginalConfigKeepsItsKeys) {
   TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   ExportModel model = student.exported();

@@ -6,6 +6,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
+#include "qad/exporters/export_refusals.h"
 #include "qad/exporters/read_export.h"
 #include "qad/exporters/registry.h"
 #include "qad/exporters/write_export.h"
@@ -31,28 +32,97 @@ void expect_error(const std::function<void()>& action, const std::vector<std::st
   }
 }
 
-TEST(Refusals, FormatsThatALayoutCannotCarryByLayerName) {
-  TinyStudent nf4(small_config(), quantize_blocks("int8", "none"));
-  for (const char* layout : {"modelopt", "compressed_tensors"})
-    expect_error([&] { exporter(layout).pack(nf4.exported()); },
-                 {"model.layers.0.self_attn.q_proj", "int8 weights", "dense"});
+TEST(Refusals, FormatsThatALayoutCannotCarryByPattern) {
+  TinyStudent int8(small_config(), quantize_blocks("int8", "none"));
+  for (const char* layout : {"modelopt", "gguf", "bitsandbytes"})
+    expect_error([&] { exporter(layout).pack(int8.exported()); },
+                 {"*.q_proj, *.k_proj, *.v_proj, *.o_proj, *.gate_proj, *.up_proj, *.down_proj (14 layers): expected ",
+                  ", got int8 weights with plain inputs (",
+                  std::string(layout) + " has no place for these; export as compressed_tensors or dense)"});
+  expect_error([&] { exporter("modelopt").pack(int8.exported()); },
+               {"expected nvfp4 weights with nvfp4 or plain inputs, fp8 weights with fp8 inputs, got"});
   TinyStudent fp8(small_config(), quantize_blocks("fp8", "none"));
-  expect_error([&] { exporter("modelopt").pack(fp8.exported()); },
-               {"self_attn.q_proj", "fp8 weights with none inputs"});
+  expect_error([&] { exporter("modelopt").pack(fp8.exported()); }, {"got fp8 weights with plain inputs"});
+  TinyStudent both(small_config(), quantize_blocks("int8", "int8"));
+  expect_error([&] { exporter("compressed_tensors").pack(both.exported()); },
+               {"got int8 weights with int8 inputs (compressed_tensors has no place for these; export as dense)"});
+}
+
+TEST(Refusals, AllAtOnceAndEachByItsLayers) {
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  quantize.rules.push_back({"*self_attn*", "int8", "none"});
+  quantize.rules.push_back({"model.layers.1.mlp.down_proj", "mxfp4", "none"});
+  quantize.rules.push_back({"model.layers.1.self_attn.o_proj", "none", "fp8"});
+  ModelConfig config = small_config();
+  config.intermediate_size = 96;
+  const auto layers = linear_shapes(config);
+  const auto lines = [&](const char* layout) {
+    std::vector<std::string> told;
+    for (const Refusal& refusal : export_refusals(exporter(layout), outline_of(config, layers, quantize)))
+      told.push_back(Error(refusal.problem).what());
+    return told;
+  };
+  const std::string hint = " (modelopt has no place for these; export as compressed_tensors or dense)";
+  const std::string held = ": expected nvfp4 weights with nvfp4 or plain inputs, fp8 weights with fp8 inputs, got ";
+  EXPECT_EQ(lines("modelopt"),
+            (std::vector<std::string>{
+                "modelopt: *.q_proj, *.k_proj, *.v_proj, model.layers.0.self_attn.o_proj (7 layers)" + held +
+                    "int8 weights with plain inputs" + hint,
+                "modelopt: model.layers.1.self_attn.o_proj: expected quantized weights behind a quantized input, got "
+                "plain ones (exclude by a last rule {layers: \"model.layers.1.self_attn.o_proj\", weights: none, "
+                "inputs: none})",
+                "modelopt: model.layers.1.mlp.down_proj" + held +
+                    "mxfp4 weights with plain inputs (modelopt has no place for these; export as compressed_tensors, "
+                    "dense or gguf)"}));
+  EXPECT_EQ(lines("dense").size(), 1u);
+  // GGUF: those formats, and both widths.
+  const std::vector<std::string> gguf = lines("gguf");
+  ASSERT_EQ(gguf.size(), 4u);
+  EXPECT_EQ(
+      gguf[2].find("gguf: *.gate_proj, *.up_proj (4 layers): expected an inner dimension that is a multiple of 64"), 0u)
+      << gguf[2];
+  EXPECT_EQ(
+      gguf[3].find("gguf: model.layers.0.mlp.down_proj: expected an inner dimension that is a multiple of 64, the "
+                   "width of GGUF's blocks, got 96 (exclude by a last rule"),
+      0u)
+      << gguf[3];
+}
+
+TEST(Refusals, WeightsThatBf16DoesNotHoldBesideThoseThatReadersDecodeToIt) {
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "none");
+  quantize.rules.push_back({"*self_attn*", "int8", "none"});
+  TinyStudent student(small_config(), quantize);
+  expect_error(
+      [&] { exporter("compressed_tensors").pack(student.exported()); },
+      {"compressed_tensors: *.q_proj, *.k_proj, *.v_proj, *.o_proj (8 layers): expected weights that BF16 holds, "
+       "beside layers in nvfp4 or mxfp4, got int8 (compressed-tensors decodes those to BF16 alone;"});
+}
+
+TEST(Refusals, AQuantizedCacheInBitsandbytes) {
+  ModelConfig config = small_config();
+  config.hidden_size = config.intermediate_size = 64;
+  QuantizeConfig quantize = quantize_blocks("nf4_g64", "none");
+  quantize.kv_cache = KvCacheFormat::fp8;
+  TinyStudent student(config, quantize);
+  expect_error([&] { exporter("bitsandbytes").pack(student.exported()); },
+               {"bitsandbytes: keys and values: expected none that are quantized, got fp8"});
 }
 
 TEST(Refusals, PlainStudentsInLayoutsOfCodes) {
   TinyStudent plain(small_config(), quantize_blocks("none", "none"));
-  for (const char* layout : {"modelopt", "compressed_tensors"})
-    expect_error([&] { exporter(layout).pack(plain.exported()); }, {"a quantized layer at least", "dense"});
+  for (const Exporter& layout : exporters())
+    if (layout.stores_codes)
+      expect_error([&] { layout.pack(plain.exported()); },
+                   {std::string(layout.name) + ": expected a quantized layer at least, got none (export as dense)"});
 }
 
 TEST(Refusals, ScalesThatCompressedTensorsWouldRound) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale.round = TensorScaleRound::none;
   TinyStudent student(small_config(), quantize);
-  expect_error([&] { exporter("compressed_tensors").pack(student.exported()); },
-               {"q_proj.weight", "power of two", "round: pow2"});
+  expect_error(
+      [&] { exporter("compressed_tensors").pack(student.exported()); },
+      {"compressed_tensors: *.q_proj, ", "(14 layers): expected a tensor scale that is a power of two", "round: pow2"});
 }
 
 TEST(Refusals, FusedLayersWithScalesOfTheirOwn) {
@@ -74,12 +144,13 @@ TEST(Refusals, FusedLayersWithScalesOfTheirOwn) {
 }
 
 TEST(Refusals, UnknownLayoutsWithTheKnownOnes) {
-  expect_error([] { static_cast<void>(exporter("awq")); }, {"modelopt, compressed_tensors, dense, gguf", "awq"});
+  expect_error([] { static_cast<void>(exporter("awq")); },
+               {"modelopt, compressed_tensors, dense, gguf, bitsandbytes", "awq"});
   expect_error(
       [] {
         static_cast<void>(exporter_of({{}, {{"config.json", R"({"quantization_config": {"quant_method": "gptq"}})"}}}));
       },
-      {"gptq", "modelopt or compressed-tensors"});
+      {"gptq", "modelopt, compressed-tensors or bitsandbytes"});
 }
 
 TEST(Refusals, AFolderWithOtherFilesIsLeftAlone) {

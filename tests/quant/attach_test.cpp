@@ -151,11 +151,17 @@ TEST(Attach, UnsharedGroupsHaveAScaleEach) {
 TEST(Attach, RefusesWhatCanNotBe) {
   ModelConfig odd = untied_config();
   odd.intermediate_size = 40;
-  expect_refused(odd, w4a4(), "model.layers.0.mlp.down_proj: expected an inner dimension that is a multiple of 16");
+  expect_refused(odd, w4a4(),
+                 "*.down_proj (2 layers): expected an inner dimension that is a multiple of 16 for nvfp4, got 40 "
+                 "(exclude by a last "
+                 "rule {layers: \"*.down_proj\", weights: none, inputs: none})");
 
   QuantizeConfig partly = w4a4();
   partly.rules.push_back({"*k_proj", "none", "none"});
-  expect_refused(untied_config(), partly, "k_proj: expected the formats of model.layers.0.self_attn.q_proj");
+  expect_refused(
+      untied_config(), partly,
+      "*.k_proj (2 layers): expected the formats of *.q_proj (weights nvfp4, inputs nvfp4), since engines fuse them, "
+      "got weights none, inputs none (let the same rules match the whole group)");
 
   const ModelConfig tied = testing::small_config(true);
   QuantizeConfig head = w4a4();

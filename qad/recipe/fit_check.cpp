@@ -1,0 +1,138 @@
+#include "qad/recipe/fit_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "autograd/core/error.h"
+#include "data/tokenizer.h"
+#include "models/hf_config.h"
+#include "qad/exporters/export_refusals.h"
+#include "qad/exporters/quantized_already.h"
+#include "qad/exporters/registry.h"
+
+namespace qad {
+namespace {
+
+/// The model that a recipe quantizes, for a comparison that of its arms; none where nobody can tell.
+struct StudentSizes {
+  ModelConfig config;
+  std::vector<LinearShape> layers;
+};
+std::optional<StudentSizes> student_sizes(const Recipe& recipe) {
+  if (makes_teacher(recipe.kind) || !recipe.teacher) return std::nullopt;
+  const std::filesystem::path folder = recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(folder / "config.json", ignored)) return std::nullopt;
+  try {
+    const ModelConfig config = read_hf_config(folder);
+    return StudentSizes{config, linear_shapes(config)};
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+bool is_known(const std::string& format) {
+  return format == "none" || std::ranges::find(block_formats(), format, &BlockFormat::name) != block_formats().end();
+}
+
+/// The place of an item of a list, or of the list, or of the whole recipe.
+const YamlPosition& place_of(const YamlNode& tree, std::string_view list, int item) {
+  const YamlNode* const node = tree.find_path(list);
+  if (node == nullptr) return tree.at;
+  const bool is_there = item >= 0 && item < std::ssize(node->items);
+  return is_there ? node->items[static_cast<std::size_t>(item)].at : node->at;
+}
+
+struct NamedLayout {
+  const Exporter* layout;
+  std::string key;  ///< export[1]
+  YamlPosition at;
+};
+std::vector<NamedLayout> layouts_of(const Recipe& recipe, const YamlNode& tree) {
+  std::vector<NamedLayout> layouts;
+  for (int i = 0; i < std::ssize(recipe.export_formats); ++i) {
+    const std::string& name = recipe.export_formats[static_cast<std::size_t>(i)];
+    const auto found = std::ranges::find(exporters(), name, &Exporter::name);
+    if (found != exporters().end())
+      layouts.push_back({&*found, fmt::format("export[{}]", i), place_of(tree, "export", i)});
+  }
+  return layouts;
+}
+
+/// The first that can be read of those which an export would take; null without one.
+std::unique_ptr<Tokenizer> exported_tokenizer(const Recipe& recipe) {
+  std::vector<std::string> places = {recipe.teacher->model};
+  if (recipe.student.model != "teacher") places.insert(places.begin(), recipe.student.model);
+  if (recipe.data.tokenizer) places.push_back(*recipe.data.tokenizer);
+  for (const std::string& place : places) {
+    try {
+      return load_tokenizer(place);
+    } catch (const Error&) {  // the next one then
+    }
+  }
+  return nullptr;
+}
+
+void check_unpacked(const std::string& key, const YamlPosition& at, const std::string& folder, YamlProblems& problems) {
+  if (const std::string how = quantized_already(folder); !how.empty())
+    problems.add(at, key, "a BF16 or FP32 model", fmt::format("one that is quantized already ({}): {}", how, folder),
+                 "use the model that it was made from, or its dense export");
+}
+
+/// Of every model that the recipe starts from.
+void check_all_unpacked(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
+  const auto at = [&](const char* key) {
+    const YamlNode* const node = tree.find_path(key);
+    return node != nullptr ? node->at : tree.at;
+  };
+  if (recipe.teacher) check_unpacked("teacher.model", at("teacher.model"), recipe.teacher->model, problems);
+  if (recipe.student.model != "teacher")
+    check_unpacked("student.model", at("student.model"), recipe.student.model, problems);
+  if (!recipe.merge) return;
+  for (int i = 0; i < std::ssize(recipe.merge->models); ++i)
+    check_unpacked(fmt::format("merge.models[{}].model", i), place_of(tree, "merge.models", i),
+                   recipe.merge->models[static_cast<std::size_t>(i)].model, problems);
+}
+
+}  // namespace
+
+void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
+  check_all_unpacked(recipe, tree, problems);
+  if (recipe.kind == RecipeKind::compare) return;  // its arms may have other rules, and are checked each
+  const std::optional<StudentSizes> student = student_sizes(recipe);
+  const bool all_known = std::ranges::all_of(
+      recipe.quantize.rules, [](const QuantizeRule& rule) { return is_known(rule.weights) && is_known(rule.inputs); });
+  if (!student || !all_known) return;
+  const auto report = [&](const YamlPosition& at, const std::string& key, const Problem& problem) {
+    problems.add(at, key + ": " + problem.who, problem.expected, problem.got, problem.hint);
+  };
+  for (const auto& [problem, rule] : quantize_refusals(student->layers, recipe.quantize)) {
+    const std::string key = rule < 0 ? "quantize.rules" : fmt::format("quantize.rules[{}]", rule);
+    report(place_of(tree, "quantize.rules", rule), key, problem);
+  }
+  const ExportOutline outline = outline_of(student->config, student->layers, recipe.quantize);
+  for (const auto& [layout, key, at] : layouts_of(recipe, tree))
+    for (const auto& [problem, rule] : export_refusals(*layout, outline)) report(at, key, problem);
+}
+
+void check_tokenizer_fits(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
+  const std::optional<StudentSizes> student = student_sizes(recipe);
+  if (!student) return;
+  std::unique_ptr<Tokenizer> tokenizer;
+  for (const auto& [layout, key, at] : layouts_of(recipe, tree)) {
+    if (layout->check_tokenizer == nullptr) continue;
+    if (tokenizer == nullptr) tokenizer = exported_tokenizer(recipe);
+    if (tokenizer == nullptr) return;
+    try {
+      layout->check_tokenizer(*tokenizer, student->config);
+    } catch (const Error& error) {
+      problems.add(at, key, "", fmt::format("{}: {}", layout->name, error.what()));
+    }
+  }
+}
+
+}  // namespace qad
