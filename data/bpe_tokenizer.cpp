@@ -72,7 +72,10 @@ std::optional<std::int32_t> BpeTokenizer::id_of(std::string_view token) const {
 }
 
 void BpeTokenizer::save(const std::filesystem::path& folder) const {
-  for (const auto& [name, contents] : parts_.files) write_file_atomically(folder / name, contents);
+  for (const auto& [name, contents] : parts_.files) {
+    create_folders((folder / name).parent_path());
+    write_file_atomically(folder / name, contents);
+  }
 }
 
 }  // namespace qad

@@ -1,30 +1,61 @@
 #include "data/chat_template.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "data/jinja/compare.h"
 #include "data/jinja/evaluator.h"
+#include "data/jinja/failure.h"
+#include "data/jinja/json.h"
 #include "data/jinja/parser.h"
+#include "data/jinja/strings.h"
 #include "data/json_file.h"
 
 namespace qad {
 namespace fs = std::filesystem;
+
+namespace {
+
+using Json = nlohmann::json;
+using jinja::Dict;
+using jinja::List;
+using jinja::Value;
+
+bool is_assistant(const Value& message) {
+  const Value* role = message.dict() != nullptr ? message.dict()->find("role") : nullptr;
+  return role != nullptr && role->bytes() != nullptr && *role->bytes() == "assistant";
+}
+
+/// A conversation as templates see it.
+struct Conversation {
+  Value messages, tools;
+  jinja::Limits limits;
+};
+
+}  // namespace
 
 struct ChatTemplate::Parsed {
   jinja::Block program;
   jinja::Environment environment;
   std::string header;  ///< what a prompt for the assistant ends with
 
-  [[nodiscard]] jinja::Rendering render(const jinja::Value& messages, const jinja::Value& tools,
-                                        bool add_generation_prompt) const {
+  Parsed(const NamedTemplate& named, const Variables& variables, const std::string& date)
+      : program(jinja::parse_template(named.source, named.who)) {
+    environment.who = named.who;
+    environment.date = date;
+    for (const auto& [name, text] : variables) environment.variables.set(name, text);
+    header = find_header();
+  }
+
+  [[nodiscard]] jinja::Rendering render(const Conversation& conversation, bool add_generation_prompt) const {
     jinja::Environment here = environment;
-    here.variables.set("messages", messages);
-    here.variables.set("tools", tools);
+    here.limits = conversation.limits;
+    here.variables.set("messages", conversation.messages);
+    here.variables.set("tools", conversation.tools);
     here.variables.set("documents", jinja::None());
     here.variables.set("add_generation_prompt", add_generation_prompt);
     return jinja::run_template(program, here);
@@ -32,23 +63,27 @@ struct ChatTemplate::Parsed {
 
   /// Found on a conversation of one question; empty for a template that takes no such conversation.
   [[nodiscard]] std::string find_header() const {
-    jinja::Dict question;
-    question.items = {{"role", "user"}, {"content", "Hello"}};
-    const jinja::Value messages(jinja::List{jinja::Value(std::move(question))});
+    Dict question;
+    question.set("role", "user");
+    question.set("content", "Hello");
+    List messages;
+    messages.add(std::move(question));
+    const Conversation conversation{std::move(messages), jinja::None(), {}};
     try {
-      const std::string without = render(messages, jinja::None(), false).text;
-      const std::string with = render(messages, jinja::None(), true).text;
+      const std::string without = render(conversation, false).text;
+      const std::string with = render(conversation, true).text;
       return with.starts_with(without) ? with.substr(without.size()) : "";
+    } catch (const jinja::Ended&) {
+      throw;  // a template that never ends, or a signal
     } catch (const Error&) {
       return "";
     }
   }
 
-  [[nodiscard]] std::vector<TextSpan> assistant_spans(const jinja::Rendering& rendering,
-                                                      const jinja::Value& messages) const {
-    std::set<const jinja::Dict*> turns;
-    for (const jinja::Value& message : *messages.list())
-      if (*message.dict()->find("role") == jinja::Value("assistant")) turns.insert(message.dict());
+  [[nodiscard]] std::vector<TextSpan> assistant_spans(const jinja::Rendering& rendering, const Value& messages) const {
+    std::set<const Dict*> turns;
+    for (const Value& message : messages.list()->items)
+      if (is_assistant(message)) turns.insert(message.dict());
     const bool marked = std::ranges::any_of(rendering.spans, [](const auto& span) { return span.item == nullptr; });
     std::vector<TextSpan> spans;
     for (const jinja::Span& span : rendering.spans) {
@@ -61,9 +96,12 @@ struct ChatTemplate::Parsed {
   }
 };
 
-namespace {
+struct ChatTemplate::Choice {
+  std::optional<Parsed> usual, with_tools;
+  std::string who;
+};
 
-using Json = nlohmann::json;
+namespace {
 
 /// The text of a special token: as such, or as an object with its `content`.
 std::string token_text(const Json& token) {
@@ -72,8 +110,8 @@ std::string token_text(const Json& token) {
 }
 
 /// The first file that names a token decides.
-std::vector<std::pair<std::string, std::string>> special_tokens(const fs::path& folder) {
-  std::vector<std::pair<std::string, std::string>> tokens;
+ChatTemplate::Variables special_tokens(const fs::path& folder) {
+  ChatTemplate::Variables tokens;
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
     if (!fs::exists(folder / name)) continue;
     const Json config = read_json_file(folder / name, name);
@@ -88,75 +126,95 @@ std::vector<std::pair<std::string, std::string>> special_tokens(const fs::path& 
   return tokens;
 }
 
-/// Of several templates the one named default.
-std::string default_template(const Json& value, const std::string& who) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_array())
-    for (const Json& entry : value)
-      if (entry.is_object() && entry.value("name", Json()) == "default" && entry.value("template", Json()).is_string())
-        return entry.at("template").get<std::string>();
-  throw Error({who, "a template, or a list of them with one named default", value.type_name(), ""});
+/// For messages: the beginning of a value as JSON.
+std::string beginning(const Value& value) {
+  std::string text;
+  jinja::Budget budget{jinja::Limits()};
+  jinja::Writer out(text, budget);
+  try {
+    jinja::write_json(value, {}, out);
+  } catch (const jinja::Failure&) {  // it is large
+  }
+  return text.substr(0, jinja::byte_of(text, 40));
 }
 
-jinja::Value messages_of(const nlohmann::ordered_json& record, const std::string& who) {
-  const auto messages = record.find("messages");
-  if (messages == record.end() || !messages->is_array() || messages->empty())
-    throw Error({who, "a list of messages", messages == record.end() ? "none" : messages->dump().substr(0, 40), ""});
-  for (const auto& message : *messages)
-    if (!message.is_object() || !message.contains("role") || !message.at("role").is_string())
-      throw Error({who, "messages with a role, and content", message.dump().substr(0, 40), ""});
-  return jinja::from_json(*messages);
+/// What is null in a message is as if it were not there; reasoning goes by all names that templates know for it.
+Dict normalized(const Dict& message) {
+  const Value* reasoning = nullptr;
+  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+    const Value* found = message.find(name);
+    if (reasoning == nullptr && found != nullptr && !found->is<jinja::None>()) reasoning = found;
+  }
+  Dict result;
+  if (reasoning != nullptr) result.set("thinking", *reasoning);
+  for (const auto& [key, value] : message.entries())
+    if (!value.is<jinja::None>()) result.set(key, value);
+  if (reasoning != nullptr) result.set("reasoning_content", *reasoning);
+  return result;
+}
+
+Conversation conversation_of(std::string_view text, const std::string& who) {
+  const Value record = jinja::read_json(text, who);
+  const Dict* object = record.dict();
+  const Value* messages = object != nullptr ? object->find("messages") : nullptr;
+  const List* list = messages != nullptr ? messages->list() : nullptr;
+  if (list == nullptr || list->items.empty())
+    throw Error({who, "a list of messages", messages == nullptr ? "none" : beginning(*messages), ""});
+  List turns;
+  for (const Value& message : list->items) {
+    const Value* role = message.dict() != nullptr ? message.dict()->find("role") : nullptr;
+    if (role == nullptr || role->bytes() == nullptr)
+      throw Error({who, "messages with a role, and content", beginning(message), ""});
+    turns.add(normalized(*message.dict()));
+  }
+  const Value* tools = object->find("tools");
+  return {std::move(turns), tools != nullptr ? *tools : Value(), jinja::Limits::for_conversation(text.size())};
 }
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::string_view source, std::string who,
-                           std::vector<std::pair<std::string, std::string>> variables, std::string date) {
-  auto parsed = std::make_unique<Parsed>();
-  parsed->program = jinja::parse_template(source, who);
-  parsed->environment.who = std::move(who);
-  parsed->environment.date = std::move(date);
-  for (auto& [name, text] : variables) parsed->environment.variables.set(name, std::move(text));
-  parsed->header = parsed->find_header();
-  parsed_ = std::move(parsed);
+ChatTemplate::ChatTemplate(std::string_view source, std::string who, Variables variables, std::string date)
+    : ChatTemplate({NamedTemplate{"default", std::move(who), std::string(source)}}, variables, date) {}
+
+ChatTemplate::ChatTemplate(const std::vector<NamedTemplate>& templates, const Variables& variables,
+                           const std::string& date) {
+  auto choice = std::make_unique<Choice>();
+  for (const NamedTemplate& named : templates) {
+    choice->who = named.who;
+    if (named.name == "default") choice->usual.emplace(named, variables, date);
+    if (named.name == "tool_use") choice->with_tools.emplace(named, variables, date);
+  }
+  if (!choice->usual && !choice->with_tools) throw Error({choice->who, "a template named default", "others only", ""});
+  choice_ = std::move(choice);
 }
 
 ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
-ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_generation_prompt) const {
-  const jinja::Value messages = messages_of(record, parsed_->environment.who);
-  const auto tools = record.find("tools");
-  jinja::Rendering rendering = parsed_->render(
-      messages, tools == record.end() ? jinja::Value() : jinja::from_json(*tools), add_generation_prompt);
-  std::vector<TextSpan> spans = parsed_->assistant_spans(rendering, messages);
+ChatText ChatTemplate::lay_out_json(std::string_view record, bool add_generation_prompt) const {
+  const Conversation conversation = conversation_of(record, choice_->who);
+  const bool tools = choice_->with_tools && !conversation.tools.is<jinja::None>();
+  if (!tools && !choice_->usual)
+    throw Error({choice_->who, "a template named default for a conversation without tools", "others only", ""});
+  const Parsed& parsed = tools ? *choice_->with_tools : *choice_->usual;
+  jinja::Rendering rendering = parsed.render(conversation, add_generation_prompt);
+  if (rendering.text.empty())
+    throw Error({parsed.environment.who, "a template that prints something for this conversation", "nothing", ""});
+  std::vector<TextSpan> spans = parsed.assistant_spans(rendering, conversation.messages);
   return {std::move(rendering.text), std::move(spans)};
 }
 
-bool has_chat_template(const fs::path& folder) {
-  if (fs::exists(folder / "chat_template.jinja")) return true;
-  const fs::path file = folder / "tokenizer_config.json";
-  if (!fs::exists(file)) return false;
-  const Json config = read_json_file(file, "a tokenizer_config.json");
-  return config.is_object() && !config.value("chat_template", Json()).is_null();
+ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_generation_prompt) const {
+  return lay_out_json(record.dump(), add_generation_prompt);
 }
 
 ChatTemplate load_chat_template(const fs::path& place, const std::string& date) {
-  const bool is_folder = fs::is_directory(place);
-  const fs::path folder = is_folder ? place : place.parent_path();
-  fs::path file = place;
-  if (is_folder) file /= fs::exists(place / "chat_template.jinja") ? "chat_template.jinja" : "tokenizer_config.json";
-  if (!place.empty() && file.extension() != ".json")
-    return ChatTemplate(read_file(file, "a chat template"), file.string(), special_tokens(folder), date);
-
-  if (!has_chat_template(folder))
-    throw Error({place.empty() ? "a conversation" : place.string(),
-                 "a chat_template.jinja, or chat_template in tokenizer_config.json, to lay messages out", "neither",
-                 "name one with chat_template, or write the conversations out as text"});
-  const Json config = read_json_file(file, "a tokenizer_config.json");
-  const std::string who = file.string() + " chat_template";
-  return ChatTemplate(default_template(config.at("chat_template"), who), who, special_tokens(folder), date);
+  if (place.empty() || fs::is_directory(place))
+    return ChatTemplate(read_chat_templates(place), special_tokens(place), date);
+  const ChatTemplate::Variables tokens = special_tokens(place.parent_path());
+  if (place.extension() == ".json") return ChatTemplate(read_chat_templates(place), tokens, date);
+  return ChatTemplate(read_file(place, "a chat template"), place.string(), tokens, date);
 }
 
 }  // namespace qad

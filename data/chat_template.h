@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/chat_template_files.h"
 #include "data/text_document.h"
 
 namespace qad {
@@ -23,28 +24,32 @@ struct ChatText {
 
 class ChatTemplate {
  public:
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+
   /// `who` stands in messages, with a line. `variables` are the special tokens, such as bos_token; `date` (YYYY-MM-DD)
   /// is what strftime_now tells. Throws Error for what is not Jinja or not in our part of it.
-  ChatTemplate(std::string_view source, std::string who, std::vector<std::pair<std::string, std::string>> variables,
-               std::string date);
+  ChatTemplate(std::string_view source, std::string who, Variables variables, std::string date);
+  /// Of several the one named tool_use lays out conversations with tools, the one named default others.
+  ChatTemplate(const std::vector<NamedTemplate>& templates, const Variables& variables, const std::string& date);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
 
-  /// `record` is an object with `messages`, a list of objects with a `role`, and perhaps `tools`. With
-  /// `add_generation_prompt` the text ends where the assistant begins. Throws Error for other records, and for what
-  /// the template refuses.
+  /// `record` is JSON: an object with `messages`, a list of objects with a `role`, and perhaps `tools`. As in
+  /// transformers, what is null in a message is as if it were not there, and reasoning goes by all its names. With
+  /// `add_generation_prompt` the text ends where the assistant begins. Throws Error for other records, for what the
+  /// template refuses, and if it prints nothing.
+  [[nodiscard]] ChatText lay_out_json(std::string_view record, bool add_generation_prompt = false) const;
   [[nodiscard]] ChatText lay_out(const nlohmann::ordered_json& record, bool add_generation_prompt = false) const;
 
  private:
   struct Parsed;
-  std::unique_ptr<const Parsed> parsed_;
+  struct Choice;
+  std::unique_ptr<const Choice> choice_;
 };
 
-[[nodiscard]] bool has_chat_template(const std::filesystem::path& folder);
-
-/// The template of a tokenizer's folder (chat_template.jinja, else chat_template in tokenizer_config.json), or in a
-/// file of its own, with the special tokens that the files beside it name.
+/// The templates of a tokenizer's folder, or one in a file of its own, with the special tokens that the files beside it
+/// name.
 [[nodiscard]] ChatTemplate load_chat_template(const std::filesystem::path& place, const std::string& date);
 
 }  // namespace qad

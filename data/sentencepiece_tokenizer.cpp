@@ -9,6 +9,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/added_tokens.h"
+#include "data/chat_template_files.h"
 #include "data/json_file.h"
 #include "data/utf8.h"
 
@@ -28,9 +29,10 @@ class SentencePieceTokenizer final : public Tokenizer {
     for (std::int32_t id = 0; id < processor_.GetPieceSize(); ++id)
       if (processor_.IsControl(id)) add({id, processor_.IdToPiece(id), /*special=*/true});
     const fs::path folder = file.parent_path();
-    for (const char* name :
-         {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"})
+    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
       if (fs::exists(folder / name)) files_.emplace_back(name, read_file(folder / name, name));
+    for (const std::string& name : chat_template_files(folder))
+      files_.emplace_back(name, read_file(folder / name, name));
     const fs::path config = folder / "tokenizer_config.json";
     const Json json = fs::exists(config) ? read_json_file(config, "tokenizer_config.json") : Json::object();
     if (json.is_object()) read_config(json, config.string());
@@ -95,7 +97,10 @@ class SentencePieceTokenizer final : public Tokenizer {
 
   std::span<const std::pair<std::string, std::string>> files() const override { return files_; }
   void save(const fs::path& folder) const override {
-    for (const auto& [name, contents] : files_) write_file_atomically(folder / name, contents);
+    for (const auto& [name, contents] : files_) {
+      create_folders((folder / name).parent_path());
+      write_file_atomically(folder / name, contents);
+    }
   }
 
  private:

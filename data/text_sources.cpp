@@ -49,10 +49,9 @@ class ConversationReader {
   ChatText read(std::string_view line, const std::string& who, bool add_generation_prompt) {
     if (!template_) template_ = load_chat_template(place_, date_);
     try {
-      // Templates see the keys in their order.
-      return template_->lay_out(nlohmann::ordered_json::parse(line), add_generation_prompt);
+      return template_->lay_out_json(line, add_generation_prompt);
     } catch (const Error& error) {
-      throw Error({who, "", error.what(), ""});
+      throw Error({who, "", error.what(), ""}, error.code());
     }
   }
 

@@ -7,6 +7,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
+#include "data/chat_template_files.h"
 #include "data/json_file.h"
 
 namespace qad {
@@ -256,8 +257,10 @@ std::unique_ptr<Tokenizer> read_tokenizer_json(const fs::path& file) {
 
   parts.files.emplace_back("tokenizer.json", contents);
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-                           "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"})
+                           "merges.txt", "tokenizer.model", "chat_template.json"})
     if (fs::exists(folder / name)) parts.files.emplace_back(name, read_file(folder / name, name));
+  for (const std::string& name : chat_template_files(folder))
+    parts.files.emplace_back(name, read_file(folder / name, name));
   return std::make_unique<BpeTokenizer>(std::move(parts));
 }
 

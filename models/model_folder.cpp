@@ -15,6 +15,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
+#include "data/chat_template_files.h"
 #include "data/safetensors.h"
 #include "data/safetensors_writer.h"
 #include "models/hf_config.h"
@@ -154,14 +155,17 @@ const std::vector<std::string>& side_file_names() {
                                                  "tokenizer.bin",
                                                  "vocab.json",
                                                  "merges.txt",
-                                                 "added_tokens.json",
-                                                 "chat_template.jinja"};
+                                                 "added_tokens.json"};
   return names;
 }
 
 void copy_side_files(const fs::path& from, const fs::path& to) {
   for (const std::string& name : side_file_names())
     if (fs::is_regular_file(from / name)) write_file_atomically(to / name, read_file(from / name, "a model's file"));
+  for (const std::string& name : chat_template_files(from)) {
+    create_folders((to / name).parent_path());
+    write_file_atomically(to / name, read_file(from / name, "a chat template"));
+  }
 }
 
 }  // namespace qad

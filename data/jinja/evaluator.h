@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,14 +23,13 @@ struct Rendering {
 
 struct Environment {
   std::string who;                  ///< the template's name in messages
-  Dict variables;                   ///< what the template finds set
+  Dict variables{};                 ///< what the template finds set
   std::string date = "2024-07-26";  ///< YYYY-MM-DD, midnight: what strftime_now tells
-  /// Expressions, statements and turns, large lists and texts counting more, so that no template runs for ever.
-  std::int64_t most_steps = 5'000'000;
+  Limits limits{};
 };
 
 /// Throws Error naming the template's line: for what is not defined, of the wrong type or not supported, and with the
-/// template's own words for raise_exception.
+/// template's own words for raise_exception; Ended beyond the limits, and when a signal asked to stop.
 [[nodiscard]] Rendering run_template(const Block& program, const Environment& environment);
 
 }  // namespace qad::jinja

@@ -6,11 +6,14 @@
 #include <array>
 
 #include "autograd/core/error.h"
+#include "data/jinja/failure.h"
 #include "data/jinja/strings.h"
 #include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {
+
+constexpr std::size_t kLargest = 1 << 20;  ///< bytes of a template; the largest published ones have 50,000
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool begins_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -40,9 +43,11 @@ class Lexer {
       const char kind = tag < rest_.size() ? rest_[tag + 1] : ' ';
       const char sign = tag + 2 < rest_.size() ? rest_[tag + 2] : ' ';
       add_text(rest_.substr(at_, tag - at_), kind, sign);
+      move_to(tag);
       if (tag == rest_.size()) break;
       move_to(tag + (sign == '-' || sign == '+' ? 3 : 2));
       if (kind == '#') skip_comment();
+      else if (const std::size_t raw = kind == '%' ? raw_begin() : 0; raw > 0) read_raw(raw);
       else read_tag(kind);
     }
     add(TokenKind::end, "");
@@ -52,8 +57,8 @@ class Lexer {
  private:
   void add(TokenKind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
 
-  [[noreturn]] void fail(std::string expected, std::string got) const {
-    throw Error({fmt::format("{}:{}", who_, line_), std::move(expected), std::move(got), ""});
+  [[noreturn]] void fail(std::string expected, const std::string& got) const {
+    throw Error({fmt::format("{}:{}", who_, line_), std::move(expected), one_line(got), ""});
   }
 
   void move_to(std::size_t to) {
@@ -95,11 +100,42 @@ class Lexer {
     return true;
   }
 
-  void skip_comment() {
-    for (;; move_to(at_ + 1)) {
-      if (at_ >= rest_.size()) fail("an end #} of the comment", "the template's end");
-      if (skip_end("#}", true)) return;
+  /// Where {% raw %} ends, whose tag begins at `at_`; 0 for another tag.
+  [[nodiscard]] std::size_t raw_begin() const {
+    const auto behind_space = [&](std::size_t at) {
+      return rest_.size() - strip(rest_.substr(at), std::nullopt, Side::left).size();
+    };
+    const std::size_t word = behind_space(at_);
+    if (!rest_.substr(word).starts_with("raw")) return 0;
+    const std::size_t end = behind_space(word + 3);
+    if (rest_.substr(end).starts_with("-%}")) return behind_space(end + 3);
+    return rest_.substr(end).starts_with("%}") ? end + 2 : 0;
+  }
+
+  /// Text from `begin` to {% endraw %}, as it stands.
+  void read_raw(std::size_t begin) {
+    line_starts_ = rest_[begin - 1] == '\n';
+    for (std::size_t tag = begin; (tag = rest_.find("{%", tag)) != std::string_view::npos; ++tag) {
+      const char sign = tag + 2 < rest_.size() ? rest_[tag + 2] : ' ';
+      std::string_view end = rest_.substr(std::min(tag + (sign == '-' || sign == '+' ? 3 : 2), rest_.size()));
+      end = strip(end, std::nullopt, Side::left);
+      if (!end.starts_with("endraw")) continue;
+      end = strip(end.substr(6), std::nullopt, Side::left);
+      if (!end.starts_with("%}") && !end.starts_with("-%}") && !end.starts_with("+%}")) continue;
+      move_to(begin);
+      add_text(rest_.substr(begin, tag - begin), '%', sign);
+      move_to(rest_.size() - end.size());
+      static_cast<void>(skip_end("%}", true));
+      return;
     }
+    fail("an end {% endraw %}", "the template's end");
+  }
+
+  void skip_comment() {
+    const std::size_t end = rest_.find("#}", at_);
+    if (end == std::string_view::npos) fail("an end #} of the comment", "the template's end");
+    move_to(end > at_ && (rest_[end - 1] == '-' || rest_[end - 1] == '+') ? end - 1 : end);
+    static_cast<void>(skip_end("#}", true));
   }
 
   void read_tag(char kind) {
@@ -130,7 +166,7 @@ class Lexer {
     if (c == '"' || c == '\'') return read_string();
     static constexpr auto kOperators =
         std::to_array<std::string_view>({"==", "!=", ">=", "<=", "//", "**", "+", "-", "*", "/", "%", "~", ">",
-                                         "<",  "=",  ".",  ":",  "|",  ",",  "(", ")", "[", "]", "{", "}"});
+                                         "<",  "=",  ".",  ":",  "|",  ",",  "(", ")", "[", "]", "{", "}", ";"});
     for (const std::string_view op : kOperators) {
       if (!rest_.substr(at_).starts_with(op)) continue;
       balance(op[0], open);
@@ -148,28 +184,46 @@ class Lexer {
     open.pop_back();
   }
 
-  void read_number() {
-    std::size_t end = at_;
-    const auto digits = [&] {
-      while (end < rest_.size() && (is_digit(rest_[end]) || rest_[end] == '_')) ++end;
+  /// Digits of a base with single _ between them, from `at` on; where they end.
+  [[nodiscard]] std::size_t digits_end(std::size_t at, std::string_view digits) const {
+    const auto is_one = [&](std::size_t i) {
+      return i < rest_.size() && digits.find(rest_[i]) != std::string_view::npos;
     };
-    digits();
+    while (is_one(at) || (at < rest_.size() && rest_[at] == '_' && is_one(at + 1))) ++at;
+    return at;
+  }
+
+  void read_number() {
+    static constexpr std::string_view kDecimal = "0123456789";
+    std::size_t end = digits_end(at_, kDecimal);
     TokenKind kind = TokenKind::integer;
-    if (end + 1 < rest_.size() && rest_[end] == '.' && is_digit(rest_[end + 1])) {
+    const bool behind_dot = !tokens_.empty() && tokens_.back().kind == TokenKind::op && tokens_.back().text == ".";
+    if (!behind_dot && end + 1 < rest_.size() && rest_[end] == '.' && is_digit(rest_[end + 1])) {
       kind = TokenKind::number;
-      ++end;
-      digits();
+      end = digits_end(end + 1, kDecimal);
     }
-    if (end < rest_.size() && (rest_[end] == 'e' || rest_[end] == 'E')) {
-      kind = TokenKind::number;
-      ++end;
-      if (end < rest_.size() && (rest_[end] == '+' || rest_[end] == '-')) ++end;
-      digits();
+    if (!behind_dot && end < rest_.size() && (rest_[end] == 'e' || rest_[end] == 'E')) {
+      const std::size_t sign = end + 1 < rest_.size() && (rest_[end + 1] == '+' || rest_[end + 1] == '-') ? 1 : 0;
+      const std::size_t exponent = digits_end(end + 1 + sign, kDecimal);
+      if (exponent > end + 1 + sign) {
+        kind = TokenKind::number;
+        end = exponent;
+      }
+    }
+    if (kind == TokenKind::integer && end == at_ + 1 && rest_[at_] == '0' && end < rest_.size()) {
+      const char mark = static_cast<char>(rest_[end] | 0x20);
+      const std::string_view digits = mark == 'x' ? "0123456789abcdefABCDEF" : mark == 'o' ? "01234567" : "01";
+      if (mark == 'x' || mark == 'o' || mark == 'b') {
+        const std::size_t begin = end + 1;
+        end = digits_end(begin, digits);
+        if (end == begin) fail("digits", fmt::format("'{}'", rest_.substr(at_, 2)));
+      }
     }
     std::string text(rest_.substr(at_, end - at_));
-    if (!is_digit(text.back())) fail("digits", '\'' + text + '\'');
-    if (end < rest_.size() && begins_name(rest_[end])) fail("a number", '\'' + text + rest_[end] + "…'");
     std::erase(text, '_');
+    const bool zeros = kind == TokenKind::integer && text.size() > 1 && text[0] == '0' && is_digit(text[1]);
+    if ((zeros && text.find_first_not_of('0') != std::string::npos) || (end < rest_.size() && begins_name(rest_[end])))
+      fail("a number", '\'' + text + (zeros ? "'" : std::string(rest_.substr(end, 1)) + "…'"));
     add(kind, std::move(text));
     move_to(end);
   }
@@ -197,9 +251,17 @@ class Lexer {
       } else if (const std::size_t digits = name == 'x' ? 2u : name == 'u' ? 4u : name == 'U' ? 8u : 0u; digits > 0) {
         append_utf8(out, hexadecimal(text.substr(at + 1, digits), digits));
         at += digits;
+      } else if (name >= '0' && name <= '7') {
+        std::size_t end = at;
+        char32_t code = 0;
+        for (; end < text.size() && end < at + 3 && text[end] >= '0' && text[end] <= '7'; ++end)
+          code = code * 8 + static_cast<char32_t>(text[end] - '0');
+        append_utf8(out, code);
+        at = end - 1;
+      } else if (name == 'N' || static_cast<unsigned char>(name) >= 0x80) {
+        fail("an escape such as \\n or \\u00e9", fmt::format("'\\{}'", text.substr(at, utf8_length(name))));
       } else {
-        fail("an escape among \\n \\r \\t \\b \\f \\a \\v \\\\ \\' \\\" \\x \\u \\U",
-             fmt::format("'\\{}'", text.substr(at, utf8_length(name))));
+        out.append("\\").append(1, name);  // no escape at all
       }
     }
     return out;
@@ -230,6 +292,8 @@ class Lexer {
 }  // namespace
 
 std::vector<Token> lex(std::string_view source, const std::string& who) {
+  if (source.size() > kLargest)
+    throw Error({who, "a template of at most 1 MiB", std::to_string(source.size()) + " bytes", ""});
   check_utf8(source, who);
   return Lexer(source, who).run();
 }

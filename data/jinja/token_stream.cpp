@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "autograd/core/error.h"
+#include "data/jinja/failure.h"
 
 namespace qad::jinja {
 
@@ -24,7 +25,7 @@ void TokenStream::fail(std::string_view expected, std::string_view hint) const {
 }
 
 void TokenStream::fail_at(int line, std::string_view expected, std::string_view got, std::string_view hint) const {
-  throw Error({fmt::format("{}:{}", who_, line), std::string(expected), std::string(got), std::string(hint)});
+  throw Error({fmt::format("{}:{}", who_, line), std::string(expected), one_line(got), std::string(hint)});
 }
 
 }  // namespace qad::jinja

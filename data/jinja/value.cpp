@@ -1,80 +1,132 @@
 #include "data/jinja/value.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "data/jinja/failure.h"
+#include "data/jinja/numbers.h"
 #include "data/jinja/strings.h"
 
 namespace qad::jinja {
 namespace {
 
-constexpr int kDeepest = 100;  ///< of nested lists and dicts
+constexpr std::size_t kOverhead = 64;  ///< bytes that a text, list or dict takes without what it holds
+constexpr std::size_t kEntry = 160;    ///< bytes that an entry of a dict takes, its place in the index included
+constexpr std::size_t kSmall = 16;     ///< entries that are as well looked through
+constexpr std::size_t kLongestTuple = 100'000;  ///< bytes of a tuple that is a key
 
-double as_double(const Value& value) {
-  if (const auto* number = value.as<double>()) return *number;
-  if (const auto* truth = value.as<bool>()) return *truth ? 1 : 0;
-  return static_cast<double>(*value.as<std::int64_t>());
+void name_of(const Value& key, std::string& name) {
+  if (const std::string* text = key.bytes()) {
+    name.append("s").append(*text);
+  } else if (key.is<None>()) {
+    name += 'n';
+  } else if (key.is<Undefined>()) {
+    name += 'u';
+  } else if (key.is_number()) {
+    name.append("i").append(number_name(key));
+  } else if (const List* list = key.list(); list != nullptr && list->shape == Shape::tuple) {
+    name += '(';
+    for (const Value& part : list->items) {
+      std::string inner;
+      name_of(part, inner);
+      name.append(std::to_string(inner.size())).append(":").append(inner);
+      if (name.size() > kLongestTuple) throw Failure{"a tuple that may be a key", "a very large one"};
+    }
+    name += ')';
+  } else if (key.object() != nullptr) {
+    name += fmt::format("o{}", static_cast<const void*>(key.object()));
+  } else {
+    throw Failure{"a key that can be looked up, such as text", key.type()};
+  }
 }
 
-void append_json(const Value& value, std::int64_t indent, int depth, std::string& out) {
-  if (depth > kDeepest) throw Failure{"values nested at most 100 deep", "more"};
-  const auto line = [&](int at) {
-    if (indent >= 0) out.append(1, '\n').append(static_cast<std::size_t>(indent) * static_cast<std::size_t>(at), ' ');
-  };
-  bool first = true;
-  const auto next = [&] {
-    if (!first) out += indent >= 0 ? "," : ", ";
-    first = false;
-    line(depth + 1);
-  };
-  if (const List* list = value.list(); list != nullptr && list->shape <= Shape::tuple) {
-    out += '[';
-    for (const Value& entry : *list) {
-      next();
-      append_json(entry, indent, depth + 1, out);
-    }
-    if (!first) line(depth);
-    out += ']';
-  } else if (const Dict* dict = value.dict(); dict != nullptr && !dict->is_namespace) {
-    out += '{';
-    for (const auto& [key, entry] : dict->items) {
-      next();
-      out += json_quoted(key) + ": ";
-      append_json(entry, indent, depth + 1, out);
-    }
-    if (!first) line(depth);
-    out += '}';
-  } else if (const auto* text = value.as<std::string>()) {
-    out += json_quoted(*text);
-  } else if (value.is<None>()) {
-    out += "null";
-  } else if (const auto* truth = value.as<bool>()) {
-    out += *truth ? "true" : "false";
-  } else if (value.is_number()) {
-    out += value.text();
-  } else {
-    throw Failure{"a value that JSON has", value.type()};
-  }
+std::shared_ptr<const Text> shared_text(std::string text, bool safe) {
+  const auto count = static_cast<std::size_t>(length(text));
+  return std::make_shared<const Text>(Text{std::move(text), count, safe});
 }
 
 }  // namespace
 
-List shaped(Shape shape, List list) {
-  list.shape = shape;
-  return list;
+std::string key_name(const Value& key) {
+  std::string name;
+  name_of(key, name);
+  return name;
 }
 
+int one_deeper(int depth) {
+  if (depth >= kDeepest) throw Failure{fmt::format("lists and dicts nested at most {} deep", kDeepest), "more"};
+  return depth + 1;
+}
+
+void List::add(Value value) {
+  depth = std::max(depth, one_deeper(value.depth()));
+  items.push_back(std::move(value));
+}
+
+const Value* Dict::find(std::string_view key) const {
+  if (!index_.empty()) {
+    const auto found = index_.find("s" + std::string(key));
+    return found == index_.end() ? nullptr : &entries_[found->second].second;
+  }
+  for (const auto& [name, value] : entries_)
+    if (const std::string* text = name.bytes(); text != nullptr && *text == key) return &value;
+  return nullptr;
+}
+
+const Value* Dict::find_key(const Value& key) const {
+  if (const std::string* text = key.bytes()) return find(std::string_view(*text));
+  const std::string name = key_name(key);
+  if (!index_.empty()) {
+    const auto found = index_.find(name);
+    return found == index_.end() ? nullptr : &entries_[found->second].second;
+  }
+  for (const auto& [other, value] : entries_)
+    if (other.bytes() == nullptr && key_name(other) == name) return &value;
+  return nullptr;
+}
+
+void Dict::set(const Value& key, Value value) {
+  depth_ = std::max(depth_, one_deeper(std::max(key.depth(), value.depth())));
+  if (const Value* found = find_key(key)) {
+    *const_cast<Value*>(found) = std::move(value);
+    return;
+  }
+  entries_.emplace_back(key, std::move(value));
+  if (entries_.size() <= kSmall) return;
+  for (std::size_t i = index_.size(); i < entries_.size(); ++i) index_.emplace(key_name(entries_[i].first), i);
+}
+
+Value Object::attribute(std::string_view name) const {
+  return Undefined(fmt::format("'{}' has no attribute '{}'", type(), name));
+}
+
+Value::Value(std::string text, bool safe) : data_(shared_text(std::move(text), safe)) {}
 Value::Value(List list) : data_(std::make_shared<const List>(std::move(list))) {}
-Value::Value(Dict dict) : data_(std::make_shared<Dict>(std::move(dict))) {}
+Value::Value(Dict dict) : data_(std::make_shared<const Dict>(std::move(dict))) {}
+
+const Text* Value::text() const {
+  const auto* shared = as<std::shared_ptr<const Text>>();
+  return shared != nullptr ? shared->get() : nullptr;
+}
+
+const std::string* Value::bytes() const {
+  const Text* text = this->text();
+  return text != nullptr ? &text->bytes : nullptr;
+}
 
 const List* Value::list() const {
   const auto* shared = as<std::shared_ptr<const List>>();
   return shared != nullptr ? shared->get() : nullptr;
 }
 
-Dict* Value::dict() const {
-  const auto* shared = as<std::shared_ptr<Dict>>();
+const Dict* Value::dict() const {
+  const auto* shared = as<std::shared_ptr<const Dict>>();
+  return shared != nullptr ? shared->get() : nullptr;
+}
+
+Object* Value::object() const {
+  const auto* shared = as<std::shared_ptr<Object>>();
   return shared != nullptr ? shared->get() : nullptr;
 }
 
@@ -86,108 +138,59 @@ const std::int64_t* Value::integer() const {
 
 bool Value::truth() const {
   if (is<Undefined>() || is<None>()) return false;
-  if (is_number()) return as_double(*this) != 0;
-  if (const auto* text = as<std::string>()) return !text->empty();
-  if (const List* entries = list()) return !entries->empty() || entries->shape == Shape::generator;
-  if (const Dict* entries = dict()) return entries->is_namespace || !entries->items.empty();
+  if (const std::int64_t* number = integer()) return *number != 0;
+  if (const auto* number = as<double>()) return *number != 0;
+  if (const std::string* text = bytes()) return !text->empty();
+  if (const List* entries = list()) return !entries->items.empty() || entries->shape == Shape::generator;
+  if (const Dict* entries = dict()) return entries->size() > 0;
   return true;
-}
-
-std::string Value::text() const {
-  if (const auto* text = as<std::string>()) return *text;
-  if (is<Undefined>()) return "";
-  return repr();
-}
-
-std::string Value::repr() const {
-  if (is<None>()) return "None";
-  if (is<Undefined>()) return "Undefined";
-  if (const auto* text = as<std::string>()) return python_quoted(*text);
-  if (const auto* truth = as<bool>()) return *truth ? "True" : "False";
-  if (const auto* number = as<std::int64_t>()) return std::to_string(*number);
-  if (const auto* number = as<double>()) return shortest(*number);
-  std::string out;
-  if (const List* entries = list(); entries != nullptr && entries->shape <= Shape::tuple) {
-    for (const Value& entry : *entries) out += (out.empty() ? "" : ", ") + entry.repr();
-    if (entries->shape == Shape::list) return '[' + out + ']';
-    return '(' + out + (entries->size() == 1 ? ",)" : ")");
-  }
-  if (const Dict* entries = dict(); entries != nullptr && !entries->is_namespace) {
-    for (const auto& [key, entry] : entries->items)
-      out += (out.empty() ? "" : ", ") + python_quoted(key) + ": " + entry.repr();
-    return '{' + out + '}';
-  }
-  throw Failure{"a value that can be printed", type()};
 }
 
 std::string Value::type() const {
   if (is<Undefined>()) return "undefined";
   if (is<None>()) return "None";
   if (is<bool>()) return "bool";
-  if (is<std::int64_t>()) return "int";
+  if (is_integer()) return "int";
   if (is<double>()) return "float";
-  if (is<std::string>()) return "str";
-  if (is<Function>()) return "function";
+  if (text() != nullptr) return "str";
+  if (dict() != nullptr) return "dict";
   if (const List* entries = list()) {
-    static constexpr const char* kNames[] = {"list", "tuple", "dict view", "generator"};
+    static constexpr const char* kNames[] = {"list",        "tuple",      "range",    "dict_keys",
+                                             "dict_values", "dict_items", "generator"};
     return kNames[static_cast<int>(entries->shape)];
   }
-  return dict()->is_namespace ? "namespace" : "dict";
+  return std::string(object()->type());
 }
 
-bool operator==(const Value& a, const Value& b) {
-  if (a.is_number() && b.is_number()) {
-    const auto *left = a.integer(), *right = b.integer();
-    return left != nullptr && right != nullptr ? *left == *right : as_double(a) == as_double(b);
-  }
-  if (a.data_.index() != b.data_.index()) return false;
-  if (const auto* text = a.as<std::string>()) return *text == *b.as<std::string>();
-  if (const List* list = a.list())
-    return list->shape == b.list()->shape && std::equal(list->begin(), list->end(), b.list()->begin(), b.list()->end());
-  if (const Dict* left = a.dict()) {
-    const Dict* right = b.dict();
-    return left == right || (left->items.size() == right->items.size() && !left->is_namespace &&
-                             std::all_of(left->items.begin(), left->items.end(), [&](const auto& entry) {
-                               const Value* other = right->find(entry.first);
-                               return other != nullptr && *other == entry.second;
-                             }));
-  }
-  if (const auto* function = a.as<Function>()) return function->name == b.as<Function>()->name;
-  return true;
+int Value::depth() const {
+  if (const List* entries = list()) return entries->depth;
+  if (const Dict* entries = dict()) return entries->depth();
+  return object() != nullptr ? object()->depth() : 0;
 }
 
-const Value* Dict::find(std::string_view key) const {
-  const auto found = std::find_if(items.begin(), items.end(), [&](const auto& entry) { return entry.first == key; });
-  return found == items.end() ? nullptr : &found->second;
+bool Value::is_same(const Value& other) const {
+  if (data_.index() != other.data_.index()) return false;
+  if (is<None>()) return true;
+  if (const auto* truth = as<bool>()) return *truth == *other.as<bool>();
+  // Python keeps small integers once.
+  if (const auto* number = as<std::int64_t>())
+    return *number == *other.as<std::int64_t>() && *number >= -5 && *number <= 256;
+  return (list() != nullptr && list() == other.list()) || (dict() != nullptr && dict() == other.dict()) ||
+         (text() != nullptr && text() == other.text()) || (object() != nullptr && object() == other.object());
 }
 
-void Dict::set(std::string_view key, Value value) {
-  const auto found = std::find_if(items.begin(), items.end(), [&](const auto& entry) { return entry.first == key; });
-  if (found != items.end()) found->second = std::move(value);
-  else items.emplace_back(key, std::move(value));
+void ListBuilder::add_text(std::string_view text, bool safe) { add(make_text(text, *budget_, safe)); }
+
+Value make_text(std::string_view text, Budget& budget, bool safe) {
+  budget.make(text.size() + kOverhead);
+  return Value(std::string(text), safe);
 }
 
-Value from_json(const nlohmann::ordered_json& json) {
-  if (json.is_null()) return None();
-  if (json.is_boolean()) return json.get<bool>();
-  if (json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{INT64_MAX}) return json.get<double>();
-  if (json.is_number_integer()) return json.get<std::int64_t>();
-  if (json.is_number()) return json.get<double>();
-  if (json.is_string()) return json.get<std::string>();
-  if (json.is_array()) {
-    List list;
-    for (const auto& entry : json) list.push_back(from_json(entry));
-    return list;
-  }
-  Dict dict;
-  for (const auto& [key, entry] : json.items()) dict.items.emplace_back(key, from_json(entry));
-  return dict;
-}
-
-std::string to_json(const Value& value, std::int64_t indent) {
-  std::string out;
-  append_json(value, std::min<std::int64_t>(indent, 80), 0, out);
-  return out;
+void add_entry(Dict& dict, const Value& key, Value value, Budget& budget) {
+  const std::string* text = key.bytes();
+  budget.work(2);
+  budget.make(kEntry + (text != nullptr ? text->size() : 0));
+  dict.set(key, std::move(value));
 }
 
 }  // namespace qad::jinja

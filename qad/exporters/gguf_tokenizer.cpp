@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
+#include "data/chat_template_files.h"
 #include "data/json_file.h"
 
 namespace qad {
@@ -224,14 +226,23 @@ void add_special_tokens(const Tokenizer& tokenizer, const ModelConfig& config, G
   metadata.emplace_back("tokenizer.ggml.add_eos_token", !tokenizer.suffix().empty());
 }
 
-void add_chat_template(const Tokenizer& tokenizer, GgufMetadata& metadata) {
-  constexpr const char* kKey = "tokenizer.chat_template";
-  if (const std::string* file = file_of(tokenizer, "chat_template.jinja")) {
-    metadata.emplace_back(kKey, *file);
-  } else if (const std::string* config = file_of(tokenizer, "tokenizer_config.json")) {
-    const Json chat = parse_json(*config, "tokenizer_config.json").value("chat_template", Json());
-    if (chat.is_string()) metadata.emplace_back(kKey, chat.get<std::string>());
+/// The default one under a key of its own, others under their names, in which GGUF has letters and digits only.
+void add_chat_templates(const Tokenizer& tokenizer, GgufMetadata& metadata) {
+  const std::string key = "tokenizer.chat_template";
+  std::vector<std::string> names;
+  for (const NamedTemplate& one : chat_templates_of(tokenizer.files(), tokenizer.folder())) {
+    if (one.name == "default") {
+      metadata.emplace_back(key, one.source);
+      continue;
+    }
+    std::string name = one.name;
+    std::ranges::replace_if(
+        name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+    if (name.empty() || std::ranges::find(names, name) != names.end()) continue;
+    metadata.emplace_back(key + "." + name, one.source);
+    names.push_back(name);
   }
+  if (!names.empty()) metadata.emplace_back("tokenizer.chat_templates", names);
 }
 
 }  // namespace
@@ -251,7 +262,7 @@ GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& confi
     metadata.emplace_back("tokenizer.ggml.tokens", std::move(vocabulary.tokens));
     metadata.emplace_back("tokenizer.ggml.token_type", std::move(vocabulary.kinds));
     add_special_tokens(*tokenizer, config, metadata);
-    add_chat_template(*tokenizer, metadata);
+    add_chat_templates(*tokenizer, metadata);
     return metadata;
   } catch (const Json::exception& e) {
     throw Error({"tokenizer.json", "the layout of a Hugging Face tokenizer.json", json_reason(e), ""});

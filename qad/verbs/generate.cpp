@@ -65,7 +65,10 @@ std::vector<std::int32_t> question(const std::string& prompt, const Tokenizer& t
   using Json = nlohmann::ordered_json;
   const Json message = {{"role", "user"}, {"content", prompt}};
   const ChatTemplate chat = load_chat_template(tokenizer.folder(), SourceConfig().template_date);
-  return tokenizer.encode(chat.lay_out({{"messages", Json::array({message})}}, true).text, false);
+  std::vector<std::int32_t> ids =
+      tokenizer.encode(chat.lay_out({{"messages", Json::array({message})}}, true).text, false);
+  if (ids.empty()) throw Error({"--chat", "a chat template whose text has tokens", "one without", "leave out --chat"});
+  return ids;
 }
 
 // What to continue: the prompt, or at least a start token.

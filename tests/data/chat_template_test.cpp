@@ -1,5 +1,5 @@
-// Chat templates: equal to Python's jinja2 in goldens, which text the assistant's is, where templates are found, and
-// what is refused.
+// Chat templates: equal to transformers' in goldens, which text the assistant's is, where templates are found, and what
+// is refused. The interpreter's own tests are in jinja_test.cpp and jinja_limits_test.cpp.
 #include "data/chat_template.h"
 
 #include <gtest/gtest.h>
@@ -7,9 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/atomic_file.h"
-#include "data/jinja/evaluator.h"
-#include "data/jinja/parser.h"
 #include "data/json_file.h"
+#include "data/tokenizer.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
@@ -36,30 +35,10 @@ ChatTemplate published(const std::string& name) {
   return make(read_file(golden_folder() / "chat" / (name + ".jinja"), "a template"));
 }
 
-std::string run(const std::string& source, const Json& variables = Json::object()) {
-  jinja::Environment environment{"t", *jinja::from_json(variables).dict(), kDate};
-  return jinja::run_template(jinja::parse_template(source, "t"), environment).text;
-}
-
 Json chat(const std::vector<std::pair<std::string, std::string>>& turns) {
   Json messages = Json::array();
   for (const auto& [role, content] : turns) messages.push_back({{"role", role}, {"content", content}});
   return {{"messages", messages}};
-}
-
-TEST(Jinja, PiecesEqualPythons) {
-  const Json golden = goldens();
-  for (const Json& piece : golden.at("pieces")) {
-    const std::string source = piece.at("source");
-    std::string text;
-    const std::string error = error_of([&] { text = run(source, golden.at("variables")); });
-    if (piece.at("text").is_null()) EXPECT_NE(error, "no error") << source << "\n" << text;
-    else EXPECT_EQ(error == "no error" ? text : error, piece.at("text").get<std::string>()) << source;
-  }
-}
-
-TEST(Jinja, ANamespaceMayHoldItself) {
-  EXPECT_EQ(run("{% set ns = namespace(n=1) %}{% set ns.self = [ns] %}{{ ns.self[0].n }}"), "1");
 }
 
 TEST(ChatTemplate, TextsEqualPythons) {
@@ -68,9 +47,10 @@ TEST(ChatTemplate, TextsEqualPythons) {
     const std::string name = group.at("template");
     const ChatTemplate chat_template = published(name.substr(0, name.find('.')));
     for (std::size_t i = 0; i < golden.at("chats").size(); ++i) {
-      const Json &conversation = golden.at("chats")[i], &expected = group.at("texts")[i];
+      const std::string conversation = golden.at("chats")[i];
+      const Json& expected = group.at("texts")[i];
       std::string text;
-      const std::string error = error_of([&] { text = chat_template.lay_out(conversation, i % 2 == 0).text; });
+      const std::string error = error_of([&] { text = chat_template.lay_out_json(conversation, i % 2 == 0).text; });
       if (expected.is_null()) EXPECT_NE(error, "no error") << name << ' ' << conversation;
       else EXPECT_EQ(error == "no error" ? text : error, expected.get<std::string>()) << name << ' ' << conversation;
     }
@@ -136,6 +116,19 @@ TEST(ChatTemplate, IsFoundBesideTheTokenizer) {
   EXPECT_EQ(text(folder / "own.jinja"), "own hi");
 }
 
+TEST(ChatTemplate, TemplatesGoWhereTheTokenizerGoes) {
+  const TemporaryFolder folder, copy;
+  load_tokenizer("bytes")->save(folder.path());
+  create_folders(folder / "additional_chat_templates");
+  write_file_atomically(folder / "additional_chat_templates/tool_use.jinja", "tools");
+  write_file_atomically(folder / "additional_chat_templates/notes.txt", "no template");
+  write_file_atomically(folder / "chat_template.jinja", "plain");
+  load_tokenizer(folder.path())->save(copy.path());
+  EXPECT_EQ(chat_template_files(copy.path()), chat_template_files(folder.path()));
+  EXPECT_EQ(read_file(copy / "additional_chat_templates/tool_use.jinja", "a copy"), "tools");
+  EXPECT_EQ(read_file(copy / "chat_template.jinja", "a copy"), "plain");
+}
+
 TEST(ChatTemplate, TheDayIsTheOneThatItIsGiven) {
   const ChatTemplate today("{{ strftime_now('%d %B %Y') }}", "t", {}, "2024-07-26");
   EXPECT_EQ(today.lay_out(chat({{"user", "hi"}})).text, "26 July 2024");
@@ -146,45 +139,72 @@ TEST(ChatTemplate, TheDayIsTheOneThatItIsGiven) {
       {"t:1", "YYYY-MM-DD", "'today'"});
 }
 
-TEST(ChatTemplate, RefusesWithLineAndWord) {
-  const auto message = [](const std::string& source) { return error_of([&] { run("one\ntwo\n" + source); }); };
-  expect_mentions(message("{% macro f() %}{% endmacro %}"),
-                  {"t:3: expected a tag among for", "'macro'", "part of Jinja"});
-  expect_mentions(message("{% include 'x' %}"), {"t:3", "'include'"});
-  expect_mentions(message("{{ 'a' | wordwrap }}"), {"t:3: expected a filter among capitalize", "'wordwrap'"});
-  expect_mentions(message("{{ 'a' is sameas 1 }}"), {"t:3: expected a test among boolean", "'sameas'"});
-  expect_mentions(message("\n{{ 'a'.zfill(3) }}"), {"t:4", "'zfill'"});
-  expect_mentions(message("{{ {'items': 1}.items }}"), {"t:3", "'items'", "['items']"});
-  expect_mentions(message("{{ lipsum() }}"), {"t:3", "a function among dict", "'lipsum' is undefined"});
-  expect_mentions(message("{{ missing.x }}"), {"t:3: 'missing' is undefined"});
-  expect_mentions(message("{{ {}.x.y }}"), {"t:3: 'dict object' has no attribute 'x'"});
-  expect_mentions(message("{{ raise_exception('Roles must alternate') }}"), {"t:3: Roles must alternate"});
-  expect_mentions(message("{% if true %}\nx"), {"t:3", "endif", "'if'"});
-  expect_mentions(message("{% for x in [] recursive %}{% endfor %}"), {"t:3", "'recursive'"});
-  expect_mentions(message("{% break %}"), {"t:3", "'break'"});
-  expect_mentions(message("{% endif %}"), {"t:3", "'endif'"});
-  expect_mentions(message("{{ 'abc }}"), {"t:3", "an end of the string"});
-  expect_mentions(message("{# abc"), {"t:3", "#}"});
-  expect_mentions(message("{{ (1]) }}"), {"t:3", "']' without its '['"});
-  expect_mentions(message("{{ 2 ** 3 }}"), {"t:3", "'**'"});
-  expect_mentions(message("{{ 'É' | lower }}"), {"t:3", "ASCII"});
-  expect_mentions(message("{{ 9223372036854775807 + 1 }}"), {"t:3", "64 bits"});
-  expect_mentions(message("{{ range(1000000) }}"), {"t:3", "100000"});
-  expect_mentions(message("{{ " + std::string(200, '(') + "1" + std::string(200, ')') + " }}"), {"t:3", "100 deep"});
-  std::string blocks;
-  for (int i = 0; i < 200; ++i) blocks += "{% if true %}";
-  expect_mentions(message(blocks), {"t:3", "100 deep"});
+TEST(ChatTemplate, WhatIsNullInAMessageIsNotThere) {
+  const ChatTemplate shown = make("{{ messages[0] }} {{ messages[0].content is defined }} {{ tools is none }}");
+  EXPECT_EQ(
+      shown
+          .lay_out_json(
+              R"({"messages": [{"role": "user", "content": null, "n": [null], "x": {"y": null}}], "tools": null})")
+          .text,
+      "{'role': 'user', 'n': [None], 'x': {'y': None}} False True");
 }
 
-TEST(ChatTemplate, RefusesToRunForEver) {
-  const std::string endless = "{% set r = range(99999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}";
-  for (const std::int64_t most : {1, 1000, 100000}) {
-    jinja::Environment environment{"t", {}, kDate, most};
+TEST(ChatTemplate, ReasoningGoesByAllItsNames) {
+  const ChatTemplate shown = make("{{ messages[0] }}");
+  const auto keys = [&](const std::string& more) {
+    return shown.lay_out_json(R"({"messages": [{"role": "assistant")" + more + "}]}").text;
+  };
+  EXPECT_EQ(keys(""), "{'role': 'assistant'}");
+  EXPECT_EQ(keys(R"(, "reasoning": "r")"),
+            "{'thinking': 'r', 'role': 'assistant', 'reasoning': 'r', 'reasoning_content': 'r'}");
+  EXPECT_EQ(keys(R"(, "thinking": "t", "reasoning_content": null)"),
+            "{'thinking': 't', 'role': 'assistant', 'reasoning_content': 't'}");
+  EXPECT_EQ(keys(R"(, "thinking": "t", "reasoning_content": "c")"),
+            "{'thinking': 't', 'role': 'assistant', 'reasoning_content': 'c'}");
+}
+
+TEST(ChatTemplate, NumbersOfConversationsKeepAllDigits) {
+  const ChatTemplate shown = make("{{ messages[0].n }} {{ messages[0].n | tojson }}");
+  for (const std::string number : {"9223372036854775808", "-12345678901234567890123", "1e+22", "-0.0", "0.1"})
+    EXPECT_EQ(shown.lay_out_json(R"({"messages": [{"role": "user", "n": )" + number + "}]}").text,
+              number + ' ' + number);
+}
+
+TEST(ChatTemplate, OneThatPrintsNothingIsRefused) {
+  const auto message = [](const std::string& source, bool prompt) {
+    return error_of([&] { static_cast<void>(make(source).lay_out(chat({{"user", "hi"}}), prompt)); });
+  };
+  for (const bool prompt : {false, true}) {
+    expect_mentions(message("", prompt), {"t: expected a template that prints something", "nothing"});
     expect_mentions(
-        error_of([&] { static_cast<void>(jinja::run_template(jinja::parse_template(endless, "t"), environment)); }),
-        {"t:1", (std::to_string(most) + " steps").c_str()});
+        message("{% for m in messages %}{% if m.role == 'system' %}{{ m.content }}{% endif %}{% endfor %}", prompt),
+        {"nothing"});
   }
-  EXPECT_LE(jinja::Environment().most_steps, 10'000'000);  // a second or two
+}
+
+TEST(ChatTemplate, OneForToolsLaysOutConversationsWithTools) {
+  const TemporaryFolder folder;
+  const Json plain = chat({{"user", "hi"}});
+  Json with_tools = plain, without = plain;
+  with_tools["tools"] = Json::array();
+  without["tools"] = nullptr;
+  const auto text = [&](const Json& record) { return load_chat_template(folder.path(), kDate).lay_out(record).text; };
+  const auto config = [&](const Json& json) { write_file_atomically(folder / "tokenizer_config.json", json.dump()); };
+  config({{"chat_template", Json::array({{{"name", "default"}, {"template", "plain"}},
+                                         {{"name", "tool_use"}, {"template", "tools {{ tools }}"}},
+                                         {{"name", "rag"}, {"template", "{{ broken"}}})}});
+  EXPECT_EQ(text(plain), "plain");
+  EXPECT_EQ(text(without), "plain");
+  EXPECT_EQ(text(with_tools), "tools []");
+  // Files stand for themselves: what the config has is not read.
+  create_folders(folder / "additional_chat_templates");
+  write_file_atomically(folder / "additional_chat_templates/tool_use.jinja", "file for tools");
+  EXPECT_EQ(text(with_tools), "file for tools");
+  expect_mentions(error_of([&] { text(plain); }), {"a template named default"});
+  write_file_atomically(folder / "chat_template.jinja", "file");
+  EXPECT_EQ(text(plain), "file");
+  EXPECT_EQ(chat_template_files(folder.path()),
+            (std::vector<std::string>{"additional_chat_templates/tool_use.jinja", "chat_template.jinja"}));
 }
 
 TEST(ChatTemplate, RefusesWhatIsNoConversation) {

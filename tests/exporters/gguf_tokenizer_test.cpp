@@ -132,6 +132,26 @@ TEST(GgufTokenizer, EndsAndTemplates) {
   EXPECT_EQ(*find_metadata<std::string>(chat, "tokenizer.chat_template"), "{{ a }}");
 }
 
+TEST(GgufTokenizer, TemplatesWithNames) {
+  const testing::TemporaryFolder folder;
+  const auto read = [&] { return gguf_tokenizer(load_tokenizer(folder.path()).get(), model_of(6)); };
+  const auto expect = [&](const GgufMetadata& chat, const std::string& usual, const std::string& tools) {
+    EXPECT_EQ(*find_metadata<std::string>(chat, "tokenizer.chat_template"), usual);
+    EXPECT_EQ(*find_metadata<std::string>(chat, "tokenizer.chat_template.tool_use"), tools);
+    EXPECT_EQ(*find_metadata<std::vector<std::string>>(chat, "tokenizer.chat_templates"),
+              std::vector<std::string>{"tool_use"});
+  };
+  write_file_atomically(folder / "tokenizer.json", small_bpe(kByteLevel).dump());
+  write_file_atomically(folder / "tokenizer_config.json",
+                        R"({"eos_token": "<end>", "chat_template": [{"name": "default", "template": "a"},
+                            {"name": "tool use", "template": "b"}]})");
+  expect(read(), "a", "b");
+  create_folders(folder / "additional_chat_templates");
+  write_file_atomically(folder / "additional_chat_templates/tool_use.jinja", "d");
+  write_file_atomically(folder / "chat_template.jinja", "c");
+  expect(read(), "c", "d");
+}
+
 TEST(GgufTokenizer, SentencePiecesHaveScores) {
   QAD_REQUIRE_SHARED_DATA();
   const auto tokenizer = load_tokenizer(testing::shared_data() / "tinystories-656k-hf");

@@ -62,6 +62,16 @@ TEST_F(ModelFolder, WeightsMayLieAtOddPlaces) {
   expect_saved_weights(*load_model(folder_.path(), WeightType::bf16));
 }
 
+TEST(SideFiles, AllChatTemplatesAreAmongThem) {
+  const testing::TemporaryFolder from, to;
+  create_folders(from / "additional_chat_templates");
+  const std::vector<std::string> names = {"additional_chat_templates/rag.jinja",
+                                          "additional_chat_templates/tool_use.jinja", "chat_template.jinja"};
+  for (const std::string& name : names) write_file_atomically(from / name, name);
+  copy_side_files(from.path(), to.path());
+  for (const std::string& name : names) EXPECT_EQ(read_file(to / name, "a copy"), name);
+}
+
 TEST_F(ModelFolder, NumbersThatAreNoneAreFoundInEveryType) {
   struct Case {
     DType dtype;

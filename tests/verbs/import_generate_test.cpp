@@ -103,6 +103,10 @@ TEST(Generate, AChatIsLaidOutByTheModelsTemplate) {
   EXPECT_EQ(laid_out_by_hand, "[user] A fox? [assistant]" + answer);
   options.prompt = "A hare?";
   EXPECT_NE(text(), answer);
+  for (const char* nothing : {"", "{% for m in messages if m.role == 'system' %}{{ m.content }}{% endfor %}"}) {
+    write_file_atomically(run.teacher() / "chat_template.jinja", nothing);
+    EXPECT_NE(error_of([&] { static_cast<void>(text()); }).find("a template that prints something"), std::string::npos);
+  }
 }
 
 TEST(Generate, StopsWhenAsked) {
