@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "autograd/core/error.h"
 #include "data/json_file.h"
@@ -23,6 +25,18 @@ std::optional<DType> tensor_dtype(std::string_view dtype) {
   if (dtype == "I32") return DType::i32;
   if (dtype == "U8" || dtype == "I8" || dtype == "BOOL" || dtype.starts_with("F8_")) return DType::u8;
   return std::nullopt;
+}
+
+// What else such a folder may hold.
+std::string hint_without(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".bin") && name.starts_with("pytorch_model"))
+      return name + " is a pickle: load the model in transformers and save it by save_pretrained";
+    if (name == "adapter_model.safetensors") return "it is an adapter: merge it into its model first";
+  }
+  return "";
 }
 
 [[noreturn]] void no_such_tensor(const fs::path& path, const std::string& name) {
@@ -65,14 +79,22 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
     file = path / kSingleFile;
     if (!fs::exists(file) && fs::exists(path / kIndexFile)) file = path / kIndexFile;
     if (!fs::exists(file))
-      throw Error({path.string(), fmt::format("{} or {}", kSingleFile, kIndexFile), "neither", ""});
+      throw Error({path.string(), fmt::format("{} or {}", kSingleFile, kIndexFile), "neither", hint_without(path)});
   }
-  if (file.extension() == ".json") {
-    read_index(file);
-    return;
+  if (file.extension() == ".json") read_index(file);
+  else add_file(file);
+}
+
+void SafetensorsFolder::add_file(const fs::path& file) {
+  const SafetensorsFile& added = files_.emplace_back(file);
+  for (const SafetensorsInfo& tensor : added.tensors()) {
+    const auto [entry, is_new] = file_of_.emplace(tensor.name, files_.size() - 1);
+    if (!is_new)
+      throw Error({path_.string(), fmt::format("tensor '{}' in one file", tensor.name),
+                   fmt::format("one in {} and one in {}", files_[entry->second].path().filename().string(),
+                               file.filename().string()),
+                   "which one is meant? remove the other"});
   }
-  files_.emplace_back(file);
-  for (const SafetensorsInfo& tensor : files_.back().tensors()) file_of_.emplace(tensor.name, 0);
 }
 
 void SafetensorsFolder::read_index(const fs::path& index) {
@@ -80,24 +102,40 @@ void SafetensorsFolder::read_index(const fs::path& index) {
   const std::string who = index.string();
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
     throw Error({who, "a weight_map from tensors to files", "none", ""});
-  std::map<std::string, std::size_t> opened;
+  std::set<std::string> opened;
   for (const auto& [name, value] : json["weight_map"].items()) {
     const std::string shard = value.is_string() ? value.get<std::string>() : "";
     // A shard is a neighbour of its index: a name with a folder in it could reach any file of the machine.
     if (shard.empty() || fs::path(shard).filename() != shard || shard == "..")
       throw Error({who, fmt::format("the name of a file beside it for '{}'", name), value.dump(), ""});
-    const auto [entry, is_new] = opened.emplace(shard, files_.size());
-    if (is_new) {
-      const fs::path file = index.parent_path() / shard;
+    const fs::path file = index.parent_path() / shard;
+    if (opened.insert(shard).second) {
       if (std::error_code ignored; !fs::exists(file, ignored))
         throw Error({who, fmt::format("'{}' beside it, which tensor '{}' is in", shard, name), "no such file",
                      "download the folder again"});
-      files_.emplace_back(file);
+      add_file(file);
     }
-    if (!files_[entry->second].has(name))
+    const auto found = file_of_.find(name);
+    if (found == file_of_.end() || files_[found->second].path() != file)
       throw Error({who, fmt::format("tensor '{}' in '{}'", name, shard), "a file without it", ""});
-    file_of_.emplace(name, entry->second);
   }
+}
+
+std::vector<std::string> SafetensorsFolder::unread_files() const {
+  std::vector<std::string> unread;
+  if (!fs::is_directory(path_)) return unread;
+  const auto is_read = [&](const fs::path& file) {
+    const bool by_index = files_.size() != 1 || files_.front().path().filename() != kSingleFile;
+    return (by_index && file.filename() == kIndexFile) ||
+           std::ranges::any_of(files_, [&](const SafetensorsFile& one) { return one.path() == file; });
+  };
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    const std::string name = entry.path().filename().string();
+    const bool looks_like_one = name.starts_with("model") && (name.ends_with(".safetensors") || name == kIndexFile);
+    if (looks_like_one && !is_read(entry.path())) unread.push_back(name);
+  }
+  std::ranges::sort(unread);
+  return unread;
 }
 
 std::vector<std::string> SafetensorsFolder::names() const {

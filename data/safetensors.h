@@ -46,12 +46,16 @@ class SafetensorsFile {
 class SafetensorsFolder {
  public:
   /// A folder with model.safetensors (which wins, as in transformers) or model.safetensors.index.json, or the path of
-  /// one such file. Every shard that the index names is opened, and every tensor must be in the shard that it says.
+  /// one such file. Every shard that the index names is opened; every tensor must be in the shard that it says, and no
+  /// name in two of them. As in transformers, what a shard holds belongs to the folder even if the index leaves it out.
   explicit SafetensorsFolder(const std::filesystem::path& path);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const std::vector<SafetensorsFile>& files() const { return files_; }
   [[nodiscard]] std::vector<std::string> names() const;  ///< sorted
+  /// Names of the files in the folder that look like a part of the model (model*.safetensors, an index) and are not
+  /// read, sorted.
+  [[nodiscard]] std::vector<std::string> unread_files() const;
   [[nodiscard]] bool has(const std::string& name) const { return file_of_.contains(name); }
   /// The file that holds a tensor; info, bytes and tensor are that file's.
   [[nodiscard]] const SafetensorsFile& file_of(const std::string& name) const;
@@ -61,6 +65,7 @@ class SafetensorsFolder {
 
  private:
   void read_index(const std::filesystem::path& index);
+  void add_file(const std::filesystem::path& file);
 
   std::filesystem::path path_;
   std::vector<SafetensorsFile> files_;

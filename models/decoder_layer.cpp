@@ -1,8 +1,5 @@
 #include "models/decoder_layer.h"
 
-#include <cmath>
-#include <numbers>
-
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/rms_norm.h"
 
@@ -86,35 +83,6 @@ void collect(const LinearGroup& group, ParameterList& parameters) {
     parameters.push_back(member.weight);
     if (member.bias != nullptr) parameters.push_back(member.bias);
   }
-}
-
-double rotary_frequency(const ModelConfig& config, std::int64_t i) {
-  const std::int64_t half = config.head_size() / 2;
-  const double frequency = std::pow(config.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
-  const RopeScaling& scaling = config.rope_scaling;
-  if (scaling.rope_type != RopeScalingKind::llama3) return frequency;
-  // Llama 3.1: long waves are stretched whole, short ones stay, and between them it blends.
-  const double wavelength = 2.0 * std::numbers::pi / frequency;
-  const auto original = static_cast<double>(scaling.original_max_position_embeddings);
-  const double blend =
-      (original / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
-  if (wavelength > original / scaling.low_freq_factor) return frequency / scaling.factor;
-  if (wavelength < original / scaling.high_freq_factor) return frequency;
-  return (1.0 - blend) * frequency / scaling.factor + blend * frequency;
-}
-
-RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions) {
-  const std::int64_t half = config.head_size() / 2;
-  const RotaryTable table{Tensor({positions, half}), Tensor({positions, half})};
-  for (std::int64_t i = 0; i < half; ++i) {
-    const double frequency = rotary_frequency(config, i);
-    for (std::int64_t p = 0; p < positions; ++p) {
-      const double angle = static_cast<double>(p) * frequency;
-      table.cosines.data()[p * half + i] = static_cast<float>(std::cos(angle));
-      table.sines.data()[p * half + i] = static_cast<float>(std::sin(angle));
-    }
-  }
-  return table;
 }
 
 }  // namespace qad

@@ -35,9 +35,4 @@ struct DecoderLayer {
 /// The parameters of a group, weights and biases, in order.
 void collect(const LinearGroup& group, ParameterList& parameters);
 
-/// Radians a position by which pair i of a head turns, 0 ≤ i < head_dim/2, after any stretch.
-[[nodiscard]] double rotary_frequency(const ModelConfig& config, std::int64_t i);
-/// Cosines and sines for positions 0 … positions-1, in double before rounding.
-[[nodiscard]] RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions);
-
 }  // namespace qad

@@ -10,30 +10,48 @@
 
 namespace qad {
 
-enum class RopeScalingKind : std::uint8_t { none, llama3 };
+enum class RopeScalingKind : std::uint8_t { none, linear, dynamic, yarn, llama3 };
 constexpr auto enum_names(RopeScalingKind) {
-  return std::to_array<EnumName<RopeScalingKind>>(
-      {{RopeScalingKind::none, "default"}, {RopeScalingKind::llama3, "llama3"}});
+  return std::to_array<EnumName<RopeScalingKind>>({{RopeScalingKind::none, "default"},
+                                                   {RopeScalingKind::linear, "linear"},
+                                                   {RopeScalingKind::dynamic, "dynamic"},
+                                                   {RopeScalingKind::yarn, "yarn"},
+                                                   {RopeScalingKind::llama3, "llama3"}});
 }
 
-/// How rotary frequencies are stretched for long contexts (Llama 3.1's rule, or not at all).
+/// How rotary frequencies are stretched for long contexts; the rules are in models/rotary.h. A rule reads the fields
+/// that it needs.
 struct RopeScaling {
   RopeScalingKind rope_type = RopeScalingKind::none;
   double factor = 8.0;
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   std::int64_t original_max_position_embeddings = 8192;
+  double attention_factor = 0.0;  ///< 0: 0.1·ln(factor) + 1
+  double beta_fast = 32.0;
+  double beta_slow = 1.0;
+  bool truncate = true;
+  friend bool operator==(const RopeScaling&, const RopeScaling&) = default;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"rope_type", "rule that stretches the rotary frequencies"}, rope_type);
     visit(Field{"factor", "stretch of the lowest frequencies"}.at_least(1), factor);
-    visit(Field{"low_freq_factor", "wavelengths above the original context over this are stretched whole"}.above(0),
-          low_freq_factor);
-    visit(Field{"high_freq_factor", "wavelengths below the original context over this stay"}.above(0),
+    visit(
+        Field{"low_freq_factor", "llama3: wavelengths above the original context over this are stretched whole"}.above(
+            0),
+        low_freq_factor);
+    visit(Field{"high_freq_factor", "llama3: wavelengths below the original context over this stay"}.above(0),
           high_freq_factor);
-    visit(Field{"original_max_position_embeddings", "context before the stretch"}.at_least(1),
+    visit(Field{"original_max_position_embeddings", "llama3, yarn: context before the stretch"}.at_least(1),
           original_max_position_embeddings);
+    visit(
+        Field{"attention_factor", "yarn: what cosines and sines are multiplied by; 0: 0.1 ln(factor) + 1"}.at_least(0),
+        attention_factor);
+    visit(Field{"beta_fast", "yarn: pairs that turn more often than this in the original context stay"}.above(0),
+          beta_fast);
+    visit(Field{"beta_slow", "yarn: pairs that turn less often than this are stretched whole"}.above(0), beta_slow);
+    visit(Field{"truncate", "yarn: these bounds are whole pairs"}, truncate);
   }
 };
 
@@ -93,7 +111,7 @@ struct ModelConfig {
     visit(Field{"head_dim", "width of a head; 0: hidden_size / num_attention_heads"}.at_least(0), head_dim);
     visit(Field{"max_position_embeddings", "longest context"}.at_least(1), max_position_embeddings);
     visit(Field{"rms_norm_eps", "epsilon of the RMS norms"}.above(0), rms_norm_eps);
-    visit(Field{"rope_theta", "base of the rotary frequencies"}.above(0), rope_theta);
+    visit(Field{"rope_theta", "base of the rotary frequencies"}.at_least(1), rope_theta);
     visit(Field{"rope_scaling", "stretch of the rotary frequencies"}, rope_scaling);
     visit(Field{"sliding_window", "tokens that a query sees; 0: all before it"}.at_least(0), sliding_window);
     visit(Field{"max_window_layers", "first layers, without the window (qwen2 and qwen3)"}.at_least(0),

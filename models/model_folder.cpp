@@ -1,23 +1,14 @@
 #include "models/model_folder.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <algorithm>
-#include <atomic>
-#include <bit>
 #include <cmath>
 #include <map>
-#include <set>
-#include <system_error>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
 #include "data/chat_template_files.h"
-#include "data/safetensors.h"
 #include "data/safetensors_writer.h"
+#include "models/finite_values.h"
 #include "models/hf_config.h"
 #include "models/registry.h"
 
@@ -26,57 +17,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The index of the first value with all bits of its exponent set; the number of values without one.
-template <class Bits, class T>
-std::int64_t first_with_exponent(std::span<T> values, Bits exponent) {
-  const auto has_it = [exponent](T value) { return (std::bit_cast<Bits>(value) & exponent) == exponent; };
-  const auto size = static_cast<std::int64_t>(values.size());
-  std::atomic<std::int64_t> first = size;
-  parallel_for(size, 1 << 18, [&](std::int64_t begin, std::int64_t end) {
-    const T* const chunk = values.data() + begin;
-    Bits any = 0;  // of the whole chunk: a loop on Bits alone that never leaves early runs at the memory's speed
-    for (std::int64_t i = 0; i < end - begin; ++i) any = static_cast<Bits>(any | Bits{has_it(chunk[i])});
-    if (any == 0) return;
-    const std::int64_t place = std::find_if(chunk, chunk + (end - begin), has_it) - values.data();
-    std::int64_t seen = first;
-    while (place < seen && !first.compare_exchange_weak(seen, place)) {
-    }
-  });
-  return first;
-}
-
-// The index of the first infinity or NaN; the tensor's size without one.
-std::int64_t first_not_finite(const Tensor& tensor) {
-  if (tensor.dtype() == DType::f32) return first_with_exponent<std::uint32_t>(tensor.span(), 0x7f800000u);
-  const std::uint16_t exponent = tensor.dtype() == DType::bf16 ? 0x7f80 : 0x7c00;
-  return first_with_exponent(tensor.span<std::uint16_t>(), exponent);
-}
-
-// A tensor in the type that a caller wants; as the file's own bytes where that is the file's type.
-Tensor in_type(const Tensor& stored, WeightType type) {
-  const DType wanted = type == WeightType::bf16 ? DType::bf16 : type == WeightType::f32 ? DType::f32 : stored.dtype();
-  return stored.dtype() == wanted ? stored : stored.to(wanted);
-}
-
-/// The name under which a folder stores a weight, once its header says the right shape and a type to compute with.
-std::string stored_name(const SafetensorsFolder& files, const ModelConfig& config, const std::string& name,
-                        const Shape& shape) {
-  // A tied model may store its one matrix under the head's name only.
-  const bool under_head = config.tie_word_embeddings && name == "model.embed_tokens.weight" && !files.has(name);
-  std::string stored = under_head ? "lm_head.weight" : name;
-  const SafetensorsInfo& info = files.info(stored);
-  const std::string who = files.path().string() + ": " + stored;
-  const std::string stored_shape = fmt::format("[{}]", fmt::join(info.shape, ", "));
-  if (stored_shape != shape.text())
-    throw Error({who, "shape " + shape.text(), stored_shape, "does config.json belong to these weights?"});
-  if (info.dtype != "F32" && info.dtype != "F16" && info.dtype != "BF16")
-    throw Error({who, "F32, F16 or BF16", info.dtype, "packed models are read by eval and generate, not as a teacher"});
-  return stored;
-}
-
 ModelConfig config_of(const fs::path& folder) {
-  if (!fs::is_directory(folder))
-    throw Error({folder.string(), "a model's folder (config.json and safetensors)", "nothing of that kind", ""});
+  check_model_folder(folder);
+  check_plain_model(folder);
+  if (fs::exists(folder / "adapter_config.json"))
+    throw Error({(folder / "adapter_config.json").string(), "a model without an adapter", "one",
+                 "transformers would add it: merge it into the weights first, or remove the file"});
   return read_hf_config(folder);
 }
 
@@ -84,24 +30,21 @@ ModelConfig config_of(const fs::path& folder) {
 
 void check_model(const fs::path& folder) {
   const ModelConfig config = config_of(folder);
-  const SafetensorsFolder files(folder);
+  StoredWeights weights(folder, config);
   static_cast<void>(make_model(config, [&](const std::string& name, const Shape& shape) {
-    static_cast<void>(stored_name(files, config, name, shape));
+    static_cast<void>(weights.stored_name(name, shape));
     return make_parameter(name, Tensor(shape, DType::bf16), false);  // memory that is never touched takes none
   }));
 }
 
 std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
   const ModelConfig config = config_of(folder);
-  const SafetensorsFolder files(folder);
+  StoredWeights weights(folder, config);
   auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
-    const std::string stored = stored_name(files, config, name, shape);
-    const Tensor tensor = files.tensor(stored);
-    if (const std::int64_t place = first_not_finite(tensor); place < tensor.size())
-      throw Error({folder.string() + ": " + stored, "finite weights",
-                   "an infinity or NaN at index " + std::to_string(place), "is the file damaged?"});
-    return make_parameter(name, in_type(tensor, type), false);
+    return make_parameter(name, weights.load(name, shape, type), false);
   });
+  weights.check_tied_head();
+  weights.tell_unused();
   model->label = folder.string();
   return model;
 }
@@ -137,6 +80,7 @@ void save_model(const fs::path& folder, LanguageModel& model, DType dtype) {
   std::vector<Tensor> kept;  // the bytes that the entries point to
   std::vector<SafetensorsEntry> entries;
   for (const ParameterPointer& parameter : model.parameters()) {
+    if (dtype == DType::bf16) check_fits_bf16(parameter->name, parameter->value());
     kept.push_back(parameter->value().to(dtype));
     entries.push_back(safetensors_entry(parameter->name, kept.back()));
   }

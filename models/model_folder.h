@@ -8,21 +8,16 @@
 
 #include "models/decoder_layer.h"
 #include "models/language_model.h"
+#include "models/stored_weights.h"
 
 namespace qad {
 
-/// The type in which frozen weights are kept in memory.
-enum class WeightType : std::uint8_t { bf16, file, f32 };
-constexpr auto enum_names(WeightType) {
-  return std::to_array<EnumName<WeightType>>(
-      {{WeightType::bf16, "bf16"}, {WeightType::file, "file"}, {WeightType::f32, "f32"}});
-}
-
 /// A frozen model from a folder. Weights of the type that is wanted stay in the mapped files: no copy is made, and all
-/// processes that use the model share its memory. A tensor that is missing, of another shape or of no floating type is
-/// an error that names file and tensor.
+/// processes that use the model share its memory. A tensor that is missing, of another shape or of no floating type,
+/// and a value that is not finite or not once it is rounded to `type`, is an error that names file and tensor; what the
+/// folder holds and the model has no place for is logged.
 [[nodiscard]] std::unique_ptr<LanguageModel> load_model(const std::filesystem::path& folder, WeightType type);
-/// Throws what load_model would, infinities and NaN apart, without reading a weight.
+/// Throws what load_model would, its looks at values apart, without reading a weight.
 void check_model(const std::filesystem::path& folder);
 /// A model to train that starts from the values of another one (FP32 masters).
 [[nodiscard]] std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model);

@@ -1,12 +1,15 @@
 // Shapes: T tokens of a batch, C hidden size.
 #include "models/llama/llama.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "autograd/core/error.h"
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/require_finite.h"
 #include "autograd/ops/rms_norm.h"
+#include "models/rotary.h"
 
 namespace qad {
 namespace {
@@ -88,6 +91,9 @@ class Llama final : public LanguageModel {
   // Grows by doubling, so that a model with a long context pays only for the positions it has seen.
   const RotaryTable& rotary_for(const std::vector<std::int32_t>& positions) {
     const std::int64_t needed = positions.empty() ? 1 : *std::ranges::max_element(positions) + 1;
+    if (const std::int64_t most = rotary_positions(config_); needed > most)
+      throw Error({"rope_scaling dynamic", fmt::format("sequences of at most {} tokens", most), std::to_string(needed),
+                   "beyond max_position_embeddings its frequencies depend on what was read before"});
     const std::int64_t have = rotary_.cosines.defined() ? rotary_.cosines.rows() : 0;
     if (needed > have) rotary_ = rotary_table(config_, std::max({needed, 2 * have, std::int64_t{256}}));
     return rotary_;

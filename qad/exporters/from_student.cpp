@@ -6,22 +6,31 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "data/json_file.h"
 #include "models/hf_config.h"
 #include "qad/exporters/layout_files.h"
 
 namespace qad {
 namespace {
 
-/// The original's keys as they are, then those that today's readers want and it lacks.
+/// LlamaForCausalLM -> LlamaModel, whose weights have other names and no head.
+std::string base_model_class(const std::string& architecture) {
+  return architecture.substr(0, architecture.find("ForCausalLM")) + "Model";
+}
+
+/// The original's keys as they are, then those that today's readers want and it lacks. What says how positions are
+/// turned stands in both dialects, and the class is the one whose names and head the weights have.
 std::string config_text(const ModelConfig& config, const std::filesystem::path& folder) {
   const std::string complete = to_hf_config(config, "bfloat16");
   if (folder.empty()) return complete;
   const std::filesystem::path file = folder / "config.json";
-  OrderedJson json = OrderedJson::parse(read_file(file, "a model's config.json"), nullptr, false);
+  OrderedJson json = parse_python_json(read_file(file, "a model's config.json"), file.string());
   if (!json.is_object()) throw Error({file.string(), "a JSON object", "something else", ""});
   const OrderedJson wanted = OrderedJson::parse(complete);
   for (const auto& [key, value] : wanted.items())
-    if (!json.contains(key)) json[key] = value;
+    if (!json.contains(key) || (key == "rope_scaling" && json[key].is_null())) json[key] = value;
+  if (json["architectures"] == OrderedJson::array({base_model_class(wanted["architectures"][0])}))
+    json["architectures"] = wanted["architectures"];
   return to_text(json);
 }
 

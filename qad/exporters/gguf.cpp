@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/error.h"
-#include "models/decoder_layer.h"
 #include "models/hf_config.h"
+#include "models/rotary.h"
 #include "qad/exporters/gguf_blocks.h"
 #include "qad/exporters/gguf_tokenizer.h"
 #include "qad/exporters/layout_files.h"
@@ -115,10 +116,38 @@ void refuse_keys(const ModelConfig& config, std::vector<Refusal>& refusals) {
   if (!whole_context)
     refuse("sliding_window", fmt::format("none within max_position_embeddings {}", config.max_position_embeddings),
            std::to_string(config.sliding_window));
+  const RopeScaling& scaling = config.rope_scaling;
+  if (scaling.rope_type == RopeScalingKind::dynamic) refuse("rope_scaling", "linear, yarn, llama3 or none", "dynamic");
+  const RopeScaling known;  // of yarn's bounds llama.cpp has these alone
+  if (scaling.rope_type == RopeScalingKind::yarn) {
+    if (scaling.beta_fast != known.beta_fast || scaling.beta_slow != known.beta_slow)
+      refuse("rope_scaling", fmt::format("beta_fast {} and beta_slow {}", known.beta_fast, known.beta_slow),
+             fmt::format("{} and {}", scaling.beta_fast, scaling.beta_slow));
+    if (!scaling.truncate) refuse("rope_scaling", "truncate true for yarn", "false");
+  }
   if (architecture(config) == "llama") return;
   if (config.attention_output_bias) refuse("attention_bias", "false for " + config.model_type, "true");
-  if (config.rope_scaling.rope_type != RopeScalingKind::none)
-    refuse("rope_scaling", "none for " + config.model_type, "llama3");
+  if (scaling.rope_type == RopeScalingKind::llama3)
+    refuse("rope_scaling", "linear, yarn or none for " + config.model_type, "llama3");
+}
+
+/// llama3's rule is a tensor of factors instead, kRopeFactors.
+void add_rope_scaling(const ModelConfig& config, const std::string& arch, GgufMetadata& metadata) {
+  const RopeScaling& scaling = config.rope_scaling;
+  const bool yarn = scaling.rope_type == RopeScalingKind::yarn;
+  if (!yarn && scaling.rope_type != RopeScalingKind::linear) return;
+  const std::string key = arch + ".rope.scaling.";
+  const auto add = [&](const char* name, double value) {
+    metadata.emplace_back(key + name, static_cast<float>(value));
+  };
+  metadata.emplace_back(key + "type", std::string(enum_name(scaling.rope_type)));
+  add("factor", scaling.factor);
+  if (!yarn) return;
+  metadata.emplace_back(key + "original_context_length",
+                        static_cast<std::uint32_t>(scaling.original_max_position_embeddings));
+  // llama.cpp multiplies its own magnitude with attn_factor.
+  if (scaling.attention_factor > 0)
+    add("attn_factor", rotary_magnitude(scaling) / (0.1 * std::log(scaling.factor) + 1.0));
 }
 
 GgufMetadata sizes(const ModelConfig& config, bool nvfp4) {
@@ -144,6 +173,7 @@ GgufMetadata sizes(const ModelConfig& config, bool nvfp4) {
   add(".rope.dimension_count", config.head_size());
   metadata.emplace_back(arch + ".attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_norm_eps));
   metadata.emplace_back(arch + ".rope.freq_base", static_cast<float>(config.rope_theta));
+  add_rope_scaling(config, arch, metadata);
   return metadata;
 }
 
@@ -259,7 +289,7 @@ ExportFiles pack_gguf(const ExportModel& model) {
   append_plain(model, config, files.tensors);
   for (const ExportLinear& linear : model.linears)
     if (linear.weight) append_linear(linear, config, files.tensors);
-  if (config.rope_scaling.rope_type != RopeScalingKind::none)
+  if (config.rope_scaling.rope_type == RopeScalingKind::llama3)
     files.tensors.push_back(float_tensor(kRopeFactors, rope_factors(config)));
   std::ranges::stable_sort(files.tensors, {}, [](const FileTensor& tensor) { return place_of(tensor.name); });
 

@@ -5,12 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/error.h"
+#include "data/json_file.h"
 
 namespace qad {
 namespace {
 
 OrderedJson parse_object(const std::string& text, const std::string& who) {
-  OrderedJson json = OrderedJson::parse(text, nullptr, false);
+  OrderedJson json = parse_python_json(text, who);
   if (!json.is_object()) throw Error({who, "a JSON object", "something else", "is the file damaged?"});
   return json;
 }

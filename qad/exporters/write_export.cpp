@@ -13,6 +13,7 @@
 #include "autograd/core/interrupt.h"
 #include "autograd/core/version.h"
 #include "data/safetensors_writer.h"
+#include "models/finite_values.h"
 #include "models/model_folder.h"
 #include "qad/exporters/gguf.h"
 #include "qad/exporters/layout_files.h"
@@ -110,6 +111,8 @@ void write_weights(const fs::path& folder, const std::vector<FileTensor>& tensor
 }  // namespace
 
 void check_exportable(const ExportModel& student) {
+  if (student.dense_type == DType::bf16)
+    for (const NamedTensor& tensor : student.dense) check_fits_bf16(tensor.name, tensor.value);
   std::map<std::string, const ExportLinear*> first_of_group;
   for (const ExportLinear& linear : student.linears) {
     if (linear.input && !linear.weight)

@@ -8,6 +8,7 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
+#include "models/finite_values.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/layer_refusals.h"
 #include "qad/quant/policy.h"
@@ -65,6 +66,9 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
       set.linears_.push_back({member.name, group->name, member.weight, weights, inputs});
     }
   }
+  for (const ParameterPointer& parameter : model.parameters())
+    if (unquantized != nullptr && parameter->transform == unquantized)
+      check_fits_bf16(parameter->name, parameter->value());
   if (config.kv_cache == KvCacheFormat::none) return set;
   for (SelfAttention* attention : model.attention_layers()) {
     // Rounded to a power of two they are exact in BF16, in which compressed-tensors keeps them.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <ostream>
 #include <string_view>
 
@@ -69,6 +70,7 @@ Table export_table(const ExportModel& model, Weights& weights) {
     std::int64_t count;
   };
   std::vector<Row> rows;
+  std::map<std::vector<std::string>, std::size_t> row_of;
   for (const ExportLinear& linear : model.linears) {
     if (!linear.weight) continue;
     const QuantizedTensor& weight = *linear.weight;
@@ -81,9 +83,9 @@ Table export_table(const ExportModel& model, Weights& weights) {
                                       std::string(weight.format->name),
                                       std::string(name_of(linear.input ? linear.input->format : nullptr)),
                                       format_significant(bits)};
-    const auto same = std::ranges::find(rows, cells, &Row::cells);
-    if (same == rows.end()) rows.push_back({std::move(cells), 1});
-    else ++same->count;
+    const auto [place, is_new] = row_of.try_emplace(cells, rows.size());
+    if (is_new) rows.push_back({std::move(cells), 1});
+    else ++rows[place->second].count;
   }
   for (const NamedTensor& tensor : model.dense) {
     weights.values += static_cast<double>(tensor.value.size());

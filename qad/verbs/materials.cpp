@@ -10,6 +10,7 @@
 #include "data/documents.h"
 #include "models/hf_config.h"
 #include "models/model_folder.h"
+#include "models/rotary.h"
 #include "qad/verbs/teacher_text.h"
 
 namespace qad::verbs {
@@ -67,6 +68,10 @@ void require_labels(const PackedSequences& sequences, const std::string& use, st
 }
 
 void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model) {
+  if (sequence_length > rotary_positions(model))
+    throw Error({"data.sequence_length",
+                 fmt::format("at most max_position_embeddings, {}", model.max_position_embeddings),
+                 std::to_string(sequence_length), "beyond it rope_scaling dynamic depends on what was read before"});
   if (sequence_length > model.max_position_embeddings)
     log_warning(
         "data.sequence_length {} is above the model's max_position_embeddings {}: longer documents reach "

@@ -29,11 +29,15 @@ Documents unwritten(const TeacherTextConfig& config) {
   return documents;
 }
 
-// Of a weight as a model's folder stores it; all of them are taken to be like the first.
+// Of a weight as memory holds what a model's folder stores; all of them are taken to be like the first.
 std::int64_t stored_value_bytes(const std::filesystem::path& folder) {
+  constexpr std::int64_t kMost = 4;  // FP64 is read as FP32
   const SafetensorsFolder files(folder);
-  const TensorLine first = tensor_line(files.files().front().tensors().front());
-  return first.bytes / std::max<std::int64_t>(1, first.elements);
+  for (const SafetensorsFile& file : files.files())
+    for (const SafetensorsInfo& tensor : file.tensors())
+      if (const TensorLine line = tensor_line(tensor); line.elements > 0)
+        return std::min(kMost, line.bytes / line.elements);
+  return kMost;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "qad/verbs/tensor_table.h"
 
-#include <algorithm>
+#include <array>
 #include <map>
 
 #include "qad/quant/policy.h"
@@ -24,15 +24,14 @@ Table tensor_table(const std::vector<TensorLine>& tensors) {
     std::int64_t count;
   };
   std::vector<Row> rows;
+  std::map<std::array<std::string, 3>, std::size_t> row_of;  // by what makes two tensors alike
   for (TensorLine line : tensors) {
     line.name = pattern_of(line.name);
-    const auto same = std::ranges::find_if(rows, [&](const Row& row) {
-      return row.line.name == line.name && row.line.dtype == line.dtype && row.line.shape == line.shape;
-    });
-    if (same == rows.end()) rows.push_back({line, 1});
+    const auto [place, is_new] = row_of.try_emplace({line.name, line.dtype, line.shape}, rows.size());
+    if (is_new) rows.push_back({line, 1});
     else {
-      ++same->count;
-      same->line.bytes += line.bytes;
+      ++rows[place->second].count;
+      rows[place->second].line.bytes += line.bytes;
     }
   }
   Table table({{"tensor", Align::left}, {"count"}, {"dtype", Align::left}, {"shape", Align::left}, {"bytes"}});

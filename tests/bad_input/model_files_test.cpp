@@ -116,6 +116,27 @@ TEST_F(BadModel, NumbersThatAreNone) {
       {"model.norm.weight: expected finite weights, got an infinity or NaN at index 3"});
 }
 
+TEST_F(BadModel, NumbersThatBf16DoesNotHold) {
+  refused(
+      [](Safetensors& parts) {
+        const auto as_f32 = [&](json& header) {
+          const auto begin = header["model.norm.weight"]["data_offsets"][0].get<std::size_t>();
+          std::string values;
+          for (int i = 0; i < 32; ++i)
+            values += i == 3 ? std::string("\x9e\xc9\x7f\x7f", 4) : std::string("\0\0\x80\x3f", 4);
+          parts.data.replace(begin, 64, values);
+          for (auto& [name, entry] : header.items()) {
+            if (name == "__metadata__") continue;
+            for (auto& offset : entry["data_offsets"])
+              if (offset.get<std::size_t>() > begin) offset = offset.get<std::size_t>() + 64;
+          }
+          header["model.norm.weight"]["dtype"] = "F32";
+        };
+        parts.edit(as_f32);
+      },
+      {"model.norm.weight: expected weights that BF16 holds, got 3.4", "at index 3", "teacher.weights: file"});
+}
+
 TEST_F(BadModel, MissingFiles) {
   fs::remove(weights_);
   work_.run_refused({}, kFailed,
@@ -127,20 +148,27 @@ TEST_F(BadModel, MissingFiles) {
   fs::remove(work_.teacher() / "config.json");
   work_.run_refused({}, kFailed, {"config.json: expected a model's config.json, got No such file"});
   fs::remove_all(work_.teacher());
-  work_.run_refused({}, kFailed, {work_.at("teacher") + ": expected a model's folder"});
+  work_.run_refused({}, ExitCode::usage, {work_.at("teacher") + ": expected a model's folder", "got nothing there"});
+  work_.run_refused({"teacher.model=meta-llama/Llama-3.2-1B"}, ExitCode::usage,
+                    {"got nothing there (if it is on the hub: hf download meta-llama/Llama-3.2-1B --local-dir "
+                     "meta-llama/Llama-3.2-1B)"});
 }
 
 TEST_F(BadModel, Configs) {
   config_refused("model_type", "mamba", {"config.json: expected model_type to be one of llama, ", "got 'mamba'"});
   config_refused("vocab_size", "many", {"config.json: ", "vocab_size, got \"many\""});
-  config_refused("hidden_size", 0, {"config.json: expected hidden_size above 0"});
+  config_refused("hidden_size", 0, {"config.json: expected a whole number from 1 up, below 2^31, for hidden_size"});
+  config_refused("is_causal", false, {"config.json: expected is_causal to be true, got false"});
+  config_refused("rope_theta", 0, {"config.json: expected a number from 1 up that FP32 holds for rope_theta, got 0"});
   config_refused("num_key_value_heads", 3,
                  {"config.json: expected num_key_value_heads that divides num_attention_heads"});
   config_refused("vocab_size", 100, {"model.embed_tokens.weight: expected shape [100, 32], got [258, 32]"});
-  config_refused("rope_scaling", {{"rope_type", "yarn"}},
-                 {"config.json: expected rope_type default or llama3, got yarn"});
+  config_refused("rope_scaling", {{"rope_type", "longrope"}},
+                 {"config.json: rope_scaling: expected a rope_type among default, ", "got longrope"});
+  config_refused("quantization_config", {{"quant_method", "modelopt"}},
+                 {"config.json: quantization_config: expected a model in a floating type", "by \"modelopt\""});
   work_.write("teacher/config.json", "{\"model_type\": ");
-  work_.run_refused({}, kFailed, {"config.json: expected a JSON object", "is the file cut off?"});
+  work_.run_refused({}, kFailed, {"config.json:1:", "expected JSON", "is the file cut off?"});
 }
 
 TEST_F(BadModel, Tokenizers) {

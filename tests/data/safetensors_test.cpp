@@ -151,6 +151,50 @@ TEST(SafetensorsFolder, IndexThatLiesIsNamed) {
   expect_mentions(error_of([&] { const SafetensorsFolder reader(folder / "absent"); }), {"absent", "No such file"});
 }
 
+TEST(SafetensorsFolder, ATensorIsInOneShard) {
+  const TemporaryFolder folder;
+  const Tensor t = numbered({4}, DType::u8, 1), u = numbered({4}, DType::u8, 2);
+  const auto write_index = [&](const std::string& map) {
+    write_file_atomically(folder / "model.safetensors.index.json", "{\"weight_map\": {" + map + "}}");
+  };
+  write_safetensors(folder / "model-1.safetensors", {safetensors_entry("a", t), safetensors_entry("b", t)});
+  write_safetensors(folder / "model-2.safetensors", {safetensors_entry("c", u)});
+  write_index(R"("a": "model-1.safetensors", "c": "model-2.safetensors")");
+  const SafetensorsFolder whole(folder.path());
+  EXPECT_EQ(whole.names(), (std::vector<std::string>{"a", "b", "c"}));  // also what the index leaves out
+  EXPECT_TRUE(whole.unread_files().empty());
+  write_index(R"("a": "model-1.safetensors")");
+  EXPECT_EQ(SafetensorsFolder(folder.path()).unread_files(), std::vector<std::string>{"model-2.safetensors"});
+  write_safetensors(folder / "model-2.safetensors", {safetensors_entry("b", u), safetensors_entry("c", u)});
+  write_index(R"("a": "model-1.safetensors", "c": "model-2.safetensors")");
+  expect_mentions(error_of([&] { const SafetensorsFolder reader(folder.path()); }),
+                  {"tensor 'b' in one file", "model-1.safetensors and one in model-2.safetensors"});
+  write_safetensors(folder / "model.safetensors", {safetensors_entry("a", t)});
+  const std::vector<std::string> others = {"model-1.safetensors", "model-2.safetensors",
+                                           "model.safetensors.index.json"};
+  EXPECT_EQ(SafetensorsFolder(folder.path()).unread_files(), others);
+}
+
+TEST(SafetensorsFolder, SaysWhatToDoWithoutSafetensors) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "pytorch_model.bin", "");
+  expect_mentions(error_of([&] { const SafetensorsFolder reader(folder.path()); }),
+                  {"neither", "pytorch_model.bin is a pickle"});
+}
+
+// Each tensor costs the same however many there are: this took five minutes when it grew with their square.
+TEST(SafetensorsHeader, EightyThousandTensors) {
+  std::string header = "{";
+  for (int i = 0; i < 80000; ++i)
+    header += (i == 0 ? "" : ",") +
+              ("\"layers." + std::to_string(i) + R"(.w":{"dtype":"U8","shape":[1],"data_offsets":[)") +
+              std::to_string(i) + "," + std::to_string(i + 1) + "]}";
+  const std::string file = file_of(header + "}", 80000);
+  const SafetensorsHeader parsed = parse_safetensors_header(bytes_of_text(file), "m.safetensors");
+  ASSERT_EQ(parsed.tensors.size(), 80000U);
+  EXPECT_EQ(parsed.tensors[79999].name, "layers.79999.w");
+}
+
 TEST(SafetensorsHeader, LyingHeadersAreNamed) {
   EXPECT_EQ(verdict(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8), "no error");
   EXPECT_EQ(

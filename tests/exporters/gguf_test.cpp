@@ -226,6 +226,39 @@ TEST(Gguf, StretchedFrequenciesAreATensor) {
   EXPECT_NO_THROW(write_export(folder / "out", exporter("gguf"), student.exported(), {}));
 }
 
+TEST(Gguf, OtherRulesAreMetadataThatLlamaCppReads) {
+  ModelConfig config = config_of("qwen3");
+  const auto metadata = [&] {
+    TinyStudent student(config, quantize_blocks("nvfp4", "none"));
+    const ExportFiles files = exporter("gguf").pack(student.exported());
+    EXPECT_TRUE(std::ranges::none_of(files.tensors, [](const auto& t) { return t.name == "rope_freqs.weight"; }));
+    return files.metadata;
+  };
+  const auto number = [](const GgufMetadata& of, const char* key) {
+    const float* const value = find_metadata<float>(of, std::string("qwen3.rope.scaling.") + key);
+    return value != nullptr ? *value : -1.0f;
+  };
+  config.rope_scaling.rope_type = RopeScalingKind::linear;
+  config.rope_scaling.factor = 2.5;
+  const GgufMetadata linear = metadata();
+  EXPECT_EQ(*find_metadata<std::string>(linear, "qwen3.rope.scaling.type"), "linear");
+  EXPECT_EQ(number(linear, "factor"), 2.5f);
+  EXPECT_EQ(find_metadata<std::uint32_t>(linear, "qwen3.rope.scaling.original_context_length"), nullptr);
+
+  config.rope_scaling.rope_type = RopeScalingKind::yarn;
+  config.rope_scaling.original_max_position_embeddings = 64;
+  const GgufMetadata yarn = metadata();
+  EXPECT_EQ(*find_metadata<std::string>(yarn, "qwen3.rope.scaling.type"), "yarn");
+  EXPECT_EQ(*find_metadata<std::uint32_t>(yarn, "qwen3.rope.scaling.original_context_length"), 64U);
+  EXPECT_EQ(number(yarn, "attn_factor"), -1.0f);
+  config.rope_scaling.attention_factor = 0.75;
+  const GgufMetadata changed = metadata();
+  EXPECT_FLOAT_EQ(number(changed, "attn_factor"), static_cast<float>(0.75 / (0.1 * std::log(2.5) + 1)));
+  const TemporaryFolder folder;
+  TinyStudent student(config, quantize_blocks("nvfp4", "none"));
+  EXPECT_NO_THROW(write_export(folder / "out", exporter("gguf"), student.exported(), {}));
+}
+
 std::string refusal(const ModelConfig& config, const QuantizeConfig& quantize) {
   TinyStudent student(config, quantize);
   return testing::error_of([&] { static_cast<void>(exporter("gguf").pack(student.exported())); });
@@ -260,6 +293,15 @@ TEST(GgufRefusals, NameTensorNumberAndKey) {
                    "qwen2"});
   config.rope_scaling.rope_type = RopeScalingKind::llama3;
   expect_mentions(refusal(config, nvfp4), {"config.json: rope_scaling"});
+  config = config_of("llama");
+  config.rope_scaling.rope_type = RopeScalingKind::dynamic;
+  expect_mentions(refusal(config, nvfp4),
+                  {"config.json: rope_scaling: expected linear, yarn, llama3 or none, got dynamic"});
+  config.rope_scaling.rope_type = RopeScalingKind::yarn;
+  config.rope_scaling.truncate = false;
+  expect_mentions(refusal(config, nvfp4), {"config.json: rope_scaling: expected truncate true for yarn"});
+  config.rope_scaling.beta_slow = 0.5;
+  expect_mentions(refusal(config, nvfp4), {"rope_scaling: expected beta_fast 32 and beta_slow 1, got 32 and 0.5"});
   config = config_of("llama");
   config.mlp_bias = true;
   expect_mentions(refusal(config, nvfp4), {"*.gate_proj", "expected no nvfp4 where mlp_bias is true"});

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "autograd/core/atomic_file.h"
+#include "models/hf_config.h"
 #include "qad/exporters/registry.h"
 #include "tests/exporters/tiny_student.h"
+#include "tests/support/paths.h"
 
 namespace qad {
 namespace {
@@ -288,6 +291,36 @@ TEST(LayoutNames, TheOriginalConfigKeepsItsKeys) {
   const Json config = Json::parse(exporter("dense").pack(model).texts.at("config.json"));
   EXPECT_EQ(config, Json::parse(R"({"model_type": "llama", "rope_theta": 500000.0, "rope_scaling":
     {"rope_type": "llama3", "factor": 8.0}, "custom": [1, 2], "dtype": "bfloat16", "torch_dtype": "bfloat16"})"));
+}
+
+/// config.json of an export of a student that began with this config.
+Json exported_config(const std::string& original) {
+  const testing::TemporaryFolder folder;
+  write_file_atomically(folder / "config.json", original);
+  const ModelConfig config = parse_hf_config(original, "config.json");
+  const auto model = initialize_model(config, 1);
+  QuantizerSet quantizers = attach_quantizers(*model, quantize_blocks("none", "none"));
+  return Json::parse(export_model_of(*model, quantizers, folder.path()).config_json);
+}
+
+TEST(LayoutNames, PositionsAndClassAreWhatEveryReaderTakes) {
+  const std::string sizes = R"("model_type": "llama", "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48,
+    "num_hidden_layers": 1, "num_attention_heads": 4, "time_step_limit": [0.0, Infinity], )";
+  const Json today = exported_config("{" + sizes + R"("architectures": ["LlamaModel"], "rope_scaling": null,
+    "rope_parameters": {"rope_type": "yarn", "rope_theta": 500.0, "factor": 2.0, "mscale": 0.7, "mscale_all_dim": 0.7}})");
+  EXPECT_EQ(today["architectures"], Json::parse(R"(["LlamaForCausalLM"])"));
+  EXPECT_EQ(today["rope_theta"], 500.0);
+  EXPECT_EQ(today["rope_scaling"], Json::parse(R"({"rope_type": "yarn", "rope_theta": 500.0, "factor": 2.0,
+    "attention_factor": 1.0, "beta_fast": 32.0, "beta_slow": 1.0, "original_max_position_embeddings": 2048})"));
+  EXPECT_EQ(today["rope_parameters"]["mscale"], 0.7);
+  EXPECT_EQ(today["time_step_limit"],
+            Json::parse(R"([0.0, {"__float__": "Infinity"}])"));  // as transformers 5 writes it
+  EXPECT_NO_THROW(static_cast<void>(parse_hf_config(today.dump(), "again")));
+  const Json old = exported_config("{" + sizes + R"("architectures": ["Custom"], "rope_theta": 500.0,
+    "rope_scaling": {"type": "linear", "factor": 2.0}})");
+  EXPECT_EQ(old["architectures"], Json::parse(R"(["Custom"])"));
+  EXPECT_EQ(old["rope_scaling"], Json::parse(R"({"type": "linear", "factor": 2.0})"));
+  EXPECT_FALSE(old.contains("rope_parameters"));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // What an export refuses, in whose name, and that nothing that was there is lost.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "autograd/core/atomic_file.h"
@@ -141,6 +142,17 @@ TEST(Refusals, FusedLayersWithScalesOfTheirOwn) {
   expect_error([&] { check_exportable(model); }, {"model.layers.0.self_attn.qkv_proj", "one input scale"});
   model.linears[2].input.reset();
   expect_error([&] { check_exportable(model); }, {"model.layers.0.self_attn.qkv_proj", "quantized alike"});
+}
+
+TEST(Refusals, WeightsThatBf16DoesNotHold) {
+  TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
+  ExportModel model = student.exported();
+  const auto norm = std::ranges::find(model.dense, "model.norm.weight", &NamedTensor::name);
+  norm->value = Tensor::full(norm->value.shape(), 1.0f);
+  norm->value.data()[7] = -3.4e38f;
+  expect_error([&] { check_exportable(model); }, {"model.norm.weight", "weights that BF16 holds", "-3.4", "index 7"});
+  model.dense_type = DType::f32;
+  EXPECT_NO_THROW(check_exportable(model));
 }
 
 TEST(Refusals, UnknownLayoutsWithTheKnownOnes) {

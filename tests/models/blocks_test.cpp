@@ -96,10 +96,11 @@ TEST(Blocks, ConfigOfLlamaNemotronSuper) {
   EXPECT_EQ(config.intermediate_size, 28672);
   EXPECT_EQ(config.num_key_value_heads, 8);
   EXPECT_EQ(parse_hf_config(to_hf_config(config, "bfloat16"), "written").blocks, expected);
-  EXPECT_EQ(testing::error_of(
-                [] { (void)parse_hf_config(super_config(R"({"attention": {"replace_with_linear": true}})"), "c"); }),
-            "c: block_configs[2]: expected replace_with_linear not to be there, got true (blocks with it are not "
-            "supported)");
+  EXPECT_EQ(
+      testing::error_of(
+          [] { (void)parse_hf_config(super_config(R"({"attention": {"replace_with_linear": true}})"), "c"); }),
+      "c: block_configs[2]: attention: expected replace_with_linear not to be there, got true (blocks with it are not "
+      "supported)");
 }
 
 }  // namespace

@@ -46,6 +46,21 @@ TEST(Attach, AModelIsFreedWithItsQuantizers) {
   EXPECT_TRUE(weight.expired());
 }
 
+TEST(Attach, MastersThatBf16DoesNotHoldAreRefusedWhereItReadsThem) {
+  const auto model = initialize_model(untied_config(), 1);
+  const ParameterPointer norm = model->parameters()[1];
+  norm->value().data()[2] = 3.4e38f;
+  try {
+    static_cast<void>(attach_quantizers(*model, w4a4()));
+    FAIL();
+  } catch (const NotFinite& error) {
+    EXPECT_NE(std::string(error.what()).find(norm->name + ": expected weights that BF16 holds"), std::string::npos);
+  }
+  QuantizeConfig wide = w4a4();
+  wide.unquantized = UnquantizedType::fp32;
+  EXPECT_NO_THROW(static_cast<void>(attach_quantizers(*model, wide)));
+}
+
 TEST(Attach, FillsTheSlotsThatTheRulesName) {
   const auto model = initialize_model(untied_config(), 1);
   QuantizerSet set = attach_quantizers(*model, w4a4());
