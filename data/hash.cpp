@@ -19,6 +19,11 @@ std::uint64_t hash64(std::span<const std::byte> bytes) { return XXH3_64bits(byte
 
 std::uint64_t hash64(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
 
+Hash128 hash128(std::string_view text) {
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return {hash.low64, hash.high64};
+}
+
 Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin) {
   const auto fail = [&] { throw Error({file.string(), "a readable file", std::strerror(errno), ""}); };
   struct Descriptor {
@@ -45,5 +50,7 @@ Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin) {
 }
 
 std::string hex(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+std::string hex(const Hash128& hash) { return hex(hash.high) + hex(hash.low); }
 
 }  // namespace qad

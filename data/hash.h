@@ -19,10 +19,14 @@ struct Hash128 {
 /// XXH3-64, seed 0.
 [[nodiscard]] std::uint64_t hash64(std::span<const std::byte> bytes);
 [[nodiscard]] std::uint64_t hash64(std::string_view text);
+/// XXH3-128, seed 0.
+[[nodiscard]] Hash128 hash128(std::string_view text);
 /// XXH3-128, seed 0, of a file's bytes from `begin` to its end. Reads with read(2), so that a disk error is an Error
 /// and not a SIGBUS.
 [[nodiscard]] Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin = 0);
 /// 16 hexadecimal digits, as `xxhsum -H3` prints them.
 [[nodiscard]] std::string hex(std::uint64_t hash);
+/// 32 of them, the high half first, as `xxhsum -H128` prints them.
+[[nodiscard]] std::string hex(const Hash128& hash);
 
 }  // namespace qad

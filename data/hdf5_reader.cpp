@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/hdf5_file.h"
 #include "data/hdf5_handle.h"
@@ -32,6 +33,7 @@ struct Hdf5Reader::Impl {
 
   static Handle open(const std::string& name, std::string_view what) {
     hdf5::initialise();
+    refuse_irregular_file(name, what);
     const hid_t id = H5Fopen(name.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
     return {check(id, name, fmt::format("open it as {} (HDF5)", what)), H5Fclose};
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "autograd/core/error.h"
+#include "autograd/core/place.h"
 
 namespace qad {
 
@@ -18,7 +19,7 @@ MappedFile::MappedFile(const std::filesystem::path& file, std::string_view what)
   const auto fail = [&](std::string_view reason) {
     throw Error({file.string(), std::string(what), std::string(reason), ""});
   };
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail(std::strerror(errno));
   struct stat status {};
   const bool known = ::fstat(fd, &status) == 0;
@@ -32,7 +33,7 @@ MappedFile::MappedFile(const std::filesystem::path& file, std::string_view what)
   }
   ::close(fd);
   if (error != 0) fail(std::strerror(error));
-  if (!regular) fail(S_ISDIR(status.st_mode) ? "a folder" : "something that is not a regular file");
+  if (!regular) fail(what_is_at(file));
   data_ = static_cast<const std::byte*>(address);
 }
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 std::string read_utf8(const fs::path& file, std::string_view what) {
-  std::string text = read_file(file, what);
+  std::string text = read_file_or_pipe(file, what, kAnySize);
   if (text.empty()) throw Error({file.string(), std::string(what), "an empty file", ""});
   check_utf8(text, file.string());
   return text;

@@ -9,6 +9,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
+#include "autograd/core/place.h"
 #include "data/json_file.h"
 #include "models/block_configs.h"
 #include "models/config_keys.h"
@@ -133,10 +134,11 @@ std::string download_hint(const fs::path& folder) {
 }
 
 void check_model_folder(const fs::path& folder) {
-  if (!fs::is_directory(folder))
-    throw Error({folder.string(), "a model's folder (config.json and safetensors)",
-                 fs::exists(folder) ? "a file" : "nothing there", download_hint(folder)},
-                ExitCode::usage);
+  const Place there = place_at(folder);
+  if (there == Place::folder) return;
+  throw Error({folder.string(), "a model's folder (config.json and safetensors)", what_is_at(folder),
+               there == Place::nothing ? download_hint(folder) : ""},
+              ExitCode::usage);
 }
 
 ModelConfig read_hf_config(const fs::path& folder) {

@@ -5,6 +5,7 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "autograd/core/place.h"
 #include "autograd/core/random.h"
 #include "data/chat_template_files.h"
 #include "data/safetensors_writer.h"
@@ -105,7 +106,7 @@ const std::vector<std::string>& side_file_names() {
 
 void copy_side_files(const fs::path& from, const fs::path& to) {
   for (const std::string& name : side_file_names())
-    if (fs::is_regular_file(from / name)) write_file_atomically(to / name, read_file(from / name, "a model's file"));
+    if (fs::exists(from / name)) write_file_atomically(to / name, read_file(from / name, "a model's file"));
   for (const std::string& name : chat_template_files(from)) {
     create_folders((to / name).parent_path());
     write_file_atomically(to / name, read_file(from / name, "a chat template"));

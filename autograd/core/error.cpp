@@ -1,17 +1,32 @@
 #include "autograd/core/error.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <cstdlib>
 
 namespace qad {
 namespace {
 
+// A name with a line end or a terminal's escape in it stays on its line. What was got may be a list of lines.
+std::string on_one_line(std::string_view text, bool may_be_lines = false) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n' && !may_be_lines) shown += "\\n";
+    else if ((byte < 0x20 && c != '\n') || byte == 0x7f) shown += fmt::format("\\x{:02x}", byte);
+    else shown += c;
+  }
+  return shown;
+}
+
 std::string message(const Problem& problem) {
-  std::string text = problem.who;
-  if (!problem.expected.empty()) text += ": expected " + problem.expected + (problem.got.empty() ? "" : ", got ");
+  std::string text = on_one_line(problem.who);
+  if (!problem.expected.empty())
+    text += ": expected " + on_one_line(problem.expected) + (problem.got.empty() ? "" : ", got ");
   else if (!problem.got.empty() && !text.empty()) text += ": ";
-  text += problem.got;
-  if (!problem.hint.empty()) text += " (" + problem.hint + ")";
+  text += on_one_line(problem.got, true);
+  if (!problem.hint.empty()) text += " (" + on_one_line(problem.hint) + ")";
   return text;
 }
 

@@ -47,7 +47,7 @@ Tensor pairs_to_halves(const Tensor& weight, std::int64_t head_dim) {
 }  // namespace
 
 std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
-  const std::string contents = read_file(file, "a llama2.c checkpoint");
+  const std::string contents = read_file(file, "a llama2.c checkpoint", kAnySize);
   std::array<std::int32_t, 7> header{};
   if (contents.size() < sizeof header)
     throw Error({file.string(), "a header of 28 bytes", std::to_string(contents.size()) + " bytes", ""});

@@ -57,7 +57,9 @@ CommandLine::CommandLine(std::string_view verb, std::string_view summary, std::v
 CommandLine::~CommandLine() = default;
 
 CommandLine& CommandLine::positional(std::string_view name, std::string_view help, std::filesystem::path& target) {
-  positional_.push_back({std::string(name), std::string(help), [&target](const std::string& text) { target = text; }});
+  const std::string who(name);
+  positional_.push_back(
+      {who, std::string(help), [&target, who](const std::string& text) { detail::convert(who, text, target); }});
   return *this;
 }
 

@@ -12,7 +12,7 @@ ExitCode export_verb(const Verb& self, Arguments arguments) {
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR", "a run's folder", options.run)
       .required("format", "modelopt|compressed_tensors|dense|gguf|bitsandbytes", "layout on disk", options.format)
-      .required("out", "DIR", "where to write, new or empty", options.out)
+      .required("out", "DIR", "where to write: new, empty, or an earlier export of this run", options.out)
       .option("checkpoint", "best|last", "which checkpoint of the run", options.checkpoint)
       .option("shard-bytes", "N", "most bytes in one safetensors file", options.shard_bytes);
   if (!line.parse()) return ExitCode::done;

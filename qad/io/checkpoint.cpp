@@ -1,11 +1,13 @@
 #include "qad/io/checkpoint.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <utility>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/version.h"
@@ -113,6 +115,13 @@ void check_room(const fs::path& file, std::uint64_t needed) {
                  fmt::format("{:.1f} MiB free", mebibytes(available)), "free some space and resume"});
 }
 
+// Which file has a name: a run that goes on may put a newer one in its place while the older one is being read.
+using Identity = std::pair<dev_t, ino_t>;
+Identity identity_of(const fs::path& file) {
+  struct stat status {};
+  return ::stat(file.c_str(), &status) == 0 ? Identity{status.st_dev, status.st_ino} : Identity{};
+}
+
 }  // namespace
 
 void save_checkpoint(const fs::path& file, const CheckpointContent& content) {
@@ -126,12 +135,19 @@ void save_checkpoint(const fs::path& file, const CheckpointContent& content) {
 }
 
 CheckpointContent load_checkpoint(const fs::path& file) {
-  static_cast<void>(check_seal(file, kCheckpointFormatVersion));
-  std::map<std::string, Tensor> tensors;
-  CheckpointContent content =
-      read_content(file, [&](const std::string& name, const Tensor& tensor) { tensors.emplace(name, tensor); });
-  content.tensors = std::move(tensors);
-  return content;
+  for (;;) {
+    const Identity before = identity_of(file);
+    try {
+      static_cast<void>(check_seal(file, kCheckpointFormatVersion));
+      std::map<std::string, Tensor> tensors;
+      CheckpointContent content =
+          read_content(file, [&](const std::string& name, const Tensor& tensor) { tensors.emplace(name, tensor); });
+      content.tensors = std::move(tensors);
+      return content;
+    } catch (const Error&) {
+      if (identity_of(file) == before) throw;
+    }
+  }
 }
 
 }  // namespace qad

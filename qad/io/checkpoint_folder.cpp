@@ -8,7 +8,9 @@
 #include <system_error>
 #include <utility>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/log.h"
+#include "autograd/core/place.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -77,6 +79,9 @@ std::optional<CheckpointFolder::Found> CheckpointFolder::newest_whole() const {
       return Found{file, load_checkpoint(file)};
     } catch (const DamagedCheckpoint& damage) {
       log_warning("{}; an older one may be whole", damage.what());
+    } catch (const Error&) {  // the process that has the run may have written newer ones and removed this
+      if (place_at(file) != Place::nothing) throw;
+      return newest_whole();
     }
   }
   if (candidates.empty()) return std::nullopt;
@@ -98,9 +103,12 @@ void CheckpointFolder::prune(std::int64_t written_step) const {
 }
 
 void CheckpointFolder::remove_leftovers() const {
-  for (const fs::path& file : files_where(
-           folder_, [](const fs::path& f) { return f.filename().string().find(".h5.tmp.") != std::string::npos; }))
-    remove_or_warn(file);
+  const auto is_leftover = [](const fs::path& file) {
+    const std::string name = file.filename().string();
+    const std::string target = name.substr(0, name.find(".tmp."));
+    return (target == "best.h5" || step_of(target)) && is_temporary_of(target, name);
+  };
+  for (const fs::path& file : files_where(folder_, is_leftover)) remove_or_warn(file);
 }
 
 }  // namespace qad

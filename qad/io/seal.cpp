@@ -11,6 +11,8 @@
 #include <span>
 #include <string_view>
 
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/place.h"
 #include "data/hash.h"
 
 static_assert(std::endian::native == std::endian::little, "seals are little-endian");
@@ -39,10 +41,11 @@ static_assert(sizeof(Seal) == kSealBytes);
 
 // As much of a seal as the file has.
 std::size_t read_seal(const fs::path& file, Seal& seal) {
+  const Place there = place_at(file);
+  if (there != Place::folder) refuse_irregular_file(file, "a checkpoint");
   errno = 0;
   std::ifstream in(file, std::ios::binary);
-  std::error_code error;
-  if (in && fs::is_directory(file, error)) errno = EISDIR;
+  if (in && there == Place::folder) errno = EISDIR;
   if (!in || errno == EISDIR)
     throw Error({file.string(), "a checkpoint", errno != 0 ? std::strerror(errno) : "a file that can't be read", ""});
   in.read(reinterpret_cast<char*>(&seal), sizeof seal);

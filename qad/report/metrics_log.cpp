@@ -58,7 +58,7 @@ MetricsRecord record_of(const Json& json) {
 /// Calls visit(line, record) for every whole line.
 template <class Visit>
 void for_each_record(const std::filesystem::path& file, Visit visit) {
-  const std::string contents = read_file(file, "the metrics of a run");
+  const std::string contents = read_file(file, "the metrics of a run", kAnySize);
   int line_number = 0;
   for (std::size_t begin = 0; begin < contents.size();) {
     const std::size_t end = contents.find('\n', begin);

@@ -81,7 +81,7 @@ void write_answers(const std::filesystem::path& file, const std::vector<Answered
 }
 
 std::vector<AnsweredProblem> read_answers(const std::filesystem::path& file) {
-  const std::string text = read_file(file, "the answers of a run");
+  const std::string text = read_file(file, "the answers of a run", kAnySize);
   std::vector<AnsweredProblem> answered;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());

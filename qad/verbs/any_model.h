@@ -8,7 +8,8 @@
 
 namespace qad::verbs {
 
-/// A frozen model with its weights as stored; a packed export quantizes its inputs as it says.
+/// A frozen model with its weights as stored; a packed export quantizes its inputs as it says. An export of qad is
+/// checked whole first (qad/exporters/export_marker.h).
 [[nodiscard]] std::unique_ptr<LanguageModel> load_any_model(const std::filesystem::path& folder);
 
 }  // namespace qad::verbs

@@ -5,6 +5,7 @@
 #include "autograd/core/log.h"
 #include "autograd/core/parallel.h"
 #include "qad/verbs/compare_arms.h"
+#include "qad/verbs/run_lock.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -16,6 +17,8 @@ ExitCode compare(const CompareOptions& options, std::ostream& print) {
         {options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
         ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
+  check_new_run_folder(options.out);  // before a lock is put there
+  const RunLock lock(options.out);
   const auto work = [&](const RunFolder& folder) {
     log_to_file(folder.log());
     return compare_arms(recipe, folder);

@@ -10,6 +10,7 @@
 #include "qad/report/machine.h"
 #include "qad/report/problem_json.h"
 #include "qad/train/evaluator.h"
+#include "qad/verbs/complete_run.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/run_one.h"
 
@@ -30,7 +31,7 @@ ArmSummary teacher_row(const Recipe& recipe, Materials& materials, const RunFold
   return row;
 }
 
-// What an earlier start left complete is read, not run again.
+// What an earlier start left complete is read, and made again only where something of it is missing.
 RunSummary run_arm(const ArmRun& arm, const Materials& materials, const RunFolder& comparison) {
   const RunFolder folder{comparison.arm(arm.name)};
   const auto run = [&](const RunFolder& place) {
@@ -40,7 +41,11 @@ RunSummary run_arm(const ArmRun& arm, const Materials& materials, const RunFolde
     return summary;
   };
   if (!is_run_folder(folder.path)) return in_new_run_folder(folder.path, arm.recipe, run);
-  return std::filesystem::exists(folder.summary()) ? read_summary(folder.summary()) : run(folder);
+  if (!std::filesystem::exists(folder.summary())) {
+    remove_leftovers(folder);
+    return run(folder);
+  }
+  return make_complete(arm.recipe, folder, arm.name, [&]() -> const Materials& { return materials; });
 }
 
 AnsweredByRun answers_of(const ArmSummary& arm, const RunFolder& comparison) {

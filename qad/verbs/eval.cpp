@@ -5,6 +5,7 @@
 
 #include "autograd/core/error.h"
 #include "models/model_folder.h"
+#include "qad/exporters/export_marker.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/problem_json.h"
@@ -13,6 +14,7 @@
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
 #include "qad/verbs/problem_answers.h"
+#include "qad/verbs/run_lock.h"
 #include "qad/verbs/student.h"
 #include "qad/verbs/write_logits.h"
 
@@ -77,6 +79,9 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   if (options.problems && *options.problems < 1)
     throw Error({"--problems", "at least 1", std::to_string(*options.problems), ""}, ExitCode::usage);
   apply(options, recipe.data);
+  if (options.logits) check_logits_place(*options.logits);
+  const bool writes_text = of_run && lacks_teacher_text(recipe.data.eval, "eval", {options.target});
+  const RunLocks locks(writes_text ? std::optional(options.target) : std::nullopt, options.logits);
 
   Subject subject;
   fs::path model_folder = of_run ? fs::path() : options.target;  // where the tokenizer is
@@ -91,7 +96,10 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
     subject.model = load_any_model(options.target);
     subject.name = options.target.string();
   }
-  if (options.teacher) subject.other_teacher = load_model(*options.teacher, WeightType::bf16);
+  if (options.teacher) {
+    check_export(*options.teacher);
+    subject.other_teacher = load_model(*options.teacher, WeightType::bf16);
+  }
   const std::int64_t vocabulary = subject.model->config().vocab_size;
   LanguageModel* const teacher = subject.teacher();
   if (teacher != nullptr && teacher->config().vocab_size != vocabulary)

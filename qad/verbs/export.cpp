@@ -1,11 +1,14 @@
 #include "qad/verbs/export.h"
 
+#include <optional>
 #include <ostream>
 
 #include "autograd/core/error.h"
 #include "qad/exporters/registry.h"
+#include "qad/exporters/write_export.h"
 #include "qad/report/format.h"
 #include "qad/verbs/export_student.h"
+#include "qad/verbs/run_lock.h"
 
 namespace qad::verbs {
 
@@ -17,11 +20,15 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
     throw Error({options.run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
   check_layout(options.format, recipe);
+  const bool writes_text = lacks_teacher_text(recipe, folder);
+  const RunLocks locks(writes_text ? std::optional(folder.path) : std::nullopt, options.out);
+  const std::string run = run_id(folder);
+  OutputFolder out = export_folder(options.out, run);
   const Materials materials = load_materials(recipe, folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint);
   fix_scales(saved.student, recipe, materials);
   const ExportSummary summary =
-      export_student(options.format, saved.student, recipe, materials, options.out, options.shard_bytes.value_or(0));
+      export_student(options.format, saved.student, recipe, materials, out, run, options.shard_bytes.value_or(0));
   print << options.format << " of step " << saved.state.step << " (" << saved.file.filename().string()
         << "): " << format_bytes(summary.bytes) << " in " << options.out.string() << ", compared bit for bit";
   if (materials.teacher != nullptr)

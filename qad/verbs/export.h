@@ -15,7 +15,7 @@ namespace qad::verbs {
 struct ExportOptions {
   std::filesystem::path run;  ///< the run's folder
   std::string format;         ///< a name from the exporters' table; an unknown one is answered with the known ones
-  std::filesystem::path out;  ///< new or empty
+  std::filesystem::path out;  ///< new or empty, or with an earlier export of this run
   CheckpointChoice checkpoint = CheckpointChoice::best;
   std::optional<std::int64_t> shard_bytes;  ///< a safetensors file holds at most this much; default: the exporter's
 };

@@ -63,13 +63,20 @@ void check_layout(const std::string& format, const Recipe& recipe) {
 }
 
 std::vector<ExportSummary> export_all(const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
+  return export_formats(recipe.export_formats, recipe, materials, folder);
+}
+
+std::vector<ExportSummary> export_formats(const std::vector<std::string>& formats, const Recipe& recipe,
+                                          const Materials& materials, const RunFolder& folder) {
   std::vector<ExportSummary> summaries;
-  if (recipe.export_formats.empty()) return summaries;
+  if (formats.empty()) return summaries;
+  const std::string run = run_id(folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
   fix_scales(saved.student, recipe, materials);
-  for (const std::string& format : recipe.export_formats) {
-    summaries.push_back(export_student(format, saved.student, recipe, materials, folder.exported(format)));
-    summaries.back().folder = fs::relative(folder.exported(format), folder.path).string();
+  for (const std::string& format : formats) {
+    OutputFolder out = export_folder(folder.exported(format), run);
+    summaries.push_back(export_student(format, saved.student, recipe, materials, out, run));
+    summaries.back().folder = folder.exported(format).lexically_relative(folder.path).string();
   }
   return summaries;
 }
@@ -81,24 +88,28 @@ void fix_scales(Student& student, const Recipe& recipe, const Materials& materia
 }
 
 ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
-                             const Materials& materials, const fs::path& out, std::int64_t shard_bytes) {
+                             const Materials& materials, OutputFolder& out, const std::string& run,
+                             std::int64_t shard_bytes) {
   const fs::path start = start_folder(recipe, materials);
-  std::vector<fs::path> side_files;
-  if (!start.empty() && !has_tokenizer(start)) side_files.push_back(materials.model_folder);
-  if (!start.empty()) side_files.push_back(start);
+  ExportExtras extras;
+  extras.run = run;
+  if (!start.empty() && !has_tokenizer(start)) extras.side_files.push_back(materials.model_folder);
+  if (!start.empty()) extras.side_files.push_back(start);
+  if (shard_bytes > 0) extras.shard_bytes = static_cast<std::uint64_t>(shard_bytes);
+  if (materials.model_folder.empty())  // pretraining: what a teacher's folder would have had
+    extras.add_files = [&](const fs::path& folder) {
+      write_file_atomically(folder / "generation_config.json", generation_config(student.model->config()));
+      if (materials.tokenizer != nullptr) materials.tokenizer->save(folder);
+    };
   ExportModel exported = export_model_of(*student.model, student.quantizers, start);
   if (exporter(format).holds_tokenizer) exported.tokenizer = tokenizer_of(start, materials);
-  write_export(out, exporter(format), exported, side_files,
-               shard_bytes > 0 ? static_cast<std::uint64_t>(shard_bytes) : kDefaultShardBytes);
-  if (materials.model_folder.empty()) {  // pretraining: what a teacher's folder would have had
-    write_file_atomically(out / "generation_config.json", generation_config(student.model->config()));
-    if (materials.tokenizer != nullptr) materials.tokenizer->save(out);
-  }
+  write_export(out, exporter(format), exported, extras);
 
-  ExportSummary summary{format, out.string(), bytes_in(out), {}};
-  const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(out));
+  const fs::path& place = out.target();
+  ExportSummary summary{format, place.string(), bytes_in(place), {}};
+  const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(place));
   summary.eval = evaluate(*again, materials.teacher.get(), materials.evaluation);
-  log_info("exported {} to {}: held-out {} {:.6f}, from its bytes", format, out.string(),
+  log_info("exported {} to {}: held-out {} {:.6f}, from its bytes", format, place.string(),
            materials.teacher ? "KL" : "cross-entropy",
            materials.teacher ? summary.eval.kl_mean : summary.eval.cross_entropy);
   return summary;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <ostream>
 
+#include "autograd/core/place.h"
+#include "qad/exporters/export_marker.h"
 #include "qad/exporters/read_export.h"
 #include "qad/io/checkpoint_folder.h"
 #include "qad/report/comparison_table.h"
@@ -76,19 +78,41 @@ std::string print_checkpoints(const RunFolder& folder, const Recipe& recipe, std
     try {
       static_cast<void>(load_checkpoint(file));
     } catch (const Error& error) {
+      if (place_at(file) == Place::nothing) continue;  // the run goes on and has removed it
       state = "damaged";
       if (damage.empty()) damage = error.what();
     }
-    table.add_row({fs::relative(file, folder.path).string(),
-                   format_bytes(static_cast<std::int64_t>(fs::file_size(file))), state});
+    std::error_code gone;
+    const auto bytes = fs::file_size(file, gone);
+    if (!gone)
+      table.add_row(
+          {file.lexically_relative(folder.path).string(), format_bytes(static_cast<std::int64_t>(bytes)), state});
   }
   print << "\n" << table.text();
+  return damage;
+}
+
+// The same of its exports; what is wrong with the first that is not whole is the answer.
+std::string print_exports(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
+  std::string damage;
+  for (const ExportSummary& exported : summary.exports) {
+    const fs::path place = folder.path / exported.folder;
+    std::string state = format_bytes(exported.bytes);
+    try {
+      if (state_of_export(place, exported.format) != ExportState::whole) state = "not whole, qad resume makes it again";
+    } catch (const Error& error) {
+      state = "damaged";
+      if (damage.empty()) damage = error.what();
+    }
+    print << "export " << exported.format << ": " << place.string() << ", " << state << "\n";
+  }
   return damage;
 }
 
 void inspect_run(const RunFolder& folder, std::ostream& print) {
   const Recipe recipe = read_recipe(folder);
   print << text_of(recipe_facts(recipe));
+  std::string bad_export;
   if (fs::exists(folder.summary())) {
     const RunSummary summary = read_summary(folder.summary());
     const std::vector<ArmSummary> rows = rows_of(summary);
@@ -98,14 +122,13 @@ void inspect_run(const RunFolder& folder, std::ostream& print) {
                       {"machine", summary.machine}});
     print << "\n" << comparison_table(with_untrained_rows(rows)).text();
     for (const std::string& warning : warnings_of(rows)) print << warning << "\n";
-    for (const ExportSummary& exported : summary.exports)
-      print << "export " << exported.format << ": " << (folder.path / exported.folder).string() << ", "
-            << format_bytes(exported.bytes) << "\n";
+    bad_export = print_exports(folder, summary, print);
   } else {
     print << "not finished: qad resume " << folder.path.string() << " goes on\n";
   }
   const std::string damage = print_checkpoints(folder, recipe, print);
   if (!damage.empty()) throw Error({folder.path.string(), "", damage, "qad resume goes on from the newest whole one"});
+  if (!bad_export.empty()) throw Error({folder.path.string(), "", bad_export, ""});
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "data/tokenizer.h"
 #include "models/hf_config.h"
 #include "models/model_folder.h"
+#include "qad/exporters/export_marker.h"
 #include "qad/exporters/gguf.h"
 #include "qad/exporters/read_export.h"
 #include "qad/exporters/registry.h"
@@ -191,6 +192,7 @@ void inspect_checkpoint(const fs::path& file, std::ostream& print) {
 }
 
 void inspect_safetensors(const fs::path& path, std::ostream& print) {
+  check_exported_file(path);
   const SafetensorsFile file(path);
   std::vector<Fact> facts = {{"safetensors", path.string()}};
   for (const auto& [key, value] : file.metadata()) facts.push_back({key, value});
@@ -201,6 +203,7 @@ void inspect_safetensors(const fs::path& path, std::ostream& print) {
 }
 
 void inspect_gguf(const fs::path& path, std::ostream& print) {
+  check_exported_file(path);
   const MappedFile file(path, "a GGUF file");
   const GgufContents contents = parse_gguf(file.bytes(), path.string());
   std::vector<Fact> facts = {{"GGUF", path.string()}};
@@ -210,6 +213,7 @@ void inspect_gguf(const fs::path& path, std::ostream& print) {
 }
 
 void inspect_model(const fs::path& folder, std::ostream& print) {
+  const std::size_t files_as_written = check_export(folder);
   std::vector<TensorLine> tensors;
   if (fs::exists(folder / kGgufFile)) {
     const MappedFile file(folder / kGgufFile, "a GGUF file");
@@ -225,6 +229,8 @@ void inspect_model(const fs::path& folder, std::ostream& print) {
     weights.bits += 8 * static_cast<double>(line.bytes);
   }
   std::vector<Fact> facts = {{"model", folder.string()}};
+  if (files_as_written > 0)
+    facts.push_back({"files", fmt::format("{}, each as the export wrote it", files_as_written)});
   std::string layers, refusal;
   try {
     const ModelConfig config = read_hf_config(folder);

@@ -7,10 +7,12 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
+#include "autograd/core/place.h"
 #include "data/documents.h"
 #include "models/hf_config.h"
 #include "models/model_folder.h"
 #include "models/rotary.h"
+#include "qad/exporters/export_marker.h"
 #include "qad/verbs/teacher_text.h"
 
 namespace qad::verbs {
@@ -34,7 +36,7 @@ std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path
 bool has_tokenizer(const fs::path& model) {
   if (model.empty()) return false;
   const auto names = {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "vocab.json", "bytes.json"};
-  return std::ranges::any_of(names, [&](const char* name) { return fs::is_regular_file(model / name); });
+  return std::ranges::any_of(names, [&](const char* name) { return place_at(model / name) != Place::nothing; });
 }
 
 ModelConfig base_config(const Recipe& recipe) {
@@ -42,6 +44,7 @@ ModelConfig base_config(const Recipe& recipe) {
 }
 
 std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher) {
+  check_export(teacher.model);
   return load_model(teacher.model, teacher.weights == TeacherWeights::file ? WeightType::file : WeightType::bf16);
 }
 
@@ -58,6 +61,16 @@ Documents read_source(const SourceConfig& source, const std::string& use, const 
   if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
     throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
   return load_documents(source, reader.tokenizer, reader.vocabulary, who);
+}
+
+bool lacks_teacher_text(const SourceConfig& source, const std::string& use, const RunFolder& folder) {
+  return source.teacher_text && !fs::exists(folder.teacher_text(use));
+}
+
+bool lacks_teacher_text(const Recipe& recipe, const RunFolder& folder) {
+  return lacks_teacher_text(recipe.data.eval, "eval", folder) ||
+         (trains_on_text(recipe) && lacks_teacher_text(recipe.data.train, "train", folder)) ||
+         (recipe.calibrate.source && lacks_teacher_text(*recipe.calibrate.source, "calibrate", folder));
 }
 
 void require_labels(const PackedSequences& sequences, const std::string& use, std::string_view why) {

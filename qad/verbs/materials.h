@@ -47,6 +47,10 @@ struct TextReader {
 /// does, and where text meets no tokenizer.
 [[nodiscard]] Documents read_source(const SourceConfig& source, const std::string& use, const TextReader& reader);
 
+/// Whether reading the source, or any of the recipe, has the teacher write text into the run's folder first.
+[[nodiscard]] bool lacks_teacher_text(const SourceConfig& source, const std::string& use, const RunFolder& folder);
+[[nodiscard]] bool lacks_teacher_text(const Recipe& recipe, const RunFolder& folder);
+
 /// The text that calibration sees: sequences drawn with calibrate.seed until there are calibrate.tokens, whatever the
 /// size of the batches that they then come in (evaluate.batch_size).
 [[nodiscard]] std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe);

@@ -5,6 +5,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
 #include "autograd/core/parallel.h"
+#include "qad/verbs/run_lock.h"
 #include "qad/verbs/run_one.h"
 #include "qad/verbs/show.h"
 
@@ -15,6 +16,8 @@ ExitCode run(const RunOptions& options, std::ostream& print) {
   if (recipe.kind == RecipeKind::compare)
     throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
+  check_new_run_folder(options.out);  // before a lock is put there
+  const RunLock lock(options.out);
   const auto work = [&](const RunFolder& folder) {
     log_to_file(folder.log());
     const Materials materials = load_materials(recipe, folder);

@@ -1,10 +1,16 @@
 #include "qad/verbs/run_folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <vector>
+#include <array>
+#include <random>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "autograd/core/place.h"
+#include "data/hash.h"
+#include "qad/io/output_folder.h"
 
 namespace qad::verbs {
 namespace fs = std::filesystem;
@@ -14,19 +20,20 @@ void take_back(const RunFolder& folder, bool was_there) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder.path, ignored)) {
     const bool is_empty_folder = entry.is_directory() && fs::is_empty(entry.path(), ignored);
-    if (entry.path() != folder.recipe() && entry.path() != folder.log() && !is_empty_folder) return;
+    const bool is_ours = entry.path() == folder.recipe() || entry.path() == folder.log();
+    const bool is_lock = entry.path().filename() == kLockFile;
+    if (!is_ours && !is_lock && !is_empty_folder) return;
   }
   for (const fs::path& path : {folder.recipe(), folder.log(), folder.path / "arms"}) fs::remove(path, ignored);
   if (!was_there) fs::remove(folder.path, ignored);
 }
 
-// What a start leaves that was killed while it wrote the recipe.
-bool is_leftover(const fs::path& file) { return file.filename().string().starts_with("recipe.yaml.tmp."); }
-
-void remove_leftovers(const fs::path& folder) {
-  const std::vector<fs::path> files(fs::directory_iterator(folder), fs::directory_iterator{});
-  if (!std::ranges::all_of(files, is_leftover)) return;
-  for (const fs::path& file : files) fs::remove(file);
+// What a process that was killed left half written.
+bool is_leftover(const std::string& name) {
+  static constexpr auto kTargets =
+      std::to_array<const char*>({"recipe.yaml", "metrics.jsonl", "summary.json", "answers.jsonl", "report.html",
+                                  "teacher_text_train.h5", "teacher_text_eval.h5", "teacher_text_calibrate.h5"});
+  return std::ranges::any_of(kTargets, [&](const char* target) { return is_temporary_of(target, name); });
 }
 
 }  // namespace
@@ -38,23 +45,39 @@ fs::path RunFolder::teacher_text(const std::string& use) const {
   return arms.filename() == "arms" && fs::exists(shared) ? shared : path / name;
 }
 
+void check_new_run_folder(const fs::path& path) {
+  const Place there = place_at(path);
+  if (there == Place::nothing || there == Place::hidden) return;  // whoever makes it says why it can't be made
+  if (there != Place::folder)
+    throw Error({path.string(), "a new or empty folder", what_is_at(path), "choose another --out"}, ExitCode::usage);
+  if (holds_nothing(path, is_leftover)) return;
+  throw Error({path.string(), "a new or empty folder",
+               is_run_folder(path) ? "a folder with a run" : "a folder that holds something",
+               is_run_folder(path) ? "qad resume goes on with it" : "choose another --out"},
+              ExitCode::usage);
+}
+
+void remove_leftovers(const RunFolder& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder.path, ignored))
+    if (is_leftover(entry.path().filename().string())) fs::remove(entry.path(), ignored);
+}
+
 RunFolder create_run_folder(const fs::path& path, const Recipe& recipe) {
+  check_new_run_folder(path);
   const RunFolder folder{path};
-  if (fs::exists(path) && !fs::is_directory(path))
-    throw Error({path.string(), "a new or empty folder", "a file", "choose another --out"}, ExitCode::usage);
-  if (fs::is_directory(path)) remove_leftovers(path);
-  if (fs::is_directory(path) && !fs::is_empty(path))
-    throw Error({path.string(), "a new or empty folder",
-                 is_run_folder(path) ? "a folder with a run" : "a folder that holds something",
-                 is_run_folder(path) ? "qad resume goes on with it" : "choose another --out"},
-                ExitCode::usage);
-  write_file_atomically(folder.recipe(), recipe_text(recipe));
+  remove_leftovers(folder);
+  std::random_device entropy;  // so that no two runs have the same recipe.yaml, and each knows its exports
+  write_file_atomically(folder.recipe(),
+                        fmt::format("# run {:08x}{:08x}\n{}", entropy(), entropy(), recipe_text(recipe)));
   return folder;
 }
 
+std::string run_id(const RunFolder& folder) { return hex(hash128(read_file(folder.recipe(), "a run's recipe"))); }
+
 RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
                              const std::function<RunSummary(const RunFolder&)>& work) {
-  const bool was_there = fs::exists(path);
+  const bool was_there = place_at(path) != Place::nothing;
   const RunFolder folder = create_run_folder(path, recipe);
   try {
     return work(folder);
@@ -65,11 +88,15 @@ RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
   }
 }
 
-bool is_run_folder(const fs::path& path) { return fs::is_regular_file(path / "recipe.yaml"); }
+bool is_run_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path / "recipe.yaml", ignored);
+}
 
 RunFolder open_run_folder(const fs::path& path) {
   if (!is_run_folder(path))
-    throw Error({path.string(), "a run's folder (with recipe.yaml)", fs::exists(path) ? "none" : "nothing there", ""},
+    throw Error({path.string(), "a run's folder (with recipe.yaml)",
+                 place_at(path) == Place::folder ? "none" : what_is_at(path), ""},
                 ExitCode::usage);
   return {path};
 }

@@ -27,8 +27,10 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path arm(const std::string& name) const { return path / "arms" / name; }
 };
 
-/// A new run's folder with its resolved recipe, whose paths are absolute. Throws (usage) if the folder holds anything
-/// but a recipe that a killed start left half written.
+/// Throws (usage) if the folder holds anything but what a killed start left half written.
+void check_new_run_folder(const std::filesystem::path& path);
+/// A new run's folder with its resolved recipe, whose paths are absolute, under a line that no other run's has. Throws
+/// as check_new_run_folder.
 [[nodiscard]] RunFolder create_run_folder(const std::filesystem::path& path, const Recipe& recipe);
 /// Creates the folder and runs `work` in it. Should that fail before anything but the recipe and the log is there, all
 /// is as before: put the mistake right and give the same command again. An interrupted run stays, to be resumed.
@@ -38,5 +40,9 @@ RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& re
 [[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
 [[nodiscard]] bool is_run_folder(const std::filesystem::path& path);
 [[nodiscard]] Recipe read_recipe(const RunFolder& folder);
+/// By which exports know their run: from the text of its recipe.yaml, wherever the folder is.
+[[nodiscard]] std::string run_id(const RunFolder& folder);
+/// What a killed process left half written; only who has the run's lock may call this.
+void remove_leftovers(const RunFolder& folder);
 
 }  // namespace qad::verbs

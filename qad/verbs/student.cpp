@@ -2,6 +2,7 @@
 
 #include "autograd/core/error.h"
 #include "models/model_folder.h"
+#include "qad/exporters/export_marker.h"
 #include "qad/io/checkpoint_folder.h"
 
 namespace qad::verbs {
@@ -12,10 +13,12 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   if (recipe.kind == RecipeKind::pretrain) {
     student.model = initialize_model(*recipe.model, static_cast<std::uint64_t>(recipe.seed));
   } else if (recipe.kind == RecipeKind::merge) {
+    for (const MergedModelConfig& one : recipe.merge->models) check_export(one.model);
     student.model = merge_models(*recipe.merge);
   } else if (recipe.student.model == "teacher") {
     student.model = trainable_copy(*teacher);
   } else {
+    check_export(recipe.student.model);
     const auto start = load_model(recipe.student.model, WeightType::file);
     if (teacher != nullptr && start->config().vocab_size != teacher->config().vocab_size)
       throw Error({recipe.student.model, "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),

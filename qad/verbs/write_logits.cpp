@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "autograd/core/error.h"
+#include "autograd/core/place.h"
+#include "data/safetensors.h"
 #include "data/safetensors_writer.h"
 
 namespace qad::verbs {
@@ -27,6 +30,19 @@ void write_logits(LanguageModel& model, std::span<const TokenBatch> batches, con
   write_safetensors(
       file, {safetensors_entry("ids", ids), safetensors_entry("begins", begins), safetensors_entry("logits", logits)},
       {});
+}
+
+void check_logits_place(const std::filesystem::path& file) {
+  check_file_place(file);
+  std::error_code error;
+  if (const auto bytes = std::filesystem::file_size(file, error); error || bytes == 0) return;
+  try {
+    const SafetensorsFile earlier(file);
+    if (earlier.tensors().size() == 3 && earlier.has("ids") && earlier.has("begins") && earlier.has("logits")) return;
+  } catch (const Error&) {  // some other file
+  }
+  throw Error({file.string(), "a new file, or logits of an earlier eval", "a file with something else", "name another"},
+              ExitCode::usage);
 }
 
 }  // namespace qad::verbs

@@ -1,10 +1,9 @@
 // A disk that fills up in the middle of a run, and a limit on file sizes: one line, exit code 1, what was saved is
 // whole, and once there is room qad resume ends as if nothing had been.
-#include <sys/mount.h>
-
 #include "qad/io/checkpoint_folder.h"
 #include "tests/bad_input/refusal.h"
 #include "tests/support/same_run.h"
+#include "tests/support/small_disk.h"
 
 namespace qad {
 namespace {
@@ -50,35 +49,13 @@ TEST(FullDisk, FilesMayNotGrowAsLargeAsACheckpoint) {
   expect_resumed_as(work.path("run"), work.path("undisturbed"));
 }
 
-/// A file system in memory; gone at the end.
-class SmallDisk {
- public:
-  SmallDisk(const fs::path& place, const std::string& size) : place_(place.string()) {
-    fs::create_directories(place);
-    mounted_ = ::mount("none", place_.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount(place_.c_str());
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool mounted() const { return mounted_; }
-  void grow(const std::string& size) const {
-    ASSERT_EQ(::mount("none", place_.c_str(), "tmpfs", MS_REMOUNT, ("size=" + size).c_str()), 0);
-  }
-
- private:
-  std::string place_;
-  bool mounted_ = false;
-};
-
 TEST(FullDisk, FillsUpInTheMiddleOfARun) {
   const Workplace work;
   const fs::path recipe = work.recipe("checkpoint: {every: 1, keep: 100}\n");
   const Arguments steps = {"train.steps=8"};
   work.run(recipe, "undisturbed", steps);
   const auto bytes = fs::file_size(work.path("undisturbed/checkpoints/step-00000004.h5"));
-  const SmallDisk disk(work.path("disk"), std::to_string(5 * bytes));  // best.h5 and four
+  const testing::SmallDisk disk(work.path("disk"), std::to_string(5 * bytes));  // best.h5 and four
   if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small disk";
 
   const Outcome outcome = Workplace::start(Workplace::run_arguments(recipe, work.at("disk/run"), steps));

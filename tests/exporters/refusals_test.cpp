@@ -183,6 +183,7 @@ TEST(Replacing, AnEarlierExportStaysUntilTheNewOneIsWhole) {
   TinyStudent student(small_config(), quantize_blocks("nvfp4", "nvfp4"));
   const ExportModel model = student.exported();
   fs::create_directories(folder / ".out.partial/left by a killed export");
+  write_file_atomically(folder / ".out.partial/.qad_partial", "process 4711 on elsewhere\n");
   write_export(out, exporter("modelopt"), model, {}, 4000);
   EXPECT_TRUE(fs::exists(out / "model.safetensors.index.json"));
 

@@ -1,0 +1,56 @@
+#include "qad/verbs/complete_run.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "autograd/core/error.h"
+#include "autograd/core/log.h"
+#include "qad/exporters/export_marker.h"
+#include "qad/report/html_report.h"
+#include "qad/verbs/export_student.h"
+#include "qad/verbs/problem_answers.h"
+#include "qad/verbs/student.h"
+
+namespace qad::verbs {
+namespace {
+
+std::vector<std::string> missing_exports(const Recipe& recipe, const RunFolder& folder) {
+  std::vector<std::string> missing;
+  for (const std::string& format : recipe.export_formats)
+    if (state_of_export(folder.exported(format), format) != ExportState::whole) missing.push_back(format);
+  return missing;
+}
+
+void make_answers(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name) {
+  const SavedStudent best = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
+  if (kept_problem_answers(*best.student.model, materials.tokenizer.get(), *recipe.evaluate.problems, name,
+                           folder.answers())
+          .empty())
+    throw Error({name, "its answers to end", "a signal", "qad resume goes on"}, ExitCode::interrupted);
+}
+
+}  // namespace
+
+RunSummary make_complete(const Recipe& recipe, const RunFolder& folder, const std::string& name,
+                         const std::function<const Materials&()>& materials) {
+  RunSummary summary = read_summary(folder.summary());
+  const std::vector<std::string> missing = missing_exports(recipe, folder);
+  const bool lacks_answers = recipe.evaluate.problems && !std::filesystem::exists(folder.answers());
+  if (lacks_answers) {
+    log_info("{}: answers.jsonl is missing and made again", name);
+    make_answers(recipe, materials(), folder, name);
+  }
+  if (!missing.empty()) {
+    for (const std::string& format : missing) log_info("{}: export/{} is not whole and made again", name, format);
+    for (ExportSummary& made : export_formats(missing, recipe, materials(), folder)) {
+      const auto known = std::ranges::find(summary.exports, made.format, &ExportSummary::format);
+      if (known == summary.exports.end()) summary.exports.push_back(std::move(made));
+      else *known = std::move(made);
+    }
+    write_summary(folder.summary(), summary);
+  }
+  if (!missing.empty() || !std::filesystem::exists(folder.report())) write_report(folder.path);
+  return summary;
+}
+
+}  // namespace qad::verbs
