@@ -30,13 +30,14 @@ bool is_assistant(const Value& message) {
   return role != nullptr && role->bytes() != nullptr && *role->bytes() == "assistant";
 }
 
+}  // namespace
+
 /// A conversation as templates see it.
-struct Conversation {
+struct detail::Conversation {
   Value messages, tools;
   jinja::Limits limits;
 };
-
-}  // namespace
+using detail::Conversation;
 
 struct ChatTemplate::Parsed {
   jinja::Block program;
@@ -153,8 +154,8 @@ Dict normalized(const Dict& message) {
   return result;
 }
 
-Conversation conversation_of(std::string_view text, const std::string& who) {
-  const Value record = jinja::read_json(text, who);
+/// `size` is that of its text.
+Conversation conversation_of(const Value& record, std::size_t size, const std::string& who) {
   const Dict* object = record.dict();
   const Value* messages = object != nullptr ? object->find("messages") : nullptr;
   const List* list = messages != nullptr ? messages->list() : nullptr;
@@ -168,7 +169,7 @@ Conversation conversation_of(std::string_view text, const std::string& who) {
     turns.add(normalized(*message.dict()));
   }
   const Value* tools = object->find("tools");
-  return {std::move(turns), tools != nullptr ? *tools : Value(), jinja::Limits::for_conversation(text.size())};
+  return {std::move(turns), tools != nullptr ? *tools : Value(), jinja::Limits::for_conversation(size)};
 }
 
 }  // namespace
@@ -193,7 +194,16 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 ChatText ChatTemplate::lay_out_json(std::string_view record, bool add_generation_prompt) const {
-  const Conversation conversation = conversation_of(record, choice_->who);
+  return lay_out(conversation_of(jinja::read_json(record, choice_->who), record.size(), choice_->who),
+                 add_generation_prompt);
+}
+
+ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_generation_prompt) const {
+  const std::size_t size = record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).size();
+  return lay_out(conversation_of(jinja::value_of(record), size, choice_->who), add_generation_prompt);
+}
+
+ChatText ChatTemplate::lay_out(const Conversation& conversation, bool add_generation_prompt) const {
   const bool tools = choice_->with_tools && !conversation.tools.is<jinja::None>();
   if (!tools && !choice_->usual)
     throw Error({choice_->who, "a template named default for a conversation without tools", "others only", ""});
@@ -203,10 +213,6 @@ ChatText ChatTemplate::lay_out_json(std::string_view record, bool add_generation
     throw Error({parsed.environment.who, "a template that prints something for this conversation", "nothing", ""});
   std::vector<TextSpan> spans = parsed.assistant_spans(rendering, conversation.messages);
   return {std::move(rendering.text), std::move(spans)};
-}
-
-ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_generation_prompt) const {
-  return lay_out_json(record.dump(), add_generation_prompt);
 }
 
 ChatTemplate load_chat_template(const fs::path& place, const std::string& date) {

@@ -22,6 +22,10 @@ struct ChatText {
   std::vector<TextSpan> assistant{};
 };
 
+namespace detail {
+struct Conversation;
+}
+
 class ChatTemplate {
  public:
   using Variables = std::vector<std::pair<std::string, std::string>>;
@@ -45,6 +49,7 @@ class ChatTemplate {
  private:
   struct Parsed;
   struct Choice;
+  [[nodiscard]] ChatText lay_out(const detail::Conversation& conversation, bool add_generation_prompt) const;
   std::unique_ptr<const Choice> choice_;
 };
 

@@ -8,6 +8,8 @@
 #include "autograd/core/error.h"
 #include "autograd/core/parallel.h"
 #include "autograd/core/random.h"
+#include "data/hash.h"
+#include "data/source_files.h"
 #include "data/token_file.h"
 
 namespace qad {
@@ -110,30 +112,44 @@ Documents random_tokens(const RandomTokensConfig& config, std::int64_t vocabular
   return documents;
 }
 
-Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
-               const std::string& who) {
-  const int sources = config.text.has_value() + config.jsonl.has_value() + config.token_file.has_value() +
-                      config.synthetic.has_value() + config.problems.has_value() + config.random_tokens.has_value();
+Documents token_files(std::span<const std::string> names) {
+  const std::vector<std::filesystem::path> files = expand_files(names, "a file of token ids");
+  Documents documents = read_token_file(files.front());
+  documents.source = name_of_files(files);
+  for (const std::filesystem::path& file : std::span(files).subspan(1)) documents.append(read_token_file(file));
+  return documents;
+}
+
+/// What a tokenizer must read, and what messages call it.
+std::vector<TextDocument> texts_of(const SourceConfig& config, const TextFormat& format, const Tokenizer& tokenizer,
+                                   std::string& name) {
+  if (!config.text && !config.jsonl) return made_up(config);
+  const auto files = expand_files(config.text ? *config.text : *config.jsonl, config.text ? "a text" : "JSON lines");
+  name = name_of_files(files);
+  return config.text ? read_text(files, format) : read_jsonl(files, format, tokenizer.folder());
+}
+
+Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary, const std::string& who,
+               const TextFormat& shared) {
+  const int sources = kinds_given(config);
   if (sources != 1 || config.teacher_text)
-    throw Error({who, "one of text, jsonl, token_file, teacher_text, synthetic, problems and random_tokens",
-                 sources == 0 ? "none" : "several", ""},
+    throw Error({who, fmt::format("one of {} and mixture", kSourceKinds), sources == 0 ? "none" : "several", ""},
                 ExitCode::usage);
   if (config.token_file || config.random_tokens) {
     Documents documents =
-        config.token_file ? read_token_file(*config.token_file) : random_tokens(*config.random_tokens, vocabulary, who);
+        config.token_file ? token_files(*config.token_file) : random_tokens(*config.random_tokens, vocabulary, who);
     documents.restrict_to(config.skip_documents, config.tokens);
     return documents;
   }
-  if (config.loss_on == LossOn::assistant && !config.jsonl)
+  if (config.format.loss_on == LossOn::assistant && !config.jsonl)
     throw Error({who, "jsonl with messages, as loss_on: assistant needs them", "another source", ""}, ExitCode::usage);
   QAD_ASSERT(tokenizer != nullptr);
-  const std::string file = config.text ? *config.text : config.jsonl ? *config.jsonl : who;
-  const std::vector<TextDocument> texts = config.text    ? read_text(file, config)
-                                          : config.jsonl ? read_jsonl(file, config, tokenizer->folder())
-                                                         : made_up(config);
+  const TextFormat format = filled_in(filled_in(config.format, shared), default_text_format());
+  std::string name = who;
+  const std::vector<TextDocument> texts = texts_of(config, format, *tokenizer, name);
   const auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
   Documents documents =
-      tokenize(std::span(texts).subspan(skip), *tokenizer, config.bos, config.eos, config.tokens, file);
+      tokenize(std::span(texts).subspan(skip), *tokenizer, format.bos, format.eos, config.tokens, name);
   documents.restrict_to(0, config.tokens);
   return documents;
 }
@@ -163,6 +179,17 @@ void Documents::add(std::span<const std::int32_t> document, std::span<const std:
   mask.insert(mask.end(), labels.begin(), labels.end());
   ids.insert(ids.end(), document.begin(), document.end());
   offsets.push_back(tokens());
+}
+
+void Documents::append(const Documents& other) {
+  if (!mask.empty() || !other.mask.empty()) {
+    mask.resize(ids.size(), 1);
+    mask.insert(mask.end(), other.mask.begin(), other.mask.end());
+    mask.resize(ids.size() + other.ids.size(), 1);
+  }
+  const std::int64_t before = tokens();
+  ids.insert(ids.end(), other.ids.begin(), other.ids.end());
+  for (std::size_t i = 1; i < other.offsets.size(); ++i) offsets.push_back(before + other.offsets[i]);
 }
 
 void Documents::restrict_to(std::int64_t skip, std::int64_t token_limit) {
@@ -201,6 +228,15 @@ Documents tokenize(std::span<const TextDocument> documents, const Tokenizer& tok
   return out;
 }
 
+std::string fingerprint(const Documents& documents) {
+  const bool all_are_labels = std::ranges::find(documents.mask, std::uint8_t{0}) == documents.mask.end();
+  Hasher128 hasher;
+  hasher.add(std::span<const std::int64_t>(documents.offsets));
+  hasher.add(std::span<const std::int32_t>(documents.ids));
+  if (!all_are_labels) hasher.add(std::span<const std::uint8_t>(documents.mask));
+  return hex(hasher.hash());
+}
+
 void check_documents(const Documents& documents, std::int64_t vocabulary) {
   if (documents.ids.empty())
     throw Error({documents.source, "at least one document with text", "none",
@@ -216,8 +252,8 @@ void check_documents(const Documents& documents, std::int64_t vocabulary) {
 }
 
 Documents load_documents(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,
-                         const std::string& who) {
-  Documents documents = load(config, tokenizer, vocabulary, who);
+                         const std::string& who, const TextFormat& shared) {
+  Documents documents = load(config, tokenizer, vocabulary, who, shared);
   check_documents(documents, vocabulary);
   return documents;
 }

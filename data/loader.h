@@ -13,6 +13,10 @@ namespace qad {
 
 /// Deals out sequences without end, epoch after epoch. Shuffled: epoch e is a permutation that depends on the seed and
 /// on e alone, so every sequence comes once in an epoch. The order of what comes does not depend on the batch size.
+///
+/// Of a mixture, each part is dealt out so by itself, in epochs of its own, which go on from one epoch of the mixture
+/// to the next; whose turn it is, is again shuffled with the seed and the epoch, or evenly spread where nothing is
+/// shuffled.
 class Loader {
  public:
   /// `sequences` must outlive the loader.
@@ -28,14 +32,35 @@ class Loader {
   [[nodiscard]] double epochs() const;
 
  private:
+  /// The order of so many things, epoch after epoch: it keeps the epoch that it was asked for last.
+  class Order {
+   public:
+    Order(std::int64_t count, std::uint64_t seed, std::uint64_t stream) : count_(count), seed_(seed), stream_(stream) {}
+    [[nodiscard]] std::int64_t at(std::int64_t position);
+
+   private:
+    std::int64_t count_;
+    std::uint64_t seed_, stream_;
+    std::int64_t epoch_ = -1;
+    std::vector<std::int64_t> permutation_;
+  };
+  /// In one epoch of a mixture: whose turn it is, and how many turns of this part came before in the epoch.
+  struct Turn {
+    std::int32_t part;
+    std::int32_t before;
+  };
+
   [[nodiscard]] std::int64_t sequence_at(std::int64_t position);
+  [[nodiscard]] std::int64_t sequence_of_part(std::size_t part, std::int64_t position);
+  [[nodiscard]] std::vector<Turn> turns_of(std::int64_t epoch) const;
 
   const PackedSequences& sequences_;
   DataOrder order_;
   std::uint64_t seed_;
   std::int64_t position_ = 0;
-  std::int64_t shuffled_epoch_ = -1;  ///< which epoch shuffle_ belongs to
-  std::vector<std::int64_t> shuffle_;
+  std::vector<Order> orders_;      ///< of each part's sequences
+  std::int64_t turns_epoch_ = -1;  ///< of a mixture: which epoch turns_ belongs to
+  std::vector<Turn> turns_;
 };
 
 }  // namespace qad

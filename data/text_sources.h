@@ -1,31 +1,36 @@
-// Files of text to documents, before any tokenizer: plain text with a separator, and JSON lines.
+// Files of text to documents, before any tokenizer: plain text with a separator, JSON lines, and prompts. Files come as
+// a recipe names them (source_files.h), compressed or not.
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "data/data_config.h"
+#include "data/record_reader.h"
 #include "data/text_document.h"
 
 namespace qad {
 
-/// Documents of a plain text file between `config.separator`s; empty ones are left out. Throws Error for a file that is
-/// missing, empty or not UTF-8.
-[[nodiscard]] std::vector<TextDocument> read_text(const std::filesystem::path& file, const SourceConfig& config);
+/// Documents of plain text files between `format.separator`s; empty ones are left out. Throws Error for a file that is
+/// missing, empty, not UTF-8 or of a kind that is no text. A byte order mark at a file's start is not part of it.
+[[nodiscard]] std::vector<TextDocument> read_text(std::span<const std::filesystem::path> files,
+                                                  const TextFormat& format);
 
-/// Documents of a file with one JSON object a line: `config.field`, and `config.prompt_field` if set; where there is no
-/// such field but `messages`, the conversation as `config.chat_template` or the one in `template_folder` lays it out.
-/// Blank lines are left out. Throws Error naming file and line.
-[[nodiscard]] std::vector<TextDocument> read_jsonl(const std::filesystem::path& file, const SourceConfig& config,
+/// Documents of files with one JSON object a line (record_reader.h); conversations as `format.chat_template` or the one
+/// in `template_folder` lays them out. Blank lines are left out. Throws Error naming file and line.
+[[nodiscard]] std::vector<TextDocument> read_jsonl(std::span<const std::filesystem::path> files,
+                                                   const TextFormat& format,
                                                    const std::filesystem::path& template_folder);
 
-/// The lines of a UTF-8 file, without their ends and without blank ones: prompts for the teacher.
-[[nodiscard]] std::vector<std::string> read_lines(const std::filesystem::path& file);
+/// Prompts for the teacher: the lines of text files, without their ends and without blank ones, and the records of
+/// JSON lines (.jsonl). Throws Error naming file and line.
+[[nodiscard]] std::vector<TextPrompt> read_prompts(std::span<const std::filesystem::path> files,
+                                                   const TextFormat& format,
+                                                   const std::filesystem::path& template_folder);
 
-/// The conversations of a JSON lines file, laid out up to where the assistant begins, by the template in
-/// `template_folder` and as on SourceConfig's day. Throws Error naming file and line.
-[[nodiscard]] std::vector<std::string> read_conversations(const std::filesystem::path& file,
-                                                          const std::filesystem::path& template_folder);
+/// A file's whole text. `what` says what it should be. Throws Error as read_text does.
+[[nodiscard]] std::string read_utf8(const std::filesystem::path& file, std::string_view what);
 
 }  // namespace qad

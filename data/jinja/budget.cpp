@@ -25,7 +25,7 @@ void Budget::poll() {
   if (steps_left_ < 0)
     throw Failure{"a template that comes to an end", fmt::format("more than {} steps of it", limits_.steps), "",
                   /*is_end=*/true};
-  if (stop_requested()) throw Failure{"", "stopped by a signal", "", /*is_end=*/true, ExitCode::interrupted};
+  throw_if_stopped();
   poll_at_ = std::max<std::int64_t>(steps_left_ - kBetweenPolls, 0);
 }
 

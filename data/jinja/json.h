@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,8 @@ namespace qad::jinja {
 /// Integers keep all their digits, and objects the order of their keys. Throws Error, naming `who`, for text that is
 /// not JSON or nests deeper than values may.
 [[nodiscard]] Value read_json(std::string_view text, const std::string& who);
+/// JSON that was read already. Throws Failure where it nests deeper than values may.
+[[nodiscard]] Value value_of(const nlohmann::ordered_json& json);
 
 /// What json.dumps is told.
 struct JsonStyle {

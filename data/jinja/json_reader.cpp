@@ -82,4 +82,26 @@ Value read_json(std::string_view text, const std::string& who) {
   return builder.take();
 }
 
+Value value_of(const nlohmann::ordered_json& json) {
+  using Type = nlohmann::ordered_json::value_t;
+  switch (json.type()) {
+    case Type::boolean: return json.get<bool>();
+    case Type::number_integer: return json.get<std::int64_t>();
+    case Type::number_unsigned: return integer_from_digits(std::to_string(json.get<std::uint64_t>()));
+    case Type::number_float: return json.get<double>();
+    case Type::string: return json.get<std::string>();
+    case Type::array: {
+      List list;
+      for (const auto& item : json) list.add(value_of(item));
+      return list;
+    }
+    case Type::object: {
+      Dict dict;
+      for (const auto& [key, value] : json.items()) dict.set(key, value_of(value));
+      return dict;
+    }
+    default: return None();
+  }
+}
+
 }  // namespace qad::jinja

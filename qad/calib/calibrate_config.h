@@ -9,7 +9,7 @@
 namespace qad {
 
 struct CalibrateConfig {
-  std::optional<SourceConfig> source;
+  std::optional<MixtureConfig> source;
   std::int64_t tokens = 16384;
   std::int64_t seed = 1;
 

@@ -12,7 +12,8 @@ ExitCode eval_verb(const Verb& self, Arguments arguments) {
   verbs::EvalOptions options;
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR|MODEL", "a run's folder, or a model folder such as an export", options.target)
-      .option("data", "FILE", "held-out text: .jsonl, .h5 with token ids, or plain text (default: the run's)",
+      .option("data", "FILE",
+              "held-out text, perhaps .gz or .zst: .jsonl, .h5 with token ids, or plain text (default: the run's)",
               options.data)
       .option("teacher", "MODEL", "model folder to compare with (default: the run's)", options.teacher)
       .option("checkpoint", "best|last", "which checkpoint of a run", options.checkpoint)

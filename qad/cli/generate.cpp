@@ -12,7 +12,9 @@ ExitCode generate_verb(const Verb& self, Arguments arguments) {
   verbs::GenerateOptions options;
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR|MODEL", "a run's folder or a model folder", options.target)
-      .option("prompt", "TEXT", "begin with this text (default: at the start token)", options.prompt)
+      .option("prompt", "TEXT", "begin with this text, or - for standard input (default: at the start token)",
+              options.prompt)
+      .option("prompt-file", "FILE", "begin with the text of this file", options.prompt_file)
       .option("chat", "", "the text is a question, for the model's chat template", options.chat)
       .option("speaker", "student|teacher", "who of a run writes", options.speaker)
       .option("checkpoint", "best|last", "which checkpoint of a run", options.checkpoint)

@@ -1,6 +1,7 @@
 // Every key of a config struct in words: what `qad recipes explain` prints.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,7 @@ namespace detail {
 template <class T>
 [[nodiscard]] std::string type_name(const Field& field) {
   if constexpr (is_optional<T>) return type_name<typename T::value_type>(field);
+  else if constexpr (is_text_list<T>) return field.is_path ? "path or list of paths" : "list of text";
   else if constexpr (is_vector<T>) return "list of " + type_name<typename T::value_type>(field);
   else if constexpr (HasFields<T>) return "section";
   else if constexpr (NamedEnum<T>) return choices_text(choices<T>());
@@ -53,7 +55,15 @@ struct FieldDescriber {
   void operator()(const Field& field, const T& value) {
     const std::string key = join_key(parent, field.name);
     keys.push_back({key, type_name<T>(field), default_of(field, value), range_text(field), std::string(field.help)});
+    const std::size_t before = keys.size();
     describe_inside(key, value);
+    if (!field.repeats_keys) return;
+    const auto is_told = [&](const KeyDescription& inner) {
+      const std::string around = join_key(parent, std::string_view(inner.key).substr(key.size() + 3));  // past `[].`
+      return std::any_of(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(before),
+                         [&](const KeyDescription& k) { return k.key == around; });
+    };
+    keys.erase(std::remove_if(keys.begin() + static_cast<std::ptrdiff_t>(before), keys.end(), is_told), keys.end());
   }
 
   template <class T>

@@ -32,9 +32,9 @@ class Checker {
     if (tree_.find("kind") == nullptr)
       report("kind", "a key \"kind\"", "none", fmt::format("{}", fmt::join(kind_names(), " | ")));
     check_models();
-    if (trains_on_text(recipe_)) check_source(recipe_.data.train, "data.train");
-    if (recipe_.calibrate.source) check_source(*recipe_.calibrate.source, "calibrate.source");
-    check_source(recipe_.data.eval, "data.eval");
+    if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
+    if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
+    check_mixture(recipe_.data.eval, "data.eval");
     check_training();
     check_formats();
     check_export();
@@ -99,19 +99,43 @@ class Checker {
     }
   }
 
+  void check_mixture(const MixtureConfig& source, const std::string& key) {
+    if (!source.mixture) return check_source(source, key);
+    const std::string list = key + ".mixture";
+    if (kinds_given(source) > 0)
+      report(key, fmt::format("one of {} and mixture", kSourceKinds), "several",
+             "`text: null` takes an imported one away");
+    if (source.skip_documents > 0 || source.tokens > 0)
+      report(key, "skip_documents and tokens in the sources of the mixture", "them beside it");
+    if (source.mixture->empty()) report(list, "at least one source", "none", "such as {weight: 2, text: FILE}");
+    for (std::size_t i = 0; i < source.mixture->size(); ++i) {
+      const WeightedSourceConfig& part = (*source.mixture)[i];
+      check_source(part, fmt::format("{}[{}]", list, i));
+      if (key == "data.eval" && part.weight != 1)
+        report(fmt::format("{}[{}].weight", list, i), "1, as all held-out text is read once",
+               fmt::format("{}", part.weight));
+    }
+  }
+
   void check_source(const SourceConfig& source, const std::string& key) {
-    const int given = source.text.has_value() + source.jsonl.has_value() + source.token_file.has_value() +
-                      source.teacher_text.has_value() + source.synthetic.has_value() + source.problems.has_value() +
-                      source.random_tokens.has_value();
+    const int given = kinds_given(source);
     if (given != 1)
-      report(key, "one of text, jsonl, token_file, teacher_text, synthetic, problems and random_tokens",
-             given == 0 ? "none" : fmt::format("{}", given),
+      report(key, fmt::format("one of {} and mixture", kSourceKinds), given == 0 ? "none" : fmt::format("{}", given),
              given == 0 ? "" : "`text: null` takes an imported one away");
-    if (source.teacher_text && source.teacher_text->prompts && source.teacher_text->problems)
-      report(key + ".teacher_text", "prompts or problems", "both");
-    if (source.teacher_text && source.teacher_text->right_only && !source.teacher_text->problems)
+    const auto check_files = [&](const char* name, const std::optional<std::vector<std::string>>& files) {
+      if (files && files->empty()) report(fmt::format("{}.{}", key, name), "at least one file", "none");
+    };
+    check_files("text", source.text);
+    check_files("jsonl", source.jsonl);
+    check_files("token_file", source.token_file);
+    if (source.format.loss_on == LossOn::assistant && !source.jsonl)
+      report(key + ".loss_on", "jsonl with messages, as loss_on: assistant needs them", "another source");
+    if (!source.teacher_text) return;
+    const TeacherTextConfig& teacher_text = *source.teacher_text;
+    if (teacher_text.prompts && teacher_text.problems) report(key + ".teacher_text", "prompts or problems", "both");
+    if (teacher_text.right_only && !teacher_text.problems)
       report(key + ".teacher_text.right_only", "problems, whose answers can be checked", "none");
-    if (source.teacher_text && makes_teacher(recipe_.kind))
+    if (makes_teacher(recipe_.kind))
       report(key + ".teacher_text", "another source", "this one",
              fmt::format("kind: {} has no teacher", enum_name(recipe_.kind)));
   }

@@ -3,8 +3,8 @@
 //
 // Types are strict. An integer is decimal without a leading zero; a number is an integer or has a point or an exponent
 // and is finite; a truth value is `true` or `false`; what stands in quotes is text. `${NAME}` and `${NAME:-default}` in
-// the value of a path field are taken from the environment. Null is the absence of an optional field and wrong
-// elsewhere.
+// the value of a path field are taken from the environment. Where a list of paths is wanted, one path is a list of one,
+// and is written so. Null is the absence of an optional field and wrong elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,8 @@ template <class T>
 inline constexpr bool is_vector = false;
 template <class T>
 inline constexpr bool is_vector<std::vector<T>> = true;
+template <class T>
+inline constexpr bool is_text_list = std::is_same_v<T, std::vector<std::string>>;
 
 [[nodiscard]] std::string join_key(std::string_view parent, std::string_view key);
 template <NamedEnum E>
@@ -92,6 +94,12 @@ struct FieldReader {
       if (node.kind == YamlNode::Kind::null) return value.reset();
       read(node, field, path, value.emplace());
     } else if constexpr (is_vector<T>) {
+      if constexpr (is_text_list<T>) {
+        if (field.is_path && node.kind == YamlNode::Kind::scalar) {
+          value.assign(1, "");
+          return read_value(node, field, path, value.front(), problems);
+        }
+      }
       if (!expect_kind(node, YamlNode::Kind::sequence, path, problems)) return;
       value.clear();
       for (const YamlNode& item : node.items) {
@@ -117,8 +125,15 @@ struct FieldWriter {
     if constexpr (is_optional<T>) {
       if (value) (*this)(field, *value);
     } else {
-      map.add(std::string(field.name), write(value));
+      map.add(std::string(field.name), write_field(field, value));
     }
+  }
+
+  template <class T>
+  static YamlNode write_field(const Field& field, const T& value) {
+    if constexpr (is_text_list<T>)
+      if (field.is_path && value.size() == 1) return write_value(value.front());
+    return write(value);
   }
 
   template <class T>

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <tuple>
 #include <utility>
 
@@ -32,7 +33,14 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 
 const YamlNode* YamlNode::find_path(std::string_view dotted) const {
   const std::size_t dot = dotted.find('.');
-  const YamlNode* child = find(dotted.substr(0, dot));
+  const std::string_view name = dotted.substr(0, dot);
+  const std::size_t bracket = name.find('[');
+  const YamlNode* child = find(name.substr(0, bracket));
+  if (child != nullptr && bracket != std::string_view::npos) {
+    std::size_t index = 0;
+    std::from_chars(name.data() + bracket + 1, name.data() + name.size(), index);
+    child = index < child->items.size() ? &child->items[index] : nullptr;
+  }
   if (child == nullptr || dot == std::string_view::npos) return child;
   return child->find_path(dotted.substr(dot + 1));
 }

@@ -34,7 +34,7 @@ struct YamlNode {
   [[nodiscard]] static YamlNode string(std::string text);  ///< text; quoted when written, if it has to be
   /// The value of a map's key; null when absent or when this is no map.
   [[nodiscard]] const YamlNode* find(std::string_view key) const;
-  /// The same along a dotted path, `train.lr`.
+  /// The same along a dotted path, `train.lr` or `arms[1].name`.
   [[nodiscard]] const YamlNode* find_path(std::string_view dotted) const;
   /// Adds a key to a map.
   void add(std::string key, YamlNode value);

@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "autograd/core/error.h"
+#include "data/file_kinds.h"
 #include "models/model_folder.h"
 #include "qad/exporters/export_marker.h"
 #include "qad/report/comparison_table.h"
@@ -22,18 +23,30 @@ namespace qad::verbs {
 namespace fs = std::filesystem;
 namespace {
 
+// A file's name tells what is in it, whether or not it is compressed; a pattern's too.
+SourceConfig source_of(const fs::path& data) {
+  SourceConfig source;
+  const std::vector<std::string> files = {data.string()};
+  const std::string extension = data.extension().string();
+  if (is_named_json_lines(data) || is_named_table(data)) source.jsonl = files;
+  else if (extension == ".h5" || extension == ".hdf5") source.token_file = files;
+  else source.text = files;
+  return source;
+}
+
 // What the command line says about the text goes over what the recipe says.
 void apply(const EvalOptions& options, DataConfig& data) {
-  if (options.data) {
-    SourceConfig source;
-    const std::string extension = options.data->extension().string();
-    if (extension == ".jsonl") source.jsonl = options.data->string();
-    else if (extension == ".h5" || extension == ".hdf5") source.token_file = options.data->string();
-    else source.text = options.data->string();
-    data.eval = source;
+  if (options.data) data.eval = MixtureConfig{source_of(*options.data), {}};
+  const auto say = [&](TextFormat& format) {
+    if (options.separator) format.separator = options.separator;
+    if (options.field) format.field = options.field;
+  };
+  say(data.eval.format);
+  if (data.eval.mixture) {
+    if (options.tokens)
+      throw Error({"--tokens", "a single source", "the mixture of the recipe", "add --data FILE"}, ExitCode::usage);
+    for (WeightedSourceConfig& part : *data.eval.mixture) say(part.format);
   }
-  if (options.separator) data.eval.separator = *options.separator;
-  if (options.field) data.eval.field = *options.field;
   if (options.tokens) data.eval.tokens = *options.tokens;
   if (options.sequence_length) data.sequence_length = *options.sequence_length;
 }
@@ -114,10 +127,13 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
     show_problems(subject, tokenizer.get(), config, options.json, print);
     return ExitCode::done;
   }
-  const TextReader reader{tokenizer.get(), subject.own_teacher.get(), vocabulary, model_folder, {options.target}};
+  TextReader reader{tokenizer.get(), vocabulary, model_folder, recipe.data.format, {}};
+  if (subject.own_teacher != nullptr)
+    reader.written = teacher_writer(*subject.own_teacher, tokenizer.get(), {options.target});
   const PackedSequences sequences(read_source(recipe.data.eval, "eval", reader), recipe.data.packing,
                                   recipe.data.sequence_length);
   if (teacher == nullptr) require_labels(sequences, "eval", "an evaluation without a teacher");
+  warn_of_held_out_text(sequences, nullptr);
   warn_beyond_context(recipe.data.sequence_length, subject.model->config());
   const auto batches = all_batches(sequences, recipe.evaluate.batch_size);
   const EvalFigures figures = evaluate(*subject.model, teacher, batches);

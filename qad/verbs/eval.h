@@ -18,7 +18,7 @@ struct EvalOptions {
   std::filesystem::path target;                          ///< a run's folder, or a model folder (an export, say)
   CheckpointChoice checkpoint = CheckpointChoice::best;  ///< of a run's folder
   std::optional<std::filesystem::path> teacher;          ///< model folder; a model without teacher gets no KL
-  std::optional<std::filesystem::path> data;             ///< .txt or any text, .jsonl, .h5
+  std::optional<std::filesystem::path> data;             ///< .txt or any text, .jsonl, .h5, or a pattern
   std::optional<std::string> separator;                  ///< between the documents of a text
   std::optional<std::string> field;                      ///< the text's key in JSON lines
   std::optional<std::int64_t> sequence_length;

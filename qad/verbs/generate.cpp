@@ -9,10 +9,10 @@
 
 #include "data/chat_template.h"
 #include "data/data_config.h"
-#include "data/utf8.h"
 #include "models/decode/generate.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/prompt_text.h"
 #include "qad/verbs/student.h"
 #include "qad/verbs/text_stream.h"
 
@@ -64,7 +64,7 @@ std::vector<std::int32_t> question(const std::string& prompt, const Tokenizer& t
                 ExitCode::usage);
   using Json = nlohmann::ordered_json;
   const Json message = {{"role", "user"}, {"content", prompt}};
-  const ChatTemplate chat = load_chat_template(tokenizer.folder(), SourceConfig().template_date);
+  const ChatTemplate chat = load_chat_template(tokenizer.folder(), *default_text_format().template_date);
   std::vector<std::int32_t> ids =
       tokenizer.encode(chat.lay_out({{"messages", Json::array({message})}}, true).text, false);
   if (ids.empty()) throw Error({"--chat", "a chat template whose text has tokens", "one without", "leave out --chat"});
@@ -83,13 +83,12 @@ std::vector<std::int32_t> beginning(const std::string& prompt, const Writer& wri
 }  // namespace
 
 ExitCode generate(const GenerateOptions& options, std::ostream& print) {
-  if (find_invalid_utf8(options.prompt) != std::string::npos)
-    throw Error({"--prompt", "UTF-8 text", "other bytes", ""}, ExitCode::usage);
   if (options.top_p <= 0 || options.top_p > 1)
     throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", options.top_p), ""}, ExitCode::usage);
+  const std::string text_before = prompt_text(options);
   const Writer writer = load_writer(options);
   const std::vector<std::int32_t> prompt =
-      options.chat ? question(options.prompt, *writer.tokenizer) : beginning(options.prompt, writer);
+      options.chat ? question(text_before, *writer.tokenizer) : beginning(text_before, writer);
   const auto begun = static_cast<std::int64_t>(prompt.size());
   const std::int64_t context = writer.model->config().max_position_embeddings;
   if (begun >= context)

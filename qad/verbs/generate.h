@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iosfwd>
+#include <optional>
 #include <string>
 
 #include "autograd/core/error.h"
@@ -18,8 +19,9 @@ inline constexpr auto enum_names(Speaker) {
 }
 
 struct GenerateOptions {
-  std::filesystem::path target;        ///< a run's folder or a model folder
-  std::string prompt;                  ///< empty: begin at the start token
+  std::filesystem::path target;  ///< a run's folder or a model folder
+  std::string prompt;            ///< empty: begin at the start token; "-": what standard input gives
+  std::optional<std::filesystem::path> prompt_file;  ///< instead of prompt: a text, perhaps compressed
   bool chat = false;                   ///< the prompt is a question, laid out by the model's chat template
   Speaker speaker = Speaker::student;  ///< of a run's folder
   CheckpointChoice checkpoint = CheckpointChoice::best;

@@ -9,6 +9,7 @@
 #include "autograd/core/log.h"
 #include "autograd/core/place.h"
 #include "data/documents.h"
+#include "data/shared_documents.h"
 #include "models/hf_config.h"
 #include "models/model_folder.h"
 #include "models/rotary.h"
@@ -26,7 +27,30 @@ std::optional<RecipeKind> kind_that_needs_labels(const Recipe& recipe) {
   return std::ranges::any_of(recipe.arms, is_qat) ? std::optional(RecipeKind::qat) : std::nullopt;
 }
 
+Documents read_one(const SourceConfig& source, const std::string& who, const std::string& use,
+                   const TextReader& reader) {
+  if (source.teacher_text) {
+    QAD_ASSERT(reader.written);
+    const TextFormat format = filled_in(filled_in(source.format, reader.format), default_text_format());
+    Documents documents = reader.written(*source.teacher_text, format, use);
+    documents.restrict_to(source.skip_documents, source.tokens);
+    check_documents(documents, reader.vocabulary);
+    return documents;
+  }
+  if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
+    throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
+  return load_documents(source, reader.tokenizer, reader.vocabulary, who, reader.format);
+}
+
 }  // namespace
+
+std::function<Documents(const TeacherTextConfig&, const TextFormat&, const std::string&)> teacher_writer(
+    LanguageModel& teacher, const Tokenizer* tokenizer, const RunFolder& folder) {
+  return
+      [&teacher, tokenizer, folder](const TeacherTextConfig& config, const TextFormat& format, const std::string& use) {
+        return teacher_text(config, format, teacher, tokenizer, folder.teacher_text(use));
+      };
+}
 
 std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path& model) {
   if (data.tokenizer) return load_tokenizer(*data.tokenizer);
@@ -48,19 +72,20 @@ std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher) {
   return load_model(teacher.model, teacher.weights == TeacherWeights::file ? WeightType::file : WeightType::bf16);
 }
 
-Documents read_source(const SourceConfig& source, const std::string& use, const TextReader& reader) {
-  const std::string who = "data." + use;
-  if (source.teacher_text) {
-    QAD_ASSERT(reader.teacher != nullptr);
-    Documents documents =
-        teacher_text(*source.teacher_text, *reader.teacher, reader.tokenizer, reader.folder.teacher_text(use));
-    documents.restrict_to(source.skip_documents, source.tokens);
-    check_documents(documents, reader.vocabulary);
-    return documents;
+Documents read_source(const MixtureConfig& source, const std::string& use, const TextReader& reader) {
+  if (!source.mixture) return read_one(source, "data." + use, use, reader);
+  Documents all;
+  all.source = "data." + use;
+  for (std::size_t i = 0; i < source.mixture->size(); ++i) {
+    const WeightedSourceConfig& part = (*source.mixture)[i];
+    SourceConfig config = part;
+    config.format = filled_in(config.format, source.format);
+    const std::string who = fmt::format("{}.mixture[{}]", all.source, i);
+    const Documents documents = read_one(config, who, fmt::format("{}_{}", use, i), reader);
+    all.append(documents);
+    all.parts.push_back({all.count(), part.weight, who + ": " + documents.source});
   }
-  if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
-    throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
-  return load_documents(source, reader.tokenizer, reader.vocabulary, who);
+  return all;
 }
 
 bool lacks_teacher_text(const SourceConfig& source, const std::string& use, const RunFolder& folder) {
@@ -78,6 +103,27 @@ void require_labels(const PackedSequences& sequences, const std::string& use, st
   throw Error({fmt::format("data.{}: {}", use, sequences.documents().source),
                fmt::format("a token to predict, as {} needs", why), "none",
                "every token is masked, part of a prompt, or the first of its document"});
+}
+
+void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequences* training) {
+  const std::string& source = held_out.documents().source;  // a file, or a place in the recipe
+  const std::string who = source.starts_with("data.") ? source : "data.eval: " + source;
+  if (held_out.units() == 1)
+    log_warning(
+        "{} is one document, so held-out figures have no standard error: name what stands between its "
+        "documents (separator), or give more of them",
+        who);
+  if (training == nullptr) return;
+  const std::int64_t count = held_out.documents().count();
+  const std::int64_t shared = count_shared(held_out.documents(), training->documents());
+  if (shared == count)
+    log_warning(
+        "{} is the training text itself, all {} documents of it: none of these figures is a held-out one. "
+        "Give another file, or let skip_documents begin one where tokens ends the other",
+        who, count);
+  else if (shared > 0)
+    log_warning("{}: {} of {} documents ({:.2g} %) are in data.train too", who, shared, count,
+                100.0 * static_cast<double>(shared) / static_cast<double>(count));
 }
 
 void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model) {
@@ -101,7 +147,7 @@ std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64
 
 std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe) {
   Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));
-  for (std::int64_t tokens = 0; tokens < recipe.calibrate.tokens && loader.position() < sequences.count();)
+  for (std::int64_t tokens = 0; tokens < recipe.calibrate.tokens && loader.position() < sequences.in_epoch();)
     tokens += loader.next(1).size();
   const std::int64_t count = loader.position();
   loader.seek(0);
@@ -121,9 +167,10 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
     check_vocabulary(*materials.tokenizer, base.vocab_size,
                      materials.model_folder.empty() ? "model.vocab_size" : materials.model_folder.string());
 
-  const TextReader reader{materials.tokenizer.get(), materials.teacher.get(), base.vocab_size, materials.model_folder,
-                          folder};
-  const auto read = [&](const SourceConfig& source, const std::string& use) {
+  TextReader reader{materials.tokenizer.get(), base.vocab_size, materials.model_folder, recipe.data.format, {}};
+  if (materials.teacher != nullptr)
+    reader.written = teacher_writer(*materials.teacher, materials.tokenizer.get(), folder);
+  const auto read = [&](const MixtureConfig& source, const std::string& use) {
     return PackedSequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
   };
   const PackedSequences evaluation = read(recipe.data.eval, "eval");
@@ -134,6 +181,7 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
     if (materials.train != nullptr) require_labels(*materials.train, "train", why);
     require_labels(evaluation, "eval", why);
   }
+  warn_of_held_out_text(evaluation, materials.train.get());
   warn_beyond_context(recipe.data.sequence_length, base);
   if (makes_teacher(recipe.kind)) return materials;
   materials.calibration = recipe.calibrate.source

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -38,14 +39,18 @@ struct Materials {
 /// What sources are read with.
 struct TextReader {
   const Tokenizer* tokenizer = nullptr;  ///< null will do for token files
-  LanguageModel* teacher = nullptr;      ///< writes teacher_text; null where no source can ask for that
   std::int64_t vocabulary = 0;           ///< ids are below it
   std::filesystem::path model_folder;    ///< where a tokenizer was looked for, for messages
-  RunFolder folder;                      ///< keeps what the teacher wrote
+  TextFormat format;                     ///< what `data` says for all sources
+  /// Text that the teacher writes, `use` naming it among others; empty where no source can ask for that.
+  std::function<Documents(const TeacherTextConfig& config, const TextFormat& format, const std::string& use)> written;
 };
-/// Reads any source. `use` is its place in the recipe's data section, such as eval. Throws Error as load_documents
-/// does, and where text meets no tokenizer.
-[[nodiscard]] Documents read_source(const SourceConfig& source, const std::string& use, const TextReader& reader);
+/// Reads any source or mixture. `use` is its place in the recipe's data section, such as eval. Throws Error as
+/// load_documents does, and where text meets no tokenizer.
+[[nodiscard]] Documents read_source(const MixtureConfig& source, const std::string& use, const TextReader& reader);
+/// The function `written` of a run: what the teacher writes is kept in its folder. All must outlive it.
+[[nodiscard]] std::function<Documents(const TeacherTextConfig&, const TextFormat&, const std::string&)> teacher_writer(
+    LanguageModel& teacher, const Tokenizer* tokenizer, const RunFolder& folder);
 
 /// Whether reading the source, or any of the recipe, has the teacher write text into the run's folder first.
 [[nodiscard]] bool lacks_teacher_text(const SourceConfig& source, const std::string& use, const RunFolder& folder);
@@ -58,6 +63,10 @@ struct TextReader {
 /// Throws Error unless at least one token of the sequences is a label. `use` as in read_source; `why` says who needs
 /// one, such as "kind: qat".
 void require_labels(const PackedSequences& sequences, const std::string& use, std::string_view why);
+
+/// Logs a warning where held-out figures can have no standard error, since all of the text is one document, and where
+/// it is (in part) the text that is trained on (null: nothing trains).
+void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequences* training);
 
 /// Logs a warning where sequences may be longer than the model's context: rotary positions go on beyond it, but the
 /// model has never seen them.

@@ -56,12 +56,13 @@ PlannedText plan_text(const Recipe& recipe) {
   const std::int64_t vocabulary = base_config(recipe).vocab_size;
   const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(recipe.data, model);
   PlannedText text;
-  const TextReader reader{tokenizer.get(), nullptr, vocabulary, model, {}};
-  const auto pack = [&](const SourceConfig& source, const std::string& use) {
-    text.estimated = text.estimated || source.teacher_text.has_value();
-    Documents documents = source.teacher_text ? unwritten(*source.teacher_text) : read_source(source, use, reader);
-    if (source.teacher_text) documents.restrict_to(source.skip_documents, source.tokens);
-    return PackedSequences(std::move(documents), recipe.data.packing, recipe.data.sequence_length);
+  const auto written = [&](const TeacherTextConfig& config, const TextFormat&, const std::string&) {
+    text.estimated = true;
+    return unwritten(config);
+  };
+  const TextReader reader{tokenizer.get(), vocabulary, model, recipe.data.format, written};
+  const auto pack = [&](const MixtureConfig& source, const std::string& use) {
+    return PackedSequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
   };
 
   const PackedSequences eval = pack(recipe.data.eval, "eval");
@@ -82,7 +83,7 @@ PlannedText plan_text(const Recipe& recipe) {
   const PackedSequences train = pack(recipe.data.train, "train");
   if (calibrates && !recipe.calibrate.source) calibrate(train);
   text.train_documents = train.documents().count();
-  text.train_sequences = train.count();
+  text.train_sequences = train.in_epoch();
   text.train_tokens = train.tokens();
   const std::int64_t batch_size = recipe.train.batch_size;
   const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : batch_size;

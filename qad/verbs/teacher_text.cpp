@@ -6,6 +6,7 @@
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
 #include "data/problems.h"
+#include "data/source_files.h"
 #include "data/text_sources.h"
 #include "data/token_file.h"
 #include "models/decode/generate.h"
@@ -20,34 +21,30 @@ std::int32_t start_token(const LanguageModel& teacher, const Tokenizer* tokenize
   throw Error({"teacher_text", "a start token in the teacher's config or tokenizer", "none", "give prompts instead"});
 }
 
-// What documents begin with in turn.
-struct Prompts {
-  std::vector<std::string> texts;  // empty: the start token alone
-  bool laid_out = false;           // by a chat template, which writes start tokens itself
-};
-
-Prompts prompts_of(const TeacherTextConfig& config, const std::vector<WorkedProblem>& problems,
-                   const Tokenizer* tokenizer) {
-  Prompts prompts;
-  for (const WorkedProblem& problem : problems) prompts.texts.push_back(problem.prompt);
+// What documents begin with in turn; nothing: the start token alone.
+std::vector<TextPrompt> prompts_of(const TeacherTextConfig& config, const TextFormat& format,
+                                   const std::vector<WorkedProblem>& problems, const Tokenizer* tokenizer) {
+  std::vector<TextPrompt> prompts;
+  for (const WorkedProblem& problem : problems) prompts.push_back({problem.prompt});
   if (!config.prompts) return prompts;
-  prompts.laid_out = config.prompts->ends_with(".jsonl") && tokenizer != nullptr;
-  prompts.texts =
-      prompts.laid_out ? read_conversations(*config.prompts, tokenizer->folder()) : read_lines(*config.prompts);
-  if (prompts.texts.empty()) throw Error({*config.prompts, "at least one prompt", "none", "one a line"});
+  if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
+  const auto files = expand_files(*config.prompts, "a text with prompts");
+  prompts = read_prompts(files, format, tokenizer->folder());
+  if (prompts.empty()) throw Error({name_of_files(files), "at least one prompt", "none", "one a line"});
   return prompts;
 }
 
-std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config, const Prompts& prompts,
-                                                  const LanguageModel& teacher, const Tokenizer* tokenizer) {
+std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& config,
+                                                  const std::vector<TextPrompt>& prompts, const LanguageModel& teacher,
+                                                  const Tokenizer* tokenizer) {
   const auto count = static_cast<std::size_t>(config.documents);
-  if (prompts.texts.empty()) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
+  if (prompts.empty()) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
   if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
   std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::string& prompt = prompts.texts[i % prompts.texts.size()];
+    const TextPrompt& prompt = prompts[i % prompts.size()];
     std::vector<std::int32_t> ids =
-        prompts.laid_out ? tokenizer->encode(prompt, false) : prompt_ids(*tokenizer, prompt);
+        prompt.has_frame ? tokenizer->encode(prompt.text, false) : prompt_ids(*tokenizer, prompt.text);
     if (ids.empty()) ids = {start_token(teacher, tokenizer)};
     all.push_back(std::move(ids));
   }
@@ -56,12 +53,12 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
 
 }  // namespace
 
-Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher, const Tokenizer* tokenizer,
-                       const std::filesystem::path& file) {
+Documents teacher_text(const TeacherTextConfig& config, const TextFormat& format, LanguageModel& teacher,
+                       const Tokenizer* tokenizer, const std::filesystem::path& file) {
   if (std::filesystem::exists(file)) return read_token_file(file);
   const std::vector<WorkedProblem> problems =
       config.problems ? problems_of(*config.problems) : std::vector<WorkedProblem>();
-  const auto prompts = beginnings(config, prompts_of(config, problems, tokenizer), teacher, tokenizer);
+  const auto prompts = beginnings(config, prompts_of(config, format, problems, tokenizer), teacher, tokenizer);
   log_info("the teacher writes {} documents", prompts.size());
   const GenerateConfig generation{.max_tokens = config.max_tokens,
                                   .temperature = config.temperature,

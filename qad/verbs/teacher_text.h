@@ -10,9 +10,10 @@
 
 namespace qad::verbs {
 
-/// Reads `file` if it is there, else lets the teacher write and puts it there. The tokenizer is needed for prompts and,
-/// where the model's config names no start token, for that; it may be null otherwise. Stopped leaves nothing behind.
-[[nodiscard]] Documents teacher_text(const TeacherTextConfig& config, LanguageModel& teacher,
+/// Reads `file` if it is there, else lets the teacher write and puts it there. `format` says how prompts are laid out.
+/// The tokenizer is needed for prompts and, where the model's config names no start token, for that; it may be null
+/// otherwise. Stopped leaves nothing behind.
+[[nodiscard]] Documents teacher_text(const TeacherTextConfig& config, const TextFormat& format, LanguageModel& teacher,
                                      const Tokenizer* tokenizer, const std::filesystem::path& file);
 
 }  // namespace qad::verbs

@@ -14,6 +14,8 @@
 namespace qad {
 namespace {
 
+using Files = std::vector<std::string>;
+
 using Ids = std::vector<std::int32_t>;
 using testing::error_of;
 using testing::TemporaryFolder;
@@ -40,7 +42,7 @@ TEST(TokenFile, SequentialWindowsAreSlicesOfTheIds) {
   std::vector<std::int64_t> ids(100);
   for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int64_t>((i * 37 + 11) % 97);
   const SourceConfig config{.token_file =
-                                write_h5(folder / "tokens.h5", {{"ids", ids}, {"offsets", {0, 13, 50, 100}}})};
+                                Files{write_h5(folder / "tokens.h5", {{"ids", ids}, {"offsets", {0, 13, 50, 100}}})}};
   const PackedSequences windows(load_documents(config, nullptr, 97, "data.train"), Packing::concatenate, kLength);
   ASSERT_EQ(windows.count(), 14);
   Loader loader(windows, DataOrder::sequential, 1);
@@ -64,9 +66,9 @@ TEST(TokenFile, OffsetsMarkDocumentsWithOrWithoutTheEnd) {
 
 TEST(TokenFile, AMaskSaysWhichTokensAreLabels) {
   const TemporaryFolder folder;
-  const SourceConfig config{
-      .token_file = write_h5(folder / "tokens.h5",
-                             {{"ids", {1, 2, 3, 4, 5, 6, 7}}, {"offsets", {0, 4}}, {"mask", {0, 1, 0, 1, 1, 0, 1}}})};
+  const SourceConfig config{.token_file = Files{write_h5(folder / "tokens.h5", {{"ids", {1, 2, 3, 4, 5, 6, 7}},
+                                                                                {"offsets", {0, 4}},
+                                                                                {"mask", {0, 1, 0, 1, 1, 0, 1}}})}};
   const PackedSequences sequences(load_documents(config, nullptr, 10, "data.train"), Packing::documents, 8);
   const TokenBatch batch = sequences.batch(0, 1);
   EXPECT_EQ(batch.labels, (Ids{2, kNoLabel, 4, kNoLabel, kNoLabel, 7, kNoLabel}));
@@ -76,8 +78,8 @@ TEST(TokenFile, AMaskSaysWhichTokensAreLabels) {
 TEST(TokenFile, AMaskIsCutWithItsTokens) {
   const TemporaryFolder folder;
   const SourceConfig config{
-      .token_file = write_h5(folder / "tokens.h5",
-                             {{"ids", {1, 2, 3, 4, 5, 6}}, {"offsets", {0, 2}}, {"mask", {1, 1, 0, 1, 0, 1}}}),
+      .token_file = Files{write_h5(folder / "tokens.h5",
+                                   {{"ids", {1, 2, 3, 4, 5, 6}}, {"offsets", {0, 2}}, {"mask", {1, 1, 0, 1, 0, 1}}})},
       .skip_documents = 1,
       .tokens = 3};
   EXPECT_EQ(load_documents(config, nullptr, 10, "data.train").mask, (std::vector<std::uint8_t>{0, 1, 0}));
@@ -120,7 +122,7 @@ TEST(TokenFile, ReadsBackWhatItWrites) {
 TEST(TokenFile, RefusesBadFilesInOneClearLine) {
   const TemporaryFolder folder;
   const auto message = [&](const std::string& file) {
-    const SourceConfig config{.token_file = file};
+    const SourceConfig config{.token_file = Files{file}};
     return error_of([&] { static_cast<void>(load_documents(config, nullptr, 100, "data.train")); });
   };
   EXPECT_NE(message((folder / "absent.h5").string()).find("absent.h5"), std::string::npos);

@@ -49,6 +49,7 @@ const std::vector<Door> kDoors = {
     {"nlohmann/json\\.hpp", ".*\\.cpp", "headers stay light"},
     {"sentencepiece_.*\\.h", "data/sentencepiece_tokenizer\\.cpp|tests/data/.*", "one kind of tokenizer among others"},
     {"pcre2\\.h", "data/.*\\.cpp", "regular expressions of tokenizers"},
+    {"(zlib|zstd.*)\\.h", "data/compressed_file\\.cpp", "whoever reads text reads it decompressed"},
     {"gtest/.*", "tests/.*", "tests only"},
     {"benchmark/.*", "bench/.*", "benchmarks only"},
 };

@@ -10,12 +10,15 @@
 namespace qad {
 namespace {
 
+using Files = std::vector<std::string>;
+
 constexpr const char* kRun = R"(imports: [presets/nvfp4_w4a4]
 kind: qad                              # pretrain | sft | grpo | merge | ptq | qat | qad | compare
 teacher: {model: ../shared/data/tinystories-656k-hf}
 student: {model: teacher}
 data:
-  train: {text: stories.txt, separator: "<|endoftext|>"}
+  separator: "<|endoftext|>"           # of both texts
+  train: {text: stories.txt}
   eval:  {text: held_out.txt, tokens: 50000}
   sequence_length: 256
   packing: documents                   # documents | concatenate
@@ -59,7 +62,7 @@ TEST_F(RecipeFile, ReadsTheDocumentedRun) {
   EXPECT_EQ(recipe.kind, RecipeKind::qad);
   EXPECT_EQ(recipe.teacher->model, "../shared/data/tinystories-656k-hf");
   EXPECT_EQ(recipe.student.model, "teacher");
-  EXPECT_EQ(recipe.data.train.separator, "<|endoftext|>");
+  EXPECT_EQ(recipe.data.format.separator, "<|endoftext|>");
   EXPECT_EQ(recipe.data.eval.tokens, 50000);
   EXPECT_EQ(recipe.calibrate.tokens, 16384);
   EXPECT_EQ(recipe.loss.kind, LossKind::kl);
@@ -79,7 +82,7 @@ TEST_F(RecipeFile, OverridesWinAndLaterOnesWinMore) {
   EXPECT_EQ(recipe.train.lr, 1e-3);
   EXPECT_EQ(recipe.train.steps, 40);
   EXPECT_TRUE(recipe.export_formats.empty());
-  EXPECT_EQ(recipe.data.eval.text, "held_out.txt");
+  EXPECT_EQ(recipe.data.eval.text, Files{"held_out.txt"});
   EXPECT_EQ(error_of(kRun, {"train.learnin_rate=3"}),
             "command line: \"train.learnin_rate=3\": train: unknown key \"learnin_rate\" (known: steps, batch_size, "
             "micro_batch_size, lr, schedule, warmup_steps, final_lr_fraction, decay_fraction, clip_norm, adamw, "
@@ -106,11 +109,11 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
             "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
             "compare)\n"
             "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
-            "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
-            "random_tokens, got "
+            "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems, "
+            "random_tokens and mixture, got "
             "none\n"
-            "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
-            "random_tokens, got "
+            "  r.yaml:1:1: data.eval: expected one of text, jsonl, token_file, teacher_text, synthetic, problems, "
+            "random_tokens and mixture, got "
             "none");
   for (const std::string kind : {"ptq", "qat", "qad"})
     EXPECT_EQ(error_of(data + "kind: " + kind + "\nstudent: {model: s}\n"),
@@ -120,8 +123,8 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\ntrain: {batch_size: 2, micro_batch_size: 3}\n"),
             "r.yaml:4:42: train.micro_batch_size: expected at most train.batch_size = 2, got 3");
   EXPECT_EQ(error_of("kind: qad\nteacher: {model: t}\ndata: {train: {text: a, jsonl: b}, eval: {text: c}}\n"),
-            "r.yaml:3:15: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems and "
-            "random_tokens, got 2 "
+            "r.yaml:3:15: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems, "
+            "random_tokens and mixture, got 2 "
             "(`text: null` takes an imported one away)");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {model: t}\nquantize: {share_groups: false}\nexport: [dense]\n"),
             "r.yaml:5:9: export: expected nothing to export with quantize.share_groups: false, got a layout "
@@ -248,6 +251,68 @@ TEST_F(RecipeFile, SeedsGiveEachTrainedArmSeveralRuns) {
   EXPECT_EQ(arms[3].candidates.at(0).at(1).name, "qad-seed5");
 }
 
+TEST_F(RecipeFile, WhatDescribesATextIsSaidOnce) {
+  const std::string models = "kind: qad\nteacher: {model: t}\n";
+  const Recipe recipe = load(models +
+                             "data: {separator: \"|\", eos: true, train: {text: a}, eval: {text: b, separator: \"\"}}\n"
+                             "calibrate: {source: {jsonl: [c.jsonl, \"d/*.jsonl.gz\"], field: body}}\n");
+  EXPECT_EQ(recipe.data.format.separator, "|");
+  EXPECT_EQ(recipe.data.format.eos, true);
+  EXPECT_EQ(recipe.data.format.field, "text");  // what nobody says is told too
+  EXPECT_FALSE(recipe.data.train.format.separator.has_value());
+  EXPECT_EQ(recipe.data.eval.format.separator, "");
+  EXPECT_EQ(recipe.calibrate.source->jsonl, (Files{"c.jsonl", "d/*.jsonl.gz"}));
+  EXPECT_EQ(recipe.calibrate.source->format.field, "body");
+  const TextFormat eval = filled_in(recipe.data.eval.format, recipe.data.format);
+  EXPECT_EQ(eval.separator, "");
+  EXPECT_EQ(eval.eos, true);
+  EXPECT_FALSE(eval.bos.has_value());
+
+  const std::string text = recipe_text(recipe), here = std::filesystem::current_path().string() + "/";
+  EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
+  EXPECT_NE(text.find("  train:\n    text: a\n    skip_documents: 0\n"), std::string::npos) << text;
+  EXPECT_EQ(with_absolute_paths(recipe).calibrate.source->jsonl, (Files{here + "c.jsonl", here + "d/*.jsonl.gz"}));
+}
+
+TEST_F(RecipeFile, AMixtureHasSourcesWithWeights) {
+  const std::string models = "kind: qad\nteacher: {model: t}\n";
+  const auto data = [&](const std::string& train, const std::string& eval = "{text: b}") {
+    return models + "data: {train: " + train + ", eval: " + eval + "}\n";
+  };
+  const Recipe recipe = load(
+      data("{separator: \"|\", mixture: [{weight: 3, text: \"s/*.txt\"}, {jsonl: c, loss_on: assistant, tokens: 9}]}"));
+  const std::vector<WeightedSourceConfig>& mixture = *recipe.data.train.mixture;
+  ASSERT_EQ(mixture.size(), 2u);
+  EXPECT_EQ(mixture[0].weight, 3);
+  EXPECT_EQ(mixture[0].text, Files{"s/*.txt"});
+  EXPECT_EQ(mixture[1].weight, 1);
+  EXPECT_EQ(mixture[1].tokens, 9);
+  const std::string text = recipe_text(recipe), here = std::filesystem::current_path().string() + "/";
+  EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
+  EXPECT_EQ((*with_absolute_paths(recipe).data.train.mixture)[0].text, Files{here + "s/*.txt"});
+
+  EXPECT_EQ(error_of(data("{mixture: []}")),
+            "r.yaml:3:25: data.train.mixture: expected at least one source, got none "
+            "(such as {weight: 2, text: FILE})");
+  EXPECT_NE(error_of(data("{text: a, mixture: [{text: b}]}")).find("r.yaml:3:15: data.train: expected one of"),
+            std::string::npos);
+  EXPECT_EQ(
+      error_of(data("{tokens: 3, mixture: [{text: b}]}")),
+      "r.yaml:3:15: data.train: expected skip_documents and tokens in the sources of the mixture, got them beside it");
+  EXPECT_EQ(error_of(data("{mixture: [{text: a}, {text: b, jsonl: c}]}")).substr(0, 50),
+            "r.yaml:3:37: data.train.mixture[1]: expected one o");
+  EXPECT_EQ(error_of(data("{mixture: [{text: a, weight: 0}]}")),
+            "r.yaml:3:44: data.train.mixture[0].weight: expected a number above 0, got 0");
+  EXPECT_EQ(error_of(data("{mixture: [{mixture: []}]}")).substr(0, 62),
+            "r.yaml:3:27: data.train.mixture[0]: unknown key \"mixture\" (kno");
+  EXPECT_EQ(error_of(data("{text: a}", "{mixture: [{text: b}, {text: c, weight: 2}]}")),
+            "r.yaml:3:72: data.eval.mixture[1].weight: expected 1, as all held-out text is read once, got 2");
+  EXPECT_EQ(error_of(data("{text: []}")), "r.yaml:3:22: data.train.text: expected at least one file, got none");
+  EXPECT_EQ(error_of(data("{text: a, loss_on: assistant}")),
+            "r.yaml:3:34: data.train.loss_on: expected jsonl with messages, as loss_on: assistant needs them, got "
+            "another source");
+}
+
 TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
   namespace fs = std::filesystem;
   const std::string here = fs::current_path().string() + "/";
@@ -256,11 +321,11 @@ TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
                   "calibrate.source={teacher_text: {prompts: /p/prompts.txt}}"}));
   EXPECT_EQ(run.teacher->model, (fs::current_path() / "../shared/data/tinystories-656k-hf").lexically_normal());
   EXPECT_EQ(run.student.model, "teacher");
-  EXPECT_EQ(run.data.train.text, here + "stories.txt");
-  EXPECT_EQ(run.data.eval.jsonl, here + "a/./b.jsonl");  // not there, so not to be tidied up
-  EXPECT_EQ(run.data.eval.field, "text/x");
+  EXPECT_EQ(run.data.train.text, Files{here + "stories.txt"});
+  EXPECT_EQ(run.data.eval.jsonl, Files{here + "a/./b.jsonl"});  // not there, so not to be tidied up
+  EXPECT_EQ(run.data.eval.format.field, "text/x");
   EXPECT_EQ(run.data.tokenizer, "bytes");
-  EXPECT_EQ(run.calibrate.source->teacher_text->prompts, "/p/prompts.txt");
+  EXPECT_EQ(run.calibrate.source->teacher_text->prompts, Files{"/p/prompts.txt"});
   EXPECT_EQ(recipe_text(with_absolute_paths(run)), recipe_text(run));
 
   // Behind a link, `..` is not the folder above the link.
@@ -268,7 +333,7 @@ TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
   fs::create_directory_symlink(folder_ / "real/inner", folder_ / "link");
   write_file_atomically(folder_ / "real/t", "");
   const std::string through = (folder_ / "link/../t").string();
-  EXPECT_EQ(with_absolute_paths(load(kRun, {"data.train.text=" + through})).data.train.text, through);
+  EXPECT_EQ(with_absolute_paths(load(kRun, {"data.train.text=" + through})).data.train.text, Files{through});
 
   // An arm's own student is one of its changes.
   const Recipe comparison = with_absolute_paths(
@@ -276,7 +341,7 @@ TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
   const std::vector<Arm> arms = expand_arms(comparison);
   EXPECT_EQ(arms[0].candidates[0][0].recipe.student.model, "teacher");
   EXPECT_EQ(arms[4].candidates[0][0].recipe.student.model, here + "s t");
-  EXPECT_EQ(arms[4].candidates[0][0].recipe.data.train.text, here + "a");
+  EXPECT_EQ(arms[4].candidates[0][0].recipe.data.train.text, Files{here + "a"});
   EXPECT_TRUE(comparison.arms[0].set.empty());
 }
 

@@ -45,6 +45,8 @@ struct Outer {
   Inner inner;
   std::optional<Inner> maybe;
   std::optional<std::int64_t> limit;
+  std::optional<std::vector<std::string>> files;
+  std::vector<std::string> words;
   friend bool operator==(const Outer&, const Outer&) = default;
 
   template <class Visitor>
@@ -61,6 +63,8 @@ struct Outer {
     visit(Field{"inner", "one part"}, inner);
     visit(Field{"maybe", "a part or none"}, maybe);
     visit(Field{"limit", "a limit"}.between(1, 10), limit);
+    visit(Field{"files", "some files"}.path(), files);
+    visit(Field{"words", "some words"}, words);
   }
 };
 
@@ -119,6 +123,22 @@ TEST(ReadFields, IsStrictAboutTypes) {
   EXPECT_EQ(error_of("file: [a]"), "r.yaml:1:7: file: expected a path, got a list");
 }
 
+TEST(ReadFields, OnePathIsAListOfOne) {
+  using Files = std::vector<std::string>;
+  EXPECT_EQ(read("files: a.txt").files, Files{"a.txt"});
+  EXPECT_EQ(read("files: [a.txt, \"b*.txt\"]").files, (Files{"a.txt", "b*.txt"}));
+  EXPECT_EQ(read("files: []").files, Files{});
+  EXPECT_FALSE(read("files: null").files.has_value());
+  ::setenv("QAD_TEST_PLACE", "here", 1);
+  EXPECT_EQ(read("files: \"${QAD_TEST_PLACE}/a\"").files, Files{"here/a"});
+  EXPECT_EQ(read("files: [\"${QAD_TEST_PLACE}/a\", b]").files, (Files{"here/a", "b"}));
+  EXPECT_EQ(error_of("files: {a: b}"), "r.yaml:1:8: files: expected a list, got a map");
+  EXPECT_EQ(error_of("files: [a, [b]]"), "r.yaml:1:12: files[1]: expected a path, got a list");
+  EXPECT_EQ(error_of("words: a"), "r.yaml:1:8: words: expected a list, got \"a\"");  // paths alone
+  for (const char* text : {"files: a.txt\n", "files: [a.txt, b.txt]\n", "files: []\n", "words: [a]\n"})
+    EXPECT_NE(yaml_text(write_fields(read(text))).find(text), std::string::npos) << text;
+}
+
 TEST(ReadFields, HoldsRangesAndNames) {
   EXPECT_EQ(error_of("lr: 0"), "r.yaml:1:5: lr: expected a number above 0, got 0");
   EXPECT_EQ(error_of("limit: 11"), "r.yaml:1:8: limit: expected an integer at least 1, at most 10, got 11");
@@ -146,7 +166,7 @@ TEST(ReadFields, TellsAllErrorsAtOnce) {
               "  r.yaml:2:7: flag: expected true or false, got \"maybe\"\n"
               "  r.yaml:3:15: inner.text: expected text, got a list\n"
               "  r.yaml:4:1: unknown key \"bogus\" (known: flag, warmup_steps, lr, decay, color, file, rates, colors, "
-              "inners, inner, maybe, limit)");
+              "inners, inner, maybe, limit, files, words)");
   }
 }
 
@@ -196,7 +216,7 @@ TEST(WriteFields, IsPlainToRead) {
   outer.inners = {{"b", 1.0}, {"c", {}}};
   EXPECT_EQ(yaml_text(write_fields(outer)),
             "flag: false\nwarmup_steps: 20\nlr: 0.0001\ndecay: 0.9\ncolor: red\nfile: x\nrates: []\ncolors: [green]\n"
-            "inners:\n  - text: b\n    rate: 1.0\n  - text: c\ninner:\n  text: a\n");
+            "inners:\n  - text: b\n    rate: 1.0\n  - text: c\ninner:\n  text: a\nwords: []\n");
 }
 
 TEST(DescribeFields, ListsEveryKey) {

@@ -23,9 +23,9 @@ fs::path teacher_folder() { return testing::shared_data() / "tinystories-656k-hf
 /// The first documents of the story text, as `qad run recipes/stories/…` would read them for evaluation.
 void write_story_tokens(const fs::path& file) {
   SourceConfig source;
-  source.text = (testing::shared_data() / "tinystories-sample" / "tinystories_sample.txt").string();
-  source.separator = "<|endoftext|>";
-  source.bos = source.eos = true;
+  source.text = {(testing::shared_data() / "tinystories-sample" / "tinystories_sample.txt").string()};
+  source.format.separator = "<|endoftext|>";
+  source.format.bos = source.format.eos = true;
   source.tokens = 12000;
   const Documents documents = load_documents(source, load_tokenizer(teacher_folder()).get(), 2048, "test");
   Tensor ids({documents.tokens()}, DType::i32), offsets({documents.count() + 1}, DType::i64);

@@ -10,6 +10,7 @@
 #include "qad/verbs/import.h"
 #include "qad/verbs/text_stream.h"
 #include "tests/support/error_of.h"
+#include "tests/support/process.h"
 #include "tests/verbs/tiny_run.h"
 
 namespace qad {
@@ -107,6 +108,34 @@ TEST(Generate, AChatIsLaidOutByTheModelsTemplate) {
     write_file_atomically(run.teacher() / "chat_template.jinja", nothing);
     EXPECT_NE(error_of([&] { static_cast<void>(text()); }).find("a template that prints something"), std::string::npos);
   }
+}
+
+TEST(Generate, APromptComesFromAFileOrStandardInput) {
+  const testing::TinyRun run;
+  const std::string model = run.teacher().string(), file = run.path("prompt.txt").string();
+  const std::string generate = std::string("'") + QAD_PROGRAM + "' generate '" + model + "' --max-tokens 0 -q ";
+  const auto printed = [&](const std::string& command) {
+    testing::Process shell({"-c", command}, {}, "/bin/sh");
+    return shell.wait();
+  };
+  EXPECT_EQ(printed("printf 'A fox\\n\\nsaid\\n' | " + generate + "--prompt -").out, "A fox\n\nsaid\n");
+  EXPECT_EQ(printed("printf 'A fox\\r\\n' | " + generate + "--prompt=-").out, "A fox\n");
+  EXPECT_EQ(printed("printf 'A fox' | " + generate + "--prompt-file -").out, "A fox\n");
+  write_file_atomically(file, "\xef\xbb\xbf{\"a\": 1}\nnext\n");
+  EXPECT_EQ(printed(generate + "--prompt-file '" + file + "'").out, "{\"a\": 1}\nnext\n");
+  EXPECT_EQ(printed("gzip -c '" + file + "' > '" + file + ".gz'; " + generate + "--prompt-file '" + file + ".gz'").out,
+            "{\"a\": 1}\nnext\n");
+
+  const auto refused = [&](const std::string& command, int code, const std::string& words) {
+    const testing::Outcome outcome = printed(command);
+    EXPECT_EQ(outcome.exit_code, code) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_NE(outcome.err.find(words), std::string::npos) << outcome.err;
+  };
+  refused(": | " + generate + "--prompt -", 1, "standard input: expected a prompt, got nothing");
+  refused("printf '\\377' | " + generate + "--prompt -", 1, "standard input: expected UTF-8 text");
+  refused(generate + "--prompt a --prompt-file '" + file + "'", 2, "--prompt-file: expected one prompt");
+  refused(generate + "--prompt-file '" + file + ".none'", 1, "prompt.txt.none: expected a prompt, got No such file");
 }
 
 TEST(Generate, StopsWhenAsked) {
