@@ -12,18 +12,17 @@ struct Cut {
   bool is_match;
 };
 
-/// Matches and what lies between them, in order, without gaps; an empty text has none.
+/// Matches and what lies between them, in order, without gaps.
 std::vector<Cut> cuts(std::string_view text, const Pattern& pattern, bool invert) {
   std::vector<Cut> out;
   std::size_t done = 0;
-  while (done < text.size()) {
-    const TextRange match = find_pattern(pattern, text, done);
-    const std::size_t begin = match.begin == std::string_view::npos ? text.size() : match.begin;
-    if (begin > done) out.push_back({{done, begin}, invert});
-    if (begin == text.size()) break;
-    out.push_back({match, !invert});
-    done = match.end;
+  Matches matches(pattern, text);
+  while (const auto match = matches.next()) {
+    if (match->begin > done) out.push_back({{done, match->begin}, invert});
+    out.push_back({*match, !invert});
+    done = match->end;
   }
+  if (done < text.size()) out.push_back({{done, text.size()}, invert});
   return out;
 }
 
@@ -56,17 +55,17 @@ void split_piece(const Piece& piece, const Pattern& pattern, SplitBehavior behav
       if (end > done) out.push_back({piece.text.substr(done, end - done), piece.at_start && done == 0});
       done = end;
     };
-    while (done < piece.text.size()) {
-      const TextRange match = find_pattern(pattern, piece.text, done);
-      if (match.begin == std::string::npos) break;
-      put(match.begin);
-      put(match.end);
+    Matches matches(pattern, piece.text);
+    while (const auto match = matches.next()) {
+      put(match->begin);
+      put(match->end);
     }
     put(piece.text.size());
     return;
   }
   for (const TextRange& range : arrange(cuts(piece.text, pattern, invert), behavior))
-    out.push_back({piece.text.substr(range.begin, range.end - range.begin), piece.at_start && range.begin == 0});
+    if (range.begin < range.end)
+      out.push_back({piece.text.substr(range.begin, range.end - range.begin), piece.at_start && range.begin == 0});
 }
 
 void split_pieces(std::vector<Piece>& pieces, const Pattern& pattern, SplitBehavior behavior, bool invert) {
@@ -97,13 +96,13 @@ const std::string& byte_character(unsigned char byte) {
 }
 
 PreTokenizerStep split_step(Pattern pattern, SplitBehavior behavior, bool invert) {
-  return [=](std::vector<Piece>& pieces) { split_pieces(pieces, pattern, behavior, invert); };
+  return [=](std::vector<Piece>& pieces, const TextLimit&) { split_pieces(pieces, pattern, behavior, invert); };
 }
 
 PreTokenizerStep metaspace_step(std::string mark, PrependScheme prepend, bool split) {
-  return [=, mark = std::move(mark)](std::vector<Piece>& pieces) {
+  return [=, mark = std::move(mark)](std::vector<Piece>& pieces, const TextLimit& limit) {
     for (Piece& piece : pieces) {
-      replace_all(piece.text, " ", mark);
+      replace_all(piece.text, " ", mark, limit);
       const bool wanted = prepend == PrependScheme::always || (prepend == PrependScheme::first && piece.at_start);
       if (wanted && !piece.text.empty() && !piece.text.starts_with(mark)) piece.text.insert(0, mark);
     }
@@ -113,16 +112,18 @@ PreTokenizerStep metaspace_step(std::string mark, PrependScheme prepend, bool sp
 
 PreTokenizerStep byte_level_step(bool add_prefix_space, bool use_regex) {
   const Pattern words = Regex(kGpt2Pattern, "ByteLevel");
-  return [=](std::vector<Piece>& pieces) {
+  return [=](std::vector<Piece>& pieces, const TextLimit& limit) {
     if (add_prefix_space)
       for (Piece& piece : pieces)
         if (!piece.text.empty() && piece.text[0] != ' ') piece.text.insert(0, 1, ' ');
     if (use_regex) split_pieces(pieces, words, SplitBehavior::isolated, false);
     std::string characters;
+    std::size_t bytes = 0;
     for (Piece& piece : pieces) {
       characters.clear();
       for (const char byte : piece.text) characters += byte_character(static_cast<unsigned char>(byte));
       piece.text = characters;
+      limit.check(bytes += characters.size());
     }
   };
 }

@@ -1,4 +1,5 @@
-// A regular expression with Unicode classes and look-ahead, as tokenizer files contain them: a thin door to PCRE2.
+// A regular expression with Unicode classes and look-ahead, as tokenizer files contain them: a thin door to PCRE2, by
+// the rules of Oniguruma (Ruby's syntax), with which Hugging Face's `tokenizers` reads them.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +16,10 @@ struct TextRange {
 
 class Regex {
  public:
-  /// Throws Error naming `who` when the pattern can't be compiled.
+  /// Throws Error naming `who` when the pattern can't be compiled, or means another thing to PCRE2 than to Oniguruma.
   Regex(std::string_view pattern, std::string_view who);
-  /// The first non-empty match that begins at or after `from`, in valid UTF-8 text. May be called from several threads.
+  /// The first match that begins at or after `from`, in valid UTF-8 text; it may be empty. May be called from several
+  /// threads. Throws Error for a pattern that takes far more steps than the text has bytes.
   [[nodiscard]] std::optional<TextRange> find(std::string_view text, std::size_t from) const;
 
  private:

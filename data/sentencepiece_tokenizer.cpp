@@ -2,22 +2,18 @@
 
 #include <sentencepiece_processor.h>
 
-#include <charconv>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <algorithm>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/added_tokens.h"
-#include "data/chat_template_files.h"
-#include "data/json_file.h"
+#include "data/tokenizer_files.h"
+#include "data/tokens_beside.h"
 #include "data/utf8.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
-
-using Json = nlohmann::json;
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
@@ -26,23 +22,35 @@ class SentencePieceTokenizer final : public Tokenizer {
     if (const auto status = processor_.LoadFromSerializedProto(files_[0].second); !status.ok())
       throw Error({file.string(), "a model of SentencePiece", status.ToString(),
                    "Llama 3 has another layout under this name; its tokenizer.json will do"});
-    for (std::int32_t id = 0; id < processor_.GetPieceSize(); ++id)
-      if (processor_.IsControl(id)) add({id, processor_.IdToPiece(id), /*special=*/true});
     const fs::path folder = file.parent_path();
-    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"})
-      if (fs::exists(folder / name)) files_.emplace_back(name, read_file(folder / name, name));
-    for (const std::string& name : chat_template_files(folder))
-      files_.emplace_back(name, read_file(folder / name, name));
-    const fs::path config = folder / "tokenizer_config.json";
-    const Json json = fs::exists(config) ? read_json_file(config, "tokenizer_config.json") : Json::object();
-    if (json.is_object()) read_config(json, config.string());
+    const TokensBeside beside = read_tokens_beside(folder, {});
+    std::vector<AddedToken> pieces;
+    for (std::int32_t id = 0; id < processor_.GetPieceSize(); ++id) {
+      info_.push_back({processor_.IdToPiece(id), processor_.IsControl(id)});
+      if (processor_.IsControl(id) || processor_.IsUnknown(id))
+        pieces.push_back({.content = info_.back().text, .special = true});
+    }
+    add(pieces);
+    add(beside.tokens);
+    for (const auto& [id, token] : vocabulary_.by_id())
+      found_.add(id, token, token.content, beside.split_special && vocabulary_.is_special(token.content));
+    const auto role = [&](const char* name, int otherwise) {
+      const auto said = beside.of.find(name);
+      return said != beside.of.end() ? id_of(said->second) : named(otherwise);
+    };
+    bos_ = role("bos_token", processor_.bos_id());
+    eos_ = role("eos_token", processor_.eos_id());
+    pad_ = role("pad_token", processor_.pad_id());
+    if (beside.add_bos != false && bos_) prefix_ = {*bos_};
+    if (beside.add_eos == true && eos_) suffix_ = {*eos_};
+    add_tokenizer_files(folder, files_);
   }
 
   std::vector<std::int32_t> encode(std::string_view text, bool add_special) const override {
     check_utf8(text, "text to encode");
     std::vector<std::int32_t> ids;
     if (add_special) ids = prefix_;
-    for (const Stretch& stretch : added_.split(text)) {
+    for (const Stretch& stretch : found_.split(text)) {
       if (stretch.id >= 0) {
         ids.push_back(stretch.id);
         continue;
@@ -67,9 +75,10 @@ class SentencePieceTokenizer final : public Tokenizer {
       run.clear();
     };
     for (const std::int32_t id : ids) {
-      if (const auto added = added_by_id_.find(id); added != added_by_id_.end()) {
+      const auto added = vocabulary_.by_id().find(id);
+      if (added != vocabulary_.by_id().end() && id != processor_.unk_id()) {  // that the library writes as \u2047
         finish_run();
-        if (!skip_special || !added->second.special) text += added->second.content;
+        if (!skip_special || !vocabulary_.is_special(added->second.content)) text += added->second.content;
       } else if (id >= 0 && id < processor_.GetPieceSize()) {
         run.push_back(id);
       }
@@ -79,21 +88,27 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
   std::int64_t vocabulary_size() const override {
-    const std::int64_t pieces = processor_.GetPieceSize();
-    return added_by_id_.empty() ? pieces : std::max<std::int64_t>(pieces, added_by_id_.rbegin()->first + 1);
+    const auto& added = vocabulary_.by_id();
+    return std::max<std::int64_t>(own_vocabulary_size(), added.empty() ? 0 : added.rbegin()->first + 1);
+  }
+  std::int64_t own_vocabulary_size() const override { return processor_.GetPieceSize(); }
+  std::optional<TokenInfo> token(std::int32_t id) const override {
+    if (const auto added = vocabulary_.by_id().find(id); added != vocabulary_.by_id().end())
+      return TokenInfo{added->second.content, vocabulary_.is_special(added->second.content), &added->second};
+    if (id < 0 || id >= processor_.GetPieceSize()) return std::nullopt;
+    const Piece& piece = info_[static_cast<std::size_t>(id)];
+    return TokenInfo{piece.text, piece.control, nullptr};
   }
   std::optional<std::int32_t> id_of(std::string_view token) const override {
-    for (const auto& [id, added] : added_by_id_)
-      if (added.content == token) return id;
-    const int id = processor_.PieceToId({token.data(), token.size()});
-    if (id >= 0 && id < processor_.GetPieceSize() && processor_.IdToPiece(id) == token) return id;
-    return std::nullopt;  // the library gives the unknown token's id
+    const auto added = vocabulary_.id_of(std::string(token));
+    return added ? added : piece_of(token);
   }
   std::span<const std::int32_t> prefix() const override { return prefix_; }
   std::span<const std::int32_t> suffix() const override { return suffix_; }
-  std::optional<std::int32_t> bos() const override { return named(processor_.bos_id()); }
-  std::optional<std::int32_t> eos() const override { return named(processor_.eos_id()); }
+  std::optional<std::int32_t> bos() const override { return bos_; }
+  std::optional<std::int32_t> eos() const override { return eos_; }
   std::optional<std::int32_t> unk() const override { return named(processor_.unk_id()); }
+  std::optional<std::int32_t> pad() const override { return pad_; }
 
   std::span<const std::pair<std::string, std::string>> files() const override { return files_; }
   void save(const fs::path& folder) const override {
@@ -106,37 +121,26 @@ class SentencePieceTokenizer final : public Tokenizer {
  private:
   static std::optional<std::int32_t> named(int id) { return id >= 0 ? std::optional<std::int32_t>(id) : std::nullopt; }
 
-  void add(const AddedToken& token) {
-    added_.add(token, token.content);
-    added_by_id_.insert_or_assign(token.id, token);
+  [[nodiscard]] std::optional<std::int32_t> piece_of(std::string_view token) const {
+    const int id = processor_.PieceToId({token.data(), token.size()});
+    if (id >= 0 && id < processor_.GetPieceSize() && processor_.IdToPiece(id) == token) return id;
+    return std::nullopt;  // the library gives the unknown token's id
+  }
+  void add(std::span<const AddedToken> tokens) {
+    vocabulary_.add(tokens, {[this](const std::string& token) { return piece_of(token); }, processor_.GetPieceSize()});
   }
 
-  void read_config(const Json& config, const std::string& who) try {
-    const bool has_bos = config.value("add_bos_token", Json()) != false;
-    if (has_bos && bos()) prefix_ = {*bos()};
-    if (config.value("add_eos_token", Json()) == true && eos()) suffix_ = {*eos()};
-    const Json added = config.value("added_tokens_decoder", Json::object());
-    for (const auto& [key, json] : added.items()) {
-      AddedToken token;
-      const auto end = std::from_chars(key.data(), key.data() + key.size(), token.id);
-      if (end.ec != std::errc() || end.ptr != key.data() + key.size() || token.id < 0 || token.id >= 1 << 24)
-        throw Error({who, "ids of added tokens from 0 to 16777215", key, ""});
-      token.content = json.at("content").get<std::string>();
-      token.special = json.value("special", false);
-      token.single_word = json.value("single_word", false);
-      token.lstrip = json.value("lstrip", false);
-      token.rstrip = json.value("rstrip", false);
-      if (named(processor_.unk_id()) != token.id) add(token);  // a text that has <unk> in it means these letters
-    }
-  } catch (const Json::exception& error) {
-    throw Error({who, "the layout of a tokenizer_config.json", json_reason(error), ""});
-  }
-
+  struct Piece {
+    std::string text;
+    bool control;
+  };
   sentencepiece::SentencePieceProcessor processor_;
-  AddedTokens added_;
-  std::map<std::int32_t, AddedToken> added_by_id_;
+  std::vector<Piece> info_;  ///< by id
+  AddedVocabulary vocabulary_;
+  AddedTokens found_;  ///< in a text
   std::vector<std::int32_t> prefix_, suffix_;
-  std::vector<std::pair<std::string, std::string>> files_;
+  std::optional<std::int32_t> bos_, eos_, pad_;
+  NamedFiles files_;
 };
 
 }  // namespace

@@ -8,10 +8,10 @@
 
 namespace qad {
 
-/// Start and end token are the model's own. What goes around a text is what tokenizer_config.json beside it says
-/// (add_bos_token, add_eos_token), else a start token, as Llama has it. Control pieces such as <s>, which the library
-/// never finds in a text, and the added tokens of tokenizer_config.json are found; the library encodes what is between.
-/// Throws Error for a file that the library can't read.
+/// Start and end token are those that the files beside it name, else the model's own. What goes around a text is what
+/// tokenizer_config.json says (add_bos_token, add_eos_token), else a start token, as Llama has it. Control pieces such
+/// as <s>, <unk>, which the library never finds in a text, and the tokens that the files beside it name are found; the
+/// library encodes what is between. Throws Error for a file that the library can't read.
 [[nodiscard]] std::unique_ptr<Tokenizer> read_sentencepiece(const std::filesystem::path& file);
 
 }  // namespace qad

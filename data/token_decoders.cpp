@@ -50,7 +50,7 @@ std::optional<char> byte_of_token(const std::string& token) {
 }  // namespace
 
 DecoderStep byte_level_decoder() {
-  return [](std::vector<std::string>& tokens) {
+  return [](std::vector<std::string>& tokens, const TextLimit&) {
     std::string bytes;
     for (const std::string& token : tokens) bytes += bytes_of_characters(token);
     tokens = {replace_invalid_utf8(std::move(bytes))};
@@ -58,7 +58,7 @@ DecoderStep byte_level_decoder() {
 }
 
 DecoderStep byte_fallback_decoder() {
-  return [](std::vector<std::string>& tokens) {
+  return [](std::vector<std::string>& tokens, const TextLimit&) {
     std::vector<std::string> out;
     std::string bytes;
     // A run of bytes that is no text as a whole gives one U+FFFD for each byte.
@@ -82,17 +82,22 @@ DecoderStep byte_fallback_decoder() {
 }
 
 DecoderStep fuse_decoder() {
-  return [](std::vector<std::string>& tokens) { tokens = {join(tokens)}; };
+  return [](std::vector<std::string>& tokens, const TextLimit&) { tokens = {join(tokens)}; };
 }
 
 DecoderStep replace_decoder(Pattern pattern, std::string replacement) {
-  return [pattern = std::move(pattern), replacement = std::move(replacement)](std::vector<std::string>& tokens) {
-    for (std::string& token : tokens) replace_all(token, pattern, replacement);
+  return [pattern = std::move(pattern), replacement = std::move(replacement)](std::vector<std::string>& tokens,
+                                                                              const TextLimit& limit) {
+    std::size_t bytes = 0;
+    for (std::string& token : tokens) {
+      replace_all(token, pattern, replacement, limit);
+      limit.check(bytes += token.size());
+    }
   };
 }
 
 DecoderStep strip_decoder(std::string character, int start, int stop) {
-  return [character = std::move(character), start, stop](std::vector<std::string>& tokens) {
+  return [character = std::move(character), start, stop](std::vector<std::string>& tokens, const TextLimit&) {
     if (character.empty()) return;
     for (std::string& token : tokens) {
       for (int i = 0; i < start && token.starts_with(character); ++i) token.erase(0, character.size());
@@ -102,14 +107,14 @@ DecoderStep strip_decoder(std::string character, int start, int stop) {
 }
 
 DecoderStep metaspace_decoder(std::string mark, PrependScheme prepend) {
-  return [mark = std::move(mark), prepend](std::vector<std::string>& tokens) {
+  return [mark = std::move(mark), prepend](std::vector<std::string>& tokens, const TextLimit& limit) {
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      replace_all(tokens[i], mark, i == 0 && prepend != PrependScheme::never ? "" : " ");
+      replace_all(tokens[i], mark, i == 0 && prepend != PrependScheme::never ? "" : " ", limit);
   };
 }
 
 DecoderStep join_with_spaces_decoder() {
-  return [](std::vector<std::string>& tokens) { tokens = {join(tokens, " ")}; };
+  return [](std::vector<std::string>& tokens, const TextLimit&) { tokens = {join(tokens, " ")}; };
 }
 
 }  // namespace qad

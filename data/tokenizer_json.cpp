@@ -7,8 +7,10 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "data/bpe_tokenizer.h"
-#include "data/chat_template_files.h"
 #include "data/json_file.h"
+#include "data/tokens_beside.h"
+#include "data/utf8.h"
+#include "data/warn_once.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -17,6 +19,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+constexpr std::size_t kMostSteps = 256;  // of a stage: each goes through the whole text
 
 /// Reads one tokenizer.json; `who_` is its name in messages.
 class Reader {
@@ -25,17 +28,35 @@ class Reader {
 
   [[nodiscard]] BpeTokenizerParts read(const Json& root) const {
     BpeTokenizerParts parts(model(root.at("model")));
-    for (const Json& token : root.value("added_tokens", Json::array()))
-      parts.added_tokens.push_back(added_token(token));
+    parts.who = who_;
+    std::vector<AddedToken> added;
+    for (auto& [id, token] : added_tokens(root)) added.push_back(std::move(token));
+    parts.add(added);
     if (const Json* step = present(root, "normalizer")) add_normalizer(*step, parts.normalizer);
     if (const Json* step = present(root, "pre_tokenizer")) add_pre_tokenizer(*step, parts.pre_tokenizer);
     if (const Json* step = present(root, "decoder")) add_decoder(*step, parts.decoder);
     else parts.decoder.push_back(join_with_spaces_decoder());
     if (const Json* step = present(root, "post_processor")) add_template(*step, parts);
+    check_steps("normalizer", parts.normalizer.size());
+    check_steps("pre_tokenizer", parts.pre_tokenizer.size());
+    check_steps("decoder", parts.decoder.size());
     return parts;
   }
 
+  /// With the ids that the file gives them, which need not be those that they get.
+  [[nodiscard]] std::vector<std::pair<std::int64_t, AddedToken>> added_tokens(const Json& root) const {
+    std::vector<std::pair<std::int64_t, AddedToken>> tokens;
+    if (const Json* list = present(root, "added_tokens"))
+      for (const Json& token : *list) tokens.emplace_back(number(token.at("id")), added_token(token));
+    return tokens;
+  }
+
  private:
+  void check_steps(const char* stage, std::size_t steps) const {
+    if (steps > kMostSteps)
+      throw Error({who_, fmt::format("a {} of at most {} steps", stage, kMostSteps), std::to_string(steps), ""});
+  }
+
   /// The value of a key that is there and not null.
   static const Json* present(const Json& object, const char* key) {
     const auto found = object.find(key);
@@ -73,8 +94,15 @@ class Reader {
     options.ignore_merges = json.value("ignore_merges", false);
     BpeModel::Vocabulary vocabulary;
     const Json& entries = json.at("vocab");
+    if (!entries.is_object()) throw Error({who_, "a vocabulary with ids by token", entries.type_name(), ""});
     vocabulary.reserve(entries.size());
-    for (const auto& [token, value] : entries.items()) vocabulary.emplace(token, number(value));
+    std::vector<bool> taken;
+    for (const auto& [token, value] : entries.items()) {
+      const auto id = static_cast<std::size_t>(vocabulary.emplace(token, number(value)).first->second);
+      if (id >= taken.size()) taken.resize(std::max(id + 1, 2 * taken.size()));
+      if (taken[id]) throw Error({who_, "a vocabulary that gives an id once", fmt::format("{} twice", id), ""});
+      taken[id] = true;
+    }
     BpeModel bpe(std::move(vocabulary), std::move(options), who_);
 
     std::int32_t rank = 0;
@@ -84,16 +112,18 @@ class Reader {
         continue;
       }
       const std::string& line = merge.get_ref<const std::string&>();
+      if (line.starts_with("#version")) continue;
       const std::size_t space = line.find(' ');
       if (space == std::string::npos || line.find(' ', space + 1) != std::string::npos)
-        throw Error({who_, "merges of two tokens with a space between", '\'' + line + '\'', ""});
+        throw Error({who_, "merges of two tokens with a space between", quoted(line), ""});
       bpe.add_merge(std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1), rank++);
     }
     return bpe;
   }
 
   [[nodiscard]] AddedToken added_token(const Json& json) const {
-    AddedToken token{number(json.at("id")), json.at("content").get<std::string>()};
+    AddedToken token;
+    token.content = json.at("content").get<std::string>();
     token.special = json.value("special", false);
     token.single_word = json.value("single_word", false);
     token.lstrip = json.value("lstrip", false);
@@ -135,6 +165,13 @@ class Reader {
     refuse("prepend_scheme", name, "always, first and never");
   }
 
+  /// What stands for a space: one character.
+  [[nodiscard]] std::string mark(const Json& json) const {
+    const std::string text = json.at("replacement").get<std::string>();
+    if (text.empty() || utf8_length(text[0]) != text.size()) refuse("replacement", quoted(text), "single characters");
+    return text;
+  }
+
   void add_pre_tokenizer(const Json& json, std::vector<PreTokenizerStep>& steps) const {
     const std::string type = type_of(json);
     if (type == "Sequence") {
@@ -149,7 +186,7 @@ class Reader {
       steps.push_back(
           split_step(Regex("\\p{N}", who_), individual ? SplitBehavior::isolated : SplitBehavior::contiguous, false));
     } else if (type == "Metaspace") {
-      steps.push_back(metaspace_step(json.at("replacement"), prepend_scheme(json), json.value("split", true)));
+      steps.push_back(metaspace_step(mark(json), prepend_scheme(json), json.value("split", true)));
     } else {
       refuse("pre_tokenizer", type, "ByteLevel, Digits, Metaspace, Split and Sequence");
     }
@@ -165,26 +202,31 @@ class Reader {
     else if (type == "Replace") steps.push_back(replace_decoder(pattern(json.at("pattern")), json.at("content")));
     else if (type == "Strip")
       steps.push_back(strip_decoder(json.at("content"), number(json.at("start")), number(json.at("stop"))));
-    else if (type == "Metaspace") steps.push_back(metaspace_decoder(json.at("replacement"), prepend_scheme(json)));
+    else if (type == "Metaspace") steps.push_back(metaspace_decoder(mark(json), prepend_scheme(json)));
     else refuse("decoder", type, "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip and Sequence");
   }
 
-  /// What goes around a single text; the second text of a pair does not concern us.
+  /// What goes around a single text; the second text of a pair does not concern us. Of several each goes around what
+  /// the one before it has made.
   void add_template(const Json& json, BpeTokenizerParts& parts) const {
     const std::string type = type_of(json);
     if (type == "Sequence") {
       for (const Json& part : json.at("processors")) add_template(part, parts);
     } else if (type == "TemplateProcessing") {
-      bool after_text = false;
+      std::vector<std::int32_t> before, after;
+      std::int64_t texts = 0;
       for (const Json& item : json.at("single")) {
         if (item.contains("Sequence")) {
-          after_text = true;
+          if (item.at("Sequence").at("id") != "A" || ++texts > 1) break;
           continue;
         }
         const std::string name = item.at("SpecialToken").at("id");
         for (const Json& value : json.at("special_tokens").at(name).at("ids"))
-          (after_text ? parts.suffix : parts.prefix).push_back(number(value));
+          (texts > 0 ? after : before).push_back(number(value));
       }
+      if (texts != 1) refuse("template", json.at("single").dump(), "those with the text once");
+      parts.prefix.insert(parts.prefix.begin(), before.begin(), before.end());
+      parts.suffix.insert(parts.suffix.end(), after.begin(), after.end());
     } else if (type != "ByteLevel") {  // ByteLevel only trims offsets
       refuse("post_processor", type, "ByteLevel, TemplateProcessing and Sequence");
     }
@@ -193,74 +235,83 @@ class Reader {
   std::string who_;
 };
 
-/// Start and end token as the files beside tokenizer.json name them: by text, or in the model's config by id.
-class SpecialTokenFinder {
- public:
-  SpecialTokenFinder(const fs::path& folder, const BpeTokenizerParts& parts) : parts_(parts) {
-    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "config.json"})
-      if (fs::exists(folder / name)) configs_.push_back(read_json_file(folder / name, name));
-  }
+/// The ids that the files give to tokens count for nothing; whoever wrote others may want to know.
+void tell_other_ids(const BpeTokenizerParts& parts, const TokenizerFileFacts& file, const TokensBeside& beside) {
+  const auto tell = [&](const std::string& content, std::int64_t said) {
+    const auto id = parts.id_of(content);
+    if (id && *id != said)
+      warn_once(
+          fmt::format("{}: the files give the added token {} the id {}; it has {}, as in Hugging Face's "
+                      "tokenizers, which counts on from the vocabulary",
+                      parts.who, quoted(content), said, *id));
+  };
+  for (const auto& [id, token] : file.added) tell(token.content, id);
+  for (const auto& [content, id] : beside.said) tell(content, id);
+}
 
-  [[nodiscard]] std::optional<std::int32_t> find(const std::string& role) const {
-    for (const Json& config : configs_) {
-      if (!config.is_object()) continue;
-      Json token = config.value(role + "_token", Json());
-      if (token.is_object()) token = token.value("content", Json());
-      if (token.is_string()) {
-        const std::string text = token;
-        for (const AddedToken& added : parts_.added_tokens)
-          if (added.content == text) return added.id;
-        if (const auto known = parts_.model.find(text)) return known;
-      }
-      Json id = config.value(role + "_token_id", Json());
-      if (id.is_array() && !id.empty()) id = id[0];
-      if (id.is_number_integer() && id >= 0 && id < kMostTokens) return id.get<std::int32_t>();
-    }
-    return std::nullopt;
-  }
-
-  [[nodiscard]] bool says(const std::string& flag) const {
-    for (const Json& config : configs_)
-      if (config.is_object() && config.value(flag, Json()) == true) return true;
-    return false;
-  }
-
- private:
-  const BpeTokenizerParts& parts_;
-  std::vector<Json> configs_;
+struct Parsed {
+  BpeTokenizerParts parts;
+  TokenizerFileFacts facts;
 };
 
-}  // namespace
-
-BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::string& who) {
+Parsed parse(const std::string& contents, const std::string& who) {
   const Json root = parse_json(contents, who);
+  const Reader reader(who);
   try {
-    return Reader(who).read(root);
+    Parsed parsed{reader.read(root), {}};
+    parsed.facts.added = reader.added_tokens(root);
+    parsed.facts.byte_level = contents.find("\"ByteLevel\"") != std::string::npos;
+    if (const Json padding = root.value("padding", Json()); padding.is_object() && padding.contains("pad_token"))
+      parsed.facts.pad = padding.at("pad_token").get<std::string>();
+    return parsed;
   } catch (const Json::exception& e) {
     throw Error({who, "the layout of a Hugging Face tokenizer.json", json_reason(e), ""});
   }
 }
 
+}  // namespace
+
+BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::string& who) {
+  return parse(contents, who).parts;
+}
+
+void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
+  parts.own_size = 0;
+  for (const auto& [token, id] : parts.model.vocabulary()) parts.own_size = std::max(parts.own_size, id + 1L);
+  if (!parts.added.by_id().empty()) parts.own_size = std::max(parts.own_size, parts.added.by_id().rbegin()->first + 1L);
+  parts.add(beside.tokens);
+  parts.split_special = beside.split_special;
+  const auto find = [&](const std::string& role) -> std::optional<std::int32_t> {
+    if (const auto named = beside.of.find(role); named != beside.of.end())
+      if (const auto id = parts.id_of(named->second)) return id;
+    const auto id = beside.ids.find(role);
+    return id == beside.ids.end() ? std::nullopt : std::optional(id->second);
+  };
+  parts.bos = find("bos_token");
+  parts.eos = find("eos_token");
+  parts.pad = find("pad_token");
+}
+
 std::unique_ptr<Tokenizer> read_tokenizer_json(const fs::path& file) {
   const std::string contents = read_file(file, "a tokenizer");
-  BpeTokenizerParts parts = parse_tokenizer_json(contents, file.string());
+  auto [parts, facts] = parse(contents, file.string());
   const fs::path folder = file.parent_path();
-  const SpecialTokenFinder finder(folder, parts);
-  parts.bos = finder.find("bos");
-  parts.eos = finder.find("eos");
-  // The template in tokenizer.json says what goes around a text; without one the config may.
-  const bool has_template = !parts.prefix.empty() || !parts.suffix.empty();
-  if (!has_template && parts.bos && finder.says("add_bos_token")) parts.prefix = {*parts.bos};
-  if (!has_template && parts.eos && finder.says("add_eos_token")) parts.suffix = {*parts.eos};
+  const TokensBeside beside = read_tokens_beside(folder, facts);
+  add_tokens_beside(beside, parts);
+  tell_other_ids(parts, facts, beside);
+  // The template in tokenizer.json alone says what goes around a text.
+  const auto tell_ignored = [&](const char* key, std::optional<bool> said, bool has) {
+    if (said == true && !has)
+      warn_once(fmt::format("{}: {} has no effect, as in transformers 5: the template of tokenizer.json decides",
+                            (folder / "tokenizer_config.json").string(), key));
+  };
+  tell_ignored("add_bos_token", beside.add_bos, !parts.prefix.empty());
+  tell_ignored("add_eos_token", beside.add_eos, !parts.suffix.empty());
   if (!parts.bos && parts.prefix.size() == 1) parts.bos = parts.prefix[0];
   if (!parts.eos && parts.suffix.size() == 1) parts.eos = parts.suffix[0];
 
   parts.files.emplace_back("tokenizer.json", contents);
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-                           "merges.txt", "tokenizer.model", "chat_template.json"})
-    if (fs::exists(folder / name)) parts.files.emplace_back(name, read_file(folder / name, name));
-  for (const std::string& name : chat_template_files(folder))
-    parts.files.emplace_back(name, read_file(folder / name, name));
+  add_tokenizer_files(folder, parts.files);
   return std::make_unique<BpeTokenizer>(std::move(parts));
 }
 

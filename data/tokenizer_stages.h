@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,8 +19,37 @@ namespace qad {
 /// What a Replace or Split step looks for: these very bytes, or a regular expression.
 using Pattern = std::variant<std::string, Regex>;
 
+/// The matches of a pattern in a text, from left to right, as an iterator of Oniguruma gives them: an empty one counts
+/// too, unless it touches the match before.
+class Matches {
+ public:
+  Matches(const Pattern& pattern, std::string_view text) : pattern_(pattern), text_(text) {}
+  /// No more are given once there is none.
+  [[nodiscard]] std::optional<TextRange> next();
+
+ private:
+  const Pattern& pattern_;
+  std::string_view text_;
+  std::size_t from_ = 0;
+  std::optional<std::size_t> last_end_;
+};
+
+/// How long stages may make a text. Without this a file of a few lines could ask for any amount of memory, by steps
+/// that each write ten characters for one.
+class TextLimit {
+ public:
+  /// For what comes of a text of so many bytes; `who` names the tokenizer in messages.
+  TextLimit(std::string_view who, std::size_t bytes) : who_(who), most_(64 * bytes + 4096) {}
+  /// Throws Error for more bytes.
+  void check(std::size_t bytes) const;
+
+ private:
+  std::string_view who_;
+  std::size_t most_;
+};
+
 // Normalizers: edit the text.
-using NormalizerStep = std::function<void(std::string&)>;
+using NormalizerStep = std::function<void(std::string&, const TextLimit&)>;
 [[nodiscard]] NormalizerStep nfc_step();
 [[nodiscard]] NormalizerStep prepend_step(std::string text);
 [[nodiscard]] NormalizerStep replace_step(Pattern pattern, std::string replacement);
@@ -29,7 +59,7 @@ struct Piece {
   std::string text;
   bool at_start = false;  ///< begins where the whole text begins
 };
-using PreTokenizerStep = std::function<void(std::vector<Piece>&)>;
+using PreTokenizerStep = std::function<void(std::vector<Piece>&, const TextLimit&)>;
 
 enum class SplitBehavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 /// Cuts at the matches of a pattern (at what lies between them if `invert`); the behavior says where matches go.
@@ -44,7 +74,7 @@ extern const std::string_view kGpt2Pattern;
 [[nodiscard]] PreTokenizerStep byte_level_step(bool add_prefix_space, bool use_regex);
 
 // Decoders: edit the list of tokens; what is left is joined.
-using DecoderStep = std::function<void(std::vector<std::string>&)>;
+using DecoderStep = std::function<void(std::vector<std::string>&, const TextLimit&)>;
 [[nodiscard]] DecoderStep byte_level_decoder();
 [[nodiscard]] DecoderStep byte_fallback_decoder();
 [[nodiscard]] DecoderStep fuse_decoder();
@@ -58,8 +88,6 @@ using DecoderStep = std::function<void(std::vector<std::string>&)>;
 /// The printable character that stands for a byte in a byte-level vocabulary.
 [[nodiscard]] const std::string& byte_character(unsigned char byte);
 /// Edits `text`: every match of the pattern becomes `replacement`.
-void replace_all(std::string& text, const Pattern& pattern, std::string_view replacement);
-/// The first match at or after `from`; nothing found is {npos, npos}.
-[[nodiscard]] TextRange find_pattern(const Pattern& pattern, std::string_view text, std::size_t from);
+void replace_all(std::string& text, const Pattern& pattern, std::string_view replacement, const TextLimit& limit);
 
 }  // namespace qad

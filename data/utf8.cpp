@@ -60,6 +60,19 @@ void check_utf8(std::string_view text, std::string_view who, std::size_t offset)
        "convert the file to UTF-8, for example with iconv"});
 }
 
+std::string quoted(std::string_view text) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string line = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') line += "\\n";
+    else if (c == '"' || c == '\\') (line += '\\') += c;
+    else if (byte < 0x20 || byte == 0x7f) ((line += "\\x") += kDigits[byte >> 4]) += kDigits[byte & 15];
+    else line += c;
+  }
+  return line + '"';
+}
+
 std::string replace_invalid_utf8(std::string text) {
   if (find_invalid_utf8(text) == std::string_view::npos) return text;
   std::string valid;

@@ -13,6 +13,8 @@ namespace qad {
 [[nodiscard]] std::size_t find_invalid_utf8(std::string_view text);
 /// Throws Error naming `who` and the byte offset, counted from `offset`.
 void check_utf8(std::string_view text, std::string_view who, std::size_t offset = 0);
+/// In quotes and on one line, for messages: line ends and other control characters are written out.
+[[nodiscard]] std::string quoted(std::string_view text);
 /// Every maximal invalid part becomes U+FFFD.
 [[nodiscard]] std::string replace_invalid_utf8(std::string text);
 

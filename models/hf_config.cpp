@@ -14,6 +14,7 @@
 #include "models/block_configs.h"
 #include "models/config_keys.h"
 #include "models/config_reader.h"
+#include "models/generation_config.h"
 #include "models/hf_rope.h"
 #include "models/registry.h"
 
@@ -147,7 +148,7 @@ ModelConfig read_hf_config(const fs::path& folder) {
   ModelConfig config = parse_hf_config(read_file(file, "a model's config.json"), file.string());
   const fs::path generation = folder / "generation_config.json";
   if (fs::exists(generation))
-    add_end_tokens(read_file(generation, "a model's generation_config.json"), generation.string(), config);
+    use_end_tokens(read_file(generation, "a model's generation_config.json"), generation.string(), config);
   return config;
 }
 
@@ -162,13 +163,6 @@ void check_plain_model(const fs::path& folder) {
                 file.string(), family_of(type, file.string()).architecture);
   if (fs::exists(modelopt))
     throw Error({modelopt.string(), "a model in a floating type", "one that ModelOpt has quantized", kUnpackedHint});
-}
-
-void add_end_tokens(const std::string& generation_config, const std::string& who, ModelConfig& config) {
-  std::vector<std::int64_t>& known = config.eos_token_id;
-  const Json json = parse_object(generation_config, who);
-  for (const std::int64_t eos : read_eos(ConfigReader(json, who)))
-    if (std::ranges::find(known, eos) == known.end()) known.push_back(eos);
 }
 
 }  // namespace qad

@@ -11,7 +11,7 @@ namespace qad {
 /// Parses config.json as transformers reads it, keys that are missing or null included; `who` names the file in errors.
 /// Refuses families and features that no code here stands for, and values that make no model.
 [[nodiscard]] ModelConfig parse_hf_config(const std::string& json, const std::string& who);
-/// A folder's config.json, with the end tokens that only its generation_config.json names, where it has one.
+/// A folder's config.json, with the end tokens of its generation_config.json, where it has one.
 [[nodiscard]] ModelConfig read_hf_config(const std::filesystem::path& folder);
 /// Throws (ExitCode::usage) where there is no folder.
 void check_model_folder(const std::filesystem::path& folder);
@@ -19,8 +19,6 @@ void check_model_folder(const std::filesystem::path& folder);
 [[nodiscard]] std::string download_hint(const std::filesystem::path& folder);
 /// Throws if a folder says that its weights are packed, and logs if it brings code of its own, which nothing here runs.
 void check_plain_model(const std::filesystem::path& folder);
-/// Adds the end tokens of a generation_config.json; `who` names the file in errors.
-void add_end_tokens(const std::string& generation_config, const std::string& who, ModelConfig& config);
 /// Throws, naming `who` and the key, for sizes that do not fit together or that no config.json of this family says: a
 /// model of them could be trained and not stored.
 void check_expressible(const ModelConfig& config, const std::string& who);

@@ -7,7 +7,6 @@
 #include "autograd/core/error.h"
 #include "autograd/core/place.h"
 #include "autograd/core/random.h"
-#include "data/chat_template_files.h"
 #include "data/safetensors_writer.h"
 #include "models/finite_values.h"
 #include "models/hf_config.h"
@@ -89,28 +88,6 @@ void save_model(const fs::path& folder, LanguageModel& model, DType dtype) {
   write_file_atomically(folder / "config.json",
                         to_hf_config(model.config(), dtype == DType::bf16 ? "bfloat16" : "float32"));
   write_file_atomically(folder / "generation_config.json", generation_config(model.config()));
-}
-
-const std::vector<std::string>& side_file_names() {
-  static const std::vector<std::string> names = {"generation_config.json",
-                                                 "tokenizer.json",
-                                                 "tokenizer_config.json",
-                                                 "special_tokens_map.json",
-                                                 "tokenizer.model",
-                                                 "tokenizer.bin",
-                                                 "vocab.json",
-                                                 "merges.txt",
-                                                 "added_tokens.json"};
-  return names;
-}
-
-void copy_side_files(const fs::path& from, const fs::path& to) {
-  for (const std::string& name : side_file_names())
-    if (fs::exists(from / name)) write_file_atomically(to / name, read_file(from / name, "a model's file"));
-  for (const std::string& name : chat_template_files(from)) {
-    create_folders((to / name).parent_path());
-    write_file_atomically(to / name, read_file(from / name, "a chat template"));
-  }
 }
 
 }  // namespace qad

@@ -25,11 +25,7 @@ void check_model(const std::filesystem::path& folder);
 /// 1/sqrt(2·layers) (GPT-2).
 [[nodiscard]] std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::uint64_t seed);
 
-/// Writes config.json, generation_config.json and model.safetensors in BF16 or FP32. The tokenizer's files come by
-/// copy_side_files.
+/// Writes config.json, generation_config.json and model.safetensors in BF16 or FP32.
 void save_model(const std::filesystem::path& folder, LanguageModel& model, DType dtype);
-/// The files that belong to a model but hold no weights: tokenizer, chat template, generation settings.
-[[nodiscard]] const std::vector<std::string>& side_file_names();
-void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
 }  // namespace qad

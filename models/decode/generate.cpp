@@ -212,6 +212,12 @@ std::vector<GeneratedSequence> Decoder::run() {
 std::vector<GeneratedSequence> generate(LanguageModel& model, const std::vector<std::vector<std::int32_t>>& prompts,
                                         const GenerateConfig& config, std::int64_t first_sequence,
                                         const GenerateHooks& hooks) {
+  const std::int64_t vocabulary = model.config().vocab_size;
+  for (const std::vector<std::int32_t>& prompt : prompts)
+    for (const std::int32_t id : prompt)
+      if (id < 0 || id >= vocabulary)
+        throw Error({"a prompt", "token ids below the model's vocabulary of " + std::to_string(vocabulary),
+                     std::to_string(id), "does the tokenizer belong to the model?"});
   return Decoder(model, prompts, config, first_sequence, hooks).run();
 }
 

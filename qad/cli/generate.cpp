@@ -19,7 +19,8 @@ ExitCode generate_verb(const Verb& self, Arguments arguments) {
       .option("speaker", "student|teacher", "who of a run writes", options.speaker)
       .option("checkpoint", "best|last", "which checkpoint of a run", options.checkpoint)
       .option("max-tokens", "N", "new tokens at most", options.max_tokens)
-      .option("temperature", "T", "of the sampling; 0 is greedy, the default", options.temperature)
+      .option("temperature", "T", "of the sampling; 0 is greedy, the default if generation_config.json doesn't sample",
+              options.temperature)
       .option("top-k", "N", "sample from the N likeliest tokens; 0: all", options.top_k)
       .option("top-p", "P", "sample from the likeliest tokens that sum to P", options.top_p)
       .option("seed", "N", "of the sampling", options.seed);

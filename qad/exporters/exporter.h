@@ -48,7 +48,7 @@ struct KeyValueScale {
 
 struct ExportModel {
   std::string config_json;                       ///< the model's config.json, without quantization
-  std::string generation_config_json;            ///< names end tokens besides those of config.json; empty: none
+  std::string generation_config_json;            ///< its end tokens count, not config.json's; empty: none
   std::vector<NamedTensor> dense;                ///< all that is not quantized, in the order of the layers
   std::vector<ExportLinear> linears;             ///< every linear layer, quantized or not, lm_head among them
   std::vector<KeyValueScale> key_value_scales;   ///< one an attention layer; none: the cache is not quantized

@@ -47,6 +47,9 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
     throw Error({"share_groups", "true for an export", "false", "serving engines run fused layers under one scale"});
   ExportModel model;
   model.config_json = config_text(student.config(), config_folder);
+  if (const auto file = config_folder / "generation_config.json";
+      !config_folder.empty() && std::filesystem::is_regular_file(file))
+    model.generation_config_json = read_file(file, "a model's generation_config.json");
 
   std::map<std::string, const LinearQuantizers*> by_layer;
   for (const LinearQuantizers& linear : quantizers.linears()) by_layer[linear.layer] = &linear;

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/error.h"
+#include "models/generation_config.h"
 #include "models/hf_config.h"
 #include "models/rotary.h"
 #include "qad/exporters/gguf_blocks.h"
@@ -283,8 +284,10 @@ void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config)
 }
 
 ExportFiles pack_gguf(const ExportModel& model) {
-  const ModelConfig config = parse_hf_config(model.config_json, "config.json");
+  ModelConfig config = parse_hf_config(model.config_json, "config.json");
   check_holds("gguf", model, config);
+  if (!model.generation_config_json.empty())
+    use_end_tokens(model.generation_config_json, "generation_config.json", config);
   ExportFiles files;
   append_plain(model, config, files.tensors);
   for (const ExportLinear& linear : model.linears)

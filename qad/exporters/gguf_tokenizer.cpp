@@ -5,12 +5,13 @@
 #include <cctype>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "autograd/core/error.h"
+#include "data/added_tokens.h"
 #include "data/bpe_tokenizer.h"
 #include "data/chat_template_files.h"
 #include "data/json_file.h"
+#include "data/utf8.h"
 
 namespace qad {
 namespace {
@@ -43,12 +44,18 @@ const std::string* file_of(const Tokenizer& tokenizer, std::string_view name) {
   return nullptr;
 }
 
-/// "left right", as files had them until 2024 and GGUF has them still.
-std::vector<std::string> merges_of(const Json& model) {
-  std::vector<std::string> merges;
-  for (const Json& merge : model.at("merges"))
-    merges.push_back(merge.is_array() ? merge[0].get<std::string>() + " " + merge[1].get<std::string>()
-                                      : merge.get<std::string>());
+/// Two tokens each; files had them as "left right" until 2024.
+std::vector<std::pair<std::string, std::string>> merges_of(const Json& model) {
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (const Json& merge : model.at("merges")) {
+    if (merge.is_array()) {
+      merges.emplace_back(merge.at(0).get<std::string>(), merge.at(1).get<std::string>());
+      continue;
+    }
+    const std::string& line = merge.get_ref<const std::string&>();
+    const std::size_t space = line.find(' ');
+    if (!line.starts_with("#version")) merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
   return merges;
 }
 
@@ -92,29 +99,29 @@ constexpr auto kPreTokenizers = std::to_array<PreTokenizer>({
 #undef QAD_WORDS_AFTER_DIGITS
 
 /// Whether merging makes each token of its own text, so that nobody sees whether words that are tokens are merged.
-bool merges_make_every_token(Json root) {
+bool merges_make_every_token(Json root, const Tokenizer& tokenizer) {
   root["model"]["ignore_merges"] = false;
   const BpeModel model = parse_tokenizer_json(root.dump(), "tokenizer.json").model;
-  std::set<std::int32_t> added;
-  for (const Json& token : root.value("added_tokens", Json::array())) added.insert(token.at("id").get<std::int32_t>());
   std::vector<std::int32_t> ids;
   return std::ranges::all_of(model.vocabulary(), [&](const auto& entry) {
     ids.clear();
     model.encode(entry.first, ids);
-    return added.contains(entry.second) || ids == std::vector{entry.second};
+    const auto token = tokenizer.token(entry.second);
+    return (token && token->added != nullptr) || ids == std::vector{entry.second};
   });
 }
 
-void add_byte_level(const Json& root, GgufMetadata& metadata) {
+void add_byte_level(const Json& root, const Tokenizer& tokenizer, GgufMetadata& metadata) {
   for (const Json& step : steps_of(root, "normalizer", "normalizers"))
     if (step.at("type") != "NFC") refuse("no normalizer but NFC", step.at("type").get<std::string>());
-  const std::vector<std::string> merges = merges_of(root.at("model"));
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : merges_of(root.at("model"))) merges.push_back(left + " " + right);
   std::string steps = described(steps_of(root, "pre_tokenizer", "pretokenizers"));
   if (merges.empty() && steps == "bytes") steps = "GPT-2 words";  // where nothing merges, cuts change nothing
   const auto found = std::ranges::find(kPreTokenizers, steps, &PreTokenizer::steps);
   if (found == kPreTokenizers.end())
     refuse("the pre-tokenizer of GPT-2, SmolLM, Llama 3 or Qwen 2/3", steps.empty() ? "none" : steps);
-  if (root.at("model").value("ignore_merges", false) != found->whole_words && !merges_make_every_token(root))
+  if (root.at("model").value("ignore_merges", false) != found->whole_words && !merges_make_every_token(root, tokenizer))
     refuse("ignore_merges " + std::string(found->whole_words ? "true" : "false") + " with this pre-tokenizer",
            "the other and tokens that merging doesn't make");
   metadata.emplace_back("tokenizer.ggml.model", std::string("gpt2"));
@@ -122,10 +129,24 @@ void add_byte_level(const Json& root, GgufMetadata& metadata) {
   metadata.emplace_back("tokenizer.ggml.merges", merges);
 }
 
+/// llama2.c's vocabularies have spaces where SentencePiece's kind has marks; a space goes before the text.
+bool keeps_spaces(const Json& root) {
+  const std::vector<Json> normalizers = steps_of(root, "normalizer", "normalizers");
+  return normalizers.size() == 1 && normalizers[0] == Json{{"type", "Prepend"}, {"prepend", " "}} &&
+         steps_of(root, "pre_tokenizer", "pretokenizers").empty();
+}
+
+std::string with_marks(std::string token) {
+  for (std::size_t at = 0; (at = token.find(' ', at)) != std::string::npos; at += kMark.size())
+    token.replace(at, 1, kMark);
+  return token;
+}
+
 /// Whether a space goes before the text; refuses stages that are not SentencePiece's.
 bool space_before_text(const Json& root, const std::vector<std::string>& tokens) {
   const std::string mark(kMark);
   bool prepend = false, replace = false;
+  if (keeps_spaces(root)) return true;
   for (const Json& step : steps_of(root, "normalizer", "normalizers")) {
     if (step.at("type") == "Prepend" && step.at("prepend") == mark) prepend = true;
     else if (step == Json{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", mark}}) replace = true;
@@ -142,14 +163,20 @@ bool space_before_text(const Json& root, const std::vector<std::string>& tokens)
   return pre[0].value("prepend_scheme", "always") != "never";
 }
 
-void add_sentence_piece(const Json& root, const std::vector<std::string>& tokens, GgufMetadata& metadata) {
+void add_sentence_piece(const Json& root, std::vector<std::string>& tokens, GgufMetadata& metadata) {
   if (root.at("model").value("ignore_merges", false)) refuse("ignore_merges false", "true");
   const bool space = space_before_text(root, tokens);
+  if (keeps_spaces(root)) {
+    for (std::string& token : tokens) {
+      if (token.find(kMark) != std::string::npos) refuse("a vocabulary with spaces or marks for them", "one with both");
+      token = with_marks(std::move(token));
+    }
+  }
   // A token that is merged earlier has the higher score; one that nothing merges is merged last.
   std::map<std::string, float> scores;
-  for (std::string merge : merges_of(root.at("model"))) {
-    const std::size_t cut = merge.find(' ');
-    scores.try_emplace(merge.erase(cut, 1), -static_cast<float>(scores.size()) - 1.0f);
+  for (const auto& [left, right] : merges_of(root.at("model"))) {
+    const std::string whole = keeps_spaces(root) ? with_marks(left + right) : left + right;
+    scores.try_emplace(whole, -static_cast<float>(scores.size()) - 1.0f);
   }
   std::vector<float> all;
   for (const std::string& token : tokens) {
@@ -162,7 +189,7 @@ void add_sentence_piece(const Json& root, const std::vector<std::string>& tokens
   metadata.emplace_back("tokenizer.ggml.add_space_prefix", space);
 }
 
-bool names_byte(const std::string& token) {
+bool names_byte(std::string_view token) {
   return token.size() == 6 && token.starts_with("<0x") && token.ends_with(">");
 }
 
@@ -171,29 +198,32 @@ struct Vocabulary {
   std::vector<std::int32_t> kinds;
 };
 
-/// Ids without a token get a name that no text has.
+/// A token that also starts or ends texts is a control token.
+bool is_unknown(const Tokenizer& tokenizer, std::int32_t id) {
+  return tokenizer.unk() == id && tokenizer.bos() != id && tokenizer.eos() != id;
+}
+
+/// Ids without a token get a name that no text has. Tokens beyond the model's vocabulary, which only files beside the
+/// tokenizer name, are left out: the model could not read them.
 Vocabulary vocabulary_of(const Json& root, const Tokenizer& tokenizer, std::int64_t size) {
   check_vocabulary(tokenizer, size, "tokenizer.json");
   Vocabulary result;
-  for (std::int64_t id = 0; id < size; ++id) {
-    result.tokens.push_back("[PAD" + std::to_string(id) + "]");
-    result.kinds.push_back(static_cast<std::int32_t>(Kind::unused));
-  }
-  const auto set = [&](std::size_t id, const std::string& text, Kind kind) {
-    result.tokens.at(id) = text;
-    result.kinds.at(id) = static_cast<std::int32_t>(kind);
-  };
   const bool bytes = root.at("model").value("byte_fallback", false);
-  for (const auto& [text, id] : root.at("model").at("vocab").items())
-    set(id.get<std::size_t>(), text, bytes && names_byte(text) ? Kind::byte : Kind::normal);
-  for (const Json& token : root.value("added_tokens", Json::array())) {
-    const std::string text = token.at("content");
-    for (const char* flag : {"single_word", "lstrip", "rstrip"})
-      if (token.value(flag, false)) refuse("added tokens without " + std::string(flag), "'" + text + "'");
-    set(token.at("id").get<std::size_t>(), text, token.value("special", false) ? Kind::control : Kind::user_defined);
+  for (std::int32_t id = 0; id < size; ++id) {
+    const std::optional<TokenInfo> token = tokenizer.token(id);
+    if (token && token->added != nullptr)
+      for (const auto& [flag, is_set] :
+           {std::pair{"single_word", token->added->single_word}, std::pair{"lstrip", token->added->lstrip},
+            std::pair{"rstrip", token->added->rstrip}})
+        if (is_set) refuse("added tokens without " + std::string(flag), quoted(token->text));
+    const Kind kind = !token                      ? Kind::unused
+                      : is_unknown(tokenizer, id) ? Kind::unknown
+                      : token->added == nullptr   ? (bytes && names_byte(token->text) ? Kind::byte : Kind::normal)
+                      : token->special            ? Kind::control
+                                                  : Kind::user_defined;
+    result.tokens.push_back(token ? std::string(token->text) : "[PAD" + std::to_string(id) + "]");
+    result.kinds.push_back(static_cast<std::int32_t>(kind));
   }
-  if (const auto unk = tokenizer.unk(); unk && unk != tokenizer.bos() && unk != tokenizer.eos())
-    result.kinds.at(static_cast<std::size_t>(*unk)) = static_cast<std::int32_t>(Kind::unknown);
   return result;
 }
 
@@ -202,10 +232,11 @@ void add_special_tokens(const Tokenizer& tokenizer, const ModelConfig& config, G
   const auto add_id = [&](const char* key, std::int64_t id) {
     metadata.emplace_back(key, static_cast<std::uint32_t>(id));
   };
-  const auto known = [](std::optional<std::int32_t> id, std::int64_t otherwise) {
-    return id ? std::int64_t{*id} : otherwise;
+  const auto known = [&](std::optional<std::int32_t> id, std::int64_t otherwise) {
+    return id && *id < config.vocab_size ? std::int64_t{*id} : otherwise;
   };
   std::vector<std::int64_t> ends = config.eos_token_id;
+  std::erase_if(ends, [&](std::int64_t id) { return id >= config.vocab_size; });  // it never comes
   const std::int64_t bos = known(tokenizer.bos(), config.bos_token_id);
   const std::int64_t eos = known(tokenizer.eos(), ends.empty() ? -1 : ends.front());
   const auto is_only = [](std::span<const std::int32_t> around, std::int64_t id) {
@@ -222,6 +253,7 @@ void add_special_tokens(const Tokenizer& tokenizer, const ModelConfig& config, G
   if (ends.size() > kFurther.size()) refuse("at most 3 tokens that end a text", std::to_string(ends.size() + 1));
   for (std::size_t i = 0; i < ends.size(); ++i) add_id(kFurther[i], ends[i]);
   if (tokenizer.unk()) add_id("tokenizer.ggml.unknown_token_id", *tokenizer.unk());
+  if (const std::int64_t pad = known(tokenizer.pad(), -1); pad >= 0) add_id("tokenizer.ggml.padding_token_id", pad);
   metadata.emplace_back("tokenizer.ggml.add_bos_token", !tokenizer.prefix().empty());
   metadata.emplace_back("tokenizer.ggml.add_eos_token", !tokenizer.suffix().empty());
 }
@@ -257,7 +289,7 @@ GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& confi
     Vocabulary vocabulary = vocabulary_of(root, *tokenizer, config.vocab_size);
     const std::vector<Json> pre = steps_of(root, "pre_tokenizer", "pretokenizers");
     if (std::ranges::any_of(pre, [](const Json& step) { return step.at("type") == "ByteLevel"; }))
-      add_byte_level(root, metadata);
+      add_byte_level(root, *tokenizer, metadata);
     else add_sentence_piece(root, vocabulary.tokens, metadata);
     metadata.emplace_back("tokenizer.ggml.tokens", std::move(vocabulary.tokens));
     metadata.emplace_back("tokenizer.ggml.token_type", std::move(vocabulary.kinds));

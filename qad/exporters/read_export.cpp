@@ -8,6 +8,7 @@
 #include "autograd/core/error.h"
 #include "data/mapped_file.h"
 #include "data/safetensors.h"
+#include "models/generation_config.h"
 #include "models/hf_config.h"
 #include "models/registry.h"
 #include "qad/exporters/gguf.h"
@@ -138,7 +139,7 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
 
   ModelConfig config = parse_hf_config(exported.config_json, "config.json");
   if (!exported.generation_config_json.empty())
-    add_end_tokens(exported.generation_config_json, "generation_config.json", config);
+    use_end_tokens(exported.generation_config_json, "generation_config.json", config);
   auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
     auto found = weights.find(name);
     // A tied model may store its one matrix under the head's name only.

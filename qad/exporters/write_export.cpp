@@ -7,7 +7,7 @@
 #include "autograd/core/interrupt.h"
 #include "data/safetensors_writer.h"
 #include "models/finite_values.h"
-#include "models/model_folder.h"
+#include "models/side_files.h"
 #include "qad/exporters/export_marker.h"
 #include "qad/exporters/gguf.h"
 #include "qad/exporters/read_export.h"
@@ -82,8 +82,8 @@ void write_export(OutputFolder& out, const Exporter& exporter, const ExportModel
   if (!files.metadata.empty()) write_gguf_weights(folder, files);
   else write_weights(folder, files.tensors, extras.shard_bytes);
   throw_if_stopped();
-  for (const auto& [name, text] : files.texts) write_file_atomically(folder / name, text);
   for (const fs::path& side : extras.side_files) copy_side_files(side, folder);
+  for (const auto& [name, text] : files.texts) write_file_atomically(folder / name, text);
   if (extras.add_files) extras.add_files(folder);
 
   verify_export(read_export_files(folder), exporter, student);

@@ -32,8 +32,8 @@ struct ExportExtras {
 };
 
 /// Writes weights (safetensors in shards of at most `shard_bytes` where they are larger), config.json, the files that
-/// the layout adds, the tokenizer's and generation's files of the folders `side_files`, and qad_export.json with a hash
-/// of each; puts them in place once they are verified. Stopped leaves nothing behind.
+/// the layout adds, what goes along of the folders `side_files` (copy_side_files), and qad_export.json with a hash of
+/// each; puts them in place once they are verified. Stopped leaves nothing behind.
 void write_export(OutputFolder& out, const Exporter& exporter, const ExportModel& student, const ExportExtras& extras);
 /// The same to a place that is decided now, of no run.
 void write_export(const std::filesystem::path& folder, const Exporter& exporter, const ExportModel& student,

@@ -23,10 +23,8 @@ std::vector<std::string> missing_exports(const Recipe& recipe, const RunFolder& 
 
 void make_answers(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name) {
   const SavedStudent best = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
-  if (kept_problem_answers(*best.student.model, materials.tokenizer.get(), *recipe.evaluate.problems, name,
-                           folder.answers())
-          .empty())
-    throw Error({name, "its answers to end", "a signal", "qad resume goes on"}, ExitCode::interrupted);
+  static_cast<void>(kept_problem_answers(*best.student.model, materials.tokenizer.get(), *recipe.evaluate.problems,
+                                         name, folder.answers()));
 }
 
 }  // namespace
@@ -34,8 +32,9 @@ void make_answers(const Recipe& recipe, const Materials& materials, const RunFol
 RunSummary make_complete(const Recipe& recipe, const RunFolder& folder, const std::string& name,
                          const std::function<const Materials&()>& materials) {
   RunSummary summary = read_summary(folder.summary());
-  const std::vector<std::string> missing = missing_exports(recipe, folder);
-  const bool lacks_answers = recipe.evaluate.problems && !std::filesystem::exists(folder.answers());
+  const bool usable = summary.end != enum_name(RunEnd::diverged);  // of others, nothing is exported
+  const std::vector<std::string> missing = usable ? missing_exports(recipe, folder) : std::vector<std::string>();
+  const bool lacks_answers = usable && recipe.evaluate.problems && !std::filesystem::exists(folder.answers());
   if (lacks_answers) {
     log_info("{}: answers.jsonl is missing and made again", name);
     make_answers(recipe, materials(), folder, name);

@@ -14,6 +14,7 @@
 #include "qad/train/evaluator.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/one_vocabulary.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/run_lock.h"
 #include "qad/verbs/student.h"
@@ -121,6 +122,9 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
 
   const auto tokenizer = find_tokenizer(recipe.data, model_folder);
   if (tokenizer != nullptr) check_vocabulary(*tokenizer, vocabulary, model_folder.string());
+  std::vector<fs::path> models = of_run ? models_of(recipe) : std::vector{options.target};
+  if (options.teacher) models.push_back(*options.teacher);
+  check_one_vocabulary(models, tokenizer.get(), vocabulary);
   if (options.problems) {
     ProblemEvaluationConfig config = recipe.evaluate.problems.value_or(ProblemEvaluationConfig());
     config.count = *options.problems;

@@ -1,15 +1,18 @@
 #include "qad/verbs/generate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <vector>
 
+#include "autograd/core/log.h"
 #include "data/chat_template.h"
 #include "data/data_config.h"
 #include "models/decode/generate.h"
+#include "models/generation_config.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
 #include "qad/verbs/prompt_text.h"
@@ -22,6 +25,7 @@ namespace {
 struct Writer {
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::filesystem::path settings;  ///< the folder whose generation settings count
 };
 
 Writer of_run(const GenerateOptions& options) {
@@ -38,6 +42,8 @@ Writer of_run(const GenerateOptions& options) {
   std::unique_ptr<LanguageModel> teacher;
   if (recipe.teacher) teacher = load_teacher(*recipe.teacher);
   writer.tokenizer = find_tokenizer(recipe.data, base_folder(recipe));
+  const bool from_elsewhere = !teacher_writes && recipe.student.model != "teacher";
+  writer.settings = from_elsewhere ? std::filesystem::path(recipe.student.model) : base_folder(recipe);
   if (teacher_writes) {
     writer.model = std::move(teacher);
     return writer;
@@ -50,7 +56,7 @@ Writer of_run(const GenerateOptions& options) {
 Writer load_writer(const GenerateOptions& options) {
   Writer writer = is_run_folder(options.target)
                       ? of_run(options)
-                      : Writer{load_any_model(options.target), find_tokenizer({}, options.target)};
+                      : Writer{load_any_model(options.target), find_tokenizer({}, options.target), options.target};
   if (writer.tokenizer == nullptr)
     throw Error({options.target.string(), "a tokenizer", "none", "put its files beside the model's"});
   check_vocabulary(*writer.tokenizer, writer.model->config().vocab_size, options.target.string());
@@ -80,11 +86,28 @@ std::vector<std::int32_t> beginning(const std::string& prompt, const Writer& wri
   throw Error({"--prompt", "some text", "none", "this model has no start token to begin with"}, ExitCode::usage);
 }
 
+// What the command line says goes over what the model's folder says.
+GenerateConfig config_of(const GenerateOptions& options, const std::filesystem::path& folder) {
+  const GenerationSettings settings = folder.empty() ? GenerationSettings() : read_generation_settings(folder);
+  if (!settings.ignored.empty())
+    log_warning("{}: transformers would heed {}, which qad generate does not", folder.string(),
+                fmt::join(settings.ignored, ", "));
+  GenerateConfig config;
+  config.temperature = options.temperature.value_or(settings.samples ? settings.temperature : 0.0);
+  config.top_k = options.top_k.value_or(settings.samples ? settings.top_k : 0);
+  config.top_p = options.top_p.value_or(settings.samples ? settings.top_p : 1.0);
+  config.seed = static_cast<std::uint64_t>(options.seed);
+  if (settings.samples && config.temperature > 0)
+    log_info("samples as {} asks: temperature {}, top-k {}, top-p {}", folder.string(), config.temperature,
+             config.top_k, config.top_p);
+  return config;
+}
+
 }  // namespace
 
 ExitCode generate(const GenerateOptions& options, std::ostream& print) {
-  if (options.top_p <= 0 || options.top_p > 1)
-    throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", options.top_p), ""}, ExitCode::usage);
+  if (const double top_p = options.top_p.value_or(1.0); top_p <= 0 || top_p > 1)
+    throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", top_p), ""}, ExitCode::usage);
   const std::string text_before = prompt_text(options);
   const Writer writer = load_writer(options);
   const std::vector<std::int32_t> prompt =
@@ -96,12 +119,8 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
                  std::to_string(begun), "shorten it"},
                 ExitCode::usage);
 
-  GenerateConfig config;
+  GenerateConfig config = config_of(options, writer.settings);
   config.max_tokens = begun + options.max_tokens;
-  config.temperature = options.temperature;
-  config.top_k = options.top_k;
-  config.top_p = options.top_p;
-  config.seed = static_cast<std::uint64_t>(options.seed);
 
   TextStream text(*writer.tokenizer, print);
   if (!options.chat) text.add(prompt);

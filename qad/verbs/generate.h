@@ -26,9 +26,10 @@ struct GenerateOptions {
   Speaker speaker = Speaker::student;  ///< of a run's folder
   CheckpointChoice checkpoint = CheckpointChoice::best;
   std::int64_t max_tokens = 256;  ///< new ones; an end token stops earlier
-  double temperature = 0.0;       ///< 0 is greedy
-  std::int64_t top_k = 0;         ///< 0: all
-  double top_p = 1.0;
+  /// Of these what is not given is as the model's generation_config.json has it if that samples; else greedy, all.
+  std::optional<double> temperature;  ///< 0 is greedy
+  std::optional<std::int64_t> top_k;  ///< 0: all
+  std::optional<double> top_p;
   std::int64_t seed = 1;
 };
 

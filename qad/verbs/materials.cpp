@@ -14,6 +14,7 @@
 #include "models/model_folder.h"
 #include "models/rotary.h"
 #include "qad/exporters/export_marker.h"
+#include "qad/verbs/one_vocabulary.h"
 #include "qad/verbs/teacher_text.h"
 
 namespace qad::verbs {
@@ -55,12 +56,6 @@ std::function<Documents(const TeacherTextConfig&, const TextFormat&, const std::
 std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path& model) {
   if (data.tokenizer) return load_tokenizer(*data.tokenizer);
   return has_tokenizer(model) ? load_tokenizer(model) : nullptr;
-}
-
-bool has_tokenizer(const fs::path& model) {
-  if (model.empty()) return false;
-  const auto names = {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "vocab.json", "bytes.json"};
-  return std::ranges::any_of(names, [&](const char* name) { return place_at(model / name) != Place::nothing; });
 }
 
 ModelConfig base_config(const Recipe& recipe) {
@@ -166,6 +161,7 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   if (materials.tokenizer != nullptr)
     check_vocabulary(*materials.tokenizer, base.vocab_size,
                      materials.model_folder.empty() ? "model.vocab_size" : materials.model_folder.string());
+  check_one_vocabulary(models_of(recipe), materials.tokenizer.get(), base.vocab_size);
 
   TextReader reader{materials.tokenizer.get(), base.vocab_size, materials.model_folder, recipe.data.format, {}};
   if (materials.teacher != nullptr)

@@ -77,6 +77,5 @@ void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model)
 
 /// The tokenizer of a recipe's data: its own, or the one in the model's folder; null if that has none.
 [[nodiscard]] std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const std::filesystem::path& model);
-[[nodiscard]] bool has_tokenizer(const std::filesystem::path& model);
 
 }  // namespace qad::verbs

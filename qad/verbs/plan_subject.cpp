@@ -9,6 +9,7 @@
 #include "models/hf_config.h"
 #include "models/registry.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/one_vocabulary.h"
 #include "qad/verbs/tensor_table.h"
 
 namespace qad::verbs {
@@ -55,6 +56,7 @@ PlannedText plan_text(const Recipe& recipe) {
   const std::filesystem::path model = base_folder(recipe);
   const std::int64_t vocabulary = base_config(recipe).vocab_size;
   const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(recipe.data, model);
+  check_one_vocabulary(models_of(recipe), tokenizer.get(), vocabulary);
   PlannedText text;
   const auto written = [&](const TeacherTextConfig& config, const TextFormat&, const std::string&) {
     text.estimated = true;

@@ -23,7 +23,7 @@ std::string read_standard_input() {
     pollfd input{STDIN_FILENO, POLLIN, 0};
     constexpr int kMilliseconds = 100;  // between two looks at signals, which do not interrupt a read
     const int ready = ::poll(&input, 1, kMilliseconds);
-    if (stop_requested()) throw Error({"generate", "", "stopped by a signal", ""}, ExitCode::interrupted);
+    throw_if_stopped();
     if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;

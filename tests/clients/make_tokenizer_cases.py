@@ -4,7 +4,8 @@ stand-ins of the families that qad reads, trained here with the normalizers, pre
     make_tokenizer_cases.py SHARED SOURCE OUT
 
 OUT gets lines.json (a list of texts) and for each tokenizer a folder NAME with its files (or `path`, where they lie) and
-cases.json: {"ids": [...], "decoded": [...]}, one entry a line; "decoded" is left out where that package errs.
+cases.json: {"ids": [...], "decoded": [...]}, one entry a line; "decoded" is left out where that package errs. A folder that
+lies in OUT already, with a tokenizer.json, gets its cases too.
 """
 
 import json
@@ -136,6 +137,17 @@ def stand_ins(texts):
     yield "Mistral", root
 
 
+def write_pair(folder, root):
+    """vocab.json and merges.txt, with the added tokens beside them: Qwen2Tokenizer brings the rest."""
+    (folder / "vocab.json").write_text(json.dumps(root["model"]["vocab"], ensure_ascii=False))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join((m if isinstance(m, str) else " ".join(m)) + "\n"
+                                                                     for m in root["model"]["merges"]))
+    added = {str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in root["added_tokens"]}
+    config = {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": added, "eos_token": "<|im_end|>",
+              "pad_token": "<|endoftext|>", "unk_token": None}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+
+
 def main(shared, source, out):
     shared, source, out = map(pathlib.Path, (shared, source, out))
     real = list(real_lines(shared, source))
@@ -146,7 +158,7 @@ def main(shared, source, out):
 
     def write(name, tokenizer, path=None):
         folder = out / name
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         if path:
             (folder / "path").write_text(str(path))
         ids = [encoding.ids for encoding in tokenizer.encode_batch(lines)]
@@ -155,10 +167,15 @@ def main(shared, source, out):
         decoded = {"decoded": tokenizer.decode_batch(ids, skip_special_tokens=False)} if sound else {}
         (folder / "cases.json").write_text(json.dumps({"ids": ids, **decoded}, separators=(",", ":")))
 
+    for folder in [path for path in out.iterdir() if (path / "tokenizer.json").exists()]:
+        write(folder.name, Tokenizer.from_file(str(folder / "tokenizer.json")))
     for name, root in stand_ins(real[::3]):
         text = json.dumps(root, ensure_ascii=False)
         write(name, Tokenizer.from_str(text))
         (out / name / "tokenizer.json").write_text(text)
+        if name.startswith("Qwen"):  # the same in older files
+            write(name + " in two files", Tokenizer.from_str(text))
+            write_pair(out / (name + " in two files"), root)
     for name, path in (("GPT-NeoX", "tokenizer-neox20b/20B_tokenizer.json"), ("stories", "tinystories-656k-hf/tokenizer.json")):
         write(name, Tokenizer.from_file(str(shared / path)), shared / path)
     vocab = shared / "tokenizer-gpt2/gpt2_vocab.json"

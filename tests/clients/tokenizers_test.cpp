@@ -1,6 +1,7 @@
 // Ids and texts equal those of Hugging Face's `tokenizers` over 12,000 lines: prose, code, numbers, many scripts, marks
 // to compose, emoji, control characters and special tokens. The tokenizers are those of the shared data, and stand-ins
-// of Llama 3, Qwen 2 and 3, SmolLM and Mistral that make_tokenizer_cases.py trains.
+// of Llama 3, Qwen 2 and 3 (as a tokenizer.json, and as GPT-2's pair of files), SmolLM and Mistral that
+// make_tokenizer_cases.py trains, and the tokenizer.json that an import of a llama2.c model writes.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -40,6 +41,8 @@ TEST(Tokenizers, GiveTheSameIdsAndTexts) {
   QAD_REQUIRE_SHARED_DATA();
   QAD_REQUIRE_PYTHON("tokenizers");
   const testing::TemporaryFolder folder;
+  const auto scored = testing::shared_data() / "tinyllamas-stories260k" / "tok512.bin";
+  load_tokenizer(scored)->save(folder / "llama2.c");
   const testing::Outcome made = testing::run_python(
       {"tests/clients/make_tokenizer_cases.py", testing::shared_data(), testing::source_dir(), folder.path()});
   ASSERT_EQ(made.exit_code, 0) << made.err;
@@ -53,7 +56,9 @@ TEST(Tokenizers, GiveTheSameIdsAndTexts) {
     std::printf("%s: %d of %zu lines differ\n", entry.path().filename().c_str(), differing, lines.size());
     ++count;
   }
-  EXPECT_EQ(count, 8);
+  EXPECT_EQ(count, 11);
+  write_file_atomically(folder / "llama2.c" / "path", scored.string());  // and read as it was
+  EXPECT_EQ(differing_lines(folder / "llama2.c", lines), 0);
 }
 
 }  // namespace

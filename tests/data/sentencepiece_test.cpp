@@ -28,7 +28,7 @@ const std::vector<std::string> kTexts = {
     "naïve Straße Żółć e\u0301 ﬁ Ⅷ ２",
     "Привет мир, Ελληνικά, 你好世界, こんにちは, 한국어, שלום, مرحبا",
     "\U0001F600\U0001F468\u200d\U0001F469 ok \u00a0\u3000\u2028",
-    "▁a ▁▁ b <0x41> <unk>",
+    "▁a ▁▁ b <0x41> <un k>",
     "def scale(block):\n    return max(abs(x) for x in block) / 6",
     std::string("\x00\x01\x7f", 3),
 };
@@ -100,22 +100,39 @@ TEST_P(SentencePiece, FilesSayWhatGoesAroundAText) {
 TEST_P(SentencePiece, FindsControlPiecesAndAddedTokens) {
   config(R"({"added_tokens_decoder": {"900": {"content": "<|im_end|>", "special": true}, "901": {"content": "<x>"}}})");
   const auto tokenizer = load_tokenizer(folder_.path());
-  EXPECT_EQ(tokenizer->vocabulary_size(), 902);
-  const Ids ids = tokenizer->encode("<s>the fox</s><x><|im_end|>the", false);
+  const std::int32_t size = library_.GetPieceSize();  // tokens count on from here, whatever ids the file gives them
+  EXPECT_EQ(tokenizer->vocabulary_size(), size + 2);
+  EXPECT_EQ(tokenizer->own_vocabulary_size(), size);
+  const Ids ids = tokenizer->encode("<s>the fox</s><x><|im_end|><unk>the", false);
   const std::vector<int> fox = library_.EncodeAsIds("the fox"), the = library_.EncodeAsIds("the");
   Ids expected{library_.bos_id()};
   expected.insert(expected.end(), fox.begin(), fox.end());
-  expected.insert(expected.end(), {library_.eos_id(), 901, 900});
+  expected.insert(expected.end(), {library_.eos_id(), size + 1, size, library_.unk_id()});
   expected.insert(expected.end(), the.begin(), the.end());
   EXPECT_EQ(ids, expected);
-  EXPECT_EQ(tokenizer->decode(ids, false), "<s>the fox</s><x><|im_end|>the");
-  EXPECT_EQ(tokenizer->decode(ids), "the fox<x>the");
-  EXPECT_EQ(tokenizer->id_of("<|im_end|>"), 900);
+  const Ids known = tokenizer->encode("<s>the fox</s><x><|im_end|>the", false);
+  EXPECT_EQ(tokenizer->decode(known, false), "<s>the fox</s><x><|im_end|>the");
+  EXPECT_EQ(tokenizer->decode(known), "the fox<x>the");
+  EXPECT_EQ(tokenizer->id_of("<|im_end|>"), size);
+  EXPECT_EQ(tokenizer->token(size + 1)->text, "<x>");
+  EXPECT_EQ(tokenizer->token(library_.PieceToId("\u2581the"))->text, "\u2581the");
 
   const TemporaryFolder copy;
   tokenizer->save(copy.path());
   const auto again = load_tokenizer(copy / "tokenizer.model");
-  EXPECT_EQ(again->encode("<s>the fox</s><x><|im_end|>the", false), expected);
+  EXPECT_EQ(again->encode("<s>the fox</s><x><|im_end|><unk>the", false), expected);
+}
+
+TEST_P(SentencePiece, TakesTokensOfTheOtherFilesToo) {
+  config(R"({"eos_token": "<|im_end|>", "add_eos_token": true, "pad_token": "<pad>"})");
+  write_file_atomically(folder_ / "added_tokens.json", R"({"<x>": 1000, "<|im_end|>": 1001})");
+  write_file_atomically(folder_ / "special_tokens_map.json", R"({"bos_token": "<x>"})");
+  const auto tokenizer = load_tokenizer(folder_.path());
+  const std::int32_t size = library_.GetPieceSize();
+  EXPECT_EQ(tokenizer->bos(), size);
+  EXPECT_EQ(tokenizer->eos(), size + 1);
+  EXPECT_EQ(tokenizer->pad(), size + 2);
+  EXPECT_EQ(tokenizer->encode("<pad>"), (Ids{size, size + 2, size + 1}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SentencePiece,

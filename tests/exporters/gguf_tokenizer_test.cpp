@@ -175,11 +175,77 @@ TEST(GgufTokenizer, SentencePiecesHaveScores) {
   EXPECT_EQ(kinds.at(1), 3);
 }
 
-TEST(GgufTokenizer, OtherFormsAreRefused) {
+TEST(GgufTokenizer, HasTheTokensThatOtherFilesName) {
+  const testing::TemporaryFolder folder;
+  write_file_atomically(folder / "tokenizer.json", small_bpe(kByteLevel).dump());
+  write_file_atomically(folder / "tokenizer_config.json",
+                        R"({"bos_token": "abc", "eos_token": "<end>", "pad_token": "<pad>",
+                            "additional_special_tokens": ["<far>"]})");
+  write_file_atomically(folder / "added_tokens.json", R"({"<x>": 6, "<pad>": 7})");
+  const GgufMetadata metadata = gguf_tokenizer(load_tokenizer(folder.path()).get(), model_of(8));
+  EXPECT_EQ(at<std::vector<std::string>>(metadata, "tokens"),
+            (std::vector<std::string>{"a", "b", "c", "ab", "abc", "<end>", "<x>", "<pad>"}));  // <far> is beyond
+  EXPECT_EQ(at<std::vector<std::int32_t>>(metadata, "token_type"), (std::vector<std::int32_t>{1, 1, 1, 1, 3, 3, 4, 3}));
+  EXPECT_EQ(at<std::uint32_t>(metadata, "bos_token_id"), 4u);
+  EXPECT_EQ(at<std::uint32_t>(metadata, "eos_token_id"), 5u);
+  EXPECT_EQ(at<std::uint32_t>(metadata, "padding_token_id"), 7u);
+  EXPECT_FALSE(at<bool>(metadata, "add_bos_token"));
+
+  Json gap = small_bpe(kByteLevel);
+  gap["added_tokens"].push_back({{"id", 11}, {"content", "<y>"}});
+  EXPECT_EQ(at<std::vector<std::string>>(said(gap, model_of(8, {5})), "tokens")[6], "<y>");  // counted on, as in text
+  write_file_atomically(folder / "tokenizer_config.json",
+                        R"({"eos_token": {"__type": "AddedToken", "content": "<z>", "lstrip": true}})");
+  expect_mentions(
+      error_of([&] { static_cast<void>(gguf_tokenizer(load_tokenizer(folder.path()).get(), model_of(9))); }),
+      {"added tokens without lstrip", "<z>"});
+}
+
+TEST(GgufTokenizer, HasEveryChatTemplate) {
+  const testing::TemporaryFolder folder;
+  write_file_atomically(folder / "tokenizer.json", small_bpe(kByteLevel).dump());
+  write_file_atomically(folder / "tokenizer_config.json",
+                        R"({"eos_token": "<end>", "chat_template": [{"name": "default", "template": "D"},
+                                                                    {"name": "rag", "template": "R"}]})");
+  const auto text = [&](const std::string& key) {
+    const GgufMetadata metadata = gguf_tokenizer(load_tokenizer(folder.path()).get(), model_of(6));
+    const auto* found = find_metadata<std::string>(metadata, "tokenizer.chat_template" + key);
+    const auto* names = find_metadata<std::vector<std::string>>(metadata, "tokenizer.chat_templates");
+    return found == nullptr ? "none" : *found + (key.empty() || names == nullptr ? "" : " of " + names->front());
+  };
+  EXPECT_EQ(text(""), "D");
+  EXPECT_EQ(text(".rag"), "R of rag");
+  write_file_atomically(folder / "additional_chat_templates/tool_use.jinja", "T");
+  EXPECT_EQ(text(""), "none");  // the files alone count
+  EXPECT_EQ(text(".tool_use"), "T of tool_use");
+  write_file_atomically(folder / "chat_template.jinja", "J");
+  EXPECT_EQ(text(""), "J");
+  EXPECT_EQ(text(".rag"), "none");
+}
+
+TEST(GgufTokenizer, Llama2cScoresBecomeScores) {
   QAD_REQUIRE_SHARED_DATA();
   const auto scored = load_tokenizer(testing::shared_data() / "tinyllamas-stories260k" / "tok512.bin");
-  expect_mentions(error_of([&] { static_cast<void>(gguf_tokenizer(scored.get(), model_of(512))); }),
-                  {"a tokenizer.json", "tokenizer.bin"});
+  const GgufMetadata metadata = gguf_tokenizer(scored.get(), model_of(512, {2}));
+  EXPECT_EQ(model_and_pre(metadata), "llama default");
+  EXPECT_TRUE(at<bool>(metadata, "add_space_prefix"));
+  EXPECT_TRUE(at<bool>(metadata, "add_bos_token"));
+  const auto tokens = at<std::vector<std::string>>(metadata, "tokens");
+  const auto kinds = at<std::vector<std::int32_t>>(metadata, "token_type");
+  EXPECT_EQ(kinds.at(0), 2);
+  EXPECT_EQ(kinds.at(1), 3);
+  EXPECT_EQ(kinds.at(3), 6);
+  EXPECT_EQ(tokens.at(259), "\u2581t");  // the first merge
+  EXPECT_EQ(at<std::vector<float>>(metadata, "scores").at(259), -1.0f);
+}
+
+TEST(GgufTokenizer, OtherFormsAreRefused) {
+  const testing::TemporaryFolder pair;
+  write_file_atomically(pair / "vocab.json", R"({"a": 0, "b": 1, "ab": 2})");
+  write_file_atomically(pair / "merges.txt", "a b\n");
+  expect_mentions(
+      error_of([&] { static_cast<void>(gguf_tokenizer(load_tokenizer(pair.path()).get(), model_of(512))); }),
+      {"a tokenizer.json", "vocab.json"});
   Json spaces = small_bpe({{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "always"}});
   EXPECT_EQ(model_and_pre(said(spaces)), "llama default");
   spaces["model"]["vocab"]["a\u2581"] = 6;

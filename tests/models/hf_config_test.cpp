@@ -6,10 +6,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "models/model_folder.h"
-#include "tests/support/paths.h"
 
 namespace qad {
 namespace {
@@ -344,21 +342,6 @@ TEST(Expressible, NamesTheKeyThatConfigJsonCannotSay) {
   refused("llama", "sliding_window 0", [](ModelConfig& c) { c.sliding_window = 8; });
   refused("llama", "rope_scaling", [](ModelConfig& c) { c.rope_scaling.factor = 4; });
   refused("llama", "model_type to be one of llama, ", [](ModelConfig& c) { c.model_type = "mamba"; });
-}
-
-TEST(EndTokens, ThoseOfGenerationConfigCountToo) {
-  const testing::TemporaryFolder folder;
-  write_file_atomically(folder / "config.json", config_json("llama", {{"eos_token_id", 2}}).dump());
-  EXPECT_EQ(read_hf_config(folder.path()).eos_token_id, Sizes({2}));
-  write_file_atomically(folder / "generation_config.json", R"({"eos_token_id": [3, 2, 5]})");
-  EXPECT_EQ(read_hf_config(folder.path()).eos_token_id, Sizes({2, 3, 5}));
-  write_file_atomically(folder / "generation_config.json", R"({"eos_token_id": 7})");
-  EXPECT_EQ(read_hf_config(folder.path()).eos_token_id, Sizes({2, 7}));
-  write_file_atomically(folder / "generation_config.json", R"({"eos_token_id": null})");
-  EXPECT_EQ(read_hf_config(folder.path()).eos_token_id, Sizes({2}));
-  write_file_atomically(folder / "generation_config.json", "[");
-  expect_refused([&] { static_cast<void>(read_hf_config(folder.path())); },
-                 "generation_config.json:1:1: expected JSON");
 }
 
 }  // namespace
