@@ -25,7 +25,7 @@ BpeModel::BpeModel(Vocabulary vocabulary, BpeOptions options, std::string who)
   }
   if (options_.unk_token.empty()) return;
   unk_ = find(options_.unk_token);
-  if (!unk_) throw Error({who_, "an unknown token that is in the vocabulary", quoted(options_.unk_token), ""});
+  if (!unk_) throw Error({who_, "an unknown token that is in the vocabulary", in_quotes(options_.unk_token), ""});
 }
 
 std::optional<std::int32_t> BpeModel::find(const std::string& token) const {
@@ -39,7 +39,7 @@ void BpeModel::add_merge(std::string_view left, std::string_view right, std::int
     const auto found = find(token);
     if (!found)
       throw Error({who_, "merges of tokens that are in the vocabulary",
-                   fmt::format("{} in the merge of {} and {}", quoted(token), quoted(left), quoted(right)),
+                   fmt::format("{} in the merge of {} and {}", in_quotes(token), in_quotes(left), in_quotes(right)),
                    "do the files belong together?"});
     return *found;
   };

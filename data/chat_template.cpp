@@ -7,6 +7,7 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 #include "data/jinja/compare.h"
 #include "data/jinja/evaluator.h"
 #include "data/jinja/failure.h"
@@ -75,7 +76,9 @@ struct ChatTemplate::Parsed {
       const std::string with = render(conversation, true).text;
       return with.starts_with(without) ? with.substr(without.size()) : "";
     } catch (const jinja::Ended&) {
-      throw;  // a template that never ends, or a signal
+      throw;  // a template that never ends
+    } catch (const Stopped&) {
+      throw;
     } catch (const Error&) {
       return "";
     }
@@ -194,16 +197,16 @@ ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 
 ChatText ChatTemplate::lay_out_json(std::string_view record, bool add_generation_prompt) const {
-  return lay_out(conversation_of(jinja::read_json(record, choice_->who), record.size(), choice_->who),
-                 add_generation_prompt);
+  return laid_out(conversation_of(jinja::read_json(record, choice_->who), record.size(), choice_->who),
+                  add_generation_prompt);
 }
 
 ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_generation_prompt) const {
   const std::size_t size = record.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).size();
-  return lay_out(conversation_of(jinja::value_of(record), size, choice_->who), add_generation_prompt);
+  return laid_out(conversation_of(jinja::value_of(record), size, choice_->who), add_generation_prompt);
 }
 
-ChatText ChatTemplate::lay_out(const Conversation& conversation, bool add_generation_prompt) const {
+ChatText ChatTemplate::laid_out(const Conversation& conversation, bool add_generation_prompt) const {
   const bool tools = choice_->with_tools && !conversation.tools.is<jinja::None>();
   if (!tools && !choice_->usual)
     throw Error({choice_->who, "a template named default for a conversation without tools", "others only", ""});

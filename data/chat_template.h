@@ -49,7 +49,7 @@ class ChatTemplate {
  private:
   struct Parsed;
   struct Choice;
-  [[nodiscard]] ChatText lay_out(const detail::Conversation& conversation, bool add_generation_prompt) const;
+  [[nodiscard]] ChatText laid_out(const detail::Conversation& conversation, bool add_generation_prompt) const;
   std::unique_ptr<const Choice> choice_;
 };
 

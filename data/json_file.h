@@ -20,8 +20,8 @@ namespace qad {
 [[nodiscard]] nlohmann::ordered_json parse_python_json(std::string_view text, const std::string& who);
 /// What the JSON library says of a failure, without its name for it.
 [[nodiscard]] std::string json_reason(const std::exception& failure);
-/// A file of a model's folder, which Python may have written (see parse_python_json); `what` says what it should be, for
-/// example "a model's config.json".
+/// A file of a model's folder, which Python may have written (see parse_python_json); `what` says what it should be,
+/// for example "a model's config.json".
 [[nodiscard]] nlohmann::json read_json_file(const std::filesystem::path& file, std::string_view what);
 
 /// The key under which parse_python_json has the name of a number that JSON has no word for.

@@ -1,6 +1,7 @@
 // One line of a JSON lines file. What nobody reads may be what JSON doesn't know and other programs write all the same:
-// NaN, Infinity, a lone surrogate, a number beyond 64 bits, a key twice. Where such a thing is read, it is an error; but
-// NaN and Infinity deep in a value are numbers, as they are to Python, unless they stand for words (content, role, …).
+// NaN, Infinity, a lone surrogate, a number beyond 64 bits, a key twice. Where such a thing is read, it is an error;
+// but NaN and Infinity deep in a value are numbers, as they are to Python, unless they stand for words (content, role,
+// …).
 #pragma once
 
 #include <memory>

@@ -23,6 +23,22 @@ TokenBatch Loader::next(std::int64_t batch_size) {
   return sequences_.batch(chosen);
 }
 
+std::int64_t Loader::next_tokens(std::int64_t batch_size) {
+  const std::int64_t epochs = batch_size / sequences_.in_epoch(), rest = batch_size % sequences_.in_epoch();
+  const auto walk = [&](std::int64_t count) {
+    std::int64_t tokens = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t sequence = sequence_at(position_++);
+      tokens += sequences_.tokens(sequence, sequence + 1);
+    }
+    return tokens;
+  };
+  if (epochs == 0) return walk(rest);
+  const std::int64_t of_one = walk(sequences_.in_epoch());
+  position_ += (epochs - 1) * sequences_.in_epoch();
+  return epochs * of_one + walk(rest);
+}
+
 void Loader::seek(std::int64_t position) {
   QAD_ASSERT(position >= 0);
   position_ = position;

@@ -25,6 +25,10 @@ class Loader {
   /// The next `batch_size` sequences; a batch may reach into the next epoch.
   [[nodiscard]] TokenBatch next(std::int64_t batch_size);
 
+  /// The tokens of as many sequences, which are dealt out without being made. Whole epochs are not walked through: each
+  /// counts as the one that follows.
+  [[nodiscard]] std::int64_t next_tokens(std::int64_t batch_size);
+
   /// How many sequences have been dealt out since the start of the run.
   [[nodiscard]] std::int64_t position() const { return position_; }
   void seek(std::int64_t position);

@@ -76,11 +76,11 @@ void PackedSequences::weigh_parts() {
   const auto weight = [&](std::size_t i) { return documents_.parts[i].weight; };
   double scale = 0;  // tokens an epoch for a weight of 1
   for (std::size_t i = 0; i < parts_.size(); ++i)
-    scale = std::max(scale, static_cast<double>(tokens_of(parts_[i])) / weight(i));
+    scale = std::max(scale, static_cast<double>(tokens(parts_[i].begin, parts_[i].end)) / weight(i));
   double total = 0;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     Part& part = parts_[i];
-    const double times = scale * weight(i) / static_cast<double>(tokens_of(part));
+    const double times = scale * weight(i) / static_cast<double>(tokens(part.begin, part.end));
     const double sequences = std::round(times * static_cast<double>(part.end - part.begin));
     total += sequences;
     if (total > kMostInEpoch)
@@ -90,15 +90,15 @@ void PackedSequences::weigh_parts() {
   }
 }
 
-std::int64_t PackedSequences::tokens_of(const Part& part) const {
+std::int64_t PackedSequences::tokens(std::int64_t begin, std::int64_t end) const {
   const auto segment = [&](std::int64_t sequence) {
     return segments_.begin() + first_segment_[static_cast<std::size_t>(sequence)];
   };
-  return std::accumulate(segment(part.begin), segment(part.end), std::int64_t{0},
+  return std::accumulate(segment(begin), segment(end), std::int64_t{0},
                          [](std::int64_t sum, const SegmentSource& s) { return sum + s.end - s.begin; });
 }
 
-std::int64_t PackedSequences::tokens() const { return tokens_of({0, count(), 0}); }
+std::int64_t PackedSequences::tokens() const { return tokens(0, count()); }
 
 std::int64_t PackedSequences::in_epoch() const {
   return std::accumulate(parts_.begin(), parts_.end(), std::int64_t{0},

@@ -33,8 +33,9 @@ class PackedSequences {
   PackedSequences(Documents documents, Packing packing, std::int64_t sequence_length);
 
   [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(first_segment_.size()) - 1; }
-  [[nodiscard]] std::int64_t tokens() const;                               ///< in all sequences
-  [[nodiscard]] const std::vector<Part>& parts() const { return parts_; }  ///< one, unless it is a mixture
+  [[nodiscard]] std::int64_t tokens() const;                                      ///< in all sequences
+  [[nodiscard]] std::int64_t tokens(std::int64_t begin, std::int64_t end) const;  ///< in sequences [begin, end)
+  [[nodiscard]] const std::vector<Part>& parts() const { return parts_; }         ///< one, unless it is a mixture
   [[nodiscard]] std::int64_t in_epoch() const;  ///< sequences of an epoch; count() unless it is a mixture
   /// How many documents statistics are over.
   [[nodiscard]] std::int64_t units() const;
@@ -53,7 +54,6 @@ class PackedSequences {
   void pack_documents(std::int64_t begin, std::int64_t end, std::int64_t sequence_length);
   void pack_windows(std::int64_t begin, std::int64_t end, std::int64_t sequence_length);
   void weigh_parts();
-  [[nodiscard]] std::int64_t tokens_of(const Part& part) const;
   friend std::string fingerprint(const PackedSequences& sequences);
   [[nodiscard]] std::int32_t label_of(std::int64_t token, const SegmentSource& segment) const;
   void append(const SegmentSource& segment, TokenBatch& batch) const;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/core/error.h"
+#include "autograd/core/interrupt.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -188,6 +189,8 @@ ChatText RecordReader::lay_out(const Json& messages, const JsonRecord& record, b
   if (Json tools = tools_of(record); !tools.is_null()) laid["tools"] = std::move(tools);
   try {
     return template_->lay_out(laid, for_answer);
+  } catch (const Stopped&) {
+    throw;
   } catch (const Error& error) {
     throw Error({record.who(), "", error.what(), ""}, error.code());
   }

@@ -43,7 +43,7 @@ class Translator {
     at_ += bytes;
   }
   [[noreturn]] void refuse(const std::string& what) const {
-    throw Error({std::string(who_), "a regular expression without " + what, quoted(pattern_), std::string(kHint)});
+    throw Error({std::string(who_), "a regular expression without " + what, in_quotes(pattern_), std::string(kHint)});
   }
 
   /// White space is Unicode's, where PCRE2 also counts U+180E; a word character is what Oniguruma counts as one.
@@ -167,7 +167,7 @@ Regex::Regex(std::string_view pattern, std::string_view who) : who_(who) {
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &at, nullptr);
   if (code == nullptr)
-    throw Error({who_, "a regular expression that PCRE2 understands", quoted(pattern) + ": " + reason(error),
+    throw Error({who_, "a regular expression that PCRE2 understands", in_quotes(pattern) + ": " + reason(error),
                  std::string(kHint)});
   code_ = std::shared_ptr<void>(code, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // only for speed: without it pcre2_match interprets

@@ -38,7 +38,7 @@ fs::path file_in(const fs::path& folder) {
                "name another with data.tokenizer"});
 }
 
-std::string name_of(const std::optional<TokenInfo>& token) { return token ? quoted(token->text) : "no token"; }
+std::string name_of(const std::optional<TokenInfo>& token) { return token ? in_quotes(token->text) : "no token"; }
 
 }  // namespace
 

@@ -115,7 +115,7 @@ class Reader {
       if (line.starts_with("#version")) continue;
       const std::size_t space = line.find(' ');
       if (space == std::string::npos || line.find(' ', space + 1) != std::string::npos)
-        throw Error({who_, "merges of two tokens with a space between", quoted(line), ""});
+        throw Error({who_, "merges of two tokens with a space between", in_quotes(line), ""});
       bpe.add_merge(std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1), rank++);
     }
     return bpe;
@@ -168,7 +168,8 @@ class Reader {
   /// What stands for a space: one character.
   [[nodiscard]] std::string mark(const Json& json) const {
     const std::string text = json.at("replacement").get<std::string>();
-    if (text.empty() || utf8_length(text[0]) != text.size()) refuse("replacement", quoted(text), "single characters");
+    if (text.empty() || utf8_length(text[0]) != text.size())
+      refuse("replacement", in_quotes(text), "single characters");
     return text;
   }
 
@@ -243,7 +244,7 @@ void tell_other_ids(const BpeTokenizerParts& parts, const TokenizerFileFacts& fi
       warn_once(
           fmt::format("{}: the files give the added token {} the id {}; it has {}, as in Hugging Face's "
                       "tokenizers, which counts on from the vocabulary",
-                      parts.who, quoted(content), said, *id));
+                      parts.who, in_quotes(content), said, *id));
   };
   for (const auto& [id, token] : file.added) tell(token.content, id);
   for (const auto& [content, id] : beside.said) tell(content, id);

@@ -60,7 +60,7 @@ void check_utf8(std::string_view text, std::string_view who, std::size_t offset)
        "convert the file to UTF-8, for example with iconv"});
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string line = "\"";
   for (const char c : text) {

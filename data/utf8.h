@@ -14,7 +14,7 @@ namespace qad {
 /// Throws Error naming `who` and the byte offset, counted from `offset`.
 void check_utf8(std::string_view text, std::string_view who, std::size_t offset = 0);
 /// In quotes and on one line, for messages: line ends and other control characters are written out.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 /// Every maximal invalid part becomes U+FFFD.
 [[nodiscard]] std::string replace_invalid_utf8(std::string text);
 

@@ -1,5 +1,5 @@
-// generation_config.json of Hugging Face model folders: which tokens end a text and how the model's makers write one, as
-// transformers' generate takes them.
+// generation_config.json of Hugging Face model folders: which tokens end a text and how the model's makers write one,
+// as transformers' generate takes them.
 #pragma once
 
 #include <cstdint>

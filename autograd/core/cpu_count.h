@@ -9,8 +9,8 @@ namespace qad {
 /// group rounded up (`docker run --cpus 2`, Slurm, Kubernetes): threads beyond either would only wait for each other.
 [[nodiscard]] int usable_cpus();
 
-/// The cgroup's part of it: cores by the tightest `cpu.max` (v2) or `cpu.cfs_quota_us` (v1) between this process's group
-/// and the root; 0 where there is no limit. `root` stands for /, in tests.
+/// The cgroup's part of it: cores by the tightest `cpu.max` (v2) or `cpu.cfs_quota_us` (v1) between this process's
+/// group and the root; 0 where there is no limit. `root` stands for /, in tests.
 [[nodiscard]] int cgroup_cpus(const std::filesystem::path& root = "/");
 
 }  // namespace qad

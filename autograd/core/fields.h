@@ -54,6 +54,7 @@ struct Field {
   bool is_required = false;
   bool is_path = false;             ///< a file or folder, relative to the working directory
   std::string_view path_word = {};  ///< of a path: a word that may stand in its place
+  bool may_change = false;          ///< in a run that goes on; of a section, with all that is in it
   bool repeats_keys = false;  ///< of a list: its items have keys that stand around it too, so help tells them once
 
   constexpr Field(std::string_view field_name, std::string_view field_help) : name(field_name), help(field_help) {}
@@ -75,6 +76,9 @@ struct Field {
   }
   constexpr Field path(std::string_view or_word = {}) const {
     return with([&](Field& f) { f.is_path = true, f.path_word = or_word; });
+  }
+  constexpr Field changeable() const {
+    return with([](Field& f) { f.may_change = true; });
   }
   constexpr Field repeating_keys() const {
     return with([](Field& f) { f.repeats_keys = true; });

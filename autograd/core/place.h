@@ -16,8 +16,9 @@ enum class Place : std::uint8_t { nothing, file, folder, pipe, socket, device, h
 /// system's reason.
 [[nodiscard]] std::string what_is_at(const std::filesystem::path& path);
 
-/// The path of what would be made or replaced: a link at its end is followed, also one whose target is not there yet. It
-/// has a parent. Throws for an empty path, for links that lead nowhere in a circle, and for one that is an open file of a process
+/// The path of what would be made or replaced: a link at its end is followed, also one whose target is not there yet.
+/// It has a parent. Throws for an empty path, for links that lead nowhere in a circle, and for one that is an open file
+/// of a process
 /// (/dev/stdout and what else leads into /proc), which can't be replaced by another file.
 [[nodiscard]] std::filesystem::path real_place(const std::filesystem::path& path);
 

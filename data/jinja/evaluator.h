@@ -29,7 +29,7 @@ struct Environment {
 };
 
 /// Throws Error naming the template's line: for what is not defined, of the wrong type or not supported, and with the
-/// template's own words for raise_exception; Ended beyond the limits, and when a signal asked to stop.
+/// template's own words for raise_exception; Ended beyond the limits, Stopped when a signal asked for it.
 [[nodiscard]] Rendering run_template(const Block& program, const Environment& environment);
 
 }  // namespace qad::jinja

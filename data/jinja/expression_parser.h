@@ -49,6 +49,7 @@ class ExpressionParser {
   ExprPtr name();
   ExprPtr list(std::string_view close);
   ExprPtr dict();
+  ExprPtr call(ExprPtr expr);
   ExprPtr postfix(ExprPtr expr);
   ExprPtr dot(ExprPtr expr);
   ExprPtr subscript(ExprPtr expr);

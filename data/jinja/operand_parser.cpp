@@ -102,6 +102,13 @@ ExprPtr ExpressionParser::dict() {
   return expr;
 }
 
+ExprPtr ExpressionParser::call(ExprPtr expr) {
+  ExprPtr whole = make(ExprKind::call);
+  add(*whole, std::move(expr));
+  arguments(*whole);
+  return whole;
+}
+
 ExprPtr ExpressionParser::postfix(ExprPtr expr) {
   while (true) {
     if (tokens_.is_op(".")) {
@@ -109,10 +116,7 @@ ExprPtr ExpressionParser::postfix(ExprPtr expr) {
     } else if (tokens_.is_op("[")) {
       expr = subscript(std::move(expr));
     } else if (tokens_.is_op("(")) {
-      ExprPtr call = make(ExprKind::call);
-      add(*call, std::move(expr));
-      arguments(*call);
-      expr = std::move(call);
+      expr = call(std::move(expr));
     } else {
       return expr;
     }
@@ -159,10 +163,7 @@ ExprPtr ExpressionParser::filters(ExprPtr expr) {
     } else if (tokens_.is_name("is")) {
       expr = test(std::move(expr));
     } else if (tokens_.is_op("(")) {
-      ExprPtr call = make(ExprKind::call);
-      add(*call, std::move(expr));
-      arguments(*call);
-      expr = std::move(call);
+      expr = call(std::move(expr));
     } else {
       return expr;
     }

@@ -7,12 +7,18 @@ namespace qad {
 
 void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                TensorScaleSource from) {
-  const NoGradScope no_grad;
   quantizers.observe();
-  for (const TokenBatch& batch : batches) {
+  calibrate_further(model, quantizers, batches, 0, from, [](std::size_t) {});
+}
+
+void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                       std::size_t first, TensorScaleSource from, const std::function<void(std::size_t)>& batch_done) {
+  const NoGradScope no_grad;
+  for (std::size_t i = first; i < batches.size(); ++i) {
     throw_if_stopped();
     // The head's own product is not needed: its quantizer only has to see its input.
-    static_cast<void>(transformed(model.hidden_states(batch), model.head().input_transform));
+    static_cast<void>(transformed(model.hidden_states(batches[i]), model.head().input_transform));
+    batch_done(i + 1);
   }
   quantizers.freeze(from);
 }

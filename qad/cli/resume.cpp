@@ -13,6 +13,7 @@ ExitCode resume_verb(const Verb& self, Arguments arguments) {
   bool profile = false;
   CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR", "the folder of a run or a comparison", options.run)
+      .overrides(options.changes)
       .option("profile", "", "at the end, a table of where the time of the steps from here on went", profile);
   if (!line.parse()) return ExitCode::done;
   options.threads = line.threads();

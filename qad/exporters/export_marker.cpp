@@ -55,6 +55,19 @@ bool lists_no_files(const OrderedJson& json) {
 
 std::string text_in(const OrderedJson& json, const char* key) { return json.at(key).get<std::string>(); }
 
+std::string name_in(const fs::path& folder, const fs::path& file) {
+  return file.lexically_relative(folder).generic_string();
+}
+
+/// In subfolders too, such as additional_chat_templates; hidden ones are nobody's.
+std::vector<fs::path> files_below(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file() && !entry.path().filename().string().starts_with(".")) files.push_back(entry.path());
+  std::ranges::sort(files);
+  return files;
+}
+
 /// Those of the marker that are there, each as it was; the first that is not is an Error.
 std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker& marker) {
   std::vector<fs::path> paths;
@@ -72,7 +85,7 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
   }
   const std::vector<FileHash> found = hash_files(paths);
   for (std::size_t i = 0; i < paths.size(); ++i)
-    if (found[i] != marker.files.at(paths[i].filename().string()))
+    if (found[i] != marker.files.at(name_in(folder, paths[i])))
       throw Error({paths[i].string(), kAsWritten, "another one of its size (is the file damaged?)", kHint});
   return names;
 }
@@ -84,15 +97,12 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
 }  // namespace
 
 void write_export_marker(const fs::path& folder, const std::string& layout, const std::string& run) {
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (!entry.path().filename().string().starts_with(".")) paths.push_back(entry.path());
-  std::ranges::sort(paths);
+  const std::vector<fs::path> paths = files_below(folder);
   const std::vector<FileHash> hashes = hash_files(paths);
   OrderedJson json = {{"layout", layout}, {"program", "qad"}, {"version", kVersion}, {"run", run}};
   OrderedJson& files = json["files"] = OrderedJson::object();
   for (std::size_t i = 0; i < paths.size(); ++i)
-    files[paths[i].filename().string()] = {{"bytes", hashes[i].bytes}, {"xxh3", hex(hashes[i].hash)}};
+    files[name_in(folder, paths[i])] = {{"bytes", hashes[i].bytes}, {"xxh3", hex(hashes[i].hash)}};
   write_file_atomically(folder / kMarker, sealed(json));
 }
 

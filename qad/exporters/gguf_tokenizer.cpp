@@ -215,7 +215,7 @@ Vocabulary vocabulary_of(const Json& root, const Tokenizer& tokenizer, std::int6
       for (const auto& [flag, is_set] :
            {std::pair{"single_word", token->added->single_word}, std::pair{"lstrip", token->added->lstrip},
             std::pair{"rstrip", token->added->rstrip}})
-        if (is_set) refuse("added tokens without " + std::string(flag), quoted(token->text));
+        if (is_set) refuse("added tokens without " + std::string(flag), in_quotes(token->text));
     const Kind kind = !token                      ? Kind::unused
                       : is_unknown(tokenizer, id) ? Kind::unknown
                       : token->added == nullptr   ? (bytes && names_byte(token->text) ? Kind::byte : Kind::normal)

@@ -13,8 +13,9 @@ struct CheckpointConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"every", "steps between checkpoints; 0: only at the beginning and the end"}.at_least(0), every);
-    visit(Field{"keep", "how many of the newest stay, beside the best"}.at_least(1), keep);
+    visit(Field{"every", "steps between checkpoints; 0: only at the beginning and the end"}.changeable().at_least(0),
+          every);
+    visit(Field{"keep", "how many of the newest stay, beside the best"}.changeable().at_least(1), keep);
   }
 };
 

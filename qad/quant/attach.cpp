@@ -66,9 +66,6 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
       set.linears_.push_back({member.name, group->name, member.weight, weights, inputs});
     }
   }
-  for (const ParameterPointer& parameter : model.parameters())
-    if (unquantized != nullptr && parameter->transform == unquantized)
-      check_fits_bf16(parameter->name, parameter->value());
   if (config.kv_cache == KvCacheFormat::none) return set;
   for (SelfAttention* attention : model.attention_layers()) {
     // Rounded to a power of two they are exact in BF16, in which compressed-tensors keeps them.
@@ -80,6 +77,13 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
     attention->value_slot = set.caches_.back().values;
   }
   return set;
+}
+
+void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
+  if (config.unquantized != UnquantizedType::bf16) return;
+  for (const ParameterPointer& parameter : model.parameters())
+    if (std::dynamic_pointer_cast<const WeightQuantizer>(parameter->transform) == nullptr)
+      check_fits_bf16(parameter->name, parameter->value());
 }
 
 std::shared_ptr<TensorScale> QuantizerSet::make_scale(std::string name, const BlockFormat& format,
@@ -101,6 +105,12 @@ void QuantizerSet::set_observing(bool observing) {
 
 void QuantizerSet::observe() {
   for (const auto& scale : scales_) scale->start_observing();
+  set_observing(true);
+}
+
+void QuantizerSet::observe_further(std::span<const NamedValue> state, const std::string& file) {
+  restore(state, file);
+  for (const auto& scale : scales_) scale->start_observing(scale->amax());
   set_observing(true);
 }
 

@@ -37,6 +37,8 @@ struct SaturationCounts {
 
 class QuantizerSet {
  public:
+  using NamedValue = std::pair<std::string, double>;
+
   /// Empty: nothing is quantized.
   QuantizerSet() = default;
 
@@ -48,6 +50,9 @@ class QuantizerSet {
 
   /// From now on operands pass unchanged and are watched; what was seen before is forgotten.
   void observe();
+  /// The same, going on from a state() that was taken while others observed. Names that do not fit are an Error that
+  /// names `file`.
+  void observe_further(std::span<const NamedValue> state, const std::string& file);
   /// Ends that: scales come from what was seen, or follow the data. Before an export they are always to come from
   /// calibration. Throws, naming the operand, if a layer never saw a token.
   void freeze(TensorScaleSource from);
@@ -55,7 +60,6 @@ class QuantizerSet {
   /// Counts since the last call.
   [[nodiscard]] SaturationCounts take_saturation();
 
-  using NamedValue = std::pair<std::string, double>;
   /// All scales, for a checkpoint; doubles hold them exactly.
   [[nodiscard]] std::vector<NamedValue> state() const;
   /// The reverse; quantizes from then on. Names that do not fit are an Error that names `file`.
@@ -79,6 +83,10 @@ class QuantizerSet {
 /// Fills the slots of `model`, those of parameters that no rule quantizes with BF16 rounding (or none, as `unquantized`
 /// says); the quantizers observe until freeze(). Throws what quantize_refusals (layer_refusals.h) finds.
 [[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
+
+/// Throws NotFinite, naming the first, for values of parameters without a quantizer that their rounding to BF16 makes
+/// infinite.
+void check_unquantized(LanguageModel& model, const QuantizeConfig& config);
 
 /// One line per kind of layer and format for people: names (with * for the layer's number), count, shape, formats.
 struct QuantizerTableRow {

@@ -20,9 +20,9 @@ std::shared_ptr<const Parameter> alive(const std::weak_ptr<const Parameter>& wei
 TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round)
     : name_(std::move(name)), format_(&format), round_(round) {}
 
-void TensorScale::start_observing() {
-  observed_ = false;
-  amax_ = 0.0f;
+void TensorScale::start_observing(float seen) {
+  observed_ = seen > 0.0f;
+  amax_ = seen;
 }
 
 void TensorScale::observe(float amax) {

@@ -19,8 +19,8 @@ class TensorScale {
   /// Makes this the scale of weights: its amax is theirs at the time of freeze(), or always the present one's.
   void add_weight(const ParameterPointer& weight) { weights_.push_back(weight); }
 
-  /// Forgets what was seen so far.
-  void start_observing();
+  /// Forgets what was seen so far, or goes on with an amax from a checkpoint.
+  void start_observing(float seen = 0.0f);
   /// Widens the amax (a finite one) to that of an operand that came by.
   void observe(float amax);
   /// Ends observing. Throws if the scale is to come from calibration, yet no operand ever came by.

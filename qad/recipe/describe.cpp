@@ -29,8 +29,8 @@ std::string description_text(const std::vector<KeyDescription>& keys) {
       fmt::format("{:<{}}  {:<{}}  {:<{}}  help\n", "key", key_width, "type", type_width, "default", default_width);
   for (const KeyDescription& k : keys) {
     const std::string range = k.range.empty() ? "" : fmt::format(" ({})", k.range);
-    text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {}{}\n", k.key, key_width, k.type, type_width, k.default_value,
-                        default_width, k.help, range);
+    text += fmt::format("{:<{}}  {:<{}}  {:<{}}  {}{}{}\n", k.key, key_width, k.type, type_width, k.default_value,
+                        default_width, k.help, range, k.may_change ? " [qad resume may change it]" : "");
   }
   return text;
 }

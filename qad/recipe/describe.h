@@ -17,6 +17,7 @@ struct KeyDescription {
   std::string default_value;  ///< `required`, `none` for an absent optional
   std::string range;          ///< `at least 1`; empty when anything goes
   std::string help;
+  bool may_change = false;  ///< in a run that goes on
 };
 
 /// `above 0, at most 1`; empty without limits.
@@ -54,7 +55,8 @@ struct FieldDescriber {
   template <class T>
   void operator()(const Field& field, const T& value) {
     const std::string key = join_key(parent, field.name);
-    keys.push_back({key, type_name<T>(field), default_of(field, value), range_text(field), std::string(field.help)});
+    keys.push_back({key, type_name<T>(field), default_of(field, value), range_text(field), std::string(field.help),
+                    field.may_change});
     const std::size_t before = keys.size();
     describe_inside(key, value);
     if (!field.repeats_keys) return;

@@ -126,9 +126,15 @@ Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   set_implied(recipe, tree);
   check_recipe(recipe, tree, problems);
   if (models == Models::looked_at) check_fit(recipe, tree, problems);
-  if (recipe.kind == RecipeKind::compare && problems.count() == before)
-    (void)read_arms(recipe, tree, models, problems);
+  if (recipe.kind == RecipeKind::compare && problems.count() == before) (void)read_arms(recipe, tree, models, problems);
   return recipe;
+}
+
+std::vector<std::string> changeable_keys() {
+  std::vector<std::string> keys;
+  for (const KeyDescription& key : describe_fields<Recipe>())
+    if (key.may_change) keys.push_back(key.key);
+  return keys;
 }
 
 /// A recipe that somebody is about to run.
@@ -157,6 +163,28 @@ Recipe parse_recipe(std::string_view text, const std::string& name) {
   Recipe recipe = read_whole(parse_yaml(text, name, problems), Models::not_looked_at, problems);
   problems.throw_if_any(name);
   return recipe;
+}
+
+Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& changes) {
+  YamlProblems problems;
+  YamlNode tree = write_fields(recipe);
+  const std::vector<std::string> keys = changeable_keys();
+  for (const std::string& text : changes) {
+    const std::size_t before = problems.count();
+    const YamlNode change = parse_override(text, {}, problems);
+    std::string key = text.substr(0, text.find('='));
+    if (key.ends_with('+')) key.pop_back();
+    const auto covers = [&](const std::string& known) { return key == known || key.starts_with(known + "."); };
+    if (problems.count() == before && std::ranges::none_of(keys, covers))
+      problems.add(change.at, key,
+                   "one of the keys that a run may go on with: " + fmt::format("{}", fmt::join(keys, ", ")), "another",
+                   "begin a new run");
+    merge_yaml(tree, change, problems);
+  }
+  problems.throw_if_any("the changes");
+  Recipe changed = read_whole(tree, Models::looked_at, problems);
+  problems.throw_if_any("the changed recipe");
+  return changed;
 }
 
 std::string recipe_text(const Recipe& recipe) { return yaml_text(write_fields(recipe)); }

@@ -126,14 +126,15 @@ struct Recipe {
     visit(Field{"train", "steps, batches and optimizer"}, train);
     visit(Field{"evaluate", "measuring on held-out text"}, evaluate);
     visit(Field{"checkpoint", "saving"}, checkpoint);
-    visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense, gguf, bitsandbytes"},
+    visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense, gguf, bitsandbytes"}
+              .changeable(),
           export_formats);
     visit(Field{"arms", "compare: what is compared"}, arms);
     visit(Field{"seeds", "compare: each arm is trained once with each, and its row is their mean; empty: seed alone"}
               .at_least(0),
           seeds);
     visit(Field{"seed", "of data order, fresh weights and whatever else is drawn"}.at_least(0), seed);
-    visit(Field{"threads", "0: one a core; the number changes no result"}.between(0, 4096), threads);
+    visit(Field{"threads", "0: one a core; the number changes no result"}.changeable().between(0, 4096), threads);
   }
 };
 
@@ -144,6 +145,10 @@ struct Recipe {
 /// The same for the text of a resolved recipe, from a run's folder or a checkpoint; it has no imports. `name` is what
 /// positions say.
 [[nodiscard]] Recipe parse_recipe(std::string_view text, const std::string& name);
+
+/// The recipe of a run that goes on with other values of the keys that may change (Field::changeable). Throws Error
+/// (usage) that tells all problems, each key that may not by its name.
+[[nodiscard]] Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& changes);
 
 /// The resolved recipe: every key with its value. parse_recipe gives the same recipe back.
 [[nodiscard]] std::string recipe_text(const Recipe& recipe);

@@ -1,13 +1,13 @@
 #include "qad/report/machine.h"
 
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "autograd/core/cpu_count.h"
 #include "qad/report/format.h"
 
 namespace qad {
@@ -21,19 +21,13 @@ std::string cpu_name() {
   return "unknown CPU";
 }
 
-int usable_cores() {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                     : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-}
-
 }  // namespace
 
 Machine this_machine() {
   utsname system{};
   uname(&system);
   return {.cpu = cpu_name(),
-          .cores = usable_cores(),
+          .cores = usable_cpus(),
           .memory_bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE),
           .system = fmt::format("{} {} {}", system.sysname, system.release, system.machine),
 #ifdef __clang__

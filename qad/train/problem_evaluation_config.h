@@ -20,6 +20,8 @@ struct ProblemEvaluationConfig {
   std::int64_t max_new_tokens = 80;
   std::int64_t batch = 256;
 
+  friend bool operator==(const ProblemEvaluationConfig&, const ProblemEvaluationConfig&) = default;
+
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"split", "train, validation or test: they share no question"}, split);

@@ -28,30 +28,38 @@ struct TrainConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"steps", "optimizer steps"}.at_least(0), steps);
+    visit(Field{"steps", "optimizer steps"}.changeable().at_least(0), steps);
     visit(Field{"batch_size", "sequences a step"}.at_least(1), batch_size);
-    visit(Field{"micro_batch_size", "sequences a forward; a step accumulates over several; 0: all of them"}.at_least(0),
+    visit(Field{"micro_batch_size", "sequences a forward; a step accumulates over several; 0: all of them"}
+              .changeable()
+              .at_least(0),
           micro_batch_size);
-    visit(Field{"lr", "peak learning rate"}.at_least(0), lr);
-    visit(Field{"schedule", "how the learning rate falls after the warm-up"}, schedule);
-    visit(Field{"warmup_steps", "steps in which the learning rate rises to its peak"}.at_least(0), warmup_steps);
-    visit(Field{"final_lr_fraction", "learning rate at the end over the peak"}.between(0, 1), final_lr_fraction);
+    visit(Field{"lr", "peak learning rate"}.changeable().at_least(0), lr);
+    visit(Field{"schedule", "how the learning rate falls after the warm-up"}.changeable(), schedule);
+    visit(Field{"warmup_steps", "steps in which the learning rate rises to its peak"}.changeable().at_least(0),
+          warmup_steps);
+    visit(Field{"final_lr_fraction", "learning rate at the end over the peak"}.changeable().between(0, 1),
+          final_lr_fraction);
     visit(Field{"decay_fraction",
                 "warmup_stable_decay: the last part of the steps after the warm-up, in which the rate falls"}
+              .changeable()
               .above(0)
               .at_most(1),
           decay_fraction);
-    visit(Field{"clip_norm", "largest norm of a step's gradient, longer ones are scaled down; 0: no clipping"}.at_least(
-              0),
+    visit(Field{"clip_norm", "largest norm of a step's gradient, longer ones are scaled down; 0: no clipping"}
+              .changeable()
+              .at_least(0),
           clip_norm);
     visit(Field{"adamw", "optimizer"}, adamw);
-    visit(Field{"activation_checkpointing", "block: keep a block's input only and compute it again in backward"},
+    visit(Field{"activation_checkpointing", "block: keep a block's input only and compute it again in backward"}
+              .changeable(),
           activation_checkpointing);
-    visit(
-        Field{"max_skipped_steps", "stop after this many steps in a row whose loss or gradient is not finite"}.at_least(
-            1),
-        max_skipped_steps);
-    visit(Field{"patience", "stop after this many evaluations without a better one; 0: never"}.at_least(0), patience);
+    visit(Field{"max_skipped_steps", "stop after this many steps in a row whose loss or gradient is not finite"}
+              .changeable()
+              .at_least(1),
+          max_skipped_steps);
+    visit(Field{"patience", "stop after this many evaluations without a better one; 0: never"}.changeable().at_least(0),
+          patience);
   }
 
   [[nodiscard]] ScheduleConfig schedule_config() const {
@@ -66,9 +74,11 @@ struct EvaluateConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"every", "steps between evaluations; 0: only before and after training"}.at_least(0), every);
-    visit(Field{"batch_size", "sequences a forward"}.at_least(1), batch_size);
-    visit(Field{"problems", "at the end, problems that the best checkpoint answers ({}: with these defaults)"},
+    visit(Field{"every", "steps between evaluations; 0: only before and after training"}.changeable().at_least(0),
+          every);
+    visit(Field{"batch_size", "sequences a forward"}.changeable().at_least(1), batch_size);
+    visit(Field{"problems", "at the end, problems that the best checkpoint answers ({}: with these defaults)"}
+              .changeable(),
           problems);
   }
 };

@@ -24,6 +24,7 @@ Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
 }
 
 void Trainer::restore(const CheckpointContent& content, const std::string& file) {
+  check_inputs(parts_.inputs, content, file);
   state_ = unpack(content, {parts_.student, parts_.quantizers, &optimizer_}, file);
   earlier_seconds_ = state_.seconds;
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
@@ -74,7 +75,8 @@ void Trainer::step() {
     else if (state_.skipped_steps == train.steps)
       state_.diverged = fmt::format("all steps had to be skipped: {}", result.reason);
   }
-  const bool beyond = !result.skipped && divergence_.is_beyond(result.loss, score(state_.before));
+  const bool beyond =
+      !result.skipped && !config_.best_is_last && divergence_.is_beyond(result.loss, score(state_.before));
   state_.beyond_in_a_row = beyond ? state_.beyond_in_a_row + 1 : 0;
   if (state_.beyond_in_a_row >= DivergenceRule::kStepsInARow)
     state_.diverged = divergence_.after_steps(result.loss, score(state_.before));
@@ -94,7 +96,8 @@ void Trainer::evaluate_now() {
   static_cast<void>(parts_.quantizers.take_saturation());
   state_.evaluation_pending = false;
   if (state_.step == 0) state_.before = figures;
-  else if (state_.diverged.empty()) state_.diverged = divergence_.at_evaluation(score(figures), score(state_.before));
+  else if (state_.diverged.empty() && !config_.best_is_last)
+    state_.diverged = divergence_.at_evaluation(score(figures), score(state_.before));
   const bool better =
       state_.diverged.empty() && (config_.best_is_last || !state_.has_best || score(figures) < score(state_.best));
   state_.evaluations_without_better = better ? 0 : state_.evaluations_without_better + 1;
@@ -102,7 +105,7 @@ void Trainer::evaluate_now() {
     state_.has_best = true;
     state_.best = figures;
     state_.best_step = state_.step;
-    parts_.checkpoints.save_best(pack(state_, {parts_.student, parts_.quantizers, nullptr}, parts_.recipe));
+    parts_.checkpoints.save_best(content(nullptr));
   }
   parts_.listener.eval_done({state_.step, state_.tokens, figures, better && !config_.best_is_last});
 }
@@ -110,10 +113,15 @@ void Trainer::evaluate_now() {
 void Trainer::save_checkpoint() {
   const double began = now();
   state_.seconds = earlier_seconds_ + (began - started_);
-  const auto file = parts_.checkpoints.save(
-      state_.step, pack(state_, {parts_.student, parts_.quantizers, &optimizer_}, parts_.recipe));
+  const auto file = parts_.checkpoints.save(state_.step, content(&optimizer_));
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
   parts_.listener.checkpoint_saved({state_.step, file, now() - began});
+}
+
+CheckpointContent Trainer::content(AdamW* optimizer) const {
+  CheckpointContent content = pack(state_, {parts_.student, parts_.quantizers, optimizer}, parts_.recipe);
+  add_inputs(parts_.inputs, content);
+  return content;
 }
 
 RunFinished Trainer::finish(RunEnd end) {

@@ -10,6 +10,7 @@
 #include "qad/loss/loss.h"
 #include "qad/train/divergence.h"
 #include "qad/train/events.h"
+#include "qad/train/run_inputs.h"
 #include "qad/train/run_state.h"
 #include "qad/train/stage.h"
 #include "qad/train/train_config.h"
@@ -21,7 +22,8 @@ struct TrainerConfig {
   TrainConfig train;
   EvaluateConfig evaluate;
   CheckpointConfig checkpoint;
-  /// The best checkpoint is the last one evaluated: where held-out text does not tell what the run is for.
+  /// The best checkpoint is the last one evaluated, and nothing diverges: where held-out text does not tell what the
+  /// run is for.
   bool best_is_last = false;
 };
 
@@ -34,13 +36,14 @@ struct TrainerParts {
   CheckpointFolder& checkpoints;
   RunListener& listener;
   std::string recipe;  ///< the resolved recipe's text, for the checkpoints
+  RunInputs inputs{};  ///< for the checkpoints too
 };
 
 class Trainer {
  public:
   Trainer(const TrainerConfig& config, const TrainerParts& parts);
 
-  /// Goes on from a checkpoint's content; `file` names it in errors.
+  /// Goes on from a checkpoint's content; `file` names it in errors. Throws Error for one of other inputs.
   void restore(const CheckpointContent& content, const std::string& file);
   [[nodiscard]] const RunState& state() const { return state_; }
   /// Until the end, a stop (autograd/core/interrupt.h), or divergence (divergence.h says when); the last state is in a
@@ -55,6 +58,7 @@ class Trainer {
   void evaluate_now();
   void forget_what_was_begun();
   void save_checkpoint();
+  [[nodiscard]] CheckpointContent content(AdamW* optimizer) const;
   [[nodiscard]] RunFinished finish(RunEnd end);
   [[nodiscard]] double score(const EvalFigures& figures) const;
 

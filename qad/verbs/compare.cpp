@@ -21,7 +21,8 @@ ExitCode compare(const CompareOptions& options, std::ostream& print) {
   const RunLock lock(options.out);
   const auto work = [&](const RunFolder& folder) {
     log_to_file(folder.log());
-    return compare_arms(recipe, folder);
+    Materials materials = load_materials(recipe, folder);
+    return compare_arms(recipe, folder, materials);
   };
   return show_run_of(
       {options.out}, [&] { return in_new_run_folder(options.out, recipe, work); }, print);

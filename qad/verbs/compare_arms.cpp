@@ -119,8 +119,7 @@ void take_best_qad(const Tried& tried, const LossConfig& loss, std::optional<Run
 
 }  // namespace
 
-RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder) {
-  Materials materials = load_materials(recipe, folder);
+RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder, Materials& materials) {
   RunSummary total;
   total.kind = enum_name(recipe.kind);
   total.teacher = recipe.teacher->model;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "qad/report/summary.h"
+#include "qad/verbs/materials.h"
 #include "qad/verbs/run_folder.h"
 
 namespace qad::verbs {
 
 /// Runs what is not complete yet. Of several learning rates of an arm the best one by selection_score becomes its row.
-/// The first row is the teacher itself. The exports are those of the best QAD arm.
-RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder);
+/// The first row is the teacher itself. The exports are those of the best QAD arm. The teacher's answers to
+/// evaluate.problems are added to `materials`.
+RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder, Materials& materials);
 
 }  // namespace qad::verbs

@@ -101,9 +101,11 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   fs::path model_folder = of_run ? fs::path() : options.target;  // where the tokenizer is
   if (of_run) {
     model_folder = base_folder(recipe);
+    RunInputs inputs;
     if (recipe.teacher) subject.own_teacher = load_teacher(*recipe.teacher);
+    if (recipe.teacher && !options.teacher) inputs["teacher"] = fingerprint(*subject.own_teacher);
     SavedStudent saved =
-        load_student(open_run_folder(options.target), recipe, subject.own_teacher.get(), options.checkpoint);
+        load_student(open_run_folder(options.target), recipe, subject.own_teacher.get(), options.checkpoint, inputs);
     subject.model = std::move(saved.student.model);
     subject.name = saved.file.string();
   } else {

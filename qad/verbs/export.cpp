@@ -25,7 +25,7 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
   const std::string run = run_id(folder);
   OutputFolder out = export_folder(options.out, run);
   const Materials materials = load_materials(recipe, folder);
-  SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint);
+  SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint, materials.inputs);
   fix_scales(saved.student, recipe, materials);
   const ExportSummary summary =
       export_student(options.format, saved.student, recipe, materials, out, run, options.shard_bytes.value_or(0));

@@ -71,7 +71,7 @@ std::vector<ExportSummary> export_formats(const std::vector<std::string>& format
   std::vector<ExportSummary> summaries;
   if (formats.empty()) return summaries;
   const std::string run = run_id(folder);
-  SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
+  SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best, materials.inputs);
   fix_scales(saved.student, recipe, materials);
   for (const std::string& format : formats) {
     OutputFolder out = export_folder(folder.exported(format), run);

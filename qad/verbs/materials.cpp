@@ -140,22 +140,45 @@ std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64
   return batches;
 }
 
-std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe) {
+namespace {
+
+/// How many sequences calibration sees: as many as have the tokens, none twice.
+std::int64_t calibration_sequences(Loader& loader, const PackedSequences& sequences, std::int64_t wanted) {
+  for (std::int64_t tokens = 0; tokens < wanted && loader.position() < sequences.in_epoch();)
+    tokens += loader.next_tokens(1);
+  return loader.position();
+}
+
+/// The batches of calibration, each as next(loader, its sequences) makes it.
+template <class Next>
+auto deal_calibration(const PackedSequences& sequences, const Recipe& recipe, Next next) {
   Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));
-  for (std::int64_t tokens = 0; tokens < recipe.calibrate.tokens && loader.position() < sequences.in_epoch();)
-    tokens += loader.next(1).size();
-  const std::int64_t count = loader.position();
+  const std::int64_t count = calibration_sequences(loader, sequences, recipe.calibrate.tokens);
   loader.seek(0);
-  std::vector<TokenBatch> batches;
+  std::vector<decltype(next(loader, std::int64_t{1}))> batches;
   while (loader.position() < count)
-    batches.push_back(loader.next(std::min(recipe.evaluate.batch_size, count - loader.position())));
+    batches.push_back(next(loader, std::min(recipe.evaluate.batch_size, count - loader.position())));
   return batches;
+}
+
+}  // namespace
+
+std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe) {
+  return deal_calibration(sequences, recipe, [](Loader& loader, std::int64_t count) { return loader.next(count); });
+}
+
+std::vector<std::int64_t> calibration_tokens(const PackedSequences& sequences, const Recipe& recipe) {
+  return deal_calibration(sequences, recipe,
+                          [](Loader& loader, std::int64_t count) { return loader.next_tokens(count); });
 }
 
 Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   Materials materials;
   materials.model_folder = base_folder(recipe);
-  if (recipe.teacher) materials.teacher = load_teacher(*recipe.teacher);
+  if (recipe.teacher) {
+    materials.teacher = load_teacher(*recipe.teacher);
+    materials.inputs["teacher"] = fingerprint(*materials.teacher);
+  }
   const ModelConfig base = base_config(recipe);
   materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
   if (materials.tokenizer != nullptr)
@@ -167,7 +190,9 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   if (materials.teacher != nullptr)
     reader.written = teacher_writer(*materials.teacher, materials.tokenizer.get(), folder);
   const auto read = [&](const MixtureConfig& source, const std::string& use) {
-    return PackedSequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
+    PackedSequences sequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
+    materials.inputs[use == "calibrate" ? "calibrate.source" : "data." + use] = fingerprint(sequences);
+    return sequences;
   };
   const PackedSequences evaluation = read(recipe.data.eval, "eval");
   materials.evaluation = all_batches(evaluation, recipe.evaluate.batch_size);

@@ -12,6 +12,7 @@
 #include "models/language_model.h"
 #include "qad/recipe/recipe.h"
 #include "qad/train/problem_evaluator.h"
+#include "qad/train/run_inputs.h"
 #include "qad/verbs/run_folder.h"
 
 namespace qad::verbs {
@@ -23,6 +24,7 @@ struct Materials {
   std::unique_ptr<PackedSequences> train;  ///< null if nothing trains
   std::vector<TokenBatch> evaluation;
   std::vector<TokenBatch> calibration;
+  RunInputs inputs;                              ///< the teacher and the text, for checkpoints
   std::vector<AnsweredProblem> teacher_answers;  ///< to evaluate.problems; a comparison fills them in
 };
 
@@ -59,6 +61,8 @@ struct TextReader {
 /// The text that calibration sees: sequences drawn with calibrate.seed until there are calibrate.tokens, whatever the
 /// size of the batches that they then come in (evaluate.batch_size).
 [[nodiscard]] std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe);
+/// Their sizes alone.
+[[nodiscard]] std::vector<std::int64_t> calibration_tokens(const PackedSequences& sequences, const Recipe& recipe);
 
 /// Throws Error unless at least one token of the sequences is a label. `use` as in read_source; `why` says who needs
 /// one, such as "kind: qat".

@@ -52,9 +52,11 @@ std::vector<Fact> text_facts(const PlanSubject& subject) {
   const TrainConfig& train = subject.recipe.train;
   std::vector<Fact> facts;
   if (text.train_sequences > 0)
-    facts.push_back(
-        {"training text", fmt::format("{}{} documents, {} tokens in {} sequences", text.estimated ? "at most " : "",
-                                      text.train_documents, text.train_tokens, text.train_sequences)});
+    facts.push_back({"training text", fmt::format("{}{} documents, {} tokens in {} sequences",
+                                                  text.is_beginning ? "at least "
+                                                  : text.estimated  ? "at most "
+                                                                    : "",
+                                                  text.train_documents, text.train_tokens, text.train_sequences)});
   if (subject.trains()) {
     const double tokens = tokens_per_step(subject), steps = static_cast<double>(train.steps);
     facts.push_back(
@@ -127,6 +129,17 @@ double run_seconds(const PlanSubject& subject, const TimePlan& time) {
          static_cast<double>(evaluations) * time.evaluation_seconds;
 }
 
+// Text on a plan that can't be carried out here; empty if it can.
+std::string memory_warning(std::int64_t peak) {
+  const std::int64_t machine = this_machine().memory_bytes;
+  if (peak <= machine) return "";
+  return fmt::format(
+      "the peak of {} is more than this machine's {}: a smaller train.micro_batch_size or evaluate.batch_size, a "
+      "shorter "
+      "data.sequence_length or train.activation_checkpointing: block take less\n",
+      format_bytes(peak), format_bytes(machine));
+}
+
 // One run, in full.
 void print_run(const PlanSubject& subject, std::ostream& print) {
   print_parameters(subject, print);
@@ -136,7 +149,7 @@ void print_run(const PlanSubject& subject, std::ostream& print) {
   const TimePlan time = plan_time(subject);
   release_cached_storage();
   const MemoryPlan memory = plan_memory(subject, resident_bytes_now());
-  print << "\n" << memory_table(memory).text() << "\n";
+  print << "\n" << memory_table(memory).text() << memory_warning(memory.total()) << "\n";
   if (subject.trains()) {
     print << time_table(time).text();
     print << fmt::format("attention's own products, in the layers: {} GFLOP\n",
@@ -173,6 +186,7 @@ void print_comparison(const Recipe& recipe, std::ostream& print) {
   print << "\n" << table.text();
   print << text_of(
       {{"peak memory", format_bytes(peak)}, {"time", format_duration(seconds)}, {"machine", text_of(this_machine())}});
+  print << memory_warning(peak);
 }
 
 }  // namespace

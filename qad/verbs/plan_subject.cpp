@@ -15,19 +15,44 @@
 namespace qad::verbs {
 namespace {
 
-constexpr std::int64_t kForwards = 2000;  // enough to meet every size of batch
+constexpr std::int64_t kForwards = 2000;          // enough to meet every size of batch
+constexpr std::int64_t kSampledTokens = 1 << 12;  // of a batch that is larger, a plan times so much
 
 ModelConfig student_config(const Recipe& recipe) {
   return recipe.student.model == "teacher" ? base_config(recipe) : read_hf_config(recipe.student.model);
+}
+
+std::int64_t documents_within(std::int64_t documents, std::int64_t length) {
+  return std::min(documents, std::max<std::int64_t>(1, kPlannedTokens / length));
 }
 
 // What the teacher will write, at its longest.
 Documents unwritten(const TeacherTextConfig& config) {
   Documents documents;
   documents.source = "teacher_text";
-  const std::vector<std::int32_t> document(static_cast<std::size_t>(config.max_tokens), 0);
-  for (std::int64_t i = 0; i < config.documents; ++i) documents.add(document);
+  const std::vector<std::int32_t> document(static_cast<std::size_t>(std::min(config.max_tokens, kPlannedTokens)), 0);
+  for (std::int64_t i = 0; i < documents_within(config.documents, config.max_tokens); ++i) documents.add(document);
   return documents;
+}
+
+// Its first kPlannedTokens, however long it is.
+void shorten(SourceConfig& source) {
+  source.tokens = source.tokens > 0 ? std::min(source.tokens, kPlannedTokens) : kPlannedTokens;
+  constexpr std::int64_t kLeast = 16;  // tokens of a story or a problem
+  if (source.random_tokens) {
+    RandomTokensConfig& random = *source.random_tokens;
+    random.length = std::min(random.length, kPlannedTokens);
+    random.documents = documents_within(random.documents, random.length);
+  }
+  if (source.synthetic) source.synthetic->documents = documents_within(source.synthetic->documents, kLeast);
+  if (source.problems) source.problems->documents = documents_within(source.problems->documents, kLeast);
+}
+
+// The first sequences of a batch, as far as a plan times them.
+TokenBatch sample_of(const PackedSequences& sequences, std::int64_t count) {
+  std::int64_t wanted = 1;
+  while (wanted < std::min(count, sequences.count()) && sequences.tokens(0, wanted) < kSampledTokens) ++wanted;
+  return sequences.batch(0, wanted);
 }
 
 // Of a weight as memory holds what a model's folder stores; all of them are taken to be like the first.
@@ -39,6 +64,22 @@ std::int64_t stored_value_bytes(const std::filesystem::path& folder) {
       if (const TensorLine line = tensor_line(tensor); line.elements > 0)
         return std::min(kMost, line.bytes / line.elements);
   return kMost;
+}
+
+// The forwards of the first steps.
+void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText& text) {
+  const std::int64_t batch_size = recipe.train.batch_size;
+  const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : batch_size;
+  text.sample = sample_of(train, std::min(micro, batch_size));
+  Loader loader(train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
+  constexpr std::int64_t kSequences = 1 << 22;  // as many are looked at in a moment
+  for (std::int64_t step = 0, looked_at = 0; step < recipe.train.steps; ++step)
+    for (std::int64_t done = 0; done < batch_size; done += micro) {
+      const std::int64_t count = std::min(micro, batch_size - done);
+      text.micro_batches.push_back(loader.next_tokens(count));
+      looked_at += std::min(count, 2 * train.in_epoch());
+      if (std::ssize(text.micro_batches) >= kForwards || looked_at >= kSequences) return;
+    }
 }
 
 }  // namespace
@@ -63,41 +104,33 @@ PlannedText plan_text(const Recipe& recipe) {
     return unwritten(config);
   };
   const TextReader reader{tokenizer.get(), vocabulary, model, recipe.data.format, written};
-  const auto pack = [&](const MixtureConfig& source, const std::string& use) {
-    return PackedSequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
+  const auto pack = [&](MixtureConfig source, const std::string& use) {
+    shorten(source);
+    if (source.mixture)
+      for (WeightedSourceConfig& part : *source.mixture) shorten(part);
+    PackedSequences sequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
+    text.is_beginning = text.is_beginning || sequences.documents().tokens() >= kPlannedTokens;
+    return sequences;
   };
 
   const PackedSequences eval = pack(recipe.data.eval, "eval");
   text.eval_documents = eval.documents().count();
   text.eval_tokens = eval.tokens();
-  for (const TokenBatch& batch : all_batches(eval, recipe.evaluate.batch_size)) {
-    text.evaluation_batches.push_back(batch.size());
-    if (text.sample.ids.empty()) text.sample = batch;
-  }
-  const auto calibrate = [&](const PackedSequences& sequences) {
-    for (const TokenBatch& batch : calibration_batches(sequences, recipe))
-      text.calibration_batches.push_back(batch.size());
-  };
+  for (std::int64_t begin = 0; begin < eval.count(); begin += recipe.evaluate.batch_size)
+    text.evaluation_batches.push_back(
+        eval.tokens(begin, begin + std::min(recipe.evaluate.batch_size, eval.count() - begin)));
+  text.sample = sample_of(eval, recipe.evaluate.batch_size);
   const bool calibrates = !makes_teacher(recipe.kind);
-  if (calibrates && recipe.calibrate.source) calibrate(pack(*recipe.calibrate.source, "calibrate"));
+  if (calibrates && recipe.calibrate.source)
+    text.calibration_batches = calibration_tokens(pack(*recipe.calibrate.source, "calibrate"), recipe);
   if (!trains_on_text(recipe)) return text;
 
   const PackedSequences train = pack(recipe.data.train, "train");
-  if (calibrates && !recipe.calibrate.source) calibrate(train);
+  if (calibrates && !recipe.calibrate.source) text.calibration_batches = calibration_tokens(train, recipe);
   text.train_documents = train.documents().count();
   text.train_sequences = train.in_epoch();
   text.train_tokens = train.tokens();
-  const std::int64_t batch_size = recipe.train.batch_size;
-  const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : batch_size;
-  Loader loader(train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
-  for (std::int64_t step = 0; step < recipe.train.steps; ++step) {
-    for (std::int64_t done = 0; done < batch_size; done += micro) {
-      TokenBatch batch = loader.next(std::min(micro, batch_size - done));
-      text.micro_batches.push_back(batch.size());
-      if (text.micro_batches.size() == 1) text.sample = std::move(batch);
-    }
-    if (static_cast<std::int64_t>(text.micro_batches.size()) >= kForwards) break;
-  }
+  if (recipe.train.steps > 0) plan_steps(recipe, train, text);
   return text;
 }
 

@@ -14,13 +14,17 @@
 
 namespace qad::verbs {
 
+/// A plan looks at so much of a text; what comes after it is taken to be alike.
+inline constexpr std::int64_t kPlannedTokens = std::int64_t{1} << 22;
+
 struct PlannedText {
-  bool estimated = false;  ///< some of it the teacher has yet to write: taken at its full length
+  bool estimated = false;     ///< some of it the teacher has yet to write: taken at its full length
+  bool is_beginning = false;  ///< of a text that is longer than kPlannedTokens
   std::int64_t train_documents = 0, train_sequences = 0, train_tokens = 0;
   std::int64_t eval_documents = 0, eval_tokens = 0;
   /// Tokens of each forward: of training for the first steps of the run, of all of evaluation and of calibration.
   std::vector<std::int64_t> micro_batches, evaluation_batches, calibration_batches;
-  TokenBatch sample;  ///< one micro-batch, or one of evaluation where nothing trains
+  TokenBatch sample;  ///< the beginning of a micro-batch, or of one of evaluation where nothing trains
 };
 
 struct PlanSubject {

@@ -14,7 +14,10 @@
 namespace qad::verbs {
 namespace {
 
-constexpr std::int64_t kProbeTokens = 1024;         // of a longer batch, the first
+constexpr std::int64_t kProbeTokens = 1024;  // of a longer batch, the first sequences of so many
+constexpr std::int64_t kProbeLength = 2048;  // of a longer sequence, the first
+constexpr std::int64_t kProbeWeights =
+    1 << 24;  // of a larger layer, one that is narrower by the same factor throughout
 constexpr std::int64_t kProbeHeadFloats = 1 << 25;  // of a larger head, the first rows: still beyond any cache
 constexpr std::int64_t kProbeVocabulary = 256;      // of the layers' probe, whose embedding does not matter
 
@@ -61,6 +64,7 @@ TokenBatch probe_batch(const TokenBatch& sample, std::int64_t vocabulary) {
     batch.segments.push_back(sample.segments[s]);
     batch.document.push_back(sample.document[s]);
   }
+  batch.segments.front().end = std::min(batch.segments.front().end, static_cast<std::int32_t>(kProbeLength));
   const auto tokens = static_cast<std::size_t>(batch.segments.back().end);
   batch.positions.assign(sample.positions.begin(), sample.positions.begin() + static_cast<std::ptrdiff_t>(tokens));
   batch.labels.assign(tokens, 0);
@@ -70,7 +74,33 @@ TokenBatch probe_batch(const TokenBatch& sample, std::int64_t vocabulary) {
   return batch;
 }
 
-std::unique_ptr<LanguageModel> probe_model(ModelConfig config, std::int64_t layers, bool trained) {
+double layer_weights(const ModelConfig& config) {
+  const auto number = [](std::int64_t value) { return static_cast<double>(value); };
+  const double heads = number(config.num_attention_heads * config.head_size());
+  const double kv_heads = number(config.num_key_value_heads * config.head_size());
+  return number(config.hidden_size) * (2 * heads + 2 * kv_heads + 3 * number(config.intermediate_size));
+}
+
+// A layer like the model's that any machine has room for: widths stay multiples of what formats ask for.
+ModelConfig narrowed(ModelConfig config) {
+  config.head_dim = config.head_size();
+  const double factor = std::sqrt(static_cast<double>(kProbeWeights) / layer_weights(config));
+  if (factor >= 1) return config;
+  const auto narrow = [&](std::int64_t width, std::int64_t multiple) {
+    const auto wanted = static_cast<std::int64_t>(std::round(factor * static_cast<double>(width)));
+    return std::min(width, std::max(multiple, wanted / multiple * multiple));
+  };
+  constexpr std::int64_t kMultiple = 256;
+  const std::int64_t group = config.num_attention_heads / config.num_key_value_heads;
+  config.hidden_size = narrow(config.hidden_size, kMultiple);
+  config.intermediate_size = narrow(config.intermediate_size, kMultiple);
+  config.num_key_value_heads = narrow(config.num_key_value_heads, 1);
+  config.num_attention_heads = config.num_key_value_heads * group;
+  return config;
+}
+
+std::unique_ptr<LanguageModel> probe_model(const ModelConfig& of, std::int64_t layers, bool trained) {
+  ModelConfig config = narrowed(of);
   config.num_hidden_layers = layers;
   config.vocab_size = std::min(config.vocab_size, kProbeVocabulary);
   config.tie_word_embeddings = true;
@@ -93,6 +123,9 @@ QuantizeConfig probe_quantization(const PlanSubject& subject) {
   }
   return config;
 }
+
+// By how much longer a layer takes than its probe; what is no matrix product is taken to grow alike.
+double probe_factor(const ModelConfig& config) { return layer_weights(config) / layer_weights(narrowed(config)); }
 
 // Seconds for the probe's batch.
 struct LayerTimes {
@@ -185,13 +218,6 @@ double time_optimizer(std::int64_t parameters) {
          static_cast<double>(size);
 }
 
-double layer_weights(const ModelConfig& config) {
-  const auto number = [](std::int64_t value) { return static_cast<double>(value); };
-  const double heads = number(config.num_attention_heads * config.head_size());
-  const double kv_heads = number(config.num_key_value_heads * config.head_size());
-  return number(config.hidden_size) * (2 * heads + 2 * kv_heads + 3 * number(config.intermediate_size));
-}
-
 // Scores and their product with the values, below the diagonal, for the tokens of a batch.
 double attention_operations(const ModelConfig& config, const TokenBatch& batch) {
   double operations = 0;
@@ -219,21 +245,44 @@ double tokens_per_step(const PlanSubject& subject) {
          static_cast<double>(forwards_per_step(subject.recipe.train));
 }
 
+namespace {
+
+// Seconds a token that attention in the sample's long sequences takes beyond what the shorter probe showed, if its
+// products are as fast as those with weights; for a model whose forward takes `forward` seconds a token.
+double attention_beyond_probe(const ModelConfig& config, const TokenBatch& sample, const TokenBatch& probe,
+                              double forward) {
+  const auto a_token = [&](const TokenBatch& batch) {
+    return attention_operations(config, batch) / static_cast<double>(batch.size());
+  };
+  const double operations = 2 * static_cast<double>(config.num_hidden_layers) * layer_weights(config) + a_token(probe);
+  return std::max(0.0, a_token(sample) - a_token(probe)) * forward / operations;
+}
+
+}  // namespace
+
 TimePlan plan_time(const PlanSubject& subject) {
   const ModelConfig& config = subject.student->config();
   const TokenBatch batch = probe_batch(subject.text.sample, std::min(config.vocab_size, kProbeVocabulary));
   const auto probe_tokens = static_cast<double>(batch.size());
   const auto layers = static_cast<double>(config.num_hidden_layers);
   const auto stack = [&](double empty, double one, double depth) { return empty + depth * std::max(0.0, one - empty); };
+  const double wider = probe_factor(config);
 
   const LayerTimes empty = time_student(subject, batch, 0), one = time_student(subject, batch, 1);
-  const double student_forward = stack(empty.forward, one.forward, layers) / probe_tokens;
-  const double student_training = stack(empty.training, one.training, layers) / probe_tokens;
+  const TokenBatch& sample = subject.text.sample;
+  const bool again = subject.recipe.train.activation_checkpointing == ActivationCheckpointing::block;
+  const double passes = again ? 4.5 : 3.5;  // forward; backward makes the scores again and has four products more
+  double student_forward = stack(empty.forward, one.forward, wider * layers) / probe_tokens;
+  const double longer = attention_beyond_probe(config, sample, batch, student_forward);
+  const double student_training = stack(empty.training, one.training, wider * layers) / probe_tokens + passes * longer;
+  student_forward += longer;
   double teacher_forward = 0;
-  if (subject.teacher)
+  if (subject.teacher) {
     teacher_forward = stack(time_teacher(*subject.teacher, batch, 0), time_teacher(*subject.teacher, batch, 1),
-                            static_cast<double>(subject.teacher->num_hidden_layers)) /
+                            probe_factor(*subject.teacher) * static_cast<double>(subject.teacher->num_hidden_layers)) /
                       probe_tokens;
+    teacher_forward += attention_beyond_probe(*subject.teacher, sample, batch, teacher_forward);
+  }
   const HeadTimes head = time_head(subject);
 
   TimePlan plan;
@@ -244,19 +293,17 @@ TimePlan plan_time(const PlanSubject& subject) {
 
   const double tokens = tokens_per_step(subject);
   const bool learns = subject.learns_from_teacher();
-  const bool again = subject.recipe.train.activation_checkpointing == ActivationCheckpointing::block;
   const double head_weights = static_cast<double>(config.vocab_size * config.hidden_size);
   plan.student_layers = tokens * Cost{student_training, (again ? 8 : 6) * layers * layer_weights(config)};
   plan.head = tokens * Cost{head.training, (learns ? 8 : 6) * head_weights};
-  // Forward once for each model; backward makes the scores again and has four products more.
-  double attention = (again ? 4.5 : 3.5) * attention_operations(config, batch);
+  double attention = passes * attention_operations(config, sample);
   if (learns) {
     const ModelConfig& teacher = *subject.teacher;
     plan.teacher_layers =
         tokens * Cost{teacher_forward, 2 * static_cast<double>(teacher.num_hidden_layers) * layer_weights(teacher)};
-    attention += attention_operations(teacher, batch);
+    attention += attention_operations(teacher, sample);
   }
-  plan.attention_operations = attention * tokens / probe_tokens;
+  plan.attention_operations = attention * tokens / static_cast<double>(sample.size());
   const std::int64_t parameters = parameter_count(*subject.student);
   plan.optimizer.seconds = static_cast<double>(parameters) * time_optimizer(parameters);
   return plan;

@@ -90,7 +90,7 @@ void check(const std::vector<std::string>& arguments, std::ostream& print) {
       errors += (errors.empty() ? "" : "\n") + std::string(error.what());
     }
   }
-  if (!errors.empty()) throw Error({std::move(errors), "", "", ""}, ExitCode::usage);
+  if (!errors.empty()) throw Error({"", "", std::move(errors), ""}, ExitCode::usage);
 }
 
 }  // namespace

@@ -4,14 +4,17 @@
 
 #include <filesystem>
 #include <iosfwd>
+#include <string>
+#include <vector>
 
 #include "autograd/core/error.h"
 
 namespace qad::verbs {
 
 struct ResumeOptions {
-  std::filesystem::path run;  ///< the run's folder
-  int threads = 0;            ///< 0: as its recipe says; the number changes no result
+  std::filesystem::path run;           ///< the run's folder
+  std::vector<std::string> changes{};  ///< key=value, see change_run.h
+  int threads = 0;                     ///< 0: as its recipe says; the number changes no result
 };
 
 /// As `run`. A run that is complete already is told so and is done.

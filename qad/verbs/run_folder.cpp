@@ -20,12 +20,20 @@ void take_back(const RunFolder& folder, bool was_there) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder.path, ignored)) {
     const bool is_empty_folder = entry.is_directory() && fs::is_empty(entry.path(), ignored);
-    const bool is_ours = entry.path() == folder.recipe() || entry.path() == folder.log();
+    const bool is_ours =
+        entry.path() == folder.recipe() || entry.path() == folder.log() || entry.path() == folder.calibration();
     const bool is_lock = entry.path().filename() == kLockFile;
     if (!is_ours && !is_lock && !is_empty_folder) return;
   }
-  for (const fs::path& path : {folder.recipe(), folder.log(), folder.path / "arms"}) fs::remove(path, ignored);
+  for (const fs::path& path : {folder.recipe(), folder.log(), folder.calibration(), folder.path / "arms"})
+    fs::remove(path, ignored);
   if (!was_there) fs::remove(folder.path, ignored);
+}
+
+// The line that no other run has; empty in folders of older programs.
+std::string first_line(const RunFolder& folder) {
+  const std::string text = read_file(folder.recipe(), "a run's recipe");
+  return text.starts_with("# run ") ? text.substr(0, text.find('\n') + 1) : "";
 }
 
 // What a process that was killed left half written.
@@ -73,7 +81,14 @@ RunFolder create_run_folder(const fs::path& path, const Recipe& recipe) {
   return folder;
 }
 
-std::string run_id(const RunFolder& folder) { return hex(hash128(read_file(folder.recipe(), "a run's recipe"))); }
+void rewrite_recipe(const RunFolder& folder, const Recipe& recipe) {
+  write_file_atomically(folder.recipe(), first_line(folder) + recipe_text(recipe));
+}
+
+std::string run_id(const RunFolder& folder) {
+  const std::string line = first_line(folder);
+  return hex(hash128(line.empty() ? read_file(folder.recipe(), "a run's recipe") : line));
+}
 
 RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
                              const std::function<RunSummary(const RunFolder&)>& work) {

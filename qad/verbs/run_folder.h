@@ -21,6 +21,8 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path report() const { return path / "report.html"; }
   [[nodiscard]] std::filesystem::path log() const { return path / "log.txt"; }
   [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
+  /// How far calibration has come, as long as there is no checkpoint.
+  [[nodiscard]] std::filesystem::path calibration() const { return path / "calibration.h5"; }
   [[nodiscard]] std::filesystem::path exported(const std::string& format) const { return path / "export" / format; }
   /// What the teacher wrote, as token ids, when a source asks for that. An arm's lies with its comparison.
   [[nodiscard]] std::filesystem::path teacher_text(const std::string& use) const;
@@ -40,7 +42,9 @@ RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& re
 [[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
 [[nodiscard]] bool is_run_folder(const std::filesystem::path& path);
 [[nodiscard]] Recipe read_recipe(const RunFolder& folder);
-/// By which exports know their run: from the text of its recipe.yaml, wherever the folder is.
+/// Puts another recipe in the place of the run's; it stays the same run.
+void rewrite_recipe(const RunFolder& folder, const Recipe& recipe);
+/// By which exports know their run: from the first line of its recipe.yaml, wherever the folder is.
 [[nodiscard]] std::string run_id(const RunFolder& folder);
 /// What a killed process left half written; only who has the run's lock may call this.
 void remove_leftovers(const RunFolder& folder);

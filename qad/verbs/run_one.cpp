@@ -8,12 +8,12 @@
 #include "autograd/core/log.h"
 #include "autograd/core/version.h"
 #include "autograd/kernels/table.h"
-#include "qad/calib/calibrate.h"
 #include "qad/report/html_report.h"
 #include "qad/report/machine.h"
 #include "qad/report/metrics_log.h"
 #include "qad/report/progress.h"
 #include "qad/train/trainer.h"
+#include "qad/verbs/calibrate_run.h"
 #include "qad/verbs/export_student.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/show.h"
@@ -72,7 +72,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   listeners.add(metrics);
   listeners.add(progress);
   Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
-                           materials.evaluation, checkpoints, listeners, recipe_text(recipe)});
+                           materials.evaluation, checkpoints, listeners, recipe_text(recipe), materials.inputs});
 
   if (const auto found = checkpoints.newest_whole()) {
     trainer.restore(found->content, found->file.string());
@@ -81,7 +81,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
     log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
     if (!student.quantizers.empty()) {
       log_info("quantizers\n{}", text_of(quantizer_table(student.quantizers)));
-      calibrate(*student.model, student.quantizers, materials.calibration, recipe.quantize.tensor_scale.from);
+      calibrate_run(student, recipe, materials, folder);
     }
     check_exports(recipe, materials, student);
   }
@@ -89,6 +89,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
   listeners.run_started(started);
   RunSummary summary = summary_of(started, trainer.run());
+  std::filesystem::remove(folder.calibration());  // the checkpoints have the scales
   summary.version = kVersion;
   if (summary.end == enum_name(RunEnd::interrupted)) throw Stopped();
   const bool usable = summary.end != enum_name(RunEnd::diverged);

@@ -27,16 +27,18 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
     student.model = trainable_copy(*start);
   }
   student.quantizers = attach_quantizers(*student.model, recipe.quantize);
+  if (!makes_teacher(recipe.kind)) check_unquantized(*student.model, recipe.quantize);
   return student;
 }
 
 SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, LanguageModel* teacher,
-                          CheckpointChoice choice) {
+                          CheckpointChoice choice, const RunInputs& inputs) {
   const CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
   const auto found = choice == CheckpointChoice::best ? checkpoints.best() : checkpoints.newest_whole();
   if (!found)
     throw Error(
         {folder.path.string(), "a whole checkpoint", "none", "qad resume finishes a run that was stopped early"});
+  check_inputs(inputs, found->content, found->file.string());
   SavedStudent saved{make_student(recipe, teacher), {}, found->file};
   saved.state = unpack(found->content, {*saved.student.model, saved.student.quantizers, nullptr}, found->file.string());
   return saved;

@@ -7,6 +7,7 @@
 #include "models/language_model.h"
 #include "qad/quant/attach.h"
 #include "qad/recipe/recipe.h"
+#include "qad/train/run_inputs.h"
 #include "qad/train/run_state.h"
 #include "qad/verbs/checkpoint_choice.h"
 #include "qad/verbs/run_folder.h"
@@ -28,7 +29,8 @@ struct SavedStudent {
   RunState state;
   std::filesystem::path file;
 };
+/// Throws Error for a checkpoint of other `inputs`; without any, it may be of any.
 [[nodiscard]] SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, LanguageModel* teacher,
-                                        CheckpointChoice choice);
+                                        CheckpointChoice choice, const RunInputs& inputs = {});
 
 }  // namespace qad::verbs

@@ -53,12 +53,13 @@ class BadModel : public ::testing::Test {
   void header_refused(const std::function<void(json&)>& change, const std::vector<std::string>& words) {
     refused([&](Safetensors& parts) { parts.edit(change); }, words);
   }
-  void config_refused(const std::string& key, const json& value, const std::vector<std::string>& words) {
+  void config_refused(const std::string& key, const json& value, const std::vector<std::string>& words,
+                      ExitCode code = kFailed) {
     const std::string good = read_file(work_.teacher() / "config.json", "config");
     json config = json::parse(good);
     config[key] = value;
     work_.write("teacher/config.json", config.dump());
-    work_.run_refused({}, kFailed, words);
+    work_.run_refused({}, code, words);
     work_.write("teacher/config.json", good);
   }
 
@@ -166,7 +167,8 @@ TEST_F(BadModel, Configs) {
   config_refused("rope_scaling", {{"rope_type", "longrope"}},
                  {"config.json: rope_scaling: expected a rope_type among default, ", "got longrope"});
   config_refused("quantization_config", {{"quant_method", "modelopt"}},
-                 {"config.json: quantization_config: expected a model in a floating type", "by \"modelopt\""});
+                 {"teacher.model: expected a BF16 or FP32 model, got one that is quantized already (by modelopt)"},
+                 ExitCode::usage);  // told with the recipe's other mistakes
   work_.write("teacher/config.json", "{\"model_type\": ");
   work_.run_refused({}, kFailed, {"config.json:1:", "expected JSON", "is the file cut off?"});
 }

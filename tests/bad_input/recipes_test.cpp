@@ -85,7 +85,8 @@ TEST(BadCommandLine, IsAnsweredWithWhatIsThere) {
   work.refused({"run", "--out", work.at("out")}, kUsage, {"run: expected an argument RECIPE, got none"});
   work.refused({"run", recipe, "--out"}, kUsage, {"'--out' is missing"});
   work.refused({"run", recipe, "--ot", "x"}, kUsage, {"unknown option --ot (did you mean --out?)"});
-  work.refused({"resume", work.at("a"), work.at("b")}, kUsage, {"one argument too many"});
+  work.refused({"resume", work.at("a"), work.at("b")}, kUsage,
+               {"resume: expected key.path=value, got \"" + work.at("b")});
   work.refused({"eval", work.at("teacher"), "--tokens", "-1"}, kUsage,
                {"--tokens: expected an integer that is not neg"});
   work.refused({"recipes", "explain", "train.stepz"}, kUsage,

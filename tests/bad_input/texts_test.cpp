@@ -62,8 +62,9 @@ TEST_F(BadText, JsonLines) {
   refused(lines("{\"text\": \"a\"}\n\n{\"txt\": \"a\"}\n"),
           {file + ":3: expected text under the key 'text', got no such key"});
   refused(lines("{\"text\": 3}\n"), {file + ":1: expected text under the key 'text', got number"});
-  refused(lines("[1]\n"), {file + ":1: expected a JSON object, got array"});
-  refused(lines("{\"text\": \"a\", \"text\": \"b\"}\n"), {file + ":1: expected every key once"});
+  refused(lines("[1]\n"), {file + ": expected JSON lines, one object a line, got a JSON array (python3 -c "});
+  refused(lines("{\"text\": \"a\", \"text\": \"b\"}\n"),
+          {file + ":1: text: expected every key once, got 'text' twice"});
   refused(lines("{\"text\": \"\xff\"}\n"), {file + ": expected UTF-8 text, got byte 0xff at offset 10"});
   refused(lines(""), {file + ": expected JSON lines, got an empty file"});
   refused(lines("\n"), {file + ": expected at least one document with text, got none"});

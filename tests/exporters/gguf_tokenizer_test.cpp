@@ -248,10 +248,11 @@ TEST(GgufTokenizer, OtherFormsAreRefused) {
       {"a tokenizer.json", "vocab.json"});
   Json spaces = small_bpe({{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "always"}});
   EXPECT_EQ(model_and_pre(said(spaces)), "llama default");
-  spaces["model"]["vocab"]["a\u2581"] = 6;
-  expect_mentions(error_of([&] { said(spaces, model_of(7, {5})); }), {"split: false"});
+  spaces["model"]["vocab"]["a\u2581"] = 5;  // added tokens count on behind the vocabulary
+  spaces["added_tokens"][0]["id"] = 6;
+  expect_mentions(error_of([&] { said(spaces, model_of(7, {6})); }), {"split: false"});
   spaces["pre_tokenizer"] = nullptr;
-  expect_mentions(error_of([&] { said(spaces, model_of(7, {5})); }), {"byte-level BPE", "neither"});
+  expect_mentions(error_of([&] { said(spaces, model_of(7, {6})); }), {"byte-level BPE", "neither"});
 }
 
 }  // namespace

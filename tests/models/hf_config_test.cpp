@@ -6,8 +6,10 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "models/model_folder.h"
+#include "tests/support/paths.h"
 
 namespace qad {
 namespace {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "autograd/core/atomic_file.h"
+#include "models/side_files.h"
 #include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

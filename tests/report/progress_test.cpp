@@ -122,9 +122,9 @@ TEST(CountProgress, SaysHowManyHowFastAndHowLong) {
 TEST(LogFile, ThatCanNotBeWrittenIsOneLine) {
   const testing::TemporaryFolder folder;
   const std::pair<std::string, std::string> cases[] = {
-      {folder.path().string(), "Is a directory"},
+      {folder.path().string(), "a folder"},
       {(folder / "none/log.txt").string(), "No such file or directory"},
-      {"/dev/full", "No space left on device (free some space and resume)"}};
+      {"/dev/full", "a device"}};
   for (const auto& [file, reason] : cases) {
     log_to_file(file);
     const std::string message = testing::error_of([] { log_info("a line"); });

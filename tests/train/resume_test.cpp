@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(Losses, Resume, ::testing::Values(LossKind::kl, LossKin
 
 TEST(ResumeOften, StoppedAndKilledInTurnAtEveryFewPolls) {
   TinyTraining undisturbed, disturbed;
-  const int few = polls_of(undisturbed) / 20;
+  const int few = polls_of(undisturbed) / 8;  // more than one evaluation takes, which a stop begins anew
   // A stop saves, so every second start gets further; a kill falls inside what a pending evaluation repeats.
   bool kill = false;
   for (int starts = 0; starts < 60; ++starts) {

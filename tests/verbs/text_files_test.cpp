@@ -63,10 +63,10 @@ TEST_F(OneVocabulary, OfTheTokenizerThatReadsTheText) {
 }
 
 TEST_F(OneVocabulary, OfArmsAndMergedModels) {
-  const std::string arms = "arms=[{name: a, kind: qad, student.model: " + work_.at("other") + "}]";
+  const std::string arms = "arms=[{name: a, kind: qad, set: [\"student.model=" + work_.at("other") + "\"]}]";
   expect_refused(materials({"kind=compare", arms}), work_.at("other"));
   const std::string models = "merge.models=[{model: " + work_.at("teacher") + "}, {model: " + work_.at("other") + "}]";
-  expect_refused(materials({"kind=merge", "teacher=null", "quantize=null", models}), work_.at("other"));
+  expect_refused(materials({"kind=merge", "teacher=null", "quantize.rules=[]", models}), work_.at("other"));
 }
 
 TEST_F(OneVocabulary, OfAModelAndWhatItIsEvaluatedAgainst) {
@@ -105,7 +105,7 @@ TEST(Export, TakesAlongWhatCameWithTheTeacher) {
   }
 }
 
-class Generate : public ::testing::Test {
+class GenerationSettingsOfAFolder : public ::testing::Test {
  protected:
   void say(const std::string& settings) {
     write_file_atomically(work_.path("teacher/generation_config.json"), settings);
@@ -119,7 +119,7 @@ class Generate : public ::testing::Test {
   Workplace work_;
 };
 
-TEST_F(Generate, SamplesAsTheModelsFolderAsksIfTheCommandLineDoesNot) {
+TEST_F(GenerationSettingsOfAFolder, SamplesAsTheModelsFolderAsksIfTheCommandLineDoesNot) {
   say(R"({"eos_token_id": 257})");
   const std::string greedy = text().out, hot = text({"--temperature", "5", "--top-k", "9"}).out;
   EXPECT_NE(greedy, hot);
@@ -131,14 +131,14 @@ TEST_F(Generate, SamplesAsTheModelsFolderAsksIfTheCommandLineDoesNot) {
   EXPECT_EQ(text({"--top-k", "1"}).out, greedy);
 }
 
-TEST_F(Generate, TellsOfSettingsThatItDoesNotHeed) {
+TEST_F(GenerationSettingsOfAFolder, TellsOfSettingsThatItDoesNotHeed) {
   say(R"({"eos_token_id": 257, "repetition_penalty": 1.3, "num_beams": 1})");
   const Outcome outcome = text();
   EXPECT_EQ(outcome.exit_code, 0);
   expect_mentions(outcome.err, {"transformers would heed repetition_penalty 1.3, which qad generate does not"});
 }
 
-TEST_F(Generate, EndsWhereGenerationConfigSays) {
+TEST_F(GenerationSettingsOfAFolder, EndsWhereGenerationConfigSays) {
   say(R"({"eos_token_id": null})");
   const std::string endless = text().out;
   ASSERT_EQ(endless.size(), std::string("A fox").size() + 12 + 1);
@@ -147,7 +147,7 @@ TEST_F(Generate, EndsWhereGenerationConfigSays) {
   EXPECT_EQ(text().out, endless.substr(0, 6) + "\n");
 }
 
-TEST_F(Generate, RefusesATokenThatTheModelLacks) {
+TEST_F(GenerationSettingsOfAFolder, RefusesATokenThatTheModelLacks) {
   Json config = json_of(work_.path("teacher/tokenizer_config.json"));
   config["pad_token"] = "<pad>";
   write_file_atomically(work_.path("teacher/tokenizer_config.json"), config.dump());

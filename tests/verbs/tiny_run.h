@@ -24,27 +24,25 @@ inline ModelConfig tiny_config() {
   return config;
 }
 
-/// A folder with `teacher/`, `text.txt` and whatever recipes a test writes.
+/// A folder with `teacher/`, `text.txt`, `held_out.txt` and whatever recipes a test writes.
 class TinyRun {
  public:
   explicit TinyRun(const ModelConfig& config = tiny_config()) {
     const auto model = initialize_model(config, 1);
     save_model(teacher(), *model, DType::bf16);
     load_tokenizer("bytes")->save(teacher());
-    std::string text;
-    for (int i = 0; i < 120; ++i)
-      text += "Story " + std::to_string(i) + ": a fox found " + std::string(static_cast<std::size_t>(i % 17), 'x') +
-              " keys under the old oak tree.\n---\n";
-    write_file_atomically(folder_ / "text.txt", text);
+    write_file_atomically(folder_ / "text.txt", stories("Story"));
+    write_file_atomically(folder_ / "held_out.txt", stories("Sequel"));
   }
 
   [[nodiscard]] std::filesystem::path path(const std::string& name) const { return folder_ / name; }
   [[nodiscard]] std::filesystem::path teacher() const { return folder_ / "teacher"; }
   /// A QAD recipe of a few steps, with `more` lines at its end.
   [[nodiscard]] std::filesystem::path recipe(const std::string& more = "") const {
-    const std::string source = "{text: \"" + path("text.txt").string() + "\", separator: \"---\"}";
+    const auto source = [&](const char* file) { return "{text: \"" + path(file).string() + "\", separator: \"---\"}"; };
     write_file_atomically(path("recipe.yaml"), "kind: qad\nteacher: {model: \"" + teacher().string() +
-                                                   "\"}\ndata: {train: " + source + ", eval: " + source +
+                                                   "\"}\ndata: {train: " + source("text.txt") +
+                                                   ", eval: " + source("held_out.txt") +
                                                    ", sequence_length: 64}\n"
                                                    "quantize: {rules: [{layers: \"*\", weights: nvfp4, inputs: nvfp4},"
                                                    " {layers: lm_head}]}\n"
@@ -55,6 +53,14 @@ class TinyRun {
   }
 
  private:
+  static std::string stories(const std::string& name) {
+    std::string text;
+    for (int i = 0; i < 120; ++i)
+      text += name + " " + std::to_string(i) + ": a fox found " + std::string(static_cast<std::size_t>(i % 17), 'x') +
+              " keys under the old oak tree.\n---\n";
+    return text;
+  }
+
   TemporaryFolder folder_;
 };
 

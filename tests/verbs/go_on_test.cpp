@@ -1,0 +1,180 @@
+// A run that goes on: with other keys, with other inputs than it began with, and in the middle of its calibration.
+#include <gtest/gtest.h>
+
+#include "autograd/core/interrupt.h"
+#include "qad/quant/attach.h"
+#include "qad/report/metrics_log.h"
+#include "qad/report/summary.h"
+#include "qad/verbs/calibrate_run.h"
+#include "tests/bad_input/refusal.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Arguments;
+using testing::Outcome;
+using testing::Workplace;
+
+Outcome resume(const std::string& folder, const Arguments& changes = {}) {
+  Arguments arguments = {"resume", folder};
+  arguments.insert(arguments.end(), changes.begin(), changes.end());
+  return Workplace::start(arguments);
+}
+
+TEST(GoOn, MoreStepsAreTheRestOfALongerRun) {
+  const Workplace work;
+  // A constant rate does not depend on where the end is.
+  work.run(work.recipe(), "short", {"train.schedule=constant", "export=[dense]"});
+  work.run(work.recipe(), "long", {"train.schedule=constant", "export=[dense]", "train.steps=5"});
+  const RunSummary before = read_summary(work.path("short/summary.json"));
+
+  const Outcome outcome = resume(work.at("short"), {"train.steps=5"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const RunSummary kept = read_summary(work.path("short/summary.step-3.json"));
+  EXPECT_EQ(kept.steps, before.steps);
+  EXPECT_EQ(kept.eval.kl_mean, before.eval.kl_mean);
+  const RunSummary after = read_summary(work.path("short/summary.json")),
+                   whole = read_summary(work.path("long/summary.json"));
+  EXPECT_EQ(after.steps, 5);
+  EXPECT_EQ(after.tokens, whole.tokens);
+  EXPECT_NE(read_file(work.path("short/recipe.yaml"), "").find("steps: 5"), std::string::npos);
+
+  const auto losses = [&](const char* run) {
+    std::vector<double> values;
+    for (const MetricsRecord& record : read_metrics(work.path(run) / "metrics.jsonl"))
+      if (record.training.step > 0) values.push_back(record.training.loss);
+    return values;
+  };
+  EXPECT_EQ(losses("short"), losses("long"));
+  const fs::path export_of_short = work.path("short/export/dense/model.safetensors");
+  ASSERT_EQ(after.best_step, whole.best_step);
+  EXPECT_EQ(read_file(export_of_short, "", kAnySize),
+            read_file(work.path("long/export/dense/model.safetensors"), "", kAnySize));
+}
+
+TEST(GoOn, TheScheduleIsThatOfTheLongerRun) {
+  const Workplace work;
+  work.run(work.recipe(), "run", {"train.schedule=cosine"});
+  const Outcome outcome =
+      testing::run_program({"resume", work.at("run"), "train.steps=6", "train.lr=2e-4", "--threads", "1"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("goes on after step 3 of 3 towards step 6"), std::string::npos) << outcome.err;
+  const auto records = read_metrics(work.path("run/metrics.jsonl"));
+  ASSERT_EQ(records.back().training.step, 6);
+  const ScheduleConfig longer{Schedule::cosine, 2e-4, 0.0, 0.2, 0, 6};
+  for (const MetricsRecord& record : records)
+    if (record.training.step > 3) {
+      EXPECT_DOUBLE_EQ(record.training.lr, learning_rate(longer, record.training.step));
+    }
+}
+
+TEST(GoOn, OnlyKeysOnTheListMayChange) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const auto refused = [&](const std::string& change, const std::vector<std::string>& words) {
+    work.refused({"resume", work.at("run"), change}, ExitCode::usage, words);
+  };
+  refused("train.batch_size=2", {"train.batch_size", "train.steps, train.micro_batch_size", "begin a new run"});
+  refused("seed=7", {"seed", "begin a new run"});
+  refused("train={steps: 9}", {"train"});
+  refused("data.sequence_length=32", {"data.sequence_length"});
+  refused("train.steps=2", {"train.steps: expected at least the 3 that", "got 2"});
+  refused("train.stepz=9", {"train.stepz"});
+  refused("train.lr=fast", {"train.lr", "fast"});
+}
+
+TEST(GoOn, ANewExportOfACompleteRun) {
+  const Workplace work;
+  work.run(work.recipe(), "run", {"export=[dense]"});
+  const std::string before = read_file(work.path("run/export/dense/model.safetensors"), "", kAnySize);
+  ASSERT_EQ(resume(work.at("run"), {"export=[dense, modelopt]"}).exit_code, 0);
+  EXPECT_EQ(read_file(work.path("run/export/dense/model.safetensors"), "", kAnySize), before);
+  EXPECT_TRUE(fs::exists(work.path("run/export/modelopt/model.safetensors")));
+  EXPECT_EQ(read_summary(work.path("run/summary.json")).exports.size(), 2u);
+}
+
+TEST(GoOn, AComparisonGoesOnWithItsArms) {
+  const Workplace work;
+  const std::string recipe = work.recipe(
+                                     "arms: [{name: a, kind: ptq}, {name: b, kind: qad}, "
+                                     "{name: c, kind: qad, set: [train.steps=2]}]\n")
+                                 .string();
+  ASSERT_EQ(Workplace::start({"compare", recipe, "kind=compare", "--out", work.at("cmp")}).exit_code, 0);
+  work.refused({"resume", work.at("cmp/arms/b"), "train.steps=5"}, ExitCode::usage, {"change the comparison"});
+  const Outcome outcome = resume(work.at("cmp"), {"train.steps=5"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto steps = [&](const char* arm) {
+    return read_summary(work.path("cmp") / "arms" / arm / "summary.json").steps;
+  };
+  EXPECT_EQ(steps("b"), 5);
+  EXPECT_EQ(steps("c"), 2) << "its own";
+  EXPECT_TRUE(fs::exists(work.path("cmp/summary.step-3.json")));
+  EXPECT_TRUE(fs::exists(work.path("cmp/arms/b/summary.step-3.json")));
+  EXPECT_FALSE(fs::exists(work.path("cmp/arms/c/summary.step-2.json")));
+}
+
+TEST(GoOn, NotWithAnotherTextOrTeacher) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const std::string text = read_file(work.path("text.txt"), "");
+  const fs::path weights = work.path("teacher/model.safetensors");
+  const std::string bytes = read_file(weights, "", kAnySize);
+
+  std::string other = text;
+  other[10] = other[10] == 'a' ? 'b' : 'a';
+  work.write("text.txt", other);
+  work.refused({"resume", work.at("run"), "train.steps=5"}, ExitCode::failed,
+               {"step-00000003.h5: expected what the run began with, got another data.train"});
+  work.write("text.txt", text);
+
+  std::string changed = bytes;
+  changed.back() = static_cast<char>(changed.back() ^ 1);  // a bit of a weight
+  work.write("teacher/model.safetensors", changed);
+  for (const Arguments& arguments :
+       {Arguments{"resume", work.at("run"), "train.steps=5"}, Arguments{"eval", work.at("run")},
+        Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
+    work.refused(arguments, ExitCode::failed, {"expected what the run began with, got another teacher"});
+  work.write("teacher/model.safetensors", bytes);
+  EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
+}
+
+// The batches that come after the stop are seen by quantizers that remember those before.
+TEST(Calibration, GoesOnWhereItWasStopped) {
+  const Workplace work;
+  const fs::path file = work.recipe();
+  const Recipe recipe = load_recipe(file, {"calibrate.tokens=4096", "evaluate.batch_size=1"});
+  const verbs::RunFolder folder{work.path("run")};
+  const verbs::Materials materials = verbs::load_materials(recipe, folder);
+  ASSERT_GT(materials.calibration.size(), 4u);
+  const auto calibrated = [&] {
+    verbs::Student student = verbs::make_student(recipe, materials.teacher.get());
+    verbs::calibrate_run(student, recipe, materials, folder);
+    return student.quantizers.state();
+  };
+  const auto whole = calibrated();
+  EXPECT_FALSE(fs::exists(folder.calibration()));
+
+  int polls = 0;
+  {
+    const StopQuestion question([&] { return ++polls > 200; });  // in the middle of a batch
+    EXPECT_THROW(static_cast<void>(calibrated()), Stopped);
+  }
+  ASSERT_TRUE(fs::exists(folder.calibration()));
+  verbs::Student half = verbs::make_student(recipe, materials.teacher.get());
+  polls = 0;
+  const auto batches_of = [&](std::size_t count) {  // with all but the last ones changed: they must not be seen again
+    verbs::Materials rest = verbs::load_materials(recipe, folder);
+    for (std::size_t i = 0; i < count; ++i) rest.calibration[i] = rest.calibration.back();
+    return rest;
+  };
+  const auto content = load_checkpoint(folder.calibration());
+  const auto done = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at("batches")));
+  ASSERT_GT(done, 0u);
+  ASSERT_LT(done, materials.calibration.size());
+  verbs::calibrate_run(half, recipe, batches_of(done), folder);
+  EXPECT_EQ(half.quantizers.state(), whole);
+}
+
+}  // namespace
+}  // namespace qad
