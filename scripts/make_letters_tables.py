@@ -46,7 +46,8 @@ def lines(items, width=118):
 
 def table(kind, name, rows):
     yield f"constexpr {kind} {name}[] = {{"
-    yield from lines("{" + ",".join(str(value) for value in row) + "}," for row in rows)
+    yield from lines("{" + ",".join(str(value) for value in row).replace("[", "{").replace("]", "}").replace(" ", "") + "},"
+                     for row in rows)
     yield "};"
 
 
@@ -60,7 +61,7 @@ def main():
             changed.sort()
         out.append(f"// {name} case: first, last, step, distance; and characters that become several, or that stay.")
         out += table("Shift", f"k{name}", shifts([(code, to[0]) for code, to in changed if len(to) == 1 and to[0] != code]))
-        several = [[code, *to, *[0] * (3 - len(to))] for code, to in changed if len(to) > 1 or to[0] == code]
+        several = [[code, [*to, *[0] * (3 - len(to))]] for code, to in changed if len(to) > 1 or to[0] == code]
         out += table("Several", f"k{name}Several", several)
     out.append("// Letters that have a case, behind which others are lower in a title: first, last.")
     out += table("Range", "kCased", ranges(ord(c) for c in CHARACTERS if (c + "a").title()[-1] == "a"))

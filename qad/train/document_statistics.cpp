@@ -44,10 +44,11 @@ Percentile percentile(std::vector<DocumentValue> values, double fraction) {
   if (std::isnan(error)) return result;
   // Ties, and a percentile that is the largest value, would give an error of 0: the ends lie at other values.
   const auto by_value = [](const DocumentValue& one) { return one.value; };
-  const auto ties = std::ranges::equal_range(values, result.value, {}, by_value);
+  const auto first_tie = std::ranges::lower_bound(values, result.value, {}, by_value);
+  const auto behind_ties = std::ranges::upper_bound(values, result.value, {}, by_value);
   double low = at(fraction - error), high = at(fraction + error);
-  if (low == result.value && ties.begin() != values.begin()) low = std::prev(ties.begin())->value;
-  if (high == result.value && ties.end() != values.end()) high = ties.end()->value;
+  if (low == result.value && first_tie != values.begin()) low = std::prev(first_tie)->value;
+  if (high == result.value && behind_ties != values.end()) high = behind_ties->value;
   const bool has_both = low < result.value && result.value < high;
   result.standard_error = (high - low) / (has_both ? 2 : 1);
   return result;

@@ -24,8 +24,8 @@ Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
 }
 
 void Trainer::restore(const CheckpointContent& content, const std::string& file) {
-  check_inputs(parts_.inputs, content, file);
   state_ = unpack(content, {parts_.student, parts_.quantizers, &optimizer_}, file);
+  check_inputs(parts_.inputs, content, file);  // later: a checkpoint of another model is told as that
   earlier_seconds_ = state_.seconds;
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
   if (parts_.stage != nullptr) parts_.stage->seek(state_.data_position);

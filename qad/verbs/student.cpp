@@ -38,9 +38,9 @@ SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, Languag
   if (!found)
     throw Error(
         {folder.path.string(), "a whole checkpoint", "none", "qad resume finishes a run that was stopped early"});
-  check_inputs(inputs, found->content, found->file.string());
   SavedStudent saved{make_student(recipe, teacher), {}, found->file};
   saved.state = unpack(found->content, {*saved.student.model, saved.student.quantizers, nullptr}, found->file.string());
+  check_inputs(inputs, found->content, found->file.string());
   return saved;
 }
 

@@ -133,6 +133,7 @@ TEST(BadLayers, StudentOfAnotherFamily) {
   ModelConfig config = testing::tiny_config();
   config.vocab_size = 300;
   save_model(work.path("other"), *initialize_model(config, 1), DType::bf16);
+  load_tokenizer("bytes")->save(work.path("other"));
   work.run_refused({"student.model=" + work.at("other")}, kFailed,
                    {"expected the teacher's vocabulary of 258, got 300"});
 }

@@ -50,7 +50,7 @@ TEST_F(BadText, PlainText) {
   refused("{text: " + work_.at("none.txt") + "}", {work_.at("none.txt") + ": expected a text, got No such file"});
   refused("{text: " + work_.at("teacher") + "}", {work_.at("teacher") + ": expected a text, got a folder"});
   work_.run_refused({"data.packing=concatenate", "data.sequence_length=100000"}, kFailed,
-                    {text + ": expected text for a sequence of 100000 tokens"});
+                    {work_.at("held_out.txt") + ": expected text for a sequence of 100000 tokens"});
 }
 
 TEST_F(BadText, JsonLines) {

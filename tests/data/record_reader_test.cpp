@@ -48,7 +48,8 @@ class Records : public ::testing::Test {
     for (std::int64_t i = 0; i < documents.count(); ++i) {
       std::string one = tokenizer_->decode(documents[i], false);
       for (std::size_t k = 0; k < one.size(); ++k)
-        if (!documents.mask.empty() && documents.mask.at(static_cast<std::size_t>(documents.offsets[i]) + k) == 0)
+        if (!documents.mask.empty() &&
+            documents.mask.at(static_cast<std::size_t>(documents.offsets[static_cast<std::size_t>(i)]) + k) == 0)
           one[k] = '.';
       all += one + "|";
     }

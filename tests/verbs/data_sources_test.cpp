@@ -147,7 +147,8 @@ TEST_F(DataSources, TellsOfOneDocumentAndOfTrainingText) {
   EXPECT_NE(told(text).find("is one document, so held-out figures have no standard error"), std::string::npos);
   EXPECT_EQ(told(text, {"--separator", "---"}), "");
 
-  const auto warnings = [&](const std::vector<std::string>& overrides) {
+  const auto warnings = [&](std::vector<std::string> overrides) {
+    overrides.push_back("data.eval.text=" + text);
     testing::Arguments arguments = Workplace::run_arguments(work_.recipe(), work_.at("out"), overrides);
     const Outcome outcome = Workplace::start(arguments);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
