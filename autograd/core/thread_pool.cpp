@@ -67,8 +67,8 @@ void ThreadPool::run(const ChunkLoop& loop, int threads) {
   helpers_.store(threads - 1, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
   const std::uint32_t round = round_.load(std::memory_order_relaxed) + 1;
-  next_.store(std::uint64_t{round} << 32, std::memory_order_release);
-  round_.store(round, std::memory_order_release);
+  left_.store(std::uint64_t{round} << 32 | static_cast<std::uint64_t>(chunks), std::memory_order_release);
+  round_.store(round, std::memory_order_seq_cst);  // before notify_all looks whether anybody sleeps
   round_.notify_all();
 
   take_chunks(round);
@@ -77,17 +77,18 @@ void ThreadPool::run(const ChunkLoop& loop, int threads) {
 
 void ThreadPool::take_chunks(std::uint32_t round) {
   inside_a_loop = true;
-  for (std::uint64_t next = next_.load(std::memory_order_acquire);;) {
-    if (next >> 32 != round) break;
+  for (std::uint64_t left = left_.load(std::memory_order_acquire);;) {
+    const auto count = static_cast<std::int64_t>(left & 0xffffffffu);
+    if (left >> 32 != round || count == 0) break;
+    if (!left_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+    // A chunk is ours, so the loop can't end, and its fields stay, until we count the chunk as done.
     const ChunkLoop loop{function_.load(std::memory_order_relaxed), context_.load(std::memory_order_relaxed),
                          size_.load(std::memory_order_relaxed), chunk_.load(std::memory_order_relaxed)};
-    const auto index = static_cast<std::int64_t>(next & 0xffffffffu);
-    if (index >= loop.chunks()) break;
-    if (!next_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-    loop.run_chunk(index);
-    const bool last = done_.fetch_add(1, std::memory_order_seq_cst) + 1 == loop.chunks();
+    const std::int64_t chunks = loop.chunks();
+    loop.run_chunk(chunks - count);
+    const bool last = done_.fetch_add(1, std::memory_order_seq_cst) + 1 == chunks;
     if (last && caller_sleeps_.load(std::memory_order_seq_cst)) done_.notify_one();
-    next = next_.load(std::memory_order_acquire);
+    left = left_.load(std::memory_order_acquire);
   }
   inside_a_loop = false;
 }

@@ -39,13 +39,13 @@ class ThreadPool {
   std::mutex busy_;  ///< held by who runs a loop
   std::vector<std::thread> workers_;
 
-  // The present loop. Its fields change only while no chunk of it is out, so what a worker reads before it wins a chunk
-  // is of the round that it won it in; atomic since one that comes late may look at the next loop's.
+  // The present loop. Its fields are read only by who has won a chunk, and change only when no chunk is left and all are
+  // done. That none is left must be seen in left_ alone: a worker that comes late would find the next loop's size.
   std::atomic<decltype(ChunkLoop::function)> function_ = nullptr;
   std::atomic<void*> context_ = nullptr;
   std::atomic<std::int64_t> size_ = 0, chunk_ = 1;
   std::atomic<int> helpers_ = 0;         ///< workers with a lower index may help
-  std::atomic<std::uint64_t> next_ = 0;  ///< round in the upper half, next chunk in the lower
+  std::atomic<std::uint64_t> left_ = 0;  ///< round in the upper half, chunks that nobody has taken in the lower
   std::atomic<std::uint32_t> done_ = 0;  ///< chunks that are finished
   std::atomic<std::uint32_t> round_ = 0;
   std::atomic<bool> caller_sleeps_ = false;
