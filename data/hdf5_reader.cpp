@@ -1,10 +1,13 @@
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "autograd/core/place.h"
 #include "data/hdf5_file.h"
 #include "data/hdf5_handle.h"
 
@@ -34,6 +37,8 @@ struct Hdf5Reader::Impl {
   static Handle open(const std::string& name, std::string_view what) {
     hdf5::initialise();
     refuse_irregular_file(name, what);
+    if (place_at(name) == Place::nothing)
+      throw Error({name, std::string(what), std::strerror(ENOENT), ""}, ExitCode::usage);
     const hid_t id = H5Fopen(name.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
     return {check(id, name, fmt::format("open it as {} (HDF5)", what)), H5Fclose};
   }

@@ -79,7 +79,8 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
     file = path / kSingleFile;
     if (!fs::exists(file) && fs::exists(path / kIndexFile)) file = path / kIndexFile;
     if (!fs::exists(file))
-      throw Error({path.string(), fmt::format("{} or {}", kSingleFile, kIndexFile), "neither", hint_without(path)});
+      throw Error({path.string(), fmt::format("{} or {}", kSingleFile, kIndexFile), "neither", hint_without(path)},
+                  ExitCode::usage);
   }
   if (file.extension() == ".json") read_index(file);
   else add_file(file);
@@ -112,7 +113,8 @@ void SafetensorsFolder::read_index(const fs::path& index) {
     if (opened.insert(shard).second) {
       if (std::error_code ignored; !fs::exists(file, ignored))
         throw Error({who, fmt::format("'{}' beside it, which tensor '{}' is in", shard, name), "no such file",
-                     "download the folder again"});
+                     "download the folder again"},
+                    ExitCode::usage);
       add_file(file);
     }
     const auto found = file_of_.find(name);

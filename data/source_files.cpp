@@ -12,8 +12,6 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-bool has_pattern(const std::string& name) { return name.find_first_of("*?[") != std::string::npos; }
-
 bool is_there(const fs::path& path) {
   std::error_code error;
   return fs::exists(path, error);
@@ -66,11 +64,14 @@ std::set<fs::path> matches(const std::string& pattern) {
   std::set<fs::path> found;
   collect(whole.root_path(), parts, found);
   if (found.empty())
-    throw Error({pattern, "files that this pattern matches", "none", "a pattern is relative to the working directory"});
+    throw Error({pattern, "files that this pattern matches", "none", "a pattern is relative to the working directory"},
+                ExitCode::usage);
   return found;
 }
 
 }  // namespace
+
+bool has_pattern(const std::string& name) { return name.find_first_of("*?[") != std::string::npos; }
 
 std::vector<fs::path> expand_files(std::span<const std::string> names, std::string_view what) {
   if (names.empty()) throw Error({"a list of files", "at least one", "none", ""});
@@ -80,7 +81,8 @@ std::vector<fs::path> expand_files(std::span<const std::string> names, std::stri
       const std::set<fs::path> found = matches(name);
       files.insert(files.end(), found.begin(), found.end());
     } else if (is_folder(name)) {
-      throw Error({name, std::string(what), "a folder", (fs::path(name) / "*.txt").string() + " names files in it"});
+      throw Error({name, std::string(what), "a folder", (fs::path(name) / "*.txt").string() + " names files in it"},
+                  ExitCode::usage);
     } else {
       files.emplace_back(name);
     }

@@ -17,6 +17,9 @@ namespace qad {
 [[nodiscard]] std::vector<std::filesystem::path> expand_files(std::span<const std::string> names,
                                                               std::string_view what);
 
+/// Whether a name has any of these characters.
+[[nodiscard]] bool has_pattern(const std::string& name);
+
 /// What messages call these files: `a.txt`, or `a.txt and 3 more`.
 [[nodiscard]] std::string name_of_files(std::span<const std::filesystem::path> files);
 

@@ -44,7 +44,8 @@ std::string name_of(const std::optional<TokenInfo>& token) { return token ? in_q
 
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
   if (path == "bytes") return make_byte_tokenizer();
-  if (!fs::exists(path)) throw Error({path.string(), std::string(kKnownForms), "no such file or folder", ""});
+  if (!fs::exists(path))
+    throw Error({path.string(), std::string(kKnownForms), "no such file or folder", ""}, ExitCode::usage);
   const fs::path file = fs::is_directory(path) ? file_in(path) : path;
   std::unique_ptr<Tokenizer> tokenizer = load_file(file);
   tokenizer->folder_ = file.has_parent_path() ? file.parent_path() : fs::path(".");

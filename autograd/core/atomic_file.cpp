@@ -20,7 +20,8 @@ namespace {
 
 [[noreturn]] void fail(const fs::path& path, const std::string& expected, int error) {
   const bool no_room = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error({path.string(), expected, std::strerror(error), no_room ? "free some space and resume" : ""});
+  throw Error({path.string(), expected, std::strerror(error), no_room ? "free some space and resume" : ""},
+              exit_code_of(error));
 }
 
 class Descriptor {

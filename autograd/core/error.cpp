@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -33,6 +34,10 @@ std::string message(const Problem& problem) {
 }  // namespace
 
 Error::Error(const Problem& problem, ExitCode code) : std::runtime_error(message(problem)), code_(code) {}
+
+ExitCode exit_code_of(int error_number) {
+  return error_number == ENOENT || error_number == ENOTDIR ? ExitCode::usage : ExitCode::failed;
+}
 
 void assertion_failed(std::string_view condition, std::string_view file, int line) {
   std::fprintf(stderr, "%.*s:%d: a bug in qad: '%.*s' does not hold\n", static_cast<int>(file.size()), file.data(),

@@ -15,6 +15,9 @@ namespace qad {
 /// checkpoint).
 enum class ExitCode { done = 0, failed = 1, usage = 2, interrupted = 3 };
 
+/// What `errno` says of opening a file that the user named: usage where there is none, else failed.
+[[nodiscard]] ExitCode exit_code_of(int error_number);
+
 struct Problem {
   std::string who;       ///< the file, tensor, layer or recipe key at fault (file:line:column for a recipe)
   std::string expected;  ///< without the word "expected"; empty when `got` is a whole sentence

@@ -13,6 +13,7 @@
 #include "qad/exporters/export_refusals.h"
 #include "qad/exporters/quantized_already.h"
 #include "qad/exporters/registry.h"
+#include "qad/recipe/model_files.h"
 
 namespace qad {
 namespace {
@@ -24,10 +25,10 @@ struct StudentSizes {
 };
 std::optional<StudentSizes> student_sizes(const Recipe& recipe) {
   if (makes_teacher(recipe.kind) || !recipe.teacher) return std::nullopt;
-  const std::filesystem::path folder = recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model;
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(folder / "config.json", ignored)) return std::nullopt;
   try {
+    const std::filesystem::path folder = start_folder(recipe);
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(folder / "config.json", ignored)) return std::nullopt;
     const ModelConfig config = read_hf_config(folder);
     return StudentSizes{config, linear_shapes(config)};
   } catch (const Error&) {
@@ -65,10 +66,9 @@ std::vector<NamedLayout> layouts_of(const Recipe& recipe, const YamlNode& tree) 
 
 /// The first that can be read of those which an export would take; null without one.
 std::unique_ptr<Tokenizer> exported_tokenizer(const Recipe& recipe) {
-  std::vector<std::string> places = {recipe.teacher->model};
-  if (recipe.student.model != "teacher") places.insert(places.begin(), recipe.student.model);
-  if (recipe.data.tokenizer) places.push_back(*recipe.data.tokenizer);
-  for (const std::string& place : places) {
+  std::vector<std::filesystem::path> places = {start_folder(recipe), base_folder(recipe)};
+  if (recipe.data.tokenizer) places.emplace_back(*recipe.data.tokenizer);
+  for (const std::filesystem::path& place : places) {
     try {
       return load_tokenizer(place);
     } catch (const Error&) {  // the next one then
@@ -77,31 +77,43 @@ std::unique_ptr<Tokenizer> exported_tokenizer(const Recipe& recipe) {
   return nullptr;
 }
 
-void check_unpacked(const std::string& key, const YamlPosition& at, const std::string& folder, YamlProblems& problems) {
-  if (const std::string how = quantized_already(folder); !how.empty())
+void check_start(const std::string& key, const YamlPosition& at, const std::string& folder, YamlProblems& problems) {
+  if (is_run_folder(folder)) {
+    try {
+      static_cast<void>(model_files(folder));
+    } catch (const Error& error) {
+      problems.add(at, key, "", error.what());
+    }
+  } else if (const std::string how = quantized_already(folder); !how.empty()) {
     problems.add(at, key, "a BF16 or FP32 model", fmt::format("one that is quantized already ({}): {}", how, folder),
                  "use the model that it was made from, or its dense export");
+  }
+}
+
+void check_merged(const std::string& key, const YamlPosition& at, const std::string& folder, YamlProblems& problems) {
+  if (is_run_folder(folder)) problems.add(at, key, "a model's folder", "a run's: " + folder, "name its dense export");
+  else check_start(key, at, folder, problems);
 }
 
 /// Of every model that the recipe starts from.
-void check_all_unpacked(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
+void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
   const auto at = [&](const char* key) {
     const YamlNode* const node = tree.find_path(key);
     return node != nullptr ? node->at : tree.at;
   };
-  if (recipe.teacher) check_unpacked("teacher.model", at("teacher.model"), recipe.teacher->model, problems);
+  if (recipe.teacher) check_start("teacher.model", at("teacher.model"), recipe.teacher->model, problems);
   if (recipe.student.model != "teacher")
-    check_unpacked("student.model", at("student.model"), recipe.student.model, problems);
+    check_start("student.model", at("student.model"), recipe.student.model, problems);
   if (!recipe.merge) return;
   for (int i = 0; i < std::ssize(recipe.merge->models); ++i)
-    check_unpacked(fmt::format("merge.models[{}].model", i), place_of(tree, "merge.models", i),
-                   recipe.merge->models[static_cast<std::size_t>(i)].model, problems);
+    check_merged(fmt::format("merge.models[{}].model", i), place_of(tree, "merge.models", i),
+                 recipe.merge->models[static_cast<std::size_t>(i)].model, problems);
 }
 
 }  // namespace
 
 void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
-  check_all_unpacked(recipe, tree, problems);
+  check_starts(recipe, tree, problems);
   if (recipe.kind == RecipeKind::compare) return;  // its arms may have other rules, and are checked each
   const std::optional<StudentSizes> student = student_sizes(recipe);
   const bool all_known = std::ranges::all_of(

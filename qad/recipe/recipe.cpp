@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "qad/recipe/fit_check.h"
+#include "qad/recipe/model_files.h"
+#include "qad/recipe/path_check.h"
 #include "qad/recipe/recipe_check.h"
 #include "qad/recipe/yaml_text.h"
 #include "qad/recipe/yaml_tree.h"
@@ -54,8 +56,9 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
   return tree;
 }
 
-/// Whether the models that a recipe names are looked at: not by those who read one that has been running.
-enum class Models { looked_at, not_looked_at };
+/// Whether the models that a recipe names are looked at: not by those who read one that has been running; where a
+/// recipe is checked, if they are there; those who are about to run it need them, and all other files.
+enum class Models { not_looked_at, looked_at, needed };
 
 Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems);
 
@@ -125,7 +128,8 @@ Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   if (problems.count() > before) return recipe;  // what was not read can't be held against the rest
   set_implied(recipe, tree);
   check_recipe(recipe, tree, problems);
-  if (models == Models::looked_at) check_fit(recipe, tree, problems);
+  if (models == Models::needed) check_paths(recipe, tree, problems);
+  if (models != Models::not_looked_at) check_fit(recipe, tree, problems);
   if (recipe.kind == RecipeKind::compare && problems.count() == before) (void)read_arms(recipe, tree, models, problems);
   return recipe;
 }
@@ -137,9 +141,8 @@ std::vector<std::string> changeable_keys() {
   return keys;
 }
 
-/// A recipe that somebody is about to run.
-Recipe read_with_models(const YamlNode& tree, YamlProblems& problems) {
-  Recipe recipe = read_whole(tree, Models::looked_at, problems);
+Recipe read_with_models(const YamlNode& tree, Models models, YamlProblems& problems) {
+  Recipe recipe = read_whole(tree, models, problems);
   check_tokenizer_fits(recipe, tree, problems);
   return recipe;
 }
@@ -152,7 +155,7 @@ Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::str
   const bool is_all_there = problems.empty();
   for (const std::string& text : overrides) merge_yaml(tree, parse_override(text, {}, problems), problems);
   Recipe recipe;
-  if (is_all_there) recipe = read_with_models(tree, problems);
+  if (is_all_there) recipe = read_with_models(tree, Models::needed, problems);
   else read_fields(tree, recipe, problems);  // what an import would have said is not missed once more
   problems.throw_if_any(file.string());
   return recipe;
@@ -209,7 +212,7 @@ bool check_recipe_file(const std::filesystem::path& file) {
   const YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_whole = tree.find("kind") != nullptr;
   Recipe recipe;
-  if (is_whole && problems.empty()) recipe = read_with_models(tree, problems);
+  if (is_whole && problems.empty()) recipe = read_with_models(tree, Models::looked_at, problems);
   else read_fields(tree, recipe, problems);
   problems.throw_if_any(file.string());
   return is_whole;
@@ -225,9 +228,14 @@ bool trains_on_text(const Recipe& recipe) {
 }
 
 std::filesystem::path base_folder(const Recipe& recipe) {
-  if (recipe.teacher) return recipe.teacher->model;
+  if (recipe.teacher) return model_files(recipe.teacher->model);
+  return start_folder(recipe);
+}
+
+std::filesystem::path start_folder(const Recipe& recipe) {
+  if (recipe.kind == RecipeKind::pretrain) return {};
   if (recipe.kind == RecipeKind::merge) return recipe.merge->models.front().model;
-  return recipe.kind == RecipeKind::pretrain ? "" : recipe.student.model;
+  return model_files(recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model);
 }
 
 std::vector<KeyDescription> describe_recipe() { return describe_fields<Recipe>(); }

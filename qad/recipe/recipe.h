@@ -49,25 +49,39 @@ inline constexpr auto enum_names(TeacherWeights) {
   return std::to_array<EnumName<TeacherWeights>>({{TeacherWeights::bf16, "bf16"}, {TeacherWeights::file, "file"}});
 }
 
+/// Which of the models in a run's folder is meant.
+enum class RunModel : std::uint8_t { student, masters };
+inline constexpr auto enum_names(RunModel) {
+  return std::to_array<EnumName<RunModel>>({{RunModel::student, "student"}, {RunModel::masters, "masters"}});
+}
+
 struct TeacherConfig {
   std::string model;
+  RunModel of_run = RunModel::student;
   TeacherWeights weights = TeacherWeights::bf16;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model", "folder with config.json and safetensors"}.path().required(), model);
+    visit(Field{"model", "folder with config.json and safetensors, or of a run"}.path().required(), model);
+    visit(Field{"of_run", "of a run's folder: student, the weights as it quantizes them; masters, before that"},
+          of_run);
     visit(Field{"weights", "bf16: two bytes a weight; file: as stored"}, weights);
   }
 };
 
 struct StudentConfig {
   std::string model = "teacher";
+  RunModel of_run = RunModel::masters;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model", "the word teacher, or the folder that the student starts from (sft and grpo need one)"}.path(
-              "teacher"),
+    visit(Field{"model",
+                "the word teacher, or the folder, of a model or a run, that the student starts from (sft and grpo need "
+                "one)"}
+              .path("teacher"),
           model);
+    visit(Field{"of_run", "of a run's folder: masters, its FP32 weights; student, the weights as it quantizes them"},
+          of_run);
   }
 };
 
@@ -164,8 +178,10 @@ bool check_recipe_file(const std::filesystem::path& file);
 /// Whether its steps read data.train.
 [[nodiscard]] bool trains_on_text(const Recipe& recipe);
 
-/// The folder whose config.json and tokenizer the run has: the teacher's, or that of the model which a stage starts
-/// from; empty for pretrain.
+/// The folder (model_files.h) of the model that the student starts from, of a merge the first one; empty for pretrain.
+[[nodiscard]] std::filesystem::path start_folder(const Recipe& recipe);
+
+/// The folder whose config.json and tokenizer the run has: the teacher's, or where there is none start_folder.
 [[nodiscard]] std::filesystem::path base_folder(const Recipe& recipe);
 
 /// Every key of a recipe in words.

@@ -5,8 +5,6 @@
 
 #include "autograd/core/error.h"
 #include "data/file_kinds.h"
-#include "models/model_folder.h"
-#include "qad/exporters/export_marker.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/problem_json.h"
@@ -14,6 +12,7 @@
 #include "qad/train/evaluator.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/named_model.h"
 #include "qad/verbs/one_vocabulary.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/run_lock.h"
@@ -113,8 +112,7 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
     subject.name = options.target.string();
   }
   if (options.teacher) {
-    check_export(*options.teacher);
-    subject.other_teacher = load_model(*options.teacher, WeightType::bf16);
+    subject.other_teacher = load_named_model(*options.teacher, RunModel::student, WeightType::bf16);
   }
   const std::int64_t vocabulary = subject.model->config().vocab_size;
   LanguageModel* const teacher = subject.teacher();
@@ -125,7 +123,7 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   const auto tokenizer = find_tokenizer(recipe.data, model_folder);
   if (tokenizer != nullptr) check_vocabulary(*tokenizer, vocabulary, model_folder.string());
   std::vector<fs::path> models = of_run ? models_of(recipe) : std::vector{options.target};
-  if (options.teacher) models.push_back(*options.teacher);
+  if (options.teacher) models.push_back(model_files(*options.teacher));
   check_one_vocabulary(models, tokenizer.get(), vocabulary);
   if (options.problems) {
     ProblemEvaluationConfig config = recipe.evaluate.problems.value_or(ProblemEvaluationConfig());

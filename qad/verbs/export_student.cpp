@@ -25,11 +25,6 @@ std::int64_t bytes_in(const fs::path& folder) {
   return bytes;
 }
 
-// Where the student's weights came from, and with them its config.json; empty for pretraining.
-fs::path start_folder(const Recipe& recipe, const Materials& materials) {
-  return recipe.student.model == "teacher" ? materials.model_folder : fs::path(recipe.student.model);
-}
-
 // That of the side files; of pretraining, the one that it read its text with.
 std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Materials& materials) {
   for (const fs::path& folder : {start, materials.model_folder})
@@ -42,7 +37,7 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Mater
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
   if (recipe.export_formats.empty()) return;
   student.quantizers.freeze(TensorScaleSource::calibration);  // as export will, also if training follows the data
-  const fs::path start = start_folder(recipe, materials);
+  const fs::path start = start_folder(recipe);
   ExportModel exported = export_model_of(*student.model, student.quantizers, start);
   if (std::ranges::any_of(recipe.export_formats, [](const auto& name) { return exporter(name).holds_tokenizer; }))
     exported.tokenizer = tokenizer_of(start, materials);
@@ -56,8 +51,7 @@ void check_layout(const std::string& format, const Recipe& recipe) {
     throw Error({"export as " + format, "a run with quantize.share_groups: true", "false",
                  "serving engines run fused layers under one scale"},
                 ExitCode::usage);
-  const bool has_start = recipe.kind != RecipeKind::merge && recipe.student.model != "teacher";
-  const ModelConfig config = has_start ? read_hf_config(recipe.student.model) : base_config(recipe);
+  const ModelConfig config = student_config(recipe);
   const ExportOutline outline = outline_of(config, linear_shapes(config), recipe.quantize);
   throw_if_any(export_refusals(exporter(format), outline), "export as " + format, ExitCode::usage);
 }
@@ -90,7 +84,7 @@ void fix_scales(Student& student, const Recipe& recipe, const Materials& materia
 ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,
                              const Materials& materials, OutputFolder& out, const std::string& run,
                              std::int64_t shard_bytes) {
-  const fs::path start = start_folder(recipe, materials);
+  const fs::path start = start_folder(recipe);
   ExportExtras extras;
   extras.run = run;
   if (!start.empty() && !has_tokenizer(start)) extras.side_files.push_back(materials.model_folder);

@@ -15,6 +15,7 @@
 #include "models/generation_config.h"
 #include "qad/verbs/any_model.h"
 #include "qad/verbs/materials.h"
+#include "qad/verbs/named_model.h"
 #include "qad/verbs/prompt_text.h"
 #include "qad/verbs/student.h"
 #include "qad/verbs/text_stream.h"
@@ -42,8 +43,7 @@ Writer of_run(const GenerateOptions& options) {
   std::unique_ptr<LanguageModel> teacher;
   if (recipe.teacher) teacher = load_teacher(*recipe.teacher);
   writer.tokenizer = find_tokenizer(recipe.data, base_folder(recipe));
-  const bool from_elsewhere = !teacher_writes && recipe.student.model != "teacher";
-  writer.settings = from_elsewhere ? std::filesystem::path(recipe.student.model) : base_folder(recipe);
+  writer.settings = teacher_writes ? base_folder(recipe) : start_folder(recipe);
   if (teacher_writes) {
     writer.model = std::move(teacher);
     return writer;

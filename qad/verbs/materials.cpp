@@ -11,9 +11,8 @@
 #include "data/documents.h"
 #include "data/shared_documents.h"
 #include "models/hf_config.h"
-#include "models/model_folder.h"
 #include "models/rotary.h"
-#include "qad/exporters/export_marker.h"
+#include "qad/verbs/named_model.h"
 #include "qad/verbs/one_vocabulary.h"
 #include "qad/verbs/teacher_text.h"
 
@@ -62,9 +61,8 @@ ModelConfig base_config(const Recipe& recipe) {
   return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(base_folder(recipe));
 }
 
-std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher) {
-  check_export(teacher.model);
-  return load_model(teacher.model, teacher.weights == TeacherWeights::file ? WeightType::file : WeightType::bf16);
+ModelConfig student_config(const Recipe& recipe) {
+  return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(start_folder(recipe));
 }
 
 Documents read_source(const MixtureConfig& source, const std::string& use, const TextReader& reader) {

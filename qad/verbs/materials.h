@@ -32,11 +32,9 @@ struct Materials {
 /// start of this run left it.
 [[nodiscard]] Materials load_materials(const Recipe& recipe, const RunFolder& folder);
 
-/// Of the model in base_folder, or of the fresh one.
+/// Of the model in base_folder, or of the fresh one; and of the student.
 [[nodiscard]] ModelConfig base_config(const Recipe& recipe);
-
-/// The recipe's teacher, its weights as the recipe wants them.
-[[nodiscard]] std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher);
+[[nodiscard]] ModelConfig student_config(const Recipe& recipe);
 
 /// What sources are read with.
 struct TextReader {

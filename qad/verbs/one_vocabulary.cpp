@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "autograd/core/log.h"
+#include "qad/recipe/model_files.h"
 
 namespace qad::verbs {
 namespace fs = std::filesystem;
@@ -21,11 +22,11 @@ void add_once(const fs::path& folder, std::vector<fs::path>& folders) {
 }
 
 void add_models_of(const Recipe& recipe, std::vector<fs::path>& folders) {
-  if (recipe.teacher) add_once(recipe.teacher->model, folders);
+  if (recipe.teacher) add_once(model_files(recipe.teacher->model), folders);
   if (recipe.kind == RecipeKind::merge)
     for (const MergedModelConfig& one : recipe.merge->models) add_once(one.model, folders);
   else if (recipe.kind != RecipeKind::pretrain && recipe.student.model != "teacher")
-    add_once(recipe.student.model, folders);
+    add_once(start_folder(recipe), folders);
 }
 
 }  // namespace

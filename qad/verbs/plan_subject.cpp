@@ -8,6 +8,7 @@
 #include "data/safetensors.h"
 #include "models/hf_config.h"
 #include "models/registry.h"
+#include "qad/recipe/model_files.h"
 #include "qad/verbs/materials.h"
 #include "qad/verbs/one_vocabulary.h"
 #include "qad/verbs/tensor_table.h"
@@ -17,10 +18,6 @@ namespace {
 
 constexpr std::int64_t kForwards = 2000;          // enough to meet every size of batch
 constexpr std::int64_t kSampledTokens = 1 << 12;  // of a batch that is larger, a plan times so much
-
-ModelConfig student_config(const Recipe& recipe) {
-  return recipe.student.model == "teacher" ? base_config(recipe) : read_hf_config(recipe.student.model);
-}
 
 std::int64_t documents_within(std::int64_t documents, std::int64_t length) {
   return std::min(documents, std::max<std::int64_t>(1, kPlannedTokens / length));
@@ -57,7 +54,8 @@ TokenBatch sample_of(const PackedSequences& sequences, std::int64_t count) {
 
 // Of a weight as memory holds what a model's folder stores; all of them are taken to be like the first.
 std::int64_t stored_value_bytes(const std::filesystem::path& folder) {
-  constexpr std::int64_t kMost = 4;  // FP64 is read as FP32
+  constexpr std::int64_t kMost = 4;  // FP64 is read as FP32, and checkpoints hold that
+  if (is_run_folder(folder)) return kMost;
   const SafetensorsFolder files(folder);
   for (const SafetensorsFile& file : files.files())
     for (const SafetensorsInfo& tensor : file.tensors())
@@ -143,7 +141,7 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   warn_beyond_context(recipe.data.sequence_length, config);
   if (recipe.teacher) {
     const TeacherConfig& teacher = *recipe.teacher;
-    subject.teacher = read_hf_config(teacher.model);
+    subject.teacher = base_config(recipe);
     subject.teacher_value_bytes = teacher.weights == TeacherWeights::bf16 ? 2 : stored_value_bytes(teacher.model);
   }
   // The models of a merge come one after the other: sums in double and the first one stay beside the result.

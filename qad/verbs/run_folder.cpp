@@ -103,11 +103,6 @@ RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
   }
 }
 
-bool is_run_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path / "recipe.yaml", ignored);
-}
-
 RunFolder open_run_folder(const fs::path& path) {
   if (!is_run_folder(path))
     throw Error({path.string(), "a run's folder (with recipe.yaml)",

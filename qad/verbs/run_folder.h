@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "qad/recipe/model_files.h"
 #include "qad/recipe/recipe.h"
 #include "qad/report/summary.h"
 
@@ -40,7 +41,6 @@ RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& re
                              const std::function<RunSummary(const RunFolder&)>& work);
 /// The folder of an earlier run, and its recipe. Throws if it is none.
 [[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
-[[nodiscard]] bool is_run_folder(const std::filesystem::path& path);
 [[nodiscard]] Recipe read_recipe(const RunFolder& folder);
 /// Puts another recipe in the place of the run's; it stays the same run.
 void rewrite_recipe(const RunFolder& folder, const Recipe& recipe);

@@ -1,9 +1,9 @@
 #include "qad/verbs/stage_of_run.h"
 
 #include "autograd/core/error.h"
-#include "models/model_folder.h"
 #include "qad/train/problem_prompts.h"
 #include "qad/train/text_stage.h"
+#include "qad/verbs/named_model.h"
 
 namespace qad::verbs {
 
@@ -16,7 +16,7 @@ StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const M
       throw Error({"kind: grpo", "a tokenizer", "none in " + materials.model_folder.string(), "set data.tokenizer"});
     if (student.config().eos_token_id.empty())
       throw Error({recipe.student.model, "an end token in config.json", "none", "answers must be able to end"});
-    run.reference = load_model(recipe.student.model, WeightType::bf16);
+    run.reference = load_start(recipe.student, WeightType::bf16);
     run.prompts = std::make_unique<ProblemPrompts>(*recipe.grpo, *materials.tokenizer);
     run.stage =
         std::make_unique<GrpoStage>(GrpoStageConfig{*recipe.grpo, config.train, recipe.data.sequence_length, seed},

@@ -4,6 +4,7 @@
 #include "models/model_folder.h"
 #include "qad/exporters/export_marker.h"
 #include "qad/io/checkpoint_folder.h"
+#include "qad/verbs/named_model.h"
 
 namespace qad::verbs {
 
@@ -18,8 +19,7 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   } else if (recipe.student.model == "teacher") {
     student.model = trainable_copy(*teacher);
   } else {
-    check_export(recipe.student.model);
-    const auto start = load_model(recipe.student.model, WeightType::file);
+    const auto start = load_start(recipe.student, WeightType::file);
     if (teacher != nullptr && start->config().vocab_size != teacher->config().vocab_size)
       throw Error({recipe.student.model, "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
                    std::to_string(start->config().vocab_size),

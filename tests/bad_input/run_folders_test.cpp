@@ -154,7 +154,7 @@ TEST(BadTarget, IsNoRunAndNoModel) {
   fs::copy(work.path("teacher/model.safetensors"), work.path("bare/model.safetensors"));
   work.refused({"eval", work.at("bare"), "--data", text}, kFailed,
                {"data.eval: expected a tokenizer, got none in " + work.at("bare") + " (set data.tokenizer)"});
-  work.refused({"eval", model, "--data", none}, kFailed, {none + ": expected a text, got No such file"});
+  work.refused({"eval", model, "--data", none}, kUsage, {none + ": expected a text, got No such file"});
   work.refused({"inspect", none}, kUsage, {none + ": expected a file or folder, got nothing there"});
   work.refused({"inspect", text}, kUsage, {text + ": expected a .h5, .safetensors, .gguf or .yaml file"});
   work.refused({"plan", none}, kUsage, {none + ": expected a recipe"});

@@ -135,7 +135,7 @@ TEST(Generate, APromptComesFromAFileOrStandardInput) {
   refused(": | " + generate + "--prompt -", 1, "standard input: expected a prompt, got nothing");
   refused("printf '\\377' | " + generate + "--prompt -", 1, "standard input: expected UTF-8 text");
   refused(generate + "--prompt a --prompt-file '" + file + "'", 2, "--prompt-file: expected one prompt");
-  refused(generate + "--prompt-file '" + file + ".none'", 1, "prompt.txt.none: expected a prompt, got No such file");
+  refused(generate + "--prompt-file '" + file + ".none'", 2, "prompt.txt.none: expected a prompt, got No such file");
 }
 
 TEST(Generate, StopsWhenAsked) {

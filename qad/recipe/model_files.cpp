@@ -1,0 +1,51 @@
+#include "qad/recipe/model_files.h"
+
+#include <fmt/format.h>
+
+#include "autograd/core/atomic_file.h"
+#include "autograd/core/error.h"
+#include "qad/recipe/recipe.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kMostRuns = 64;  // in a row, each starting from the one before
+
+fs::path started_from(const fs::path& run) {
+  const fs::path file = run / "recipe.yaml";
+  const Recipe recipe = parse_recipe(read_file(file, "a run's recipe"), file.string());
+  if (recipe.kind == RecipeKind::compare)
+    throw Error({run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
+                ExitCode::usage);
+  if (recipe.kind == RecipeKind::pretrain) return run / "export" / "dense";
+  if (recipe.kind == RecipeKind::merge) return recipe.merge->models.front().model;
+  return recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model;
+}
+
+}  // namespace
+
+bool is_run_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path / "recipe.yaml", ignored) && !fs::exists(path / "config.json", ignored);
+}
+
+fs::path model_files(const fs::path& model) {
+  fs::path folder = model;
+  for (int runs = 0; is_run_folder(folder); ++runs) {
+    if (runs == kMostRuns)
+      throw Error({model.string(), fmt::format("a run, or one that starts from it, at most {} in a row", kMostRuns),
+                   "more, or a circle", "look at student.model in their recipe.yaml"},
+                  ExitCode::usage);
+    const fs::path run = folder;
+    folder = started_from(run);
+    std::error_code ignored;
+    if (folder == run / "export" / "dense" && !fs::is_directory(folder, ignored))
+      throw Error({run.string(), "a pretraining run with its dense export, for config.json and tokenizer", "none",
+                   fmt::format("qad export {} --format dense --out DIR", run.string())},
+                  ExitCode::usage);
+  }
+  return folder;
+}
+
+}  // namespace qad
