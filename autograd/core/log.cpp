@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "autograd/core/atomic_file.h"
+#include "autograd/core/terminal.h"
 
 namespace qad {
 namespace {
@@ -27,7 +28,10 @@ struct Sinks {
   std::filesystem::path file;
   spdlog::pattern_formatter file_pattern{"%Y-%m-%d %H:%M:%S %l %v", spdlog::pattern_time_type::local, ""};
   std::function<void()> before_terminal_lines;
-  Sinks() { terminal->set_pattern("%^%L%$ %v"); }
+  Sinks() {
+    terminal->set_pattern("%^%L%$ %v");
+    terminal->set_color_mode(stderr_takes_escapes() ? spdlog::color_mode::always : spdlog::color_mode::never);
+  }
 };
 
 Sinks& sinks() {

@@ -42,35 +42,47 @@ bool looks_like_override(const std::string& text) {
 
 }  // namespace
 
-struct CommandLine::Description {
-  po::options_description options;
+struct CommandLine::Options {
+  po::options_description all;
   std::vector<std::pair<std::string, Setter>> setters;
-  std::vector<std::string> required, names;
   std::vector<std::pair<std::string, bool*>> switches;
-  std::string usage;  ///< of the required options, for the synopsis
 
-  Description() : options("options", 100) {}
+  Options() : all("options", 100) {}
 };
 
 CommandLine::CommandLine(std::string_view verb, std::string_view summary, std::vector<std::string> arguments)
-    : verb_(verb), summary_(summary), arguments_(std::move(arguments)), description_(std::make_unique<Description>()) {}
+    : CommandLine(verb, summary) {
+  arguments_ = std::move(arguments);
+}
+CommandLine::CommandLine(std::string_view verb, std::string_view summary)
+    : described_{std::string(verb), std::string(summary), {}, {}}, options_(std::make_unique<Options>()) {}
 CommandLine::~CommandLine() = default;
+
+void CommandLine::add_argument(ArgumentDescription argument, std::function<void(const std::string&)> set) {
+  described_.arguments.push_back(std::move(argument));
+  set_argument_.push_back(std::move(set));
+}
 
 CommandLine& CommandLine::positional(std::string_view name, std::string_view help, std::filesystem::path& target) {
   const std::string who(name);
-  positional_.push_back(
-      {who, std::string(help), [&target, who](const std::string& text) { detail::convert(who, text, target); }});
+  add_argument({who, std::string(help)},
+               [&target, who](const std::string& text) { detail::convert(who, text, target); });
   return *this;
 }
 
 CommandLine& CommandLine::positional(std::string_view name, std::string_view help, std::string& target) {
-  positional_.push_back({std::string(name), std::string(help), [&target](const std::string& text) { target = text; }});
+  add_argument({std::string(name), std::string(help)}, [&target](const std::string& text) { target = text; });
+  return *this;
+}
+
+CommandLine& CommandLine::optional(std::string_view name, std::string_view help, std::string& target) {
+  add_argument({std::string(name), std::string(help), false}, [&target](const std::string& text) { target = text; });
   return *this;
 }
 
 CommandLine& CommandLine::rest(std::string_view name, std::string_view help, std::vector<std::string>& target) {
-  rest_ =
-      Positional{std::string(name), std::string(help), [&target](const std::string& text) { target.push_back(text); }};
+  add_argument({std::string(name), std::string(help), false, true},
+               [&target](const std::string& text) { target.push_back(text); });
   return *this;
 }
 
@@ -82,75 +94,71 @@ CommandLine& CommandLine::overrides(std::vector<std::string>& target) {
 void CommandLine::add_option(std::string_view name, std::string_view value_name, std::string_view help,
                              bool is_required, Setter set) {
   const std::string text(name), help_text(help);
-  description_->options.add_options()(text.c_str(), po::value<std::string>()->value_name(std::string(value_name)),
-                                      help_text.c_str());
-  description_->setters.emplace_back(text, std::move(set));
-  description_->names.push_back(text);
-  if (!is_required) return;
-  description_->required.push_back(text);
-  description_->usage += fmt::format(" --{} {}", text, value_name);
+  options_->all.add_options()(text.c_str(), po::value<std::string>()->value_name(std::string(value_name)),
+                              help_text.c_str());
+  options_->setters.emplace_back(text, std::move(set));
+  described_.options.push_back({text, '\0', std::string(value_name), help_text, is_required});
 }
 
 void CommandLine::add_switch(std::string_view name, std::string_view help, bool& target) {
   const std::string text(name), help_text(help);
-  description_->options.add_options()(text.c_str(), po::bool_switch(), help_text.c_str());
-  const std::string long_name = text.substr(0, text.find(','));
-  description_->names.push_back(long_name);
-  description_->switches.emplace_back(long_name, &target);
+  options_->all.add_options()(text.c_str(), po::bool_switch(), help_text.c_str());
+  const std::size_t comma = text.find(',');
+  const std::string long_name = text.substr(0, comma);
+  options_->switches.emplace_back(long_name, &target);
+  described_.options.push_back({long_name, comma == std::string::npos ? '\0' : text.back(), "", help_text, false});
 }
 
-std::string CommandLine::synopsis() const {
-  std::string text = "qad " + verb_;
-  for (const Positional& p : positional_) text += " " + p.name;
-  if (rest_) text += fmt::format(" [{} ...]", rest_->name);
-  return text + description_->usage;
+void CommandLine::add_common_options() {
+  option("threads", "N", "threads to use; 0: one a core. Results do not depend on it", wanted_threads_);
+  add_switch("quiet,q", "warnings and errors only", quiet_);
+  add_switch("verbose,v", "more on the terminal", verbose_);
+  add_switch("help,h", "this text", help_);
 }
 
 std::string CommandLine::help_text() const {
   std::ostringstream text;
-  text << "usage: " << synopsis() << " [options]\n\n" << summary_ << "\n\narguments:\n";
-  for (const Positional& p : positional_) text << fmt::format("  {:<22} {}\n", p.name, p.help);
-  if (rest_) text << fmt::format("  {:<22} {}\n", rest_->name, rest_->help);
-  text << "\n" << description_->options;
+  text << "usage: " << described_.synopsis() << " [options]\n\n" << described_.summary << "\n";
+  if (!described_.arguments.empty()) text << "\narguments:\n";
+  for (const ArgumentDescription& argument : described_.arguments)
+    text << fmt::format("  {:<22} {}\n", argument.name, argument.help);
+  text << "\n" << options_->all;
   return text.str();
 }
 
 void CommandLine::set_positional(const std::vector<std::string>& given) {
-  const std::string& who = verb_;
+  const std::string& who = described_.name;
+  const std::vector<ArgumentDescription>& known = described_.arguments;
+  const bool has_rest = !known.empty() && known.back().repeats;
   for (std::size_t i = 0; i < given.size(); ++i) {
-    if (i < positional_.size()) {
-      positional_[i].set(given[i]);
-    } else if (!rest_) {
-      usage_error(who, "", fmt::format("one argument too many: \"{}\"", given[i]), "usage: " + synopsis());
-    } else {
-      if (rest_is_overrides_ && !looks_like_override(given[i]))
-        usage_error(who, "key.path=value", fmt::format("\"{}\"", given[i]), "usage: " + synopsis());
-      rest_->set(given[i]);
-    }
+    if (i >= known.size() && !has_rest)
+      usage_error(who, "", fmt::format("one argument too many: \"{}\"", given[i]), "usage: " + described_.synopsis());
+    const std::size_t place = std::min(i, known.size() - 1);
+    if (known[place].repeats && rest_is_overrides_ && !looks_like_override(given[i]))
+      usage_error(who, "key.path=value", fmt::format("\"{}\"", given[i]), "usage: " + described_.synopsis());
+    set_argument_[place](given[i]);
   }
-  if (given.size() < positional_.size())
-    usage_error(who, "an argument " + positional_[given.size()].name, "none", "usage: " + synopsis());
+  if (given.size() < known.size() && known[given.size()].is_required)
+    usage_error(who, "an argument " + known[given.size()].name, "none", "usage: " + described_.synopsis());
 }
 
 bool CommandLine::parse() {
-  std::int64_t wanted_threads = 0;
-  option("threads", "N", "threads to use; 0: one a core. Results do not depend on it", wanted_threads);
-  add_switch("quiet,q", "warnings and errors only", quiet_);
-  add_switch("verbose,v", "more on the terminal", verbose_);
-  add_switch("help,h", "this text", help_);
+  add_common_options();
+  if (!arguments_) return false;
 
-  const std::string& who = verb_;
+  const std::string& who = described_.name;
   po::options_description all = {};
-  all.add(description_->options).add_options()("-positional-", po::value<std::vector<std::string>>());
+  all.add(options_->all).add_options()("-positional-", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
   positional.add("-positional-", -1);
   po::variables_map values;
   try {
     // Without guessing: `--out` must not mean `--output` on the day that one is added.
     const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(arguments_).options(all).positional(positional).style(style).run(), values);
+    po::store(po::command_line_parser(*arguments_).options(all).positional(positional).style(style).run(), values);
   } catch (const po::unknown_option& error) {
-    std::vector<std::string_view> known(description_->names.begin(), description_->names.end());
+    std::vector<std::string_view> known;
+    for (const OptionDescription& option : described_.options) known.push_back(option.name);
     std::string name = error.get_option_name();
     name = name.substr(0, name.find('='));
     name.erase(0, name.find_first_not_of('-'));
@@ -161,20 +169,21 @@ bool CommandLine::parse() {
     usage_error(who, "", error.what(), fmt::format("see qad {} --help", who));
   }
 
-  for (const auto& [name, target] : description_->switches) *target = values[name].as<bool>();
+  for (const auto& [name, target] : options_->switches) *target = values[name].as<bool>();
   if (help_) {
     std::cout << help_text();
     return false;
   }
-  for (const auto& [name, set] : description_->setters)
+  for (const auto& [name, set] : options_->setters)
     if (values.count(name) != 0) set("--" + name, values[name].as<std::string>());
-  for (const std::string& name : description_->required)
-    if (values.count(name) == 0) usage_error(who, "an option --" + name, "none", "usage: " + synopsis());
+  for (const OptionDescription& option : described_.options)
+    if (option.is_required && values.count(option.name) == 0)
+      usage_error(who, "an option --" + option.name, "none", "usage: " + described_.synopsis());
   const bool has_positional = values.count("-positional-") != 0;
   set_positional(has_positional ? values["-positional-"].as<std::vector<std::string>>() : std::vector<std::string>());
 
-  if (wanted_threads > 4096) usage_error("--threads", "at most 4096", fmt::format("{}", wanted_threads));
-  threads_ = static_cast<int>(wanted_threads);
+  if (wanted_threads_ > 4096) usage_error("--threads", "at most 4096", fmt::format("{}", wanted_threads_));
+  threads_ = static_cast<int>(wanted_threads_);
   set_threads(threads_);
   set_terminal_log_level(quiet_ ? LogLevel::warning : verbose_ ? LogLevel::debug : LogLevel::info);
   return true;

@@ -1,5 +1,6 @@
 // One verb's command line: says which arguments and options there are, binds each to a member of the verb's options
-// struct, parses, prints `qad VERB --help`. The only door to Boost.Program_options is command_line.cpp.
+// struct, parses, prints `qad VERB --help`; or only describes them (verb_description.h). The only door to
+// Boost.Program_options is command_line.cpp.
 //
 // Every mistake is an Error (usage) that names the nearest known option or choice.
 #pragma once
@@ -14,17 +15,22 @@
 #include <vector>
 
 #include "autograd/core/fields.h"
+#include "qad/cli/verb_description.h"
 
 namespace qad::cli {
 
 class CommandLine {
  public:
   CommandLine(std::string_view verb, std::string_view summary, std::vector<std::string> arguments);
+  /// One that is only described: parse() is false and sets nothing.
+  CommandLine(std::string_view verb, std::string_view summary);
   ~CommandLine();
 
   /// The next positional argument, which must be there. `name` is as in the synopsis: RECIPE.
   CommandLine& positional(std::string_view name, std::string_view help, std::filesystem::path& target);
   CommandLine& positional(std::string_view name, std::string_view help, std::string& target);
+  /// The next one, which may be left out.
+  CommandLine& optional(std::string_view name, std::string_view help, std::string& target);
   /// All further positional arguments.
   CommandLine& rest(std::string_view name, std::string_view help, std::vector<std::string>& target);
   /// `rest` for `key.path=value`, which every one of them must look like.
@@ -41,28 +47,27 @@ class CommandLine {
   [[nodiscard]] bool parse();
   /// --threads, or 0.
   [[nodiscard]] int threads() const { return threads_; }
+  /// What has been said of the verb; whole once parse() has been called.
+  [[nodiscard]] const VerbDescription& description() const { return described_; }
 
  private:
   using Setter = std::function<void(const std::string& who, const std::string& value)>;
   void add_option(std::string_view name, std::string_view value_name, std::string_view help, bool is_required,
                   Setter set);
   void add_switch(std::string_view name, std::string_view help, bool& target);
+  void add_argument(ArgumentDescription argument, std::function<void(const std::string&)> set);
+  void add_common_options();
   [[nodiscard]] std::string help_text() const;
-  [[nodiscard]] std::string synopsis() const;
   void set_positional(const std::vector<std::string>& given);
 
-  struct Positional {
-    std::string name, help;
-    std::function<void(const std::string&)> set;
-  };
-  struct Description;  // of the options, in Boost's terms
+  struct Options;  // in Boost's terms
 
-  std::string verb_, summary_;
-  std::vector<std::string> arguments_;
-  std::vector<Positional> positional_;
-  std::optional<Positional> rest_;
+  VerbDescription described_;
+  std::optional<std::vector<std::string>> arguments_;                  // none: only described
+  std::vector<std::function<void(const std::string&)>> set_argument_;  // one for each described argument
   bool rest_is_overrides_ = false;
-  std::unique_ptr<Description> description_;
+  std::unique_ptr<Options> options_;
+  std::int64_t wanted_threads_ = 0;
   bool help_ = false, quiet_ = false, verbose_ = false;
   int threads_ = 0;
 };

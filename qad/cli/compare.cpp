@@ -9,10 +9,9 @@
 
 namespace qad::cli {
 
-ExitCode compare_verb(const Verb& self, Arguments arguments) {
+ExitCode compare_verb(CommandLine& line) {
   verbs::CompareOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
-  line.positional("RECIPE", "a recipe of kind compare", options.recipe)
+  line.positional("RECIPE", "a recipe of kind compare: a file, or a name from `qad recipes list`", options.recipe)
       .overrides(options.overrides)
       .required("out", "DIR", "the comparison's folder, new or empty", options.out);
   if (!line.parse()) return ExitCode::done;

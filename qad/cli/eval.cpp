@@ -8,9 +8,8 @@
 
 namespace qad::cli {
 
-ExitCode eval_verb(const Verb& self, Arguments arguments) {
+ExitCode eval_verb(CommandLine& line) {
   verbs::EvalOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR|MODEL", "a run's folder, or a model folder such as an export", options.target)
       .option("data", "FILE",
               "held-out text, perhaps .gz or .zst: .jsonl, .h5 with token ids, or plain text (default: the run's)",
@@ -24,7 +23,7 @@ ExitCode eval_verb(const Verb& self, Arguments arguments) {
       .option("problems", "N", "answer N problems of each family instead of reading text", options.problems)
       .option("logits", "FILE", "also write the logits of every token, as safetensors, to hold another program against",
               options.logits)
-      .option("json", "", "print one JSON object instead of the table", options.json);
+      .option("json", "", "print one JSON object instead of the table (names as in summary.json)", options.json);
   if (!line.parse()) return ExitCode::done;
   if (!options.logits) leave_when_stopped();
   return verbs::eval(options, std::cout);

@@ -7,9 +7,8 @@
 
 namespace qad::cli {
 
-ExitCode export_verb(const Verb& self, Arguments arguments) {
+ExitCode export_verb(CommandLine& line) {
   verbs::ExportOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR", "a run's folder", options.run)
       .required("format", "modelopt|compressed_tensors|dense|gguf|bitsandbytes", "layout on disk", options.format)
       .required("out", "DIR", "where to write: new, empty, or an earlier export of this run", options.out)

@@ -8,9 +8,8 @@
 
 namespace qad::cli {
 
-ExitCode generate_verb(const Verb& self, Arguments arguments) {
+ExitCode generate_verb(CommandLine& line) {
   verbs::GenerateOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR|MODEL", "a run's folder or a model folder", options.target)
       .option("prompt", "TEXT", "begin with this text, or - for standard input (default: at the start token)",
               options.prompt)

@@ -7,10 +7,9 @@
 
 namespace qad::cli {
 
-ExitCode import_verb(const Verb& self, Arguments arguments) {
+ExitCode import_verb(CommandLine& line) {
   verbs::ImportOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
-  line.positional("FORMAT", "llama2c", options.format)
+  line.positional("llama2c", "the layout: that of llama2.c, FP32", options.format)
       .positional("MODEL", "model.bin", options.model)
       .required("tokenizer", "FILE", "tok.bin", options.tokenizer)
       .required("out", "DIR", "where to write, new or empty", options.out);

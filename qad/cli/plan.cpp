@@ -10,10 +10,12 @@
 
 namespace qad::cli {
 
-ExitCode plan_verb(const Verb& self, Arguments arguments) {
+ExitCode plan_verb(CommandLine& line) {
   verbs::PlanOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
-  line.positional("RECIPE", "a recipe", options.recipe).overrides(options.overrides);
+  line.positional("RECIPE", "a recipe: a file, or a name from `qad recipes list`", options.recipe)
+      .overrides(options.overrides)
+      .option("json", "", "print one JSON object instead of the tables (bytes, seconds; names as in summary.json)",
+              options.json);
   if (!line.parse()) return ExitCode::done;
   leave_when_stopped();
   if (line.threads() > 0) options.overrides.push_back(fmt::format("threads={}", line.threads()));

@@ -8,17 +8,15 @@
 
 namespace qad::cli {
 
-ExitCode recipes_verb(const Verb& self, Arguments arguments) {
+ExitCode recipes_verb(CommandLine& line) {
   verbs::RecipesOptions options;
-  CommandLine line(self.name, self.summary, std::move(arguments));
-  line.rest("list|show|explain|check", "list; show FILE [key.path=value ...]; explain [KEY]; check [FILE ...]",
-            options.arguments);
+  line.optional("list|show|explain|check", "what to do (default: list)", options.action)
+      .rest("RECIPE", "show RECIPE [key.path=value ...]; explain [KEY]; check [RECIPE ...], default all",
+            options.arguments)
+      .option("json", "", "list: print one JSON array of {name, kind, title, file}; kind is null for a part to import",
+              options.json);
   if (!line.parse()) return ExitCode::done;
   leave_when_stopped();
-  if (!options.arguments.empty()) {
-    options.action = options.arguments.front();
-    options.arguments.erase(options.arguments.begin());
-  }
   return verbs::recipes(options, std::cout);
 }
 

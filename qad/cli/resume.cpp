@@ -8,10 +8,9 @@
 
 namespace qad::cli {
 
-ExitCode resume_verb(const Verb& self, Arguments arguments) {
+ExitCode resume_verb(CommandLine& line) {
   verbs::ResumeOptions options;
   bool profile = false;
-  CommandLine line(self.name, self.summary, std::move(arguments));
   line.positional("DIR", "the folder of a run or a comparison", options.run)
       .overrides(options.changes)
       .option("profile", "", "at the end, a table of where the time of the steps from here on went", profile);

@@ -10,11 +10,10 @@
 
 namespace qad::cli {
 
-ExitCode run_verb(const Verb& self, Arguments arguments) {
+ExitCode run_verb(CommandLine& line) {
   verbs::RunOptions options;
   bool profile = false;
-  CommandLine line(self.name, self.summary, std::move(arguments));
-  line.positional("RECIPE", "a recipe (qad recipes list shows those that come along)", options.recipe)
+  line.positional("RECIPE", "a recipe: a file, or a name from `qad recipes list`", options.recipe)
       .overrides(options.overrides)
       .required("out", "DIR", "the run's folder, new or empty", options.out)
       .option("profile", "", "at the end, a table of where the time of the steps went", profile);

@@ -1,5 +1,5 @@
 // The verbs of `qad`: one file each says which arguments there are and calls the function in qad/verbs that does the
-// work.
+// work. The table is all that usage, help, man pages and completions know of them.
 #pragma once
 
 #include <span>
@@ -8,29 +8,39 @@
 #include <vector>
 
 #include "autograd/core/error.h"
+#include "qad/cli/command_line.h"
 
 namespace qad::cli {
-
-using Arguments = std::vector<std::string>;
 
 struct Verb {
   std::string_view name;
   std::string_view summary;  ///< one line
-  ExitCode (*run)(const Verb& self, Arguments arguments);
+  ExitCode (*run)(CommandLine& line);
 };
 
 /// In the order of `qad --help`.
 [[nodiscard]] std::span<const Verb> verbs();
 
-ExitCode run_verb(const Verb& self, Arguments arguments);
-ExitCode resume_verb(const Verb& self, Arguments arguments);
-ExitCode compare_verb(const Verb& self, Arguments arguments);
-ExitCode eval_verb(const Verb& self, Arguments arguments);
-ExitCode export_verb(const Verb& self, Arguments arguments);
-ExitCode inspect_verb(const Verb& self, Arguments arguments);
-ExitCode plan_verb(const Verb& self, Arguments arguments);
-ExitCode recipes_verb(const Verb& self, Arguments arguments);
-ExitCode generate_verb(const Verb& self, Arguments arguments);
-ExitCode import_verb(const Verb& self, Arguments arguments);
+/// Throws Error (usage) for a name that is no verb's.
+[[nodiscard]] const Verb& verb_named(const std::string& name);
+ExitCode call_verb(const Verb& verb, std::vector<std::string> arguments);
+/// What each verb takes; none is run.
+[[nodiscard]] std::vector<VerbDescription> describe_verbs();
+
+ExitCode run_verb(CommandLine& line);
+ExitCode resume_verb(CommandLine& line);
+ExitCode compare_verb(CommandLine& line);
+ExitCode eval_verb(CommandLine& line);
+ExitCode export_verb(CommandLine& line);
+ExitCode inspect_verb(CommandLine& line);
+ExitCode plan_verb(CommandLine& line);
+ExitCode recipes_verb(CommandLine& line);
+ExitCode generate_verb(CommandLine& line);
+ExitCode import_verb(CommandLine& line);
+ExitCode help_verb(CommandLine& line);
+ExitCode version_verb(CommandLine& line);
+
+/// What a bare `qad` prints: the verbs, a line each, and the exit codes.
+[[nodiscard]] std::string usage_text();
 
 }  // namespace qad::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "qad/recipe/catalogue.h"
 #include "qad/recipe/fit_check.h"
 #include "qad/recipe/model_files.h"
 #include "qad/recipe/path_check.h"
@@ -149,7 +150,8 @@ Recipe read_with_models(const YamlNode& tree, Models models, YamlProblems& probl
 
 }  // namespace
 
-Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+Recipe load_recipe(const std::filesystem::path& name, const std::vector<std::string>& overrides) {
+  const std::filesystem::path file = find_recipe(name);
   YamlProblems problems;
   YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_all_there = problems.empty();

@@ -152,9 +152,9 @@ struct Recipe {
   }
 };
 
-/// Reads a recipe with its imports and then the overrides (`a.b=c`, later wins), and checks it whole. Throws one Error
-/// (usage) that tells all problems, each with file:line:column.
-[[nodiscard]] Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+/// Reads a recipe (a file, or a name in the catalogue) with its imports and then the overrides (`a.b=c`, later wins),
+/// and checks it whole. Throws one Error (usage) that tells all problems, each with file:line:column.
+[[nodiscard]] Recipe load_recipe(const std::filesystem::path& name, const std::vector<std::string>& overrides = {});
 
 /// The same for the text of a resolved recipe, from a run's folder or a checkpoint; it has no imports. `name` is what
 /// positions say.

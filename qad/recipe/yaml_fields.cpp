@@ -6,8 +6,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <optional>
 
 #include "autograd/core/interrupt.h"
+#include "qad/recipe/catalogue.h"
 #include "qad/recipe/describe.h"
 #include "qad/recipe/nearest_name.h"
 #include "qad/recipe/peer_words.h"
@@ -65,6 +68,16 @@ void read_number(const YamlNode& node, const Field& field, const std::string& ke
   else value = *number;
 }
 
+/// QAD_RECIPES is known without being set: where the recipes are.
+std::optional<std::string> variable(const std::string& name) {
+  if (name == "QAD_RECIPES") {
+    const std::filesystem::path folder = recipes_folder();
+    return folder.empty() ? std::optional<std::string>() : folder.string();
+  }
+  const char* set = std::getenv(name.c_str());
+  return set == nullptr ? std::optional<std::string>() : set;
+}
+
 /// ${NAME} and ${NAME:-default}.
 std::string from_environment(const YamlNode& node, const std::string& key, YamlProblems& problems) {
   std::string text = node.scalar;
@@ -74,13 +87,13 @@ std::string from_environment(const YamlNode& node, const std::string& key, YamlP
     const std::string inside = text.substr(begin + 2, end - begin - 2);
     const std::size_t colon = inside.find(":-");
     const std::string name = inside.substr(0, colon);
-    const char* set = std::getenv(name.c_str());
-    if (set == nullptr && colon == std::string::npos) {
+    const std::optional<std::string> set = variable(name);
+    if (!set && colon == std::string::npos) {
       problems.add(node.at, key, "", fmt::format("the environment variable {} is not set", name),
                    "${NAME:-default} gives a default");
       return text;
     }
-    const std::string value = set != nullptr ? set : inside.substr(colon + 2);
+    const std::string value = set ? *set : inside.substr(colon + 2);
     text.replace(begin, end - begin + 1, value);
     begin += value.size();
   }

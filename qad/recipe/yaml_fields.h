@@ -3,8 +3,9 @@
 //
 // Types are strict. An integer is decimal without a leading zero; a number is an integer or has a point or an exponent
 // and is finite; a truth value is `true` or `false`; what stands in quotes is text. `${NAME}` and `${NAME:-default}` in
-// the value of a path field are taken from the environment. Where a list of paths is wanted, one path is a list of one,
-// and is written so. Null is the absence of an optional field and wrong elsewhere.
+// the value of a path field are taken from the environment, and `${QAD_RECIPES}` is the folder of recipes
+// (catalogue.h) in any case. Where a list of paths is wanted, one path is a list of one, and is written so. Null is the
+// absence of an optional field and wrong elsewhere.
 #pragma once
 
 #include <cstdint>

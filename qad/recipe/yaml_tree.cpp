@@ -5,7 +5,6 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -15,6 +14,7 @@
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/interrupt.h"
+#include "qad/recipe/catalogue.h"
 
 namespace qad {
 namespace {
@@ -169,7 +169,8 @@ class Importer {
     if (file.empty()) {
       problems_.add(name.at, "imports", "", fmt::format("there is no recipe \"{}\"", name.scalar),
                     fmt::format("looked in {}{}", folder.empty() ? "./" : shown(folder / ""),
-                                recipes_.empty() ? "" : " and " + shown(recipes_ / "")));
+                                recipes_.empty() ? "; no folder of recipes: " + looked_in_places()
+                                                 : " and " + shown(recipes_ / "")));
       return;
     }
     const fs::path whole = fs::weakly_canonical(file);
@@ -296,19 +297,6 @@ YamlNode parse_override(std::string_view text, const YamlPosition& where, YamlPr
     path = path.substr(0, more ? dot : 0);
   }
   return tree;
-}
-
-fs::path recipes_folder() {
-  if (const char* set = std::getenv("QAD_RECIPES"); set != nullptr && *set != '\0') return set;
-  std::error_code none;
-  for (fs::path folder : {fs::read_symlink("/proc/self/exe", none).parent_path(), fs::current_path()}) {
-    for (bool is_root = folder.empty(); !is_root; folder = folder.parent_path()) {
-      for (const fs::path& name : {fs::path("recipes"), fs::path("share") / "qad" / "recipes"})
-        if (fs::is_regular_file(folder / name / "README.md")) return folder / name;
-      is_root = folder == folder.root_path();
-    }
-  }
-  return {};
 }
 
 }  // namespace qad

@@ -34,8 +34,4 @@ void merge_yaml(YamlNode& base, const YamlNode& over, YamlProblems& problems);
 /// 1e-4). Positions say `where`, or `command line: "a.b=value"` when it has no file.
 [[nodiscard]] YamlNode parse_override(std::string_view text, const YamlPosition& where, YamlProblems& problems);
 
-/// The folder of recipes: $QAD_RECIPES, or else `recipes` or `share/qad/recipes` in the nearest folder above the
-/// program that has one; empty when there is none.
-[[nodiscard]] std::filesystem::path recipes_folder();
-
 }  // namespace qad

@@ -8,11 +8,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <utility>
 
 #include "autograd/core/log.h"
+#include "autograd/core/terminal.h"
 #include "qad/report/format.h"
 
 namespace qad {
@@ -22,16 +22,10 @@ constexpr double kRedrawSeconds = 0.1;
 constexpr double kLineSeconds = 10.0;
 constexpr int kWidestBar = 40, kNarrowestBar = 8;
 
-constexpr std::string_view kEraseLine = "\r\x1b[K";
 constexpr std::string_view kDoneColour = "\x1b[36m", kRestColour = "\x1b[2m", kNoColour = "\x1b[0m";
 
 double steady_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-bool is_set(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value != nullptr && *value != '\0';
 }
 
 std::string repeated(std::string_view text, int count) {
@@ -57,11 +51,15 @@ std::string progress_of(const StepDone& event) {
 
 }  // namespace
 
+std::string Terminal::erase_line() const {
+  if (escapes) return "\r\x1b[K";
+  return "\r" + std::string(static_cast<std::size_t>(std::max(columns() - 1, 0)), ' ') + "\r";
+}
+
 Terminal stderr_terminal() {
-  const char* term = std::getenv("TERM");
   Terminal terminal;
-  terminal.redraws = ::isatty(STDERR_FILENO) == 1 && term != nullptr && std::string_view(term) != "dumb";
-  terminal.colour = terminal.redraws && !is_set("NO_COLOR");
+  terminal.redraws = stderr_redraws();
+  terminal.escapes = terminal.redraws && stderr_takes_escapes();
   terminal.columns = [] {
     winsize size{};
     return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? int{size.ws_col} : 80;
@@ -95,7 +93,7 @@ void Progress::step_done(const StepDone& event) {
   if (!is_last && now - last_shown_ < (terminal_.redraws ? kRedrawSeconds : kLineSeconds)) return;
   last_shown_ = now;
   if (terminal_.redraws) {
-    terminal_.write(std::string(kEraseLine) + bar_line(event));
+    terminal_.write(terminal_.erase_line() + bar_line(event));
     is_drawn_ = true;
     return;
   }
@@ -141,11 +139,11 @@ std::string Progress::bar_line(const StepDone& event) const {
   }
   const double fraction =
       static_cast<double>(event.step) / static_cast<double>(std::max<std::int64_t>(run_.planned_steps, 1));
-  return run_.name + " " + bar(fraction, std::min(room, kWidestBar), terminal_.colour) + figures;
+  return run_.name + " " + bar(fraction, std::min(room, kWidestBar), terminal_.escapes) + figures;
 }
 
 void Progress::clear() {
-  if (is_drawn_) terminal_.write(kEraseLine);
+  if (is_drawn_) terminal_.write(terminal_.erase_line());
   is_drawn_ = false;
 }
 
@@ -180,8 +178,8 @@ void CountProgress::update(std::int64_t done, std::int64_t tokens) {
   const std::string line =
       room < kNarrowestBar
           ? fmt::format("{}/{}", done, total_)
-          : fmt::format("{} {}  {}", name_, bar(fraction, std::min(room, kWidestBar), terminal_.colour), text);
-  terminal_.write(std::string(kEraseLine) + line);
+          : fmt::format("{} {}  {}", name_, bar(fraction, std::min(room, kWidestBar), terminal_.escapes), text);
+  terminal_.write(terminal_.erase_line() + line);
   is_drawn_ = true;
 }
 
@@ -194,7 +192,7 @@ std::string CountProgress::figures(std::int64_t done, std::int64_t tokens) const
 }
 
 void CountProgress::clear() {
-  if (is_drawn_) terminal_.write(kEraseLine);
+  if (is_drawn_) terminal_.write(terminal_.erase_line());
   is_drawn_ = false;
 }
 

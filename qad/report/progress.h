@@ -13,13 +13,16 @@
 namespace qad {
 
 struct Terminal {
-  bool redraws = false;  ///< a terminal that understands \r and "erase line"
-  bool colour = false;
+  bool redraws = false;  ///< a terminal that understands \r
+  bool escapes = false;  ///< colours and "erase line"; without them a line is erased by spaces
   std::function<int()> columns;  ///< of now: a window can change its size
   std::function<void(std::string_view)> write;
+
+  /// What brings the cursor to the start of an empty line.
+  [[nodiscard]] std::string erase_line() const;
 };
 
-/// stderr as it is: redraws when it is a terminal (TERM other than dumb), colour unless NO_COLOR is set.
+/// stderr as it is (autograd/core/terminal.h).
 [[nodiscard]] Terminal stderr_terminal();
 
 class Progress final : public RunListener {

@@ -3,17 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "autograd/core/place.h"
-#include "qad/exporters/export_marker.h"
-#include "qad/exporters/read_export.h"
-#include "qad/io/checkpoint_folder.h"
+#include "qad/io/seal.h"
+#include "qad/recipe/catalogue.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/format.h"
 #include "qad/report/summary.h"
 #include "qad/verbs/facts.h"
 #include "qad/verbs/inspect_files.h"
+#include "qad/verbs/inspect_json.h"
+#include "qad/verbs/json_text.h"
+#include "qad/verbs/run_files.h"
 #include "qad/verbs/run_folder.h"
 
 namespace qad::verbs {
@@ -66,53 +68,30 @@ void inspect_recipe(const fs::path& file, std::ostream& print) {
   print_quantization(recipe.quantize, print);
 }
 
-// Reads each checkpoint whole; what is wrong with the first damaged one is the answer.
-std::string print_checkpoints(const RunFolder& folder, const Recipe& recipe, std::ostream& print) {
-  std::vector<fs::path> files = CheckpointFolder(folder.checkpoints(), recipe.checkpoint.keep).files();
-  if (const fs::path best = folder.checkpoints() / "best.h5"; fs::exists(best)) files.push_back(best);
-  if (files.empty()) return "";
-  std::string damage;
+void print_checkpoints(const FileStates& states, std::ostream& print) {
+  if (states.files.empty()) return;
   Table table({{"checkpoint", Align::left}, {"bytes"}, {"state", Align::left}});
-  for (const fs::path& file : files) {
-    std::string state = "whole";
-    try {
-      static_cast<void>(load_checkpoint(file));
-    } catch (const Error& error) {
-      if (place_at(file) == Place::nothing) continue;  // the run goes on and has removed it
-      state = "damaged";
-      if (damage.empty()) damage = error.what();
-    }
-    std::error_code gone;
-    const auto bytes = fs::file_size(file, gone);
-    if (!gone)
-      table.add_row(
-          {file.lexically_relative(folder.path).string(), format_bytes(static_cast<std::int64_t>(bytes)), state});
-  }
+  for (const FileState& file : states.files) table.add_row({file.name, format_bytes(file.bytes), file.state});
   print << "\n" << table.text();
-  return damage;
 }
 
-// The same of its exports; what is wrong with the first that is not whole is the answer.
-std::string print_exports(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
-  std::string damage;
-  for (const ExportSummary& exported : summary.exports) {
-    const fs::path place = folder.path / exported.folder;
-    std::string state = format_bytes(exported.bytes);
-    try {
-      if (state_of_export(place, exported.format) != ExportState::whole) state = "not whole, qad resume makes it again";
-    } catch (const Error& error) {
-      state = "damaged";
-      if (damage.empty()) damage = error.what();
-    }
-    print << "export " << exported.format << ": " << place.string() << ", " << state << "\n";
-  }
-  return damage;
+void print_exports(const FileStates& states, std::ostream& print) {
+  for (const auto& [format, place, bytes, state] : states.files)
+    print << "export " << format << ": " << place << ", "
+          << (state == "whole"       ? format_bytes(bytes)
+              : state == "not whole" ? "not whole, qad resume makes it again"
+                                     : state)
+          << "\n";
+}
+
+[[noreturn]] void throw_damage_of_run(const RunFolder& folder, const std::string& damage, bool of_checkpoint) {
+  throw Error({folder.path.string(), "", damage, of_checkpoint ? "qad resume goes on from the newest whole one" : ""});
 }
 
 void inspect_run(const RunFolder& folder, std::ostream& print) {
   const Recipe recipe = read_recipe(folder);
   print << text_of(recipe_facts(recipe));
-  std::string bad_export;
+  FileStates exports;
   if (fs::exists(folder.summary())) {
     const RunSummary summary = read_summary(folder.summary());
     const std::vector<ArmSummary> rows = rows_of(summary);
@@ -122,31 +101,70 @@ void inspect_run(const RunFolder& folder, std::ostream& print) {
                       {"machine", summary.machine}});
     print << "\n" << comparison_table(with_untrained_rows(rows)).text();
     for (const std::string& warning : warnings_of(rows)) print << warning << "\n";
-    bad_export = print_exports(folder, summary, print);
+    exports = export_states(folder, summary);
+    print_exports(exports, print);
   } else {
     print << "not finished: qad resume " << folder.path.string() << " goes on\n";
   }
-  const std::string damage = print_checkpoints(folder, recipe, print);
-  if (!damage.empty()) throw Error({folder.path.string(), "", damage, "qad resume goes on from the newest whole one"});
-  if (!bad_export.empty()) throw Error({folder.path.string(), "", bad_export, ""});
+  const FileStates checkpoints = checkpoint_states(folder, recipe);
+  print_checkpoints(checkpoints, print);
+  if (!checkpoints.damage.empty()) throw_damage_of_run(folder, checkpoints.damage, true);
+  if (!exports.damage.empty()) throw_damage_of_run(folder, exports.damage, false);
+}
+
+enum class FileKind { run, model, checkpoint, safetensors, gguf, recipe };
+
+FileKind kind_of(const fs::path& path) {
+  const std::string extension = path.extension().string();
+  if (is_run_folder(path)) return FileKind::run;
+  if (fs::is_directory(path)) return FileKind::model;
+  if (extension == ".h5" || has_seal(path)) return FileKind::checkpoint;
+  if (extension == ".safetensors") return FileKind::safetensors;
+  if (extension == ".gguf") return FileKind::gguf;
+  if (extension == ".yaml" || extension == ".yml") return FileKind::recipe;
+  throw Error(
+      {path.string(), "a .h5, .safetensors, .gguf or .yaml file, or a folder of a model or a run", "another file", ""},
+      ExitCode::usage);
+}
+
+void inspect_as_text(FileKind kind, const fs::path& path, std::ostream& print) {
+  switch (kind) {
+    case FileKind::run: return inspect_run({path}, print);
+    case FileKind::model: return inspect_model(path, print);
+    case FileKind::checkpoint: return inspect_checkpoint(path, print);
+    case FileKind::safetensors: return inspect_safetensors(path, print);
+    case FileKind::gguf: return inspect_gguf(path, print);
+    case FileKind::recipe: return inspect_recipe(path, print);
+  }
+}
+
+nlohmann::ordered_json json_of(FileKind kind, const fs::path& path, std::string& damage) {
+  switch (kind) {
+    case FileKind::run: return run_json({path}, damage);
+    case FileKind::model: return model_json(path, damage);
+    case FileKind::checkpoint: return checkpoint_json(path);
+    case FileKind::safetensors: return safetensors_json(path);
+    case FileKind::gguf: return gguf_json(path);
+    case FileKind::recipe: return recipe_json(path);
+  }
+  return {};
 }
 
 }  // namespace
 
 ExitCode inspect(const InspectOptions& options, std::ostream& print) {
-  const fs::path& path = options.file;
-  const std::string extension = path.extension().string();
+  fs::path path = options.file;
+  if (!fs::exists(path))
+    if (const auto recipe = find_in_catalogue(path.string())) path = *recipe;
   if (!fs::exists(path)) throw Error({path.string(), "a file or folder", "nothing there", ""}, ExitCode::usage);
-  if (is_run_folder(path)) inspect_run({path}, print);
-  else if (fs::is_directory(path)) inspect_model(path, print);
-  else if (extension == ".h5" || has_seal(path)) inspect_checkpoint(path, print);
-  else if (extension == ".safetensors") inspect_safetensors(path, print);
-  else if (extension == ".gguf") inspect_gguf(path, print);
-  else if (extension == ".yaml" || extension == ".yml") inspect_recipe(path, print);
-  else
-    throw Error({path.string(), "a .h5, .safetensors, .gguf or .yaml file, or a folder of a model or a run",
-                 "another file", ""},
-                ExitCode::usage);
+  const FileKind kind = kind_of(path);
+  if (!options.json) {
+    inspect_as_text(kind, path, print);
+    return ExitCode::done;
+  }
+  std::string damage;
+  print << json_text(json_of(kind, path, damage));
+  if (!damage.empty()) throw Error({path.string(), "", damage, ""});
   return ExitCode::done;
 }
 

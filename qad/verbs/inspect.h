@@ -10,6 +10,7 @@ namespace qad::verbs {
 
 struct InspectOptions {
   std::filesystem::path file;  ///< a checkpoint, a .safetensors file, a model folder, a run's folder or a recipe
+  bool json = false;           ///< one JSON object instead of the tables (inspect_json.h)
 };
 
 /// Damage is an Error that names what is damaged.

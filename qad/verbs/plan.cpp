@@ -3,40 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
-#include <set>
+#include <utility>
 
 #include "autograd/core/parallel.h"
-#include "autograd/core/storage.h"
 #include "autograd/kernels/table.h"
-#include "qad/exporters/registry.h"
 #include "qad/report/format.h"
 #include "qad/report/machine.h"
 #include "qad/report/table.h"
 #include "qad/verbs/facts.h"
-#include "qad/verbs/plan_memory.h"
-#include "qad/verbs/plan_time.h"
+#include "qad/verbs/json_text.h"
+#include "qad/verbs/plan_json.h"
+#include "qad/verbs/plan_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
 namespace {
 
-std::string part_of(const std::string& parameter) {
-  if (parameter.ends_with(".bias") || parameter.ends_with("norm.weight")) return "norms and biases";
-  if (parameter.starts_with("lm_head")) return "head";
-  if (parameter.find(".self_attn.") != std::string::npos) return "attention";
-  if (parameter.find(".mlp.") != std::string::npos) return "feed-forward";
-  return "embedding";
-}
-
 void print_parameters(const PlanSubject& subject, std::ostream& print) {
-  std::map<std::string, std::int64_t> parts;
-  for (const ParameterPointer& parameter : subject.student->parameters())
-    parts[part_of(parameter->name)] += parameter->value().size();
   const std::int64_t all = parameter_count(*subject.student);
   Table table({{"parameters", Align::left}, {"count"}, {"share"}});
-  for (const auto& [part, count] : parts)
+  for (const auto& [part, count] : parameters_by_part(subject))
     table.add_row({part, std::to_string(count), format_percent(static_cast<double>(count) / static_cast<double>(all))});
   table.add_row({subject.student->config().tie_word_embeddings ? "all (the head is the embedding)" : "all",
                  std::to_string(all), ""});
@@ -69,17 +58,11 @@ std::vector<Fact> text_facts(const PlanSubject& subject) {
   return facts;
 }
 
-// Of what stays on disk: tensors, not headers.
-std::vector<Fact> file_facts(const PlanSubject& subject) {
-  const std::int64_t parameters = parameter_count(*subject.student);
-  const std::int64_t kept =
-      subject.trains() ? std::min(subject.recipe.checkpoint.keep, subject.recipe.train.steps + 1) : 1;
-  std::vector<Fact> facts = {{"checkpoints", fmt::format("{} of {} each, and the best one of {}", kept,
-                                                         format_bytes(12 * parameters), format_bytes(4 * parameters))}};
-  const double packed = bits_per_weight(*subject.student, subject.quantizers) * static_cast<double>(parameters) / 8;
-  for (const std::string& format : subject.recipe.export_formats)
-    facts.push_back({"export " + format,
-                     format_bytes(exporter(format).stores_codes ? static_cast<std::int64_t>(packed) : 2 * parameters)});
+std::vector<Fact> file_facts(const PlannedFiles& files) {
+  std::vector<Fact> facts = {
+      {"checkpoints", fmt::format("{} of {} each, and the best one of {}", files.checkpoints,
+                                  format_bytes(files.checkpoint_bytes), format_bytes(files.best_bytes))}};
+  for (const auto& [format, bytes] : files.exports) facts.push_back({"export " + format, format_bytes(bytes)});
   return facts;
 }
 
@@ -120,15 +103,6 @@ Table time_table(const TimePlan& time) {
   return table;
 }
 
-double run_seconds(const PlanSubject& subject, const TimePlan& time) {
-  const std::int64_t steps = subject.trains() ? subject.recipe.train.steps : 0;
-  const std::int64_t every = subject.recipe.evaluate.every;
-  std::int64_t evaluations = 1 + static_cast<std::int64_t>(subject.recipe.export_formats.size());
-  if (steps > 0) evaluations += every > 0 ? (steps + every - 1) / every : 1;
-  return time.calibration_seconds + static_cast<double>(steps) * time.step().seconds +
-         static_cast<double>(evaluations) * time.evaluation_seconds;
-}
-
 // Text on a plan that can't be carried out here; empty if it can.
 std::string memory_warning(std::int64_t peak) {
   const std::int64_t machine = this_machine().memory_bytes;
@@ -141,14 +115,10 @@ std::string memory_warning(std::int64_t peak) {
 }
 
 // One run, in full.
-void print_run(const PlanSubject& subject, std::ostream& print) {
+void print_run(const RunPlan& plan, std::ostream& print) {
+  const auto& [subject, time, memory, seconds] = plan;
   print_parameters(subject, print);
-  print << "\n" << text_of(text_facts(subject)) << text_of(file_facts(subject));
-
-  // Timing comes first: what BLAS and kernels keep for themselves is then part of this process, as in a run.
-  const TimePlan time = plan_time(subject);
-  release_cached_storage();
-  const MemoryPlan memory = plan_memory(subject, resident_bytes_now());
+  print << "\n" << text_of(text_facts(subject)) << text_of(file_facts(planned_files(subject)));
   print << "\n" << memory_table(memory).text() << memory_warning(memory.total()) << "\n";
   if (subject.trains()) {
     print << time_table(time).text();
@@ -156,37 +126,47 @@ void print_run(const PlanSubject& subject, std::ostream& print) {
                          format_significant(time.attention_operations / 1e9));
   }
   print << text_of({{"evaluation", format_duration(time.evaluation_seconds)},
-                    {"the whole run", format_duration(run_seconds(subject, time))},
+                    {"the whole run", format_duration(seconds)},
                     {"machine", text_of(this_machine())},
                     {"kernels", fmt::format("{}, {} threads", kernel_description(), threads())}});
 }
 
 // A comparison: each arm in a row, each of its learning rates run.
-void print_comparison(const Recipe& recipe, std::ostream& print) {
-  const PlannedText text = plan_text(recipe);
+void print_arms(const std::vector<ArmPlan>& arms, const PlanSubject& first, std::ostream& print) {
   Table table({{"arm", Align::left}, {"runs"}, {"steps"}, {"tokens"}, {"ms a step"}, {"peak memory"}, {"time"}});
   double seconds = 0;
   std::int64_t peak = 0;
-  for (const Arm& arm : expand_arms(recipe)) {
-    const PlanSubject subject = plan_subject(arm.candidates.front().front().recipe, text);
-    const TimePlan time = plan_time(subject);
-    release_cached_storage();
-    const std::int64_t memory = plan_memory(subject, resident_bytes_now()).total();
-    const std::size_t runs = arm.candidates.size() * arm.candidates.front().size();
-    const double all = static_cast<double>(runs) * run_seconds(subject, time);
-    const std::int64_t steps = subject.trains() ? subject.recipe.train.steps : 0;
-    table.add_row({arm.name, std::to_string(runs), std::to_string(steps),
-                   format_count(static_cast<double>(steps) * tokens_per_step(subject)),
-                   steps > 0 ? format_significant(1e3 * time.step().seconds) : "", format_bytes(memory),
-                   format_duration(all)});
-    if (table.rows().size() == 1) print_parameters(subject, print);
-    seconds += all;
-    peak = std::max(peak, memory);
+  for (const ArmPlan& arm : arms) {
+    table.add_row({arm.name, std::to_string(arm.runs), std::to_string(arm.steps), format_count(arm.tokens),
+                   arm.steps > 0 ? format_significant(1e3 * arm.seconds_per_step) : "", format_bytes(arm.peak_bytes),
+                   format_duration(arm.seconds)});
+    seconds += arm.seconds;
+    peak = std::max(peak, arm.peak_bytes);
   }
+  print_parameters(first, print);
   print << "\n" << table.text();
   print << text_of(
       {{"peak memory", format_bytes(peak)}, {"time", format_duration(seconds)}, {"machine", text_of(this_machine())}});
   print << memory_warning(peak);
+}
+
+void plan_comparison(const Recipe& recipe, bool json, std::ostream& print) {
+  const PlannedText text = plan_text(recipe);
+  std::vector<ArmPlan> plans;
+  std::optional<PlanSubject> first;
+  for (const Arm& arm : expand_arms(recipe)) {
+    RunPlan one = plan_run(plan_subject(arm.candidates.front().front().recipe, text));
+    plans.push_back(arm_plan(arm, one));
+    if (!first) first = std::move(one.subject);
+  }
+  if (json) print << json_text(json_of(plans, *first));
+  else print_arms(plans, *first, print);
+}
+
+void plan_one(const Recipe& recipe, bool json, std::ostream& print) {
+  const RunPlan plan = plan_run(plan_subject(recipe, plan_text(recipe)));
+  if (json) print << json_text(json_of(plan));
+  else print_run(plan, print);
 }
 
 }  // namespace
@@ -198,8 +178,8 @@ ExitCode plan(const PlanOptions& options, std::ostream& print) {
                  "what its steps take depends on the answers that the model will write"},
                 ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
-  if (recipe.kind == RecipeKind::compare) print_comparison(recipe, print);
-  else print_run(plan_subject(recipe, plan_text(recipe)), print);
+  if (recipe.kind == RecipeKind::compare) plan_comparison(recipe, options.json, print);
+  else plan_one(recipe, options.json, print);
   return ExitCode::done;
 }
 

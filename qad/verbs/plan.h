@@ -14,6 +14,7 @@ namespace qad::verbs {
 struct PlanOptions {
   std::filesystem::path recipe;
   std::vector<std::string> overrides;  ///< `a.b=c`, later wins
+  bool json = false;                   ///< one JSON object instead of the tables (plan_json.h)
 };
 
 ExitCode plan(const PlanOptions& options, std::ostream& print);

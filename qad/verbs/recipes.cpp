@@ -4,50 +4,61 @@
 
 #include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 
+#include "qad/recipe/catalogue.h"
 #include "qad/recipe/nearest_name.h"
 #include "qad/recipe/recipe.h"
 #include "qad/recipe/yaml_tree.h"
+#include "qad/verbs/json_text.h"
 
 namespace qad::verbs {
 namespace {
 
 namespace fs = std::filesystem;
 
-fs::path catalogue() {
-  fs::path folder = recipes_folder();
-  if (folder.empty() || !fs::is_directory(folder))
-    throw Error({"recipes", "a folder of recipes", folder.empty() ? "none" : folder.string(), "set QAD_RECIPES"});
-  return folder;
-}
+/// `name` in its folder, as `find_recipe` finds it.
+fs::path file_of(const fs::path& folder, const std::string& name) { return folder / (name + ".yaml"); }
 
 std::vector<fs::path> files_of(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.path().extension() == ".yaml") files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
+  for (const std::string& name : recipe_names(folder)) files.push_back(file_of(folder, name));
   return files;
 }
 
-/// A path as given, or a name in the catalogue.
-fs::path file_named(const std::string& name) {
-  if (fs::is_regular_file(name)) return name;
-  const fs::path folder = recipes_folder();
-  for (const char* ending : {"", ".yaml"})
-    if (fs::path file = folder / (name + ending); !folder.empty() && fs::is_regular_file(file)) return file;
-  return name;
+void list(std::ostream& print) {
+  const fs::path folder = require_recipes_folder();
+  for (const std::string& name : recipe_names(folder))
+    print << fmt::format("{:<36} {}\n", name, recipe_title(file_of(folder, name)));
 }
 
-void list(std::ostream& print) {
-  const fs::path folder = catalogue();
-  for (const fs::path& file : files_of(folder))
-    print << fmt::format("{:<36} {}\n", fs::relative(file, folder).replace_extension().string(), recipe_title(file));
+/// What the recipe and its imports say; nothing for a part.
+std::optional<std::string> kind_of(const fs::path& file) {
+  YamlProblems problems;
+  const YamlNode tree = load_yaml(file, recipes_folder(), problems);
+  const YamlNode* kind = tree.find("kind");
+  return kind == nullptr ? std::optional<std::string>() : kind->scalar;
+}
+
+void list_json(std::ostream& print) {
+  const fs::path folder = require_recipes_folder();
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const std::string& name : recipe_names(folder)) {
+    const fs::path file = file_of(folder, name);
+    nlohmann::ordered_json one = {{"name", name}, {"kind", nullptr}};
+    if (const auto kind = kind_of(file)) one["kind"] = *kind;
+    one["title"] = recipe_title(file);
+    one["file"] = file.string();
+    all.push_back(std::move(one));
+  }
+  print << json_text(all);
 }
 
 void show(const std::vector<std::string>& arguments, std::ostream& print) {
   if (arguments.empty()) throw Error({"recipes show", "a recipe", "none", "see qad recipes list"}, ExitCode::usage);
-  print << recipe_text(load_recipe(file_named(arguments.front()), {arguments.begin() + 1, arguments.end()}));
+  print << recipe_text(load_recipe(arguments.front(), {arguments.begin() + 1, arguments.end()}));
 }
 
 void explain(const std::vector<std::string>& arguments, std::ostream& print) {
@@ -75,15 +86,15 @@ void explain(const std::vector<std::string>& arguments, std::ostream& print) {
 void check(const std::vector<std::string>& arguments, std::ostream& print) {
   std::vector<fs::path> files;
   for (const std::string& name : arguments) {
-    const fs::path file = file_named(name);
-    if (!fs::is_directory(file)) files.push_back(file);
+    if (!fs::is_directory(name) || find_in_catalogue(name)) files.emplace_back(name);
     else
-      for (const fs::path& inside : files_of(file)) files.push_back(inside);
+      for (const fs::path& inside : files_of(name)) files.push_back(inside);
   }
-  if (arguments.empty()) files = files_of(catalogue());
+  if (arguments.empty()) files = files_of(require_recipes_folder());
   std::string errors;
-  for (const fs::path& file : files) {
+  for (const fs::path& name : files) {
     try {
+      const fs::path file = find_recipe(name);
       const bool is_whole = check_recipe_file(file);
       print << fmt::format("{}: good{}\n", file.string(), is_whole ? "" : " (a part to import)");
     } catch (const Error& error) {
@@ -105,7 +116,12 @@ std::string recipe_title(const fs::path& file) {
 
 ExitCode recipes(const RecipesOptions& options, std::ostream& print) {
   constexpr auto kActions = std::to_array<std::string_view>({"list", "show", "explain", "check"});
-  if (options.action == "list") list(print);
+  if (options.json && options.action != "list")
+    throw Error({"recipes " + options.action, "", "--json is of recipes list", ""}, ExitCode::usage);
+  if (options.action == "list" && !options.arguments.empty())
+    throw Error({"recipes list", "", fmt::format("one argument too many: \"{}\"", options.arguments.front()), ""},
+                ExitCode::usage);
+  if (options.action == "list") options.json ? list_json(print) : list(print);
   else if (options.action == "show") show(options.arguments, print);
   else if (options.action == "explain") explain(options.arguments, print);
   else if (options.action == "check") check(options.arguments, print);

@@ -13,7 +13,8 @@ namespace qad::verbs {
 
 struct RecipesOptions {
   std::string action = "list";         ///< list | show | explain | check
-  std::vector<std::string> arguments;  ///< show: FILE and `a.b=c`; explain: KEY or none; check: FILES, or none for all
+  std::vector<std::string> arguments;  ///< show: RECIPE and `a.b=c`; explain: KEY or none; check: RECIPES, none for all
+  bool json = false;                   ///< list: one JSON array of {name, kind, title, file}
 };
 
 /// `check` tells the errors of every file at once, as one Error (usage).

@@ -175,12 +175,5 @@ TEST(Overrides, SayWhereTheyStand) {
   EXPECT_EQ(problems.lines()[4], "command line: \"a=[1\": a: expected a YAML value, got \"[1\" (does it need quotes?)");
 }
 
-TEST(RecipesFolder, IsFoundFromTheProgramAndCanBeSet) {
-  EXPECT_TRUE(std::filesystem::exists(recipes_folder() / "README.md"));
-  ::setenv("QAD_RECIPES", "/somewhere", 1);
-  EXPECT_EQ(recipes_folder(), "/somewhere");
-  ::unsetenv("QAD_RECIPES");
-}
-
 }  // namespace
 }  // namespace qad

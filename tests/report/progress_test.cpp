@@ -19,8 +19,8 @@ struct Screen {
   std::string text;
   double now = 100.0;
   int columns = 80;
-  Terminal terminal(bool redraws, bool colour) {
-    return {redraws, colour, [this] { return columns; }, [this](std::string_view part) { text += part; }};
+  Terminal terminal(bool redraws, bool escapes) {
+    return {redraws, escapes, [this] { return columns; }, [this](std::string_view part) { text += part; }};
   }
   Progress::Clock clock() {
     return [this] { return now; };
@@ -48,11 +48,12 @@ TEST(Progress, DrawsOneLineAndLeavesNone) {
   progress.run_started(run_of(400));
   screen.now += 10.0;
   progress.step_done(step_at(100));
-  EXPECT_EQ(screen.text, "\r\x1b[Kqad ━━━━━━╸────────────────────  100/400  loss 0.102  9.12k tokens/s  30 s left");
-  EXPECT_EQ(display_width(screen.text.substr(4)), 79);
+  const std::string erased = "\r" + std::string(79, ' ') + "\r";
+  EXPECT_EQ(screen.text, erased + "qad ━━━━━━╸────────────────────  100/400  loss 0.102  9.12k tokens/s  30 s left");
+  EXPECT_EQ(display_width(screen.text.substr(erased.size())), 79);
   screen.text.clear();
   progress.run_finished({});
-  EXPECT_EQ(screen.text, "\r\x1b[K");
+  EXPECT_EQ(screen.text, erased);
 }
 
 TEST(Progress, RedrawsAtMostTenTimesASecond) {
@@ -68,6 +69,9 @@ TEST(Progress, RedrawsAtMostTenTimesASecond) {
   EXPECT_LE(drawn, 101);
   EXPECT_EQ(screen.text.find('\n'), std::string::npos);
   EXPECT_NE(screen.text.find("\x1b[36m"), std::string::npos);
+  screen.text.clear();
+  progress.run_finished({});
+  EXPECT_EQ(screen.text, "\r\x1b[K");
 }
 
 TEST(Progress, FitsNarrowTerminals) {
@@ -77,7 +81,8 @@ TEST(Progress, FitsNarrowTerminals) {
     Progress progress(screen.terminal(true, false), screen.clock());
     progress.run_started(run_of(400));
     progress.step_done(step_at(100));
-    EXPECT_LT(display_width(screen.text.substr(4)), columns);
+    EXPECT_LT(display_width(screen.text.substr(screen.text.rfind('\r') + 1)), columns);
+    EXPECT_EQ(screen.text.find('\x1b'), std::string::npos);
   }
 }
 
@@ -113,10 +118,11 @@ TEST(CountProgress, SaysHowManyHowFastAndHowLong) {
     EXPECT_EQ(screen.text, "");
     screen.now += 10.0;
     progress.update(100, 91200);
-    EXPECT_EQ(screen.text, "\r\x1b[Kbf16 ━━━━━━━╸──────────────────────  100/400 answers  9.12k tokens/s  30 s left");
+    const std::string erased = "\r" + std::string(79, ' ') + "\r";
+    EXPECT_EQ(screen.text, erased + "bf16 ━━━━━━━╸──────────────────────  100/400 answers  9.12k tokens/s  30 s left");
     screen.text.clear();
   }
-  EXPECT_EQ(screen.text, "\r\x1b[K");
+  EXPECT_EQ(screen.text, "\r" + std::string(79, ' ') + "\r");
 }
 
 TEST(LogFile, ThatCanNotBeWrittenIsOneLine) {

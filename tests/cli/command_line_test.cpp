@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <string>
 
+#include "autograd/core/version.h"
 #include "tests/support/paths.h"
 
 namespace qad {
@@ -38,14 +39,30 @@ TEST(CommandLine, HelpAndVersionGoToStandardOutput) {
   const Outcome help = qad("--help");
   EXPECT_EQ(help.code, 0);
   EXPECT_TRUE(help.err.empty());
-  for (const char* verb :
-       {"run", "resume", "compare", "eval", "export", "inspect", "plan", "recipes", "generate", "import"}) {
+  for (const char* verb : {"run", "resume", "compare", "eval", "export", "inspect", "plan", "recipes", "generate",
+                           "import", "help", "version"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + verb + " "), std::string::npos) << verb;
     const Outcome own = qad(std::string(verb) + " --help");
     EXPECT_EQ(own.code, 0) << verb;
     EXPECT_EQ(own.out.rfind(std::string("usage: qad ") + verb, 0), 0u) << own.out;
+    EXPECT_EQ(qad(std::string("help ") + verb).out, own.out) << verb;
   }
-  EXPECT_EQ(qad("--version").out.rfind("qad ", 0), 0u);
+  EXPECT_EQ(qad("help").out, help.out);
+  EXPECT_EQ(qad("-h").out, help.out);
+  for (const char* asks : {"version", "--version", "-V"}) {
+    const Outcome version = qad(asks);
+    EXPECT_EQ(version.code, 0) << asks;
+    EXPECT_EQ(version.out, "qad " + std::string(kVersion) + "\n") << asks;
+    EXPECT_EQ(version.err, "") << asks;
+  }
+}
+
+TEST(CommandLine, ByItselfItPrintsTheUsage) {
+  const Outcome bare = qad("");
+  EXPECT_EQ(bare.code, 2);
+  EXPECT_EQ(bare.out, qad("help").out);
+  EXPECT_EQ(bare.out.rfind("usage: qad VERB", 0), 0u) << bare.out;
+  EXPECT_EQ(bare.err, "");
 }
 
 TEST(CommandLine, MistakesGetOneLineAndTwo) {
@@ -55,17 +72,22 @@ TEST(CommandLine, MistakesGetOneLineAndTwo) {
     EXPECT_EQ(outcome.err, "qad: " + message + "\n");
     EXPECT_TRUE(outcome.out.empty()) << outcome.out;
   };
-  expect("", "no verb given (see qad --help)");
   expect("rnu", "unknown verb \"rnu\" (did you mean \"run\"?)");
   expect("run", "run: expected an option --out, got none (usage: qad run RECIPE [key.path=value ...] --out DIR)");
   expect("run r.yaml --ou d", "run: unknown option --ou (did you mean --out?)");
   expect("run r.yaml lr --out d",
          "run: expected key.path=value, got \"lr\" (usage: qad run RECIPE [key.path=value ...] --out DIR)");
-  expect("run absent.yaml --out d", "absent.yaml: expected a recipe, got nothing there");
+  expect("run absent.yaml --out d", "absent.yaml: expected a recipe, got nothing there (see qad recipes list)");
+  expect("run stories/qda --out d",
+         "stories/qda: expected a recipe, got nothing there (did you mean \"stories/qad\"?)");
+  expect("help rnu", "unknown verb \"rnu\" (did you mean \"run\"?)");
+  expect("help run eval", "help: one argument too many: \"eval\" (usage: qad help [VERB])");
   expect("eval d --tokens -3", "--tokens: expected an integer that is not negative, got \"-3\"");
   expect("eval d --checkpoint lst", "--checkpoint: expected best | last, got \"lst\" (did you mean \"last\"?)");
-  expect("inspect", "inspect: expected an argument FILE, got none (usage: qad inspect FILE)");
-  expect("inspect a b", "inspect: one argument too many: \"b\" (usage: qad inspect FILE)");
+  expect("inspect", "inspect: expected an argument FILE|RECIPE, got none (usage: qad inspect FILE|RECIPE)");
+  expect("inspect a b", "inspect: one argument too many: \"b\" (usage: qad inspect FILE|RECIPE)");
+  expect("recipes list all", "recipes list: one argument too many: \"all\"");
+  expect("recipes check --json", "recipes check: --json is of recipes list");
   expect("recipes lst", "recipes: unknown action \"lst\" (did you mean \"list\"?)");
 }
 
