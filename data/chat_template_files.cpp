@@ -18,7 +18,7 @@ constexpr const char* kFolder = "additional_chat_templates";
 constexpr const char* kConfig = "tokenizer_config.json";
 
 std::vector<NamedTemplate> templates_of_config(const std::string& config, const std::string& file) {
-  const Json whole = parse_json(config, file);
+  const Json whole = parse_python_json(config, file);
   const Json value = whole.is_object() ? whole.value("chat_template", Json()) : Json();
   const std::string who = file + " chat_template";
   if (value.is_null()) return {};

@@ -60,9 +60,7 @@ class NamedList {
 /// A file that may be absent, as an object.
 Json read_object(const fs::path& file) {
   if (!fs::exists(file)) return Json::object();
-  const std::string text = read_file(file, "a tokenizer's file");
-  static_cast<void>(parse_json(text, file.string()));  // the strict one
-  Json json = Json::parse(text);
+  Json json = parse_python_json(read_file(file, "a tokenizer's file"), file.string());
   if (!json.is_object()) throw Error({file.string(), "a JSON object", json.type_name(), ""});
   return json;
 }

@@ -1,6 +1,7 @@
 #include "autograd/core/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "autograd/core/error.h"
@@ -38,7 +39,23 @@ class Patience {
   int looks_ = kMost;
 };
 
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
+
+void HelpBalance::add(double now, double working, double waiting, std::int64_t own, std::int64_t all) {
+  if (own == 0) return;  // others were so quick that nothing is known of how long one alone takes
+  alone_ += working * static_cast<double>(all) / static_cast<double>(own);
+  together_ += working + waiting;
+  waiting_ += waiting;
+  if (together_ < kWindow) return;
+  const bool is_loss = together_ > (1 - kLeastGain) * alone_ && waiting_ > kLeastWaiting * together_;
+  alone_for_ = is_loss ? std::clamp(2 * alone_for_, kWindow, kMostAlone) : 0;
+  alone_until_ = now + alone_for_;
+  alone_ = together_ = waiting_ = 0;
+}
 
 void ChunkLoop::run_chunk(std::int64_t index) const {
   function(context, index * chunk, std::min(size, (index + 1) * chunk));
@@ -53,8 +70,9 @@ void ThreadPool::run(const ChunkLoop& loop, int threads) {
   const std::int64_t chunks = loop.chunks();
   QAD_ASSERT(chunks <= std::numeric_limits<std::uint32_t>::max());
   const bool alone = chunks <= 1 || threads <= 1 || inside_a_loop;
-  const std::unique_lock<std::mutex> mine =
+  std::unique_lock<std::mutex> mine =
       alone ? std::unique_lock<std::mutex>() : std::unique_lock(busy_, std::try_to_lock);
+  if (mine.owns_lock() && !help_.is_wanted(seconds_now())) mine.unlock();
   if (!mine.owns_lock()) {
     for (std::int64_t index = 0; index < chunks; ++index) loop.run_chunk(index);
     return;
@@ -71,11 +89,16 @@ void ThreadPool::run(const ChunkLoop& loop, int threads) {
   round_.store(round, std::memory_order_seq_cst);  // before notify_all looks whether anybody sleeps
   round_.notify_all();
 
-  take_chunks(round);
+  const double begin = seconds_now();
+  const std::int64_t own = take_chunks(round);
+  const double end = seconds_now();
   wait_until_done(static_cast<std::uint32_t>(chunks));
+  const double now = seconds_now();
+  help_.add(now, end - begin, now - end, own, chunks);
 }
 
-void ThreadPool::take_chunks(std::uint32_t round) {
+std::int64_t ThreadPool::take_chunks(std::uint32_t round) {
+  std::int64_t taken = 0;
   inside_a_loop = true;
   for (std::uint64_t left = left_.load(std::memory_order_acquire);;) {
     const auto count = static_cast<std::int64_t>(left & 0xffffffffu);
@@ -86,11 +109,13 @@ void ThreadPool::take_chunks(std::uint32_t round) {
                          size_.load(std::memory_order_relaxed), chunk_.load(std::memory_order_relaxed)};
     const std::int64_t chunks = loop.chunks();
     loop.run_chunk(chunks - count);
+    ++taken;
     const bool last = done_.fetch_add(1, std::memory_order_seq_cst) + 1 == chunks;
     if (last && caller_sleeps_.load(std::memory_order_seq_cst)) done_.notify_one();
     left = left_.load(std::memory_order_acquire);
   }
   inside_a_loop = false;
+  return taken;
 }
 
 void ThreadPool::wait_until_done(std::uint32_t chunks) {
@@ -114,7 +139,7 @@ void ThreadPool::work(int index) {
   for (std::uint32_t seen = 0;;) {
     if (!patience.wait_awake([&] { return round_.load(std::memory_order_acquire) != seen; })) round_.wait(seen);
     seen = round_.load(std::memory_order_acquire);
-    if (index < helpers_.load(std::memory_order_relaxed)) take_chunks(seen);
+    if (index < helpers_.load(std::memory_order_relaxed)) static_cast<void>(take_chunks(seen));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
+#include "data/json_file.h"
 #include "qad/exporters/gguf.h"
 #include "qad/exporters/layout_files.h"
 
@@ -20,7 +21,7 @@ OrderedJson read_object(const fs::path& file) {
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return {};
   try {
-    OrderedJson json = OrderedJson::parse(read_file(file, "JSON"), nullptr, false);
+    OrderedJson json = parse_python_json(read_file(file, "JSON"), file.string());
     return json.is_object() ? json : OrderedJson();
   } catch (const Error&) {
     return {};

@@ -148,19 +148,27 @@ Recipe read_with_models(const YamlNode& tree, Models models, YamlProblems& probl
   return recipe;
 }
 
-}  // namespace
-
-Recipe load_recipe(const std::filesystem::path& name, const std::vector<std::string>& overrides) {
+Recipe load(const std::filesystem::path& name, const std::vector<std::string>& overrides, Models models) {
   const std::filesystem::path file = find_recipe(name);
   YamlProblems problems;
   YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_all_there = problems.empty();
   for (const std::string& text : overrides) merge_yaml(tree, parse_override(text, {}, problems), problems);
   Recipe recipe;
-  if (is_all_there) recipe = read_with_models(tree, Models::needed, problems);
+  if (is_all_there) recipe = read_with_models(tree, models, problems);
   else read_fields(tree, recipe, problems);  // what an import would have said is not missed once more
   problems.throw_if_any(file.string());
   return recipe;
+}
+
+}  // namespace
+
+Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  return load(file, overrides, Models::looked_at);
+}
+
+Recipe load_recipe_to_run(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+  return load(file, overrides, Models::needed);
 }
 
 Recipe parse_recipe(std::string_view text, const std::string& name) {

@@ -156,6 +156,10 @@ struct Recipe {
 /// and checks it whole. Throws one Error (usage) that tells all problems, each with file:line:column.
 [[nodiscard]] Recipe load_recipe(const std::filesystem::path& name, const std::vector<std::string>& overrides = {});
 
+/// The same for who is about to run it: that what it names isn't there is among the problems (path_check.h).
+[[nodiscard]] Recipe load_recipe_to_run(const std::filesystem::path& file,
+                                        const std::vector<std::string>& overrides = {});
+
 /// The same for the text of a resolved recipe, from a run's folder or a checkpoint; it has no imports. `name` is what
 /// positions say.
 [[nodiscard]] Recipe parse_recipe(std::string_view text, const std::string& name);

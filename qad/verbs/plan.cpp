@@ -172,7 +172,7 @@ void plan_one(const Recipe& recipe, bool json, std::ostream& print) {
 }  // namespace
 
 ExitCode plan(const PlanOptions& options, std::ostream& print) {
-  const Recipe recipe = load_recipe(options.recipe, options.overrides);
+  const Recipe recipe = load_recipe_to_run(options.recipe, options.overrides);
   if (recipe.kind == RecipeKind::grpo)
     throw Error({options.recipe.string(), "steps that read text", "kind: grpo",
                  "what its steps take depends on the answers that the model will write"},

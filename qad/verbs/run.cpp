@@ -12,7 +12,7 @@
 namespace qad::verbs {
 
 ExitCode run(const RunOptions& options, std::ostream& print) {
-  const Recipe recipe = with_absolute_paths(load_recipe(options.recipe, options.overrides));
+  const Recipe recipe = with_absolute_paths(load_recipe_to_run(options.recipe, options.overrides));
   if (recipe.kind == RecipeKind::compare)
     throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));

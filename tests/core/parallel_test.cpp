@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+#include "autograd/core/thread_pool.h"
+
 namespace qad {
 namespace {
 
@@ -42,6 +44,27 @@ TEST(Parallel, LoopAfterLoopWithoutAPause) {
     if (sum != expected) FAIL() << "after round " << round;
   }
   set_threads(0);
+}
+
+TEST(HelpBalance, NoHelpWhileWaitingForItCostsMore) {
+  HelpBalance balance;
+  double now = 100;
+  // How many of these loops are shared, when one thread takes as long as it says.
+  const auto shared = [&](int loops, double working, double waiting, std::int64_t own, std::int64_t all) {
+    int count = 0;
+    for (int i = 0; i < loops; ++i) {
+      const bool wanted = balance.is_wanted(now);
+      now += wanted ? working + waiting : working * static_cast<double>(all) / static_cast<double>(own);
+      if (wanted) balance.add(now, working, waiting, own, all);
+      count += wanted ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(shared(10'000, 1e-4, 1e-5, 2, 4), 10'000);  // half of the work was done by others
+  EXPECT_LT(shared(10'000, 1e-4, 1e-3, 2, 4), 500);     // 0.2 ms alone, 1.1 ms with their help
+  EXPECT_GT(shared(10'000, 1e-4, 0, 2, 4), 8'000);      // and again when it helps
+  EXPECT_EQ(shared(10'000, 1e-6, 1e-7, 4, 4), 10'000);  // too small to be shared, but no loss
+  EXPECT_EQ(shared(10'000, 0, 1e-3, 0, 4), 10'000);
 }
 
 TEST(Parallel, InsideALoopAndFromSeveralThreads) {

@@ -125,6 +125,8 @@ TEST_F(Fit, ModelsThatAreQuantizedAlreadyAreNamedAsSuch) {
              R"({"quantization_config": {"quant_method": "bitsandbytes", "bnb_4bit_quant_type": "nf4"}})",
              "nf4 by bitsandbytes"},
         Case{"config.json", R"({"quantization_config": {"quant_method": "gptq", "bits": 4}})", "4 bits by gptq"},
+        Case{"config.json", R"({"time_step_limit": [0.0, Infinity], "quantization_config": {"quant_method": "awq"}})",
+             "by awq"},
         Case{"hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})", "fp8 by modelopt"},
         Case{"model.gguf", "GGUF", "a GGUF file"}}) {
     const testing::TemporaryFolder model;

@@ -110,6 +110,31 @@ TEST(Generate, AChatIsLaidOutByTheModelsTemplate) {
   }
 }
 
+// Python's json writes and reads numbers that JSON has no words for, in every file of a model's folder.
+TEST(Generate, ReadsFilesWithInfinityAndNaN) {
+  const testing::TinyRun run;
+  const auto answer = [&] {
+    std::ostringstream print;
+    verbs::GenerateOptions options;
+    options.target = run.teacher();
+    options.prompt = "A fox";
+    options.max_tokens = 4;
+    EXPECT_EQ(verbs::generate(options, print), ExitCode::done);
+    return print.str();
+  };
+  const std::string before = answer();
+  for (const char* name :
+       {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    std::error_code ignored;
+    std::string text = std::filesystem::exists(run.teacher() / name, ignored) ? read_file(run.teacher() / name, name) : "{}";
+    const bool is_empty = text.find('"') == std::string::npos;
+    text.insert(text.find('{') + 1,
+                std::string(R"("of_others": [0.0, Infinity, -Infinity, NaN])") + (is_empty ? "" : ","));
+    write_file_atomically(run.teacher() / name, text);
+    EXPECT_EQ(answer(), before) << name;
+  }
+}
+
 TEST(Generate, APromptComesFromAFileOrStandardInput) {
   const testing::TinyRun run;
   const std::string model = run.teacher().string(), file = run.path("prompt.txt").string();
