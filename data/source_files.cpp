@@ -81,8 +81,7 @@ std::vector<fs::path> expand_files(std::span<const std::string> names, std::stri
       const std::set<fs::path> found = matches(name);
       files.insert(files.end(), found.begin(), found.end());
     } else if (is_folder(name)) {
-      throw Error({name, std::string(what), "a folder", (fs::path(name) / "*.txt").string() + " names files in it"},
-                  ExitCode::usage);
+      throw Error({name, std::string(what), "a folder", (fs::path(name) / "*.txt").string() + " names files in it"});
     } else {
       files.emplace_back(name);
     }

@@ -129,10 +129,12 @@ void refuse_irregular_file(const fs::path& file, std::string_view what) {
     throw Error({file.string(), std::string(what), what_is_at(file), ""});
 }
 
-void append_line(const fs::path& file, std::string_view line) {
+void append_bytes(const fs::path& file, std::string_view bytes) {
   refuse_irregular_file(file, "a file that can be written");
-  Descriptor(file, O_WRONLY | O_CREAT | O_APPEND, "a file that can be written").write(std::string(line) + "\n");
+  Descriptor(file, O_WRONLY | O_CREAT | O_APPEND, "a file that can be written").write(bytes);
 }
+
+void append_line(const fs::path& file, std::string_view line) { append_bytes(file, std::string(line) + "\n"); }
 
 std::string read_file(const fs::path& file, std::string_view what, std::uint64_t most_bytes) {
   refuse_irregular_file(file, what);

@@ -20,7 +20,8 @@ void write_atomically(const std::filesystem::path& target,
 void write_file_atomically(const std::filesystem::path& target, std::string_view contents);
 /// Whether a name is that of such a temporary for the file `target`: what a killed process leaves.
 [[nodiscard]] bool is_temporary_of(std::string_view target, std::string_view name);
-/// Appends a line and flushes it to the system; throws on a full disk.
+/// Appends to a file, made if missing, and hands it to the system; throws on a full disk.
+void append_bytes(const std::filesystem::path& file, std::string_view bytes);
 void append_line(const std::filesystem::path& file, std::string_view line);
 
 /// Larger files of a model's folder (tokenizers, indices) are not known.

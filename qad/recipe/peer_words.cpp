@@ -132,7 +132,7 @@ constexpr auto kWords = std::to_array<Word>({
     {"run_every_n_steps", "evaluate.every"},
     {"logging_steps", "nothing: metrics.jsonl has every step"},
     {"log_every_n_steps", "nothing: metrics.jsonl has every step"},
-    {"report_to", "report"},
+    {"report_to", "report.tensorboard"},
     {"data_seed", "seed"},
     {"num_workers", "threads"},
     {"dataloader_num_workers", "threads"},

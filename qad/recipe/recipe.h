@@ -19,6 +19,7 @@
 #include "qad/loss/loss_config.h"
 #include "qad/quant/quant_config.h"
 #include "qad/recipe/describe.h"
+#include "qad/report/report_config.h"
 #include "qad/train/grpo_config.h"
 #include "qad/train/train_config.h"
 
@@ -119,6 +120,7 @@ struct Recipe {
   TrainConfig train;
   EvaluateConfig evaluate;
   CheckpointConfig checkpoint;
+  ReportConfig report;
   std::vector<std::string> export_formats;  ///< names from qad/exporters/registry.h
   std::vector<ArmConfig> arms;
   std::vector<std::int64_t> seeds;
@@ -140,6 +142,7 @@ struct Recipe {
     visit(Field{"train", "steps, batches and optimizer"}, train);
     visit(Field{"evaluate", "measuring on held-out text"}, evaluate);
     visit(Field{"checkpoint", "saving"}, checkpoint);
+    visit(Field{"report", "what a run writes beside metrics.jsonl and report.html"}, report);
     visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense, gguf, bitsandbytes"}
               .changeable(),
           export_formats);

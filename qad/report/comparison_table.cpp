@@ -1,6 +1,7 @@
 #include "qad/report/comparison_table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +20,7 @@ bool same_figures(const EvalFigures& a, const EvalFigures& b) {
 }
 
 std::string marked_name(const ArmSummary& arm) {
+  if (!has_ended(arm)) return fmt::format("{} ({})", arm.name, arm.end);
   return arm.name + (diverged(arm.end) ? " (diverged)" : did_not_help(arm) ? " (step 0)" : "");
 }
 
@@ -92,13 +94,31 @@ Table comparison_table(const std::vector<ArmSummary>& arms) {
 }
 
 Table candidates_table(const std::vector<ArmSummary>& arms) {
-  Table table({{"", Align::left}, {"learning rate"}, {"KL to teacher"}, {"cross-entropy"}, {"best step"}});
+  Table table({{"", Align::left}, {"learning rate"}, {"KL to teacher"}, {"cross-entropy"}, {"best step"}, {"chosen"}});
   for (const ArmSummary& arm : arms)
     for (const CandidateSummary& one : arm.candidates)
       table.add_row({one.name, format_significant(one.lr), format_with_error(one.eval.kl_mean, one.eval.kl_mean_stderr),
                      format_with_error(one.eval.cross_entropy, one.eval.cross_entropy_stderr),
-                     diverged(one.end) ? "diverged" : std::to_string(one.best_step)});
+                     diverged(one.end) ? "diverged" : std::to_string(one.best_step),
+                     one.folders == arm.folders ? "yes" : ""});
   return table;
+}
+
+std::string token_note(const std::vector<ArmSummary>& arms) {
+  std::vector<std::string> counts;
+  std::int64_t of_qat = 0, of_qad = 0;
+  for (const ArmSummary& arm : arms) {
+    if (arm.steps == 0 || arm.tokens == 0 || !has_ended(arm)) continue;
+    counts.push_back(fmt::format("{} {}", arm.name, format_count(static_cast<double>(arm.tokens))));
+    if (arm.kind == "qat") of_qat = arm.tokens;
+    if (arm.kind == "qad") of_qad = arm.tokens;
+  }
+  if (of_qat == 0 || of_qad == 0 || of_qat == of_qad) return "";
+  return fmt::format(
+      "Tokens trained on: {}. Of the same text, distillation (qad) counts every token, cross-entropy (qat) only those "
+      "with a next token to be predicted: not the last one of a sequence's part of a document, nor those before a "
+      "token of a prompt",
+      fmt::join(counts, ", "));
 }
 
 std::vector<std::string> warnings_of(const std::vector<ArmSummary>& arms) {

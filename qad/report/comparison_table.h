@@ -19,11 +19,15 @@ namespace qad {
 /// that diverged, or that no training step made better, is marked.
 [[nodiscard]] Table comparison_table(const std::vector<ArmSummary>& arms);
 
-/// The learning rates that arms tried; without rows where none tried several.
+/// The learning rates that arms tried, with a word beside the one that the arm's row shows; without rows where none
+/// tried several.
 [[nodiscard]] Table candidates_table(const std::vector<ArmSummary>& arms);
 
 /// A sentence for each arm that diverged or whose training did not help.
 [[nodiscard]] std::vector<std::string> warnings_of(const std::vector<ArmSummary>& arms);
+
+/// How many tokens each arm trained on and why QAT's are fewer than QAD's; empty where no two arms show that.
+[[nodiscard]] std::string token_note(const std::vector<ArmSummary>& arms);
 
 /// The arms' rows of problem_table.
 [[nodiscard]] std::vector<ProblemRow> problem_rows(const std::vector<ArmSummary>& arms);

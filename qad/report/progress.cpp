@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -23,10 +22,6 @@ constexpr double kLineSeconds = 10.0;
 constexpr int kWidestBar = 40, kNarrowestBar = 8;
 
 constexpr std::string_view kDoneColour = "\x1b[36m", kRestColour = "\x1b[2m", kNoColour = "\x1b[0m";
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 std::string repeated(std::string_view text, int count) {
   std::string out;
@@ -71,8 +66,11 @@ Terminal stderr_terminal() {
   return terminal;
 }
 
-Progress::Progress(Terminal terminal, Clock clock)
-    : terminal_(std::move(terminal)), clock_(clock ? std::move(clock) : Clock(steady_seconds)) {
+Progress::Progress(Terminal terminal, Clock clock, Clock seconds_left_in_all)
+    : terminal_(std::move(terminal)),
+      clock_(clock ? std::move(clock) : Clock(steady_seconds)),
+      seconds_left_in_all_(std::move(seconds_left_in_all)),
+      run_(clock_) {
   if (terminal_.redraws) before_terminal_lines([this] { clear(); });
 }
 
@@ -82,14 +80,14 @@ Progress::~Progress() {
 }
 
 void Progress::run_started(const RunStarted& event) {
-  run_ = event;
-  start_ = clock_();
+  run_.run_started(event);
   last_shown_ = -std::numeric_limits<double>::infinity();
 }
 
 void Progress::step_done(const StepDone& event) {
+  run_.step_done(event);
   const double now = clock_();
-  const bool is_last = event.step >= run_.planned_steps;
+  const bool is_last = event.step >= run_.planned_steps();
   if (!is_last && now - last_shown_ < (terminal_.redraws ? kRedrawSeconds : kLineSeconds)) return;
   last_shown_ = now;
   if (terminal_.redraws) {
@@ -97,8 +95,8 @@ void Progress::step_done(const StepDone& event) {
     is_drawn_ = true;
     return;
   }
-  log_info("{}: step {}/{}, {}, {} tokens/s, {} left", run_.name, event.step, run_.planned_steps, progress_of(event),
-           format_count(event.tokens_per_second), format_duration(seconds_left(event.step)));
+  log_info("{}: step {}/{}, {}, {} tokens/s, {}", run_.name(), event.step, run_.planned_steps(), progress_of(event),
+           format_count(event.tokens_per_second), time_left());
 }
 
 void Progress::eval_done(const EvalDone& event) {
@@ -108,7 +106,7 @@ void Progress::eval_done(const EvalDone& event) {
           ? "held-out cross-entropy " + format_with_error(figures.cross_entropy, figures.cross_entropy_stderr)
           : fmt::format("held-out KL {}, top-1 {}", format_with_error(figures.kl_mean, figures.kl_mean_stderr),
                         format_percent(figures.top1_agreement));
-  log_info("{}: step {}, {}{}", run_.name, event.step, quality, event.best && event.step > 0 ? ", best so far" : "");
+  log_info("{}: step {}, {}{}", run_.name(), event.step, quality, event.best && event.step > 0 ? ", best so far" : "");
 }
 
 void Progress::run_finished(const RunFinished& event) {
@@ -116,30 +114,35 @@ void Progress::run_finished(const RunFinished& event) {
   std::string_view how = "done";
   if (event.end == RunEnd::early_stop) how = "stopped early";
   if (event.end == RunEnd::interrupted) how = "interrupted";
-  log_info("{}: {} after {} steps, {} tokens, {}", run_.name, how, event.step,
+  if (event.end == RunEnd::diverged) how = "diverged";
+  log_info("{}: {} after {} steps, {} tokens, {}", run_.name(), how, event.step,
            format_count(static_cast<double>(event.tokens)), format_duration(event.seconds));
 }
 
-double Progress::seconds_left(std::int64_t step) const {
-  const std::int64_t steps_here = step - run_.first_step;
-  if (steps_here <= 0) return std::numeric_limits<double>::quiet_NaN();
-  return (clock_() - start_) / static_cast<double>(steps_here) * static_cast<double>(run_.planned_steps - step);
+std::string Progress::time_left() const {
+  const double in_all = seconds_left_in_all_ ? seconds_left_in_all_() : std::numeric_limits<double>::quiet_NaN();
+  return format_duration(run_.seconds_left()) + " left" +
+         (std::isfinite(in_all) ? ", all arms: about " + format_duration(in_all) : "");
 }
 
+// As much as there is room for.
 std::string Progress::bar_line(const StepDone& event) const {
-  const std::string figures =
-      fmt::format("  {}/{}  {}  {} tokens/s  {} left", event.step, run_.planned_steps, progress_of(event),
-                  format_count(event.tokens_per_second), format_duration(seconds_left(event.step)));
+  const std::string steps = fmt::format("{}/{}  {}", event.step, run_.planned_steps(), progress_of(event));
+  const std::string left = time_left();
+  const double fraction =
+      static_cast<double>(event.step) / static_cast<double>(std::max<std::int64_t>(run_.planned_steps(), 1));
   // The last column stays empty: some terminals wrap as soon as it is written.
   const int columns = terminal_.columns() - 1;
-  const int room = columns - display_width(run_.name) - 1 - display_width(figures);
-  if (room < kNarrowestBar) {
-    const std::string line = fmt::format("{}/{}  {}", event.step, run_.planned_steps, progress_of(event));
-    return display_width(line) <= columns ? line : "";
+  for (const std::string& figures :
+       {fmt::format("  {}  {} tokens/s  {}", steps, format_count(event.tokens_per_second), left),
+        fmt::format("  {}  {}", steps, left)}) {
+    const int room = columns - display_width(run_.name()) - 1 - display_width(figures);
+    if (room < kNarrowestBar) continue;
+    return run_.name() + " " + bar(fraction, std::min(room, kWidestBar), terminal_.escapes) + figures;
   }
-  const double fraction =
-      static_cast<double>(event.step) / static_cast<double>(std::max<std::int64_t>(run_.planned_steps, 1));
-  return run_.name + " " + bar(fraction, std::min(room, kWidestBar), terminal_.escapes) + figures;
+  for (const std::string& line : {fmt::format("{}  {}", steps, left), steps})
+    if (display_width(line) <= columns) return line;
+  return "";
 }
 
 void Progress::clear() {

@@ -2,19 +2,21 @@
 // pipe, CI): a log line every few seconds. Evaluations are log lines in both, so log.txt has them too.
 //
 //     qad ━━━━━━━━━━━━━━╸───────────  132/400  loss 0.1020  9.12k tokens/s  1:23 left
+//     qad ━━━━━━━━━━━━━━╸───────────  132/400  loss 0.1020  9.12k tokens/s  1:23 left, all arms: about 12:40
 #pragma once
 
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include "qad/report/run_so_far.h"
 #include "qad/train/events.h"
 
 namespace qad {
 
 struct Terminal {
-  bool redraws = false;  ///< a terminal that understands \r
-  bool escapes = false;  ///< colours and "erase line"; without them a line is erased by spaces
+  bool redraws = false;          ///< a terminal that understands \r
+  bool escapes = false;          ///< colours and "erase line"; without them a line is erased by spaces
   std::function<int()> columns;  ///< of now: a window can change its size
   std::function<void(std::string_view)> write;
 
@@ -27,8 +29,9 @@ struct Terminal {
 
 class Progress final : public RunListener {
  public:
-  using Clock = std::function<double()>;  ///< seconds from any start, never backwards
-  explicit Progress(Terminal terminal, Clock clock = {});
+  using Clock = RunSoFar::Clock;
+  /// `seconds_left_in_all`: of a comparison, whose run this is; NaN where nobody knows yet.
+  explicit Progress(Terminal terminal, Clock clock = {}, Clock seconds_left_in_all = {});
   ~Progress() override;
 
   void run_started(const RunStarted& event) override;
@@ -37,14 +40,13 @@ class Progress final : public RunListener {
   void run_finished(const RunFinished& event) override;
 
  private:
-  [[nodiscard]] double seconds_left(std::int64_t step) const;
+  [[nodiscard]] std::string time_left() const;
   [[nodiscard]] std::string bar_line(const StepDone& step) const;
   void clear();
 
   Terminal terminal_;
-  Clock clock_;
-  RunStarted run_;
-  double start_ = 0.0;
+  Clock clock_, seconds_left_in_all_;
+  RunSoFar run_;
   double last_shown_ = 0.0;
   bool is_drawn_ = false;
 };

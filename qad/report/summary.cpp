@@ -152,7 +152,11 @@ std::vector<ArmSummary> rows_of(const RunSummary& summary) {
   return summary.arms.empty() ? std::vector{arm_of({summary}, summary.kind, {})} : summary.arms;
 }
 
-bool did_not_help(const ArmSummary& arm) { return arm.steps > 0 && arm.best_step == 0 && arm.before.measured(); }
+bool has_ended(const ArmSummary& arm) { return arm.end != kStillRunning && arm.end != enum_name(RunEnd::interrupted); }
+
+bool did_not_help(const ArmSummary& arm) {
+  return has_ended(arm) && arm.steps > 0 && arm.best_step == 0 && arm.before.measured();
+}
 
 void write_summary(const std::filesystem::path& file, const RunSummary& summary) {
   write_file_atomically(file, json_of_part(summary).dump(2) + "\n");

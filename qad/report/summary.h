@@ -111,6 +111,9 @@ struct RunSummary {
   }
 };
 
+/// The `end` of a run that goes on, in its report; no file has it.
+inline constexpr const char* kStillRunning = "running";
+
 /// All but version, exports and arms; peak memory and machine are those of now.
 [[nodiscard]] RunSummary summary_of(const RunStarted& started, const RunFinished& finished);
 /// Runs that differ in their seeds as a row of a comparison that keeps them in `folders`: figures on held-out text are
@@ -121,7 +124,9 @@ struct RunSummary {
 /// The rows of a comparison; a single run is its own.
 [[nodiscard]] std::vector<ArmSummary> rows_of(const RunSummary& summary);
 
-/// Whether steps were taken and none of them gave a better student than the one before training.
+/// Whether a run has come to its end.
+[[nodiscard]] bool has_ended(const ArmSummary& arm);
+/// Whether steps were taken to the end and none of them gave a better student than the one before training.
 [[nodiscard]] bool did_not_help(const ArmSummary& arm);
 
 void write_summary(const std::filesystem::path& file, const RunSummary& summary);

@@ -13,9 +13,8 @@
 namespace qad {
 namespace {
 
-constexpr double kWidth = 720, kHeight = 300;
-constexpr double kLeft = 58, kRight = 708, kTop = 34, kBottom = 258;  // the frame of the data
-constexpr double kLetter = 6.9;                                       // mean width of a letter at the legend's size
+constexpr double kWidth = 720, kHeight = 280;
+constexpr double kLeft = 58, kRight = 708, kTop = 14, kBottom = 238;  // the frame of the data
 
 /// Maps data to the frame. Y runs upwards in data and downwards on the page.
 struct Axes {
@@ -92,19 +91,15 @@ std::string grid(const Chart& chart, const Axes& axes) {
   return out + "\n";
 }
 
-std::string legend(const Chart& chart) {
-  std::string out = fmt::format(R"(<text class="title" x="0" y="15">{}</text>)", escape_html(chart.title));
-  double x = kRight;  // entries end flush with the frame
-  for (auto series = chart.series.rbegin(); series != chart.series.rend(); ++series) {
-    if (series->style == SeriesStyle::faint || series->name.empty()) continue;
-    x -= kLetter * display_width(series->name);
-    out += fmt::format(R"(<text class="key" x="{:.1f}" y="15">{}</text>)", x, escape_html(series->name));
-    x -= 22;
-    out += fmt::format(R"(<line class="c{} {}" x1="{:.1f}" x2="{:.1f}" y1="11" y2="11"/>)", series->colour,
-                       series->style == SeriesStyle::level ? "level" : "line", x, x + 16);
-    x -= 16;
+/// Title and keys: HTML, which knows how wide names are and wraps them.
+std::string caption(const Chart& chart) {
+  std::string out = fmt::format("<figcaption><b>{}</b>", escape_html(chart.title));
+  for (const ChartSeries& series : chart.series) {
+    if (series.style == SeriesStyle::faint || series.name.empty()) continue;
+    out += fmt::format("<span class=\"key c{}{}\"><span>{}</span></span>", series.colour,
+                       series.style == SeriesStyle::level ? " dashed" : "", escape_html(series.name));
   }
-  return out + "\n";
+  return out + "</figcaption>\n";
 }
 
 std::string drawn(const ChartSeries& series, const Axes& axes) {
@@ -136,12 +131,17 @@ std::string drawn(const ChartSeries& series, const Axes& axes) {
 
 }  // namespace
 
+std::string chart_figure(const Chart& given) {
+  const Chart chart = only_drawable(given);
+  return chart.series.empty() ? "" : "<figure>\n" + caption(chart) + svg_chart(chart) + "</figure>\n";
+}
+
 std::string svg_chart(const Chart& given) {
   const Chart chart = only_drawable(given);
   const Axes axes = axes_of(chart);
   std::string out = fmt::format(R"(<svg viewBox="0 0 {} {}" role="img" aria-label="{}">)", kWidth, kHeight,
                                 escape_html(chart.title)) +
-                    "\n" + legend(chart) + grid(chart, axes);
+                    "\n" + grid(chart, axes);
   // A nested <svg> clips what leaves the frame, without the page-wide id that a clipPath needs.
   out += fmt::format(R"(<svg x="{0}" y="{1}" width="{2}" height="{3}" viewBox="{0} {1} {2} {3}">)", kLeft - 4, kTop - 8,
                      kRight - kLeft + 8, kBottom - kTop + 12) +

@@ -37,7 +37,9 @@ struct Chart {
   std::vector<ChartSeries> series;
 };
 
-/// An <svg> element of 720 by 300 units; points that are not finite are left out.
+/// A <figure> with title, a key for each series and the <svg>; empty where there is nothing to draw.
+[[nodiscard]] std::string chart_figure(const Chart& chart);
+/// The <svg> element alone, of 720 by 280 units; points that are not finite are left out.
 [[nodiscard]] std::string svg_chart(const Chart& chart);
 
 /// Text for an HTML or SVG element or a quoted attribute.

@@ -89,6 +89,9 @@ struct RunStarted {
   /// Whether first_step's own record comes again: its evaluation is not done (as at the start of every run).
   bool evaluation_pending = true;
   std::int64_t tokens = 0;  ///< tokens trained on in those steps
+  double seconds = 0.0;     ///< wall time of those steps
+  std::int64_t best_step = 0;
+  EvalFigures before{}, best{};  ///< as in RunFinished, of those steps
   std::int64_t parameters = 0;
   double bits_per_weight = EvalFigures::kNone;  ///< of the student as exported, over all weights
 };
@@ -112,6 +115,7 @@ struct EvalDone {
   std::int64_t tokens = 0;
   EvalFigures figures;
   bool best = false;  ///< the lowest selection score (evaluator.h) so far, where that selects
+  bool kept = false;  ///< its student is what best.h5 has now
 };
 
 struct CheckpointSaved {

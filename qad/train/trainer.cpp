@@ -107,7 +107,7 @@ void Trainer::evaluate_now() {
     state_.best_step = state_.step;
     parts_.checkpoints.save_best(content(nullptr));
   }
-  parts_.listener.eval_done({state_.step, state_.tokens, figures, better && !config_.best_is_last});
+  parts_.listener.eval_done({state_.step, state_.tokens, figures, better && !config_.best_is_last, better});
 }
 
 void Trainer::save_checkpoint() {

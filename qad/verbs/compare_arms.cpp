@@ -6,11 +6,11 @@
 
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
-#include "qad/report/html_report.h"
 #include "qad/report/machine.h"
 #include "qad/report/problem_json.h"
 #include "qad/train/evaluator.h"
 #include "qad/verbs/complete_run.h"
+#include "qad/verbs/live_comparison.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/run_one.h"
 
@@ -32,11 +32,12 @@ ArmSummary teacher_row(const Recipe& recipe, Materials& materials, const RunFold
 }
 
 // What an earlier start left complete is read, and made again only where something of it is missing.
-RunSummary run_arm(const ArmRun& arm, const Materials& materials, const RunFolder& comparison) {
+RunSummary run_arm(const ArmRun& arm, const Materials& materials, const RunFolder& comparison,
+                   const AroundRun& around) {
   const RunFolder folder{comparison.arm(arm.name)};
   const auto run = [&](const RunFolder& place) {
     log_to_file(place.log());
-    const RunSummary summary = run_one(arm.recipe, materials, place, arm.name);
+    const RunSummary summary = run_one(arm.recipe, materials, place, arm.name, around);
     log_to_file(comparison.log());
     return summary;
   };
@@ -78,10 +79,12 @@ struct Tried {
 };
 
 Tried run_candidate(const ArmCandidate& candidate, const std::string& name, const Materials& materials,
-                    const RunFolder& folder, RunSummary& total) {
+                    const RunFolder& folder, RunSummary& total, LiveComparison& live) {
   Tried tried;
   for (const ArmRun& one : candidate) {
-    RunSummary run = run_arm(one, materials, folder);
+    live.begin();
+    RunSummary run = run_arm(one, materials, folder, live.around());
+    live.end(one, run);
     total.tokens += run.tokens;
     total.seconds += run.seconds;
     total.machine = run.machine;
@@ -126,17 +129,20 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder, Materials
   total.student = recipe.student.model;
   total.arms.push_back(teacher_row(recipe, materials, folder));
   std::optional<RunSummary> best_qad;
-  for (const Arm& arm : expand_arms(recipe)) {
+  const std::vector<Arm> arms = expand_arms(recipe);
+  LiveComparison live(arms, folder, total);
+  for (const Arm& arm : arms) {
     std::optional<Tried> best;
     std::vector<CandidateSummary> candidates;
     for (const ArmCandidate& candidate : arm.candidates) {
-      Tried tried = run_candidate(candidate, arm.name, materials, folder, total);
+      Tried tried = run_candidate(candidate, arm.name, materials, folder, total, live);
       if (arm.kind == RecipeKind::qad) take_best_qad(tried, candidate.front().recipe.loss, best_qad);
       candidates.push_back(candidate_of(candidate, tried));
       if (!best || tried.score < best->score) best = std::move(tried);
     }
     if (candidates.size() > 1) best->row.candidates = std::move(candidates);
     total.arms.push_back(std::move(best->row));
+    live.arm_done();
   }
   add_problems(total.arms, materials.teacher_answers, folder);
   if (best_qad) {
@@ -147,8 +153,8 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder, Materials
   }
   total.end = enum_name(RunEnd::planned_steps);
   total.peak_rss_bytes = peak_rss_bytes();
+  live.complete(total);
   write_summary(folder.summary(), total);
-  write_report(folder.path);
   return total;
 }
 

@@ -6,7 +6,8 @@
 #include "autograd/core/error.h"
 #include "autograd/core/log.h"
 #include "qad/exporters/export_marker.h"
-#include "qad/report/html_report.h"
+#include "qad/report/best_effort.h"
+#include "qad/report/live_report.h"
 #include "qad/verbs/export_student.h"
 #include "qad/verbs/problem_answers.h"
 #include "qad/verbs/student.h"
@@ -49,7 +50,13 @@ RunSummary make_complete(const Recipe& recipe, const RunFolder& folder, const st
     }
     write_summary(folder.summary(), summary);
   }
-  if (!missing.empty() || !std::filesystem::exists(folder.report())) write_report(folder.path);
+  if (recipe.report.tensorboard && !std::filesystem::exists(folder.events())) {
+    log_info("{}: {} is missing and made from metrics.jsonl", name, kEventFile);
+    BestEffort effort;
+    effort.attempt([&] { bring_events_up_to_date(folder.events(), folder.metrics()); });
+    effort.tell();
+  }
+  if (!missing.empty() || !std::filesystem::exists(folder.report())) try_to_write_report(folder.path, summary);
   return summary;
 }
 

@@ -38,9 +38,9 @@ std::string first_line(const RunFolder& folder) {
 
 // What a process that was killed left half written.
 bool is_leftover(const std::string& name) {
-  static constexpr auto kTargets =
-      std::to_array<const char*>({"recipe.yaml", "metrics.jsonl", "summary.json", "answers.jsonl", "report.html",
-                                  "teacher_text_train.h5", "teacher_text_eval.h5", "teacher_text_calibrate.h5"});
+  static constexpr auto kTargets = std::to_array<const char*>(
+      {"recipe.yaml", "metrics.jsonl", "summary.json", "answers.jsonl", "report.html", kEventFile,
+       "teacher_text_train.h5", "teacher_text_eval.h5", "teacher_text_calibrate.h5"});
   return std::ranges::any_of(kTargets, [&](const char* target) { return is_temporary_of(target, name); });
 }
 

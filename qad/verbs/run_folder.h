@@ -8,6 +8,7 @@
 #include "qad/recipe/model_files.h"
 #include "qad/recipe/recipe.h"
 #include "qad/report/summary.h"
+#include "qad/report/tensorboard_log.h"
 
 namespace qad::verbs {
 
@@ -16,6 +17,7 @@ struct RunFolder {
 
   [[nodiscard]] std::filesystem::path recipe() const { return path / "recipe.yaml"; }
   [[nodiscard]] std::filesystem::path metrics() const { return path / "metrics.jsonl"; }
+  [[nodiscard]] std::filesystem::path events() const { return path / kEventFile; }  ///< with report.tensorboard
   [[nodiscard]] std::filesystem::path summary() const { return path / "summary.json"; }
   /// What the model answered to evaluate.problems; of a comparison, the teacher.
   [[nodiscard]] std::filesystem::path answers() const { return path / "answers.jsonl"; }

@@ -8,10 +8,11 @@
 #include "autograd/core/log.h"
 #include "autograd/core/version.h"
 #include "autograd/kernels/table.h"
-#include "qad/report/html_report.h"
+#include "qad/report/live_report.h"
 #include "qad/report/machine.h"
 #include "qad/report/metrics_log.h"
 #include "qad/report/progress.h"
+#include "qad/report/tensorboard_log.h"
 #include "qad/train/trainer.h"
 #include "qad/verbs/calibrate_run.h"
 #include "qad/verbs/export_student.h"
@@ -53,6 +54,10 @@ RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const st
   event.first_step = state.step;
   event.evaluation_pending = state.evaluation_pending;
   event.tokens = state.tokens;
+  event.seconds = state.seconds;
+  event.best_step = state.best_step;
+  event.before = state.before;
+  event.best = state.best;
   event.parameters = parameter_count(*student.model);
   event.bits_per_weight = bits_per_weight(*student.model, student.quantizers);
   return event;
@@ -60,7 +65,8 @@ RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const st
 
 }  // namespace
 
-RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name) {
+RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name,
+                   const AroundRun& around) {
   const TrainerConfig config = trainer_config(recipe);
   Student student = make_student(recipe, materials.teacher.get());
   CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
@@ -68,8 +74,13 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
 
   RunListeners listeners;
   MetricsLog metrics(folder.metrics());
-  Progress progress(stderr_terminal());
+  TensorBoardLog events(folder.events(), folder.metrics());
+  LiveReport report(folder.path);
+  Progress progress(stderr_terminal(), {}, around.seconds_left_in_all);
   listeners.add(metrics);
+  if (recipe.report.tensorboard) listeners.add(events);
+  if (around.listener != nullptr) listeners.add(*around.listener);
+  listeners.add(report);
   listeners.add(progress);
   Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
                            materials.evaluation, checkpoints, listeners, recipe_text(recipe), materials.inputs});
@@ -102,8 +113,8 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
   }
   if (usable) summary.exports = export_all(recipe, materials, folder);
   summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
+  report.complete(summary);
   write_summary(folder.summary(), summary);
-  write_report(folder.path);
   return summary;
 }
 

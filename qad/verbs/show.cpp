@@ -29,6 +29,9 @@ std::string text_of(const std::vector<QuantizerTableRow>& rows) {
 void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
   const std::vector<ArmSummary> rows = rows_of(summary);
   print << comparison_table(with_untrained_rows(rows)).text() << "\n";
+  if (const std::string note = token_note(rows); !note.empty()) print << note << "\n\n";
+  if (const Table tried = candidates_table(rows); !tried.rows().empty())
+    print << "learning rates tried\n\n" << tried.text() << "\n";
   for (const std::string& warning : warnings_of(rows)) print << warning << "\n\n";
   if (const auto problems = problem_rows(rows); !problem_note(problems).empty())
     print << problem_note(problems) << "\n\n" << problem_table(problems).text() << "\n";

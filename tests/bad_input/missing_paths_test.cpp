@@ -63,8 +63,9 @@ TEST_F(MissingPaths, OfEveryKey) {
   expect_told("data.tokenizer=no/where", "data.tokenizer", "no/where");
   expect_told("data.chat_template=no/where", "data.chat_template", "no/where");
   expect_told("data.train.text=no/where", "data.train.text", "no/where");
-  expect_told("data.eval={token_file: no/where}", "data.eval.token_file", "no/where");
-  expect_told("data.train={teacher_text: {prompts: no/where}}", "data.train.teacher_text.prompts", "no/where");
+  expect_told("data.eval={text: null, token_file: no/where}", "data.eval.token_file", "no/where");
+  expect_told("data.train={text: null, teacher_text: {prompts: no/where}}", "data.train.teacher_text.prompts",
+              "no/where");
   expect_told("calibrate.source={text: no/where}", "calibrate.source.text", "no/where");
   // A pattern is for who reads the files.
   work_.run_refused({"data.train.text=no/*.txt"}, ExitCode::usage,

@@ -85,9 +85,10 @@ TEST_F(Places, OfRunsMayBeLinksAndTheWorkingDirectory) {
 
   // A start that fails gives the place back as it was.
   fs::create_symlink("never", work_.path("to_nothing"));
+  const std::string latin = work_.write("latin.txt", "\xe9");
   for (const char* out : {"to_nothing", "a/b/c"})
-    work_.refused(Workplace::run_arguments(recipe, work_.at(out), {"data.train.text=" + work_.at("none.txt")}), kFailed,
-                  {"none.txt"});
+    work_.refused(Workplace::run_arguments(recipe, work_.at(out), {"data.train.text=" + latin}), kFailed,
+                  {"latin.txt"});
 }
 
 TEST_F(Places, MayBeMountPoints) {

@@ -34,7 +34,7 @@ TEST(BadPlace, IsTakenOrCanNotBeWritten) {
 TEST(BadPlace, AnEmptyFolderStays) {
   const Workplace work;
   fs::create_directories(work.path("out"));
-  work.run_refused({"data.train.text=" + work.at("none.txt")}, kFailed, {"none.txt"});
+  work.run_refused({"data.train.text=" + work.write("latin.txt", "\xe9")}, kFailed, {"latin.txt"});
 }
 
 TEST(BadPlace, AComparisonThatCanNotBeginLeavesNothing) {
@@ -43,7 +43,8 @@ TEST(BadPlace, AComparisonThatCanNotBeginLeavesNothing) {
     const std::string recipe = work.recipe("arms: [{name: a, kind: ptq}]\n").string();
     return testing::Arguments{"compare", recipe, "kind=compare", key_and_value, "--out", work.at("out")};
   };
-  work.refused(compare("data.eval.text=" + work.at("none.txt")), kFailed, {"none.txt: expected a text"});
+  work.refused(compare("data.eval.text=" + work.write("latin.txt", "\xe9")), kFailed,
+               {"latin.txt: expected UTF-8 text"});
   work.refused(compare("quantize.rules=[{layers: \"*\", weights: nvfp4}]"), ExitCode::usage, {"lm_head: "});
 }
 

@@ -164,7 +164,8 @@ TEST_F(Records, SaysWhichLineAndKeyIsWrong) {
 TEST_F(Records, FilesAreReadWhateverTheirLinesLookLike) {
   EXPECT_EQ(text("\xef\xbb\xbf{\"text\": \"a\"}\r\n\r\n  {\"text\": \"b\"}  \n\t\n{\"text\": \"\"}\n{\"text\": \"c\"}"),
             "a|b|c|");
-  EXPECT_EQ(text("{\"text\": \"" + std::string(3'000'000, 'x') + "\", \"n\": NaN}"), std::string(3'000'000, 'x') + "|");
+  const std::string long_text(3'000'000, 'x');
+  EXPECT_EQ(text("{\"text\": \"" + long_text + "\", \"n\": NaN}"), long_text + "|");
   expect_mentions(refusal("{\"text\": \"a\"},\n{\"text\": \"b\"}\n"),
                   {"a.jsonl:1:14: expected JSON", "without commas"});
   expect_mentions(refusal("{'text': 'a'}"), {"a.jsonl:1:2: expected JSON"});

@@ -121,7 +121,8 @@ TEST(RecipesVerb, NamesWhatItDoesNotKnow) {
   EXPECT_EQ(error_of({"explain", {"train.stepz"}}),
             "recipes explain: unknown key \"train.stepz\" (did you mean \"train.steps\"?)");
   EXPECT_EQ(error_of({"show", {}}), "recipes show: expected a recipe, got none (see qad recipes list)");
-  EXPECT_EQ(error_of({"check", {"absent.yaml"}}), "absent.yaml: expected a recipe, got nothing there (see qad recipes list)");
+  EXPECT_EQ(error_of({"check", {"absent.yaml"}}),
+            "absent.yaml: expected a recipe, got nothing there (see qad recipes list)");
 }
 
 }  // namespace

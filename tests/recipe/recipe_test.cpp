@@ -153,7 +153,8 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   EXPECT_EQ(error_of(data + "kind: qat\nteacher: {model: t}\nmodel: {hidden_size: 8}\n"),
             "r.yaml:4:8: model: expected no sizes for kind: qat, got some (they come from the teacher's config.json)");
   EXPECT_EQ(error_of(data + "kind: qad\nteacher: {}\n"),
-            "r.yaml:3:10: teacher: expected a key \"model\", got none (folder with config.json and safetensors)");
+            "r.yaml:3:10: teacher: expected a key \"model\", got none (folder with config.json and safetensors, or of "
+            "a run)");
 }
 
 TEST_F(RecipeFile, StagesSayWhatTheyStartFrom) {

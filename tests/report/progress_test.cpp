@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "autograd/core/atomic_file.h"
@@ -54,6 +55,22 @@ TEST(Progress, DrawsOneLineAndLeavesNone) {
   screen.text.clear();
   progress.run_finished({});
   EXPECT_EQ(screen.text, erased);
+}
+
+TEST(Progress, SaysHowLongAllArmsStillTake) {
+  Screen screen;
+  screen.columns = 100;
+  double in_all = NAN;
+  Progress progress(screen.terminal(true, false), screen.clock(), [&] { return in_all; });
+  progress.run_started(run_of(400));
+  screen.now += 10.0;
+  progress.step_done(step_at(100));
+  EXPECT_TRUE(screen.text.ends_with("30 s left")) << screen.text;
+  in_all = 760.0;
+  screen.now += 10.0;
+  progress.step_done(step_at(200));
+  EXPECT_TRUE(screen.text.ends_with("20 s left, all arms: about 12:40")) << screen.text;
+  EXPECT_EQ(display_width(screen.text.substr(screen.text.rfind('\r') + 1)), 99);
 }
 
 TEST(Progress, RedrawsAtMostTenTimesASecond) {

@@ -126,6 +126,32 @@ TEST(ComparisonTable, SaysWhatDidNotHelp) {
   EXPECT_NE(warnings[1].find("qat diverged: held out, 3e+08 nats"), std::string::npos);
 }
 
+TEST(CandidatesTable, HasEveryRateThatWasTried) {
+  ArmSummary qad = arm("qad", 9, 0.05, 4.5);
+  qad.folders = {"arms/qad-lr0.001"};
+  qad.candidates = {{.name = "qad-lr0.0005", .lr = 5e-4, .folders = {"arms/qad-lr0.0005"}, .best_step = 9},
+                    {.name = "qad-lr0.001", .lr = 1e-3, .folders = {"arms/qad-lr0.001"}, .best_step = 6},
+                    {.name = "qad-lr1", .lr = 1.0, .folders = {"arms/qad-lr1"}, .end = "diverged"}};
+  for (CandidateSummary& one : qad.candidates) one.eval = figures(0.01 / one.lr);
+  EXPECT_EQ(candidates_table({arm("ptq", 0, 0.2, 4.5), qad}).text(),
+            "              learning rate  KL to teacher  cross-entropy  best step  chosen\n"
+            "────────────  ─────────────  ─────────────  ─────────────  ─────────  ──────\n"
+            "qad-lr0.0005         0.0005             20              –          9\n"
+            "qad-lr0.001           0.001             10              –          6     yes\n"
+            "qad-lr1                   1           0.01              –   diverged\n");
+}
+
+TEST(TokenNote, SaysWhyQatCountsFewer) {
+  ArmSummary qat = arm("qat", 9, 0.3, 4.5), qad = arm("qad", 9, 0.05, 4.5);
+  qat.tokens = 12'000, qad.tokens = 12'345;
+  const std::string note = token_note({arm("ptq", 0, 0.2, 4.5), qat, qad});
+  EXPECT_EQ(note.find("Tokens trained on: qat 12.0k, qad 12.3k. Of the same text, distillation (qad) counts every"), 0u)
+      << note;
+  qat.tokens = qad.tokens;
+  EXPECT_EQ(token_note({qat, qad}), "");
+  EXPECT_EQ(token_note({qad}), "");
+}
+
 TEST(ComparisonTable, EveryFigureWithItsStandardError) {
   ArmSummary summary = arm("qad", 9, 0.05, 4.5);
   summary.eval = {.kl_mean = 0.05,

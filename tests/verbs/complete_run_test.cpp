@@ -1,6 +1,8 @@
 // A complete run that lost something: qad resume makes it again, the same, and nothing else.
 #include <gtest/gtest.h>
 
+#include "qad/report/event_file.h"
+#include "qad/report/tensorboard_log.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {
@@ -45,6 +47,15 @@ TEST_F(CompleteRun, GetsBackWhatItLost) {
   EXPECT_EQ(fs::last_write_time(work_.path("run/summary.json")), written) << "nothing was missing";
 }
 
+TEST_F(CompleteRun, GetsTheEventFileThatWasAskedForLater) {
+  const Outcome outcome = Workplace::start({"resume", work_.at("run"), "report.tensorboard=true"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  const std::string contents = read_file(work_.path("run") / kEventFile, "events");
+  const KeptEvents whole = events_before(contents, 4);
+  EXPECT_EQ(whole.last_step, 3);
+  EXPECT_EQ(whole.bytes, contents.size());
+}
+
 TEST_F(CompleteRun, KeepsAnExportThatSomebodyChanged) {
   const std::string config = work_.at("run/export/dense/config.json");
   work_.write("run/export/dense/config.json", read_file(config, "a config") + "\n");
@@ -61,9 +72,10 @@ TEST(CompleteComparison, GetsBackWhatAnArmLost) {
   const std::string before = read_file(weights, "weights");
   for (const char* name : {"report.html", "arms/a/report.html", "arms/a/export"})
     fs::remove_all(work.path("cmp") / name);
-  const Outcome outcome = Workplace::start({"resume", work.at("cmp")});
+  const Outcome outcome = Workplace::start({"resume", work.at("cmp"), "report.tensorboard=true"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_TRUE(fs::exists(work.path("cmp/report.html")) && fs::exists(work.path("cmp/arms/a/report.html")));
+  EXPECT_TRUE(fs::exists(work.path("cmp/arms/a") / kEventFile));
   EXPECT_EQ(read_file(weights, "weights"), before);
 }
 

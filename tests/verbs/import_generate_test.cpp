@@ -126,7 +126,8 @@ TEST(Generate, ReadsFilesWithInfinityAndNaN) {
   for (const char* name :
        {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json"}) {
     std::error_code ignored;
-    std::string text = std::filesystem::exists(run.teacher() / name, ignored) ? read_file(run.teacher() / name, name) : "{}";
+    std::string text =
+        std::filesystem::exists(run.teacher() / name, ignored) ? read_file(run.teacher() / name, name) : "{}";
     const bool is_empty = text.find('"') == std::string::npos;
     text.insert(text.find('{') + 1,
                 std::string(R"("of_others": [0.0, Infinity, -Infinity, NaN])") + (is_empty ? "" : ","));
