@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <new>
@@ -116,6 +117,15 @@ std::string decompress(std::string bytes, const std::string& who, std::size_t mo
 
 std::string read_perhaps_compressed(const fs::path& file, std::string_view what) {
   return decompress(read_file_or_pipe(file, what, kAnySize), file.string(), free_memory() / 2);
+}
+
+std::string beginning_of(const fs::path& file, std::size_t bytes) {
+  std::error_code error;
+  if (!fs::is_regular_file(file, error) || fs::file_size(file, error) <= bytes || error) return "";
+  std::string text(bytes, '\0');
+  std::ifstream in(file, std::ios::binary);
+  if (!in.read(text.data(), static_cast<std::streamsize>(bytes)) || is_gzip(text) || is_zstd(text)) return "";
+  return text;
 }
 
 fs::path without_compression_ending(const fs::path& file) {

@@ -17,6 +17,9 @@ namespace qad {
 /// The same for bytes in memory; `who` names them, `most_bytes` is the longest text.
 [[nodiscard]] std::string decompress(std::string bytes, const std::string& who, std::size_t most_bytes);
 
+/// The first `bytes` of a larger file that is not compressed; empty for any other.
+[[nodiscard]] std::string beginning_of(const std::filesystem::path& file, std::size_t bytes);
+
 /// A file's name without an ending .gz or .zst: the ending before it says what is in it.
 [[nodiscard]] std::filesystem::path without_compression_ending(const std::filesystem::path& file);
 

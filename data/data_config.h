@@ -130,7 +130,8 @@ struct SourceConfig {
   std::optional<RandomTokensConfig> random_tokens{};
   TextFormat format{};
   std::int64_t skip_documents = 0;
-  std::int64_t tokens = 0;  ///< at most; 0: all
+  std::int64_t tokens = 0;                     ///< at most; 0: all
+  std::uint64_t beginning_bytes = UINT64_MAX;  ///< no key: as much is read, by those who plan (TextLimit)
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {

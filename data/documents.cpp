@@ -122,11 +122,11 @@ Documents token_files(std::span<const std::string> names) {
 
 /// What a tokenizer must read, and what messages call it.
 std::vector<TextDocument> texts_of(const SourceConfig& config, const TextFormat& format, const Tokenizer& tokenizer,
-                                   std::string& name) {
+                                   std::string& name, TextLimit& limit) {
   if (!config.text && !config.jsonl) return made_up(config);
   const auto files = expand_files(config.text ? *config.text : *config.jsonl, config.text ? "a text" : "JSON lines");
   name = name_of_files(files);
-  return config.text ? read_text(files, format) : read_jsonl(files, format, tokenizer.folder());
+  return config.text ? read_text(files, format, limit) : read_jsonl(files, format, tokenizer.folder(), limit);
 }
 
 Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary, const std::string& who,
@@ -146,11 +146,14 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int6
   QAD_ASSERT(tokenizer != nullptr);
   const TextFormat format = filled_in(filled_in(config.format, shared), default_text_format());
   std::string name = who;
-  const std::vector<TextDocument> texts = texts_of(config, format, *tokenizer, name);
-  const auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
+  TextLimit limit{config.beginning_bytes};
+  const std::vector<TextDocument> texts = texts_of(config, format, *tokenizer, name, limit);
+  auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
+  if (limit.was_cut && skip == texts.size()) skip = 0;  // those behind it are taken to be like these
   Documents documents =
       tokenize(std::span(texts).subspan(skip), *tokenizer, format.bos, format.eos, config.tokens, name);
   documents.restrict_to(0, config.tokens);
+  documents.is_beginning = limit.was_cut;
   return documents;
 }
 
@@ -187,6 +190,7 @@ void Documents::append(const Documents& other) {
     mask.insert(mask.end(), other.mask.begin(), other.mask.end());
     mask.resize(ids.size() + other.ids.size(), 1);
   }
+  is_beginning = is_beginning || other.is_beginning;
   const std::int64_t before = tokens();
   ids.insert(ids.end(), other.ids.begin(), other.ids.end());
   for (std::size_t i = 1; i < other.offsets.size(); ++i) offsets.push_back(before + other.offsets[i]);

@@ -28,6 +28,7 @@ struct Documents {
   std::vector<std::int64_t> offsets{0};  ///< [documents + 1]: document i is ids[offsets[i] … offsets[i + 1])
   std::vector<std::uint8_t> mask{};      ///< [tokens], 1 where a token is a label, 0 where not; empty: all are
   std::vector<DocumentsPart> parts{};    ///< of a mixture, end to end; empty: no mixture
+  bool is_beginning = false;             ///< of a longer text (SourceConfig::beginning_bytes)
 
   [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(offsets.size()) - 1; }
   [[nodiscard]] std::int64_t tokens() const { return static_cast<std::int64_t>(ids.size()); }

@@ -34,6 +34,8 @@ Documents unwritten(const TeacherTextConfig& config) {
 
 // Its first kPlannedTokens, however long it is.
 void shorten(SourceConfig& source) {
+  constexpr std::uint64_t kBytes = 8;  // of a token, at the most on average
+  source.beginning_bytes = kBytes * kPlannedTokens;
   source.tokens = source.tokens > 0 ? std::min(source.tokens, kPlannedTokens) : kPlannedTokens;
   constexpr std::int64_t kLeast = 16;  // tokens of a story or a problem
   if (source.random_tokens) {
@@ -107,7 +109,8 @@ PlannedText plan_text(const Recipe& recipe) {
     if (source.mixture)
       for (WeightedSourceConfig& part : *source.mixture) shorten(part);
     PackedSequences sequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
-    text.is_beginning = text.is_beginning || sequences.documents().tokens() >= kPlannedTokens;
+    const Documents& read = sequences.documents();
+    text.is_beginning = text.is_beginning || read.is_beginning || read.tokens() >= kPlannedTokens;
     return sequences;
   };
 

@@ -28,7 +28,7 @@ class FileKinds : public ::testing::Test {
   }
   std::string jsonl_refusal(const std::string& name, const std::string& contents) {
     const std::vector<std::filesystem::path> files = {write(name, contents)};
-    return error_of([&] { static_cast<void>(read_jsonl(files, default_text_format(), folder_.path())); });
+    return error_of([&] { static_cast<void>(read_jsonl(files, default_text_format(), folder_.path(), all_)); });
   }
   /// The command at the end of a message.
   static std::string command_of(const std::string& message) {
@@ -37,6 +37,7 @@ class FileKinds : public ::testing::Test {
     return message.substr(at + 2, message.size() - at - 3);
   }
   testing::TemporaryFolder folder_;
+  TextLimit all_;
 };
 
 TEST_F(FileKinds, AreToldByTheirFirstBytes) {
@@ -94,7 +95,7 @@ TEST_F(FileKinds, TheirCommandsWork) {
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
     std::string all;
     const std::vector<std::filesystem::path> files = {folder_ / made};
-    for (const TextDocument& document : read_jsonl(files, default_text_format(), folder_.path()))
+    for (const TextDocument& document : read_jsonl(files, default_text_format(), folder_.path(), all_))
       all += document.text + "|";
     return all;
   };

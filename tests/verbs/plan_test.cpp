@@ -107,6 +107,19 @@ TEST(PlanMemory, CheckpointedBlocksKeepLess) {
   EXPECT_LT(activations({"train.activation_checkpointing=block"}), activations({}) / 4);
 }
 
+TEST(PlanText, OfALongFileIsItsBeginning) {
+  const testing::TinyRun run;
+  std::string text;
+  while (text.size() < (std::size_t{1} << 26)) text += "A fox found " + std::string(500, 'x') + " keys.\n";
+  write_file_atomically(run.path("long.txt"), text);
+  const std::string file = "text: \"" + run.path("long.txt").string() + "\", separator: \"\\n\"";
+  const verbs::PlannedText planned = verbs::plan_text(
+      load_recipe(run.recipe(), {"data.train={" + file + "}", "data.eval={" + file + ", skip_documents: 100000}"}));
+  EXPECT_TRUE(planned.is_beginning);
+  EXPECT_EQ(planned.train_tokens, verbs::kPlannedTokens);
+  EXPECT_EQ(planned.eval_tokens, verbs::kPlannedTokens);  // those behind the part that is read are taken to be like it
+}
+
 std::string told_of(const std::filesystem::path& recipe, const std::vector<std::string>& overrides = {}) {
   std::ostringstream out;
   EXPECT_EQ(verbs::plan({recipe, overrides}, out), ExitCode::done);
