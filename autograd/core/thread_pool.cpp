@@ -1,9 +1,9 @@
 #include "autograd/core/thread_pool.h"
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 
+#include "autograd/core/clock.h"
 #include "autograd/core/error.h"
 
 namespace qad {
@@ -39,10 +39,6 @@ class Patience {
   int looks_ = kMost;
 };
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 }  // namespace
 
 void HelpBalance::add(double now, double working, double waiting, std::int64_t own, std::int64_t all) {
@@ -72,7 +68,7 @@ void ThreadPool::run(const ChunkLoop& loop, int threads) {
   const bool alone = chunks <= 1 || threads <= 1 || inside_a_loop;
   std::unique_lock<std::mutex> mine =
       alone ? std::unique_lock<std::mutex>() : std::unique_lock(busy_, std::try_to_lock);
-  if (mine.owns_lock() && !help_.is_wanted(seconds_now())) mine.unlock();
+  if (mine.owns_lock() && !help_.is_wanted(steady_seconds())) mine.unlock();
   if (!mine.owns_lock()) {
     for (std::int64_t index = 0; index < chunks; ++index) loop.run_chunk(index);
     return;
@@ -89,11 +85,11 @@ void ThreadPool::run(const ChunkLoop& loop, int threads) {
   round_.store(round, std::memory_order_seq_cst);  // before notify_all looks whether anybody sleeps
   round_.notify_all();
 
-  const double begin = seconds_now();
+  const double begin = steady_seconds();
   const std::int64_t own = take_chunks(round);
-  const double end = seconds_now();
+  const double end = steady_seconds();
   wait_until_done(static_cast<std::uint32_t>(chunks));
-  const double now = seconds_now();
+  const double now = steady_seconds();
   help_.add(now, end - begin, now - end, own, chunks);
 }
 

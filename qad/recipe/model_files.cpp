@@ -12,13 +12,22 @@ namespace {
 
 constexpr int kMostRuns = 64;  // in a row, each starting from the one before
 
+fs::path dense_export_of(const fs::path& run) {
+  const fs::path folder = run / "export" / "dense";
+  std::error_code ignored;
+  if (fs::is_directory(folder, ignored)) return folder;
+  throw Error({run.string(), "a pretraining run with its dense export, for config.json and tokenizer", "none",
+               fmt::format("qad resume {} export=[dense]", run.string())},
+              ExitCode::usage);
+}
+
 fs::path started_from(const fs::path& run) {
   const fs::path file = run / "recipe.yaml";
   const Recipe recipe = parse_recipe(read_file(file, "a run's recipe"), file.string());
   if (recipe.kind == RecipeKind::compare)
     throw Error({run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
-  if (recipe.kind == RecipeKind::pretrain) return run / "export" / "dense";
+  if (recipe.kind == RecipeKind::pretrain) return dense_export_of(run);
   if (recipe.kind == RecipeKind::merge) return recipe.merge->models.front().model;
   return recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model;
 }
@@ -37,13 +46,7 @@ fs::path model_files(const fs::path& model) {
       throw Error({model.string(), fmt::format("a run, or one that starts from it, at most {} in a row", kMostRuns),
                    "more, or a circle", "look at student.model in their recipe.yaml"},
                   ExitCode::usage);
-    const fs::path run = folder;
-    folder = started_from(run);
-    std::error_code ignored;
-    if (folder == run / "export" / "dense" && !fs::is_directory(folder, ignored))
-      throw Error({run.string(), "a pretraining run with its dense export, for config.json and tokenizer", "none",
-                   fmt::format("qad export {} --format dense --out DIR", run.string())},
-                  ExitCode::usage);
+    folder = started_from(folder);
   }
   return folder;
 }

@@ -1,16 +1,11 @@
 #include "qad/report/run_so_far.h"
 
-#include <chrono>
 #include <limits>
 #include <utility>
 
 #include "autograd/core/version.h"
 
 namespace qad {
-
-double steady_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 RunSoFar::RunSoFar(Clock clock) : clock_(std::move(clock)) {}
 

@@ -4,13 +4,11 @@
 #include <functional>
 #include <optional>
 
+#include "autograd/core/clock.h"
 #include "qad/report/summary.h"
 #include "qad/train/events.h"
 
 namespace qad {
-
-/// Since any start, never backwards.
-[[nodiscard]] double steady_seconds();
 
 class RunSoFar final : public RunListener {
  public:

@@ -1,19 +1,14 @@
 #include "qad/train/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
+#include "autograd/core/clock.h"
 #include "autograd/core/interrupt.h"
 #include "autograd/core/log.h"
 #include "autograd/core/profile.h"
 #include "qad/train/evaluator.h"
 
 namespace qad {
-namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
 
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
@@ -32,7 +27,7 @@ void Trainer::restore(const CheckpointContent& content, const std::string& file)
 }
 
 RunFinished Trainer::run() {
-  started_ = now();
+  started_ = steady_seconds();
   // A signal in the middle of this step's evaluation: tell its facts again, the listeners had not written them yet.
   if (state_.evaluation_pending && state_.step > 0) parts_.listener.step_done(state_.last_step);
   try {
@@ -60,7 +55,7 @@ void Trainer::forget_what_was_begun() {
 
 void Trainer::step() {
   const ProfilePhase phase("step");
-  const double began = now();
+  const double began = steady_seconds();
   const TrainConfig& train = config_.train;
   const StepResult result = parts_.stage->run(state_.step + 1, optimizer_);
   ++state_.step;
@@ -84,7 +79,7 @@ void Trainer::step() {
   state_.evaluation_pending = evaluation_due(state_.step);
   state_.last_step = {state_.step,          state_.tokens,
                       result.loss,          result.learning_rate,
-                      result.gradient_norm, static_cast<double>(result.tokens) / (now() - began),
+                      result.gradient_norm, static_cast<double>(result.tokens) / (steady_seconds() - began),
                       saturated.weights,    saturated.activations,
                       result.skipped,       state_.evaluation_pending,
                       result.rollout};
@@ -111,11 +106,11 @@ void Trainer::evaluate_now() {
 }
 
 void Trainer::save_checkpoint() {
-  const double began = now();
+  const double began = steady_seconds();
   state_.seconds = earlier_seconds_ + (began - started_);
   const auto file = parts_.checkpoints.save(state_.step, content(&optimizer_));
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
-  parts_.listener.checkpoint_saved({state_.step, file, now() - began});
+  parts_.listener.checkpoint_saved({state_.step, file, steady_seconds() - began});
 }
 
 CheckpointContent Trainer::content(AdamW* optimizer) const {
@@ -129,7 +124,7 @@ RunFinished Trainer::finish(RunEnd end) {
   const RunFinished finished{end,
                              state_.step,
                              state_.tokens,
-                             earlier_seconds_ + (now() - started_),
+                             earlier_seconds_ + (steady_seconds() - started_),
                              state_.best_step,
                              state_.skipped_steps,
                              state_.best,

@@ -1,10 +1,10 @@
 #include "qad/verbs/plan_time.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
+#include "autograd/core/clock.h"
 #include "autograd/core/random.h"
 #include "autograd/optim/adamw.h"
 #include "models/registry.h"
@@ -21,19 +21,16 @@ constexpr std::int64_t kProbeWeights =
 constexpr std::int64_t kProbeHeadFloats = 1 << 25;  // of a larger head, the first rows: still beyond any cache
 constexpr std::int64_t kProbeVocabulary = 256;      // of the layers' probe, whose embedding does not matter
 
-double seconds_now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // The median of a few runs after one to warm up.
 template <class Run>
 double seconds_of(Run&& run) {
   run();
   std::vector<double> times;
-  for (const double begun = seconds_now(); times.size() < 2 || (times.size() < 9 && seconds_now() - begun < 0.15);) {
-    const double start = seconds_now();
+  for (const double begun = steady_seconds();
+       times.size() < 2 || (times.size() < 9 && steady_seconds() - begun < 0.15);) {
+    const double start = steady_seconds();
     run();
-    times.push_back(seconds_now() - start);
+    times.push_back(steady_seconds() - start);
   }
   std::ranges::sort(times);
   return times.size() % 2 == 1 ? times[times.size() / 2] : (times[times.size() / 2 - 1] + times[times.size() / 2]) / 2;

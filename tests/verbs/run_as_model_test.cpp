@@ -124,6 +124,21 @@ TEST_F(RunAsModel, WhatIsNoModelIsRefusedWithItsPlace) {
   work_.run_refused({"student.model=" + work_.at("empty")}, ExitCode::failed, {"empty", "checkpoint"});
 }
 
+TEST(PretrainingRun, NeedsItsDenseExport) {
+  const Workplace work;
+  work.run(work.recipe(), "base",
+           {"kind=pretrain", "teacher=null", "quantize.rules=[]", "data.tokenizer=bytes",
+            "model={vocab_size: 258, hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, "
+            "num_attention_heads: 4, num_key_value_heads: 2}"});
+  const std::string base = work.at("base");
+  work.run_refused({"teacher.model=" + base}, ExitCode::usage,
+                   {"teacher.model", "qad resume " + base + " export=[dense]"});
+  const Outcome resume = Workplace::start({"resume", base, "export=[dense]"});
+  ASSERT_EQ(resume.exit_code, 0) << resume.err;
+  work.run(work.recipe(), "student", {"teacher.model=" + base});
+  EXPECT_TRUE(values_of(*verbs::load_teacher({base})) == values_in(base + "/export/dense"));
+}
+
 TEST(RunFolders, AreNotWhatLlmCompressorWrites) {
   const Workplace work;
   write_file_atomically(work.teacher() / "recipe.yaml", "default_stage: {default_modifiers: {}}\n");
