@@ -39,8 +39,14 @@ struct Seal {
 };
 static_assert(sizeof(Seal) == kSealBytes);
 
-// As much of a seal as the file has.
-std::size_t read_seal(const fs::path& file, Seal& seal) {
+// What a file begins with, and how long it is: of one opened file, since the run that owns it may remove it meanwhile.
+struct Front {
+  Seal seal;
+  std::size_t seal_bytes = 0;
+  std::uint64_t file_bytes = 0;
+};
+
+Front read_front(const fs::path& file) {
   const Place there = place_at(file);
   if (there != Place::folder) refuse_irregular_file(file, "a checkpoint");
   errno = 0;
@@ -48,8 +54,12 @@ std::size_t read_seal(const fs::path& file, Seal& seal) {
   if (in && there == Place::folder) errno = EISDIR;
   if (!in || errno == EISDIR)
     throw Error({file.string(), "a checkpoint", errno != 0 ? std::strerror(errno) : "a file that can't be read", ""});
-  in.read(reinterpret_cast<char*>(&seal), sizeof seal);
-  return static_cast<std::size_t>(in.gcount());
+  Front front;
+  in.read(reinterpret_cast<char*>(&front.seal), sizeof front.seal);
+  front.seal_bytes = static_cast<std::size_t>(in.gcount());
+  in.clear();
+  front.file_bytes = static_cast<std::uint64_t>(in.seekg(0, std::ios::end).tellg());
+  return front;
 }
 
 }  // namespace
@@ -69,16 +79,16 @@ void write_seal(const fs::path& file, std::uint32_t format_version) {
 
 std::uint32_t check_seal(const fs::path& file, std::uint32_t newest_version) {
   const std::string who = file.string();
-  Seal seal;
-  if (const std::size_t bytes = read_seal(file, seal); bytes < sizeof seal)
-    throw DamagedCheckpoint({who, "a whole checkpoint", fmt::format("one that is cut off after {} bytes", bytes), ""});
+  const auto [seal, seal_bytes, bytes] = read_front(file);
+  if (seal_bytes < sizeof seal)
+    throw DamagedCheckpoint(
+        {who, "a whole checkpoint", fmt::format("one that is cut off after {} bytes", seal_bytes), ""});
   if (!seal.has_magic()) throw DamagedCheckpoint({who, "a checkpoint", "another file or a damaged one", ""});
   if (seal.seal_hash != seal.computed_hash())
     throw DamagedCheckpoint({who, "a whole checkpoint", "a damaged one (its first 512 bytes changed)", ""});
   if (seal.format_version > newest_version)
     throw Error({who, fmt::format("a checkpoint of format version {} or before", newest_version),
                  fmt::format("version {}", seal.format_version), "it needs a later qad"});
-  const std::uint64_t bytes = fs::file_size(file);
   if (bytes != seal.file_bytes)
     throw DamagedCheckpoint(
         {who, fmt::format("a checkpoint of {} bytes", seal.file_bytes),
@@ -96,8 +106,8 @@ std::uint32_t check_seal(const fs::path& file, std::uint32_t newest_version) {
 }
 
 bool has_seal(const fs::path& file) {
-  Seal seal;
-  return read_seal(file, seal) == sizeof seal && seal.has_magic();
+  const Front front = read_front(file);
+  return front.seal_bytes == sizeof front.seal && front.seal.has_magic();
 }
 
 }  // namespace qad

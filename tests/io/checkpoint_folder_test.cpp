@@ -1,10 +1,13 @@
 // Which checkpoints of a run stay, and which one a run goes on from.
 #include "qad/io/checkpoint_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <set>
+#include <thread>
 
 #include "autograd/core/atomic_file.h"
 #include "autograd/core/log.h"
@@ -49,6 +52,31 @@ TEST(CheckpointFolder, KeepsTheNewestAndTheBest) {
   EXPECT_EQ(step_in(checkpoints.newest_whole()->content), 400);
   EXPECT_EQ(step_in(checkpoints.best()->content), 200);
   EXPECT_EQ(checkpoints.best()->file, folder / "checkpoints" / "best.h5");
+}
+
+// Another process's run removes what it needs no more; what goes while it is read is an Error that says so, nothing
+// else.
+TEST(CheckpointFolder, MayBeReadWhileOthersComeAndGo) {
+  const TemporaryFolder folder;
+  CheckpointFolder checkpoints(folder.path(), 1);
+  checkpoints.save(0, at_step(0));
+  std::atomic<bool> is_done = false;
+  std::jthread reader([&] {
+    std::int64_t before = 0;
+    while (!is_done) {
+      const auto newest = checkpoints.newest_whole();
+      ASSERT_TRUE(newest.has_value());
+      EXPECT_GE(step_in(newest->content), before);
+      before = step_in(newest->content);
+      for (const fs::path& file : checkpoints.files()) try {
+          EXPECT_EQ("step-" + fmt::format("{:08}", step_in(load_checkpoint(file))) + ".h5", file.filename().string());
+        } catch (const Error& error) {
+          EXPECT_EQ(dynamic_cast<const DamagedCheckpoint*>(&error), nullptr) << error.what();
+        }
+    }
+  });
+  for (std::int64_t step = 1; step <= 400; ++step) checkpoints.save(step, at_step(step));
+  is_done = true;
 }
 
 TEST(CheckpointFolder, GoesBackToTheNewestWholeOneAndWarns) {
