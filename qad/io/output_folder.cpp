@@ -37,19 +37,44 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   return entries;
 }
 
-void rename_file(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) throw Error({to.string(), "a file that can be put in place", error.message(), ""});
+bool is_folder(const fs::path& path) {  // and no link to one
+  std::error_code ignored;
+  return fs::is_directory(fs::symlink_status(path, ignored));
 }
 
-void remove_file(const fs::path& file) {
+/// Adds what lies in a folder and in those below it: paths from `top`, without folders.
+void add_files_below(const fs::path& folder, const fs::path& top, std::set<std::string>& names) {
+  for (const fs::path& entry : entries_of(folder))
+    if (is_folder(entry)) add_files_below(entry, top, names);
+    else names.insert(entry.lexically_relative(top).generic_string());
+}
+
+/// The folders of a file, below `top` and innermost first, as far as they are empty now.
+void remove_empty_folders(const fs::path& top, const std::string& name) {
+  for (fs::path folder = fs::path(name).parent_path(); !folder.empty(); folder = folder.parent_path())
+    if (::rmdir((top / folder).c_str()) != 0) return;
+}
+
+void rename_file(const fs::path& from, const fs::path& to, const std::string& name) {
+  const fs::path target = to / name;
+  create_folders(target.parent_path());
   std::error_code error;
-  fs::remove(file, error);
-  if (error) throw Error({file.string(), "a file that can be removed", error.message(), ""});
+  fs::rename(from / name, target, error);
+  if (error) throw Error({target.string(), "a file that can be put in place", error.message(), ""});
+  if (target.parent_path() != to) sync_path(target.parent_path());
+  remove_empty_folders(from, name);
+}
+
+void remove_file(const fs::path& folder, const std::string& name) {
+  std::error_code error;
+  fs::remove(folder / name, error);
+  if (error && error != std::errc::not_a_directory)
+    throw Error({(folder / name).string(), "a file that can be removed", error.message(), ""});
+  remove_empty_folders(folder, name);
 }
 
 /// What changes in a folder when its new files are moved up; on disk a line each: "new NAME", "old NAME", "last NAME".
+/// Names may have folders in them.
 struct Moves {
   std::set<std::string> added, given_up;
   std::string last;
@@ -77,17 +102,17 @@ struct Moves {
 void carry_out(const Moves& moves, const fs::path& from, const fs::path& to) {
   const bool last_waits = is_there(from / moves.last);
   if (last_waits && moves.given_up.contains(moves.last)) {
-    remove_file(to / moves.last);
+    remove_file(to, moves.last);
     sync_path(to);
   }
   for (const std::string& name : moves.added)
-    if (name != moves.last && is_there(from / name)) rename_file(from / name, to / name);
+    if (name != moves.last && is_there(from / name)) rename_file(from, to, name);
   for (const std::string& name : moves.given_up)
-    if (name != moves.last && !moves.added.contains(name)) remove_file(to / name);
+    if (name != moves.last && !moves.added.contains(name)) remove_file(to, name);
   sync_path(to);
-  if (last_waits) rename_file(from / moves.last, to / moves.last);
+  if (last_waits) rename_file(from, to, moves.last);
   sync_path(to);
-  remove_file(from / kMoves);
+  remove_file(from, kMoves);
 }
 
 }  // namespace
@@ -142,9 +167,8 @@ void OutputFolder::make_partial() {
   if (!made_partial_) {
     if (errno != EEXIST)
       throw Error({target_.string(), "a folder that can be written", std::strerror(errno), "choose another --out"});
-    std::error_code ignored;
-    const bool is_folder = fs::is_directory(fs::symlink_status(partial_, ignored));
-    if (!is_folder || !(entries_of(partial_).empty() || is_there(partial_ / kPartial) || is_there(partial_ / kMoves)))
+    if (!is_folder(partial_) ||
+        !(entries_of(partial_).empty() || is_there(partial_ / kPartial) || is_there(partial_ / kMoves)))
       throw Error({partial_.string(), "no such name, or what a killed qad left", "something else", "move it away"});
   }
   lock_.emplace(partial_ / kPartial);
@@ -176,13 +200,15 @@ void OutputFolder::rename_whole() {
 
 void OutputFolder::move_files(const std::string& last) {
   Moves moves{{}, replaceable_, last};
-  for (const fs::path& file : entries_of(partial_)) {
-    const std::string name = file.filename().string();
-    if (name == kPartial) continue;
-    if (is_there(place_ / name) && !replaceable_.contains(name))
-      throw Error({(place_ / name).string(), "no file of this name", "one that an earlier output did not make",
-                   "move it away"});
-    moves.added.insert(name);
+  add_files_below(partial_, partial_, moves.added);
+  moves.added.erase(kPartial);
+  const auto refuse = [](const fs::path& path) {
+    throw Error({path.string(), "no file of this name", "one that an earlier output did not make", "move it away"});
+  };
+  for (const std::string& name : moves.added) {
+    if (is_there(place_ / name) && !replaceable_.contains(name)) refuse(place_ / name);
+    for (fs::path folder = fs::path(name).parent_path(); !folder.empty(); folder = folder.parent_path())
+      if (is_there(place_ / folder) && !is_folder(place_ / folder)) refuse(place_ / folder);
   }
   write_file_atomically(partial_ / kMoves, moves.text());
   is_placed_ = true;  // from here on the next one to come finishes it, whatever happens
@@ -194,8 +220,8 @@ void OutputFolder::move_files(const std::string& last) {
 
 bool is_unfinished_output(const fs::path& folder, const std::string& last) {
   std::error_code ignored;
-  const fs::file_status mark = fs::symlink_status(folder / kPartial, ignored);
-  return fs::is_regular_file(mark) || (fs::is_directory(mark) && !is_there(folder / last));
+  const fs::path mark = folder / kPartial;
+  return fs::is_regular_file(fs::symlink_status(mark, ignored)) || (is_folder(mark) && !is_there(folder / last));
 }
 
 bool holds_nothing(const fs::path& folder, const std::function<bool(const std::string& name)>& ours) {

@@ -21,8 +21,8 @@ namespace qad {
 
 class OutputFolder {
  public:
-  /// Asked of a folder that holds something: the names in it that an earlier output of the same kind made and that may
-  /// be replaced. What else is there is left alone. Throws if the folder is to be refused.
+  /// Asked of a folder that holds something: the files in it that an earlier output of the same kind made and that may
+  /// be replaced, as paths from that folder. What else is there is left alone. Throws if the folder is to be refused.
   using Replaceable = std::function<std::set<std::string>(const std::filesystem::path& folder)>;
 
   /// Throws (usage) for a folder that holds something, unless `replaceable` knows better, and for what is no folder;
@@ -33,7 +33,7 @@ class OutputFolder {
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
-  /// Where to write, files alone.
+  /// Where to write files, in folders of their own too.
   [[nodiscard]] const std::filesystem::path& path() const { return partial_; }
   /// Where they will be, as it was named.
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }

@@ -142,6 +142,39 @@ TEST_F(Output, ReplacesAnEarlierOneAndNothingElse) {
   EXPECT_EQ(inode_of(at("out")), inode);
 }
 
+TEST_F(Output, MayHaveFoldersOfItsOwn) {
+  const auto write_with = [&](const std::vector<std::string>& names) {
+    OutputFolder out(at("out"), [&](const fs::path& place) {
+      std::set<std::string> earlier = {"config", "a/b/1", "a/2", "c/3"};
+      std::erase_if(earlier, [&](const std::string& name) { return !fs::exists(place / name); });
+      return earlier;
+    });
+    for (const std::string& name : names) write_file_atomically(out.path() / name, "of " + names.back());
+    out.put_in_place("config");
+  };
+  fs::create_directories(at("out"));  // moved into, file by file
+  write_with({"a/b/1", "a/2", "c/3", "config"});
+  write_file_atomically(at("out/c/notes"), "mine");
+  write_with({"a/2", "config"});
+  EXPECT_EQ(files_in("out"),
+            (Files{{"a", "/"}, {"a/2", "of config"}, {"c", "/"}, {"c/notes", "mine"}, {"config", "of config"}}));
+
+  const Files before = files_in("out");
+  EXPECT_NE(error_of([&] {
+              write_with({"c/notes", "config"});
+            }).find("c/notes: expected no file of this name"),
+            std::string::npos);
+  write_file_atomically(at("elsewhere/x"), "mine");
+  fs::create_directory_symlink(at("elsewhere"), at("out/d"));
+  EXPECT_NE(error_of([&] {
+              write_with({"d/1", "config"});
+            }).find("out/d: expected no file of this name"),
+            std::string::npos);
+  fs::remove(at("out/d"));
+  EXPECT_EQ(files_in("out"), before);
+  EXPECT_EQ(files_in("elsewhere"), (Files{{"x", "mine"}}));
+}
+
 TEST_F(Output, ThatAKilledProcessBeganIsCleanedUp) {
   write_file_atomically(at(".new.partial/.qad_partial"), "process 4711 on elsewhere\n");
   write_file_atomically(at(".new.partial/weights"), "half");
