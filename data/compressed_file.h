@@ -17,7 +17,8 @@ namespace qad {
 /// The same for bytes in memory; `who` names them, `most_bytes` is the longest text.
 [[nodiscard]] std::string decompress(std::string bytes, const std::string& who, std::size_t most_bytes);
 
-/// The first `bytes` of a larger file that is not compressed; empty for any other.
+/// The first `bytes` of a text that is longer, at least of one whose file is, decompressed; empty for a shorter one and
+/// for what is no regular file. Throws Error as above. No more than `bytes` of the file are read.
 [[nodiscard]] std::string beginning_of(const std::filesystem::path& file, std::size_t bytes);
 
 /// A file's name without an ending .gz or .zst: the ending before it says what is in it.

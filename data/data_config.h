@@ -131,7 +131,7 @@ struct SourceConfig {
   TextFormat format{};
   std::int64_t skip_documents = 0;
   std::int64_t tokens = 0;                     ///< at most; 0: all
-  std::uint64_t beginning_bytes = UINT64_MAX;  ///< no key: as much is read, by those who plan (TextLimit)
+  std::uint64_t beginning_bytes = UINT64_MAX;  ///< no key: as much is read, by those who plan (ReadLimit)
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {

@@ -112,17 +112,27 @@ Documents random_tokens(const RandomTokensConfig& config, std::int64_t vocabular
   return documents;
 }
 
-Documents token_files(std::span<const std::string> names) {
+/// At most `most_tokens`; no more files are read than they take.
+Documents token_files(std::span<const std::string> names, std::int64_t most_tokens) {
   const std::vector<std::filesystem::path> files = expand_files(names, "a file of token ids");
-  Documents documents = read_token_file(files.front());
+  Documents documents = read_token_file(files.front(), most_tokens);
   documents.source = name_of_files(files);
-  for (const std::filesystem::path& file : std::span(files).subspan(1)) documents.append(read_token_file(file));
+  for (const std::filesystem::path& file : std::span(files).subspan(1)) {
+    if (documents.is_beginning) break;
+    documents.append(read_token_file(file, most_tokens - documents.tokens()));
+  }
   return documents;
+}
+
+/// How many documents of `count` a source leaves out. Those behind the beginning of a text are taken to be like it.
+std::int64_t skipped(const SourceConfig& config, std::int64_t count, bool is_beginning) {
+  const std::int64_t skip = std::min(config.skip_documents, count);
+  return is_beginning && skip == count ? 0 : skip;
 }
 
 /// What a tokenizer must read, and what messages call it.
 std::vector<TextDocument> texts_of(const SourceConfig& config, const TextFormat& format, const Tokenizer& tokenizer,
-                                   std::string& name, TextLimit& limit) {
+                                   std::string& name, ReadLimit& limit) {
   if (!config.text && !config.jsonl) return made_up(config);
   const auto files = expand_files(config.text ? *config.text : *config.jsonl, config.text ? "a text" : "JSON lines");
   name = name_of_files(files);
@@ -136,9 +146,10 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int6
     throw Error({who, fmt::format("one of {} and mixture", kSourceKinds), sources == 0 ? "none" : "several", ""},
                 ExitCode::usage);
   if (config.token_file || config.random_tokens) {
-    Documents documents =
-        config.token_file ? token_files(*config.token_file) : random_tokens(*config.random_tokens, vocabulary, who);
-    documents.restrict_to(config.skip_documents, config.tokens);
+    const auto most_tokens = static_cast<std::int64_t>(config.beginning_bytes / sizeof(std::int64_t));
+    Documents documents = config.token_file ? token_files(*config.token_file, most_tokens)
+                                            : random_tokens(*config.random_tokens, vocabulary, who);
+    documents.restrict_to(skipped(config, documents.count(), documents.is_beginning), config.tokens);
     return documents;
   }
   if (config.format.loss_on == LossOn::assistant && !config.jsonl)
@@ -146,10 +157,9 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int6
   QAD_ASSERT(tokenizer != nullptr);
   const TextFormat format = filled_in(filled_in(config.format, shared), default_text_format());
   std::string name = who;
-  TextLimit limit{config.beginning_bytes};
+  ReadLimit limit{config.beginning_bytes};
   const std::vector<TextDocument> texts = texts_of(config, format, *tokenizer, name, limit);
-  auto skip = std::min(static_cast<std::size_t>(config.skip_documents), texts.size());
-  if (limit.was_cut && skip == texts.size()) skip = 0;  // those behind it are taken to be like these
+  const auto skip = static_cast<std::size_t>(skipped(config, std::ssize(texts), limit.was_cut));
   Documents documents =
       tokenize(std::span(texts).subspan(skip), *tokenizer, format.bos, format.eos, config.tokens, name);
   documents.restrict_to(0, config.tokens);

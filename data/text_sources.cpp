@@ -56,7 +56,7 @@ void end_whole(std::string& text) {
 }
 
 /// read_utf8 of a text or of its beginning.
-std::string read_limited(const fs::path& file, std::string_view what, TextLimit& limit) {
+std::string read_limited(const fs::path& file, std::string_view what, ReadLimit& limit) {
   std::string text = limit.bytes < kAnySize ? beginning_of(file, limit.bytes) : "";
   limit.was_cut = limit.was_cut || !text.empty();
   if (!text.empty()) end_whole(text);
@@ -66,7 +66,7 @@ std::string read_limited(const fs::path& file, std::string_view what, TextLimit&
 }
 
 template <class Visit>
-void for_each_record(const fs::path& file, TextLimit& limit, Visit&& visit) {
+void for_each_record(const fs::path& file, ReadLimit& limit, Visit&& visit) {
   const std::string text = read_limited(file, "JSON lines", limit);
   refuse_what_is_no_json_lines(text, file);
   for_each_line(text, [&](std::string_view line, std::int64_t number) {
@@ -93,7 +93,7 @@ std::string read_utf8(const fs::path& file, std::string_view what) {
   return checked_utf8(read_perhaps_compressed(file, what), file, what);
 }
 
-std::vector<TextDocument> read_text(std::span<const fs::path> files, const TextFormat& format, TextLimit& limit) {
+std::vector<TextDocument> read_text(std::span<const fs::path> files, const TextFormat& format, ReadLimit& limit) {
   std::vector<TextDocument> documents;
   for (const fs::path& file : files) {
     if (limit.bytes == 0) break;
@@ -106,7 +106,7 @@ std::vector<TextDocument> read_text(std::span<const fs::path> files, const TextF
 }
 
 std::vector<TextDocument> read_jsonl(std::span<const fs::path> files, const TextFormat& format,
-                                     const fs::path& template_folder, TextLimit& limit) {
+                                     const fs::path& template_folder, ReadLimit& limit) {
   RecordReader reader(format, template_folder);
   std::vector<TextDocument> documents;
   for (const fs::path& file : files) {
@@ -124,7 +124,7 @@ std::vector<TextPrompt> read_prompts(std::span<const fs::path> files, const Text
                                      const fs::path& template_folder) {
   RecordReader reader(format, template_folder);
   std::vector<TextPrompt> prompts;
-  TextLimit all;
+  ReadLimit all;
   for (const fs::path& file : files) {
     if (is_named_json_lines(file))
       for_each_record(file, all, [&](const JsonRecord& record) { prompts.push_back(reader.read_prompt(record)); });

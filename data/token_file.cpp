@@ -20,10 +20,9 @@ std::int32_t narrow(std::int64_t id) {
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(id, Limits::min(), Limits::max()));
 }
 
-/// Calls take(number, its place) for all numbers of a dataset, without ever holding them all as 64 bits.
+/// Calls take(number, its place) for the first `count` numbers of a dataset, without ever holding them all as 64 bits.
 template <class Take>
-void for_each_number(const Hdf5Reader& file, const char* dataset, Take&& take) {
-  const std::int64_t count = file.integer_count(dataset);
+void for_each_number(const Hdf5Reader& file, const char* dataset, std::int64_t count, Take&& take) {
   std::vector<std::int64_t> block;
   for (std::int64_t begin = 0; begin < count; begin += kBlock) {
     block.resize(static_cast<std::size_t>(std::min(kBlock, count - begin)));
@@ -32,18 +31,32 @@ void for_each_number(const Hdf5Reader& file, const char* dataset, Take&& take) {
   }
 }
 
-std::vector<std::int32_t> read_ids(const Hdf5Reader& file) {
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(file.integer_count("ids")));
-  for_each_number(file, "ids", [&](std::int64_t id, std::size_t at) { ids[at] = narrow(id); });
+std::vector<std::int32_t> read_ids(const Hdf5Reader& file, std::int64_t count) {
+  std::vector<std::int32_t> ids(static_cast<std::size_t>(count));
+  for_each_number(file, "ids", count, [&](std::int64_t id, std::size_t at) { ids[at] = narrow(id); });
   return ids;
 }
 
-std::vector<std::uint8_t> read_mask(const Hdf5Reader& file, std::int64_t tokens, const std::string& who) {
-  const std::int64_t count = file.integer_count("mask");
-  if (count != tokens)
-    throw Error({who, fmt::format("{} numbers, one for each of ids", tokens), std::to_string(count), ""});
+/// As they are in the file, where `tokens` is the number of all its ids.
+std::vector<std::int64_t> read_offsets(const Hdf5Reader& file, std::int64_t tokens, const std::string& who) {
+  std::vector<std::int64_t> offsets{0};
+  if (file.has("offsets")) {
+    offsets.resize(static_cast<std::size_t>(file.integer_count("offsets")));
+    file.read_integers("offsets", 0, offsets);
+  }
+  if (offsets.empty() || offsets.back() != tokens) offsets.push_back(tokens);
+  if (offsets.front() != 0 || !std::is_sorted(offsets.begin(), offsets.end()))
+    throw Error({who + ": offsets", fmt::format("rising numbers from 0 to {}", tokens),
+                 fmt::format("others, up to {}", *std::max_element(offsets.begin(), offsets.end())), ""});
+  return offsets;
+}
+
+std::vector<std::uint8_t> read_mask(const Hdf5Reader& file, std::int64_t tokens, std::int64_t count,
+                                    const std::string& who) {
+  if (const std::int64_t stored = file.integer_count("mask"); stored != tokens)
+    throw Error({who, fmt::format("{} numbers, one for each of ids", tokens), std::to_string(stored), ""});
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(count));
-  for_each_number(file, "mask", [&](std::int64_t counts, std::size_t at) {
+  for_each_number(file, "mask", count, [&](std::int64_t counts, std::size_t at) {
     if (counts != 0 && counts != 1)
       throw Error({who, "1 for each token that is a label and 0 for the others",
                    fmt::format("{} for token {}", counts, at), ""});
@@ -54,21 +67,20 @@ std::vector<std::uint8_t> read_mask(const Hdf5Reader& file, std::int64_t tokens,
 
 }  // namespace
 
-Documents read_token_file(const std::filesystem::path& path) {
+Documents read_token_file(const std::filesystem::path& path, std::int64_t most_tokens) {
   const Hdf5Reader file(path, "a file of token ids");
+  const std::int64_t tokens = file.integer_count("ids"), count = std::min(tokens, most_tokens);
   Documents documents;
   documents.source = path.string();
-  documents.ids = read_ids(file);
-  std::vector<std::int64_t>& offsets = documents.offsets;
-  if (file.has("offsets")) {
-    offsets.resize(static_cast<std::size_t>(file.integer_count("offsets")));
-    file.read_integers("offsets", 0, offsets);
+  documents.ids = read_ids(file, count);
+  documents.offsets = read_offsets(file, tokens, path.string());
+  if (file.has("mask")) documents.mask = read_mask(file, tokens, count, path.string() + ": mask");
+  documents.is_beginning = count < tokens;
+  if (documents.is_beginning) {
+    std::vector<std::int64_t>& offsets = documents.offsets;
+    offsets.erase(std::ranges::lower_bound(offsets, count), offsets.end());
+    offsets.push_back(count);
   }
-  if (offsets.empty() || offsets.back() != documents.tokens()) offsets.push_back(documents.tokens());
-  if (offsets.front() != 0 || !std::is_sorted(offsets.begin(), offsets.end()))
-    throw Error({path.string() + ": offsets", fmt::format("rising numbers from 0 to {}", documents.tokens()),
-                 fmt::format("others, up to {}", *std::max_element(offsets.begin(), offsets.end())), ""});
-  if (file.has("mask")) documents.mask = read_mask(file, documents.tokens(), path.string() + ": mask");
   return documents;
 }
 

@@ -7,15 +7,19 @@
 //            As elsewhere it says what next-token prediction learns and measures; distillation counts every position.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 
 #include "data/documents.h"
 
 namespace qad {
 
-/// Throws Error for missing ids, other types or shapes, offsets that are not in order, and a mask of another length or
-/// with other numbers.
-[[nodiscard]] Documents read_token_file(const std::filesystem::path& file);
+/// At most the first `most_tokens`, the last document of which may be a beginning (Documents::is_beginning). Throws
+/// Error for missing ids, other types or shapes, offsets that are not in order, and a mask of another length or with
+/// other numbers.
+[[nodiscard]] Documents read_token_file(const std::filesystem::path& file,
+                                        std::int64_t most_tokens = std::numeric_limits<std::int64_t>::max());
 
 /// What read_token_file reads back; `mask` is left out where all tokens are labels. The file appears whole or not at
 /// all.

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "autograd/core/atomic_file.h"
 #include "tests/support/error_of.h"
+#include "tests/support/paths.h"
 
 namespace qad {
 namespace {
@@ -86,6 +88,31 @@ TEST(CompressedFile, StopsBeforeABombFillsTheMemory) {
   expect_mentions(error_of([&] { text_of(bomb(100'000)); }), {"got more"});  // 12 GiB
   expect_mentions(error_of([&] { text_of(kGzip, 7); }), {"got more"});
   EXPECT_EQ(text_of(kGzip, 8), kText);
+}
+
+TEST(CompressedFile, BeginsWithItsFirstBytes) {
+  const testing::TemporaryFolder folder;
+  const auto beginning = [&](const std::string& content, std::size_t size) {
+    write_file_atomically(folder / "a", content);
+    return beginning_of(folder / "a", size);
+  };
+  for (const std::string& content : {kGzip + kGzipMore, kZstd + kSkipped + kZstdMore}) {
+    EXPECT_EQ(beginning(content, content.size()), "") << "as short as that";
+    EXPECT_EQ(beginning(content, kLimit), "");
+    for (std::size_t size = 4; size < content.size(); ++size) {  // of the file, too
+      const std::string text = beginning(content, size);
+      EXPECT_EQ(text, (kText + kMore).substr(0, text.size())) << size;
+      EXPECT_LE(text.size(), size);
+    }
+    EXPECT_EQ(beginning(content, content.size() - 1), kText + kMore) << "without the end of its checksum";
+  }
+  EXPECT_EQ(beginning(bomb(100'000), 100'000), std::string(100'000, '\0'));
+  EXPECT_EQ(beginning("plain text", 5), "plain");
+  EXPECT_EQ(beginning("plain text", 10), "");
+  EXPECT_EQ(beginning_of(folder.path(), 10), "");
+  std::string damaged = kGzip;
+  damaged[20] ^= 1;
+  expect_mentions(error_of([&] { static_cast<void>(beginning(damaged + kGzip, 50)); }), {"incorrect data check"});
 }
 
 TEST(CompressedFile, RefusesWhatIsCompressedTwice) {

@@ -37,7 +37,7 @@ class FileKinds : public ::testing::Test {
     return message.substr(at + 2, message.size() - at - 3);
   }
   testing::TemporaryFolder folder_;
-  TextLimit all_;
+  ReadLimit all_;
 };
 
 TEST_F(FileKinds, AreToldByTheirFirstBytes) {

@@ -85,6 +85,23 @@ TEST(TokenFile, AMaskIsCutWithItsTokens) {
   EXPECT_EQ(load_documents(config, nullptr, 10, "data.train").mask, (std::vector<std::uint8_t>{0, 1, 0}));
 }
 
+TEST(TokenFile, BeginsWithItsFirstTokens) {
+  const testing::TemporaryFolder folder;
+  Documents whole;
+  for (const std::vector<std::int32_t>& ids : {std::vector{1, 2, 3}, {}, {4}, {5, 6}}) whole.add(ids, 0);
+  whole.mask = {0, 1, 1, 1, 0, 1};
+  write_token_file(whole, folder / "tokens.h5");
+  for (std::int64_t most = 1; most <= 7; ++most) {
+    const Documents read = read_token_file(folder / "tokens.h5", most);
+    Documents expected = whole;
+    expected.restrict_to(0, most);
+    EXPECT_EQ(read.ids, expected.ids) << most;
+    EXPECT_EQ(read.mask, expected.mask) << most;
+    EXPECT_EQ(read.offsets, expected.offsets) << most;
+    EXPECT_EQ(read.is_beginning, most < 6) << most;
+  }
+}
+
 TEST(TokenFile, AMaskMayBeBooleansOfH5py) {
   const TemporaryFolder folder;
   const std::string path = write_h5(folder / "tokens.h5", {{"ids", {1, 2, 3}}});

@@ -4,11 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <sstream>
 
+#include "autograd/core/atomic_file.h"
 #include "autograd/core/error.h"
 #include "autograd/core/storage.h"
 #include "data/loader.h"
+#include "data/token_file.h"
 #include "qad/calib/calibrate.h"
 #include "qad/train/evaluator.h"
 #include "qad/train/step.h"
@@ -107,18 +110,40 @@ TEST(PlanMemory, CheckpointedBlocksKeepLess) {
   EXPECT_LT(activations({"train.activation_checkpointing=block"}), activations({}) / 4);
 }
 
-TEST(PlanText, OfALongFileIsItsBeginning) {
-  const testing::TinyRun run;
-  std::string text;
-  while (text.size() < (std::size_t{1} << 26)) text += "A fox found " + std::string(500, 'x') + " keys.\n";
-  write_file_atomically(run.path("long.txt"), text);
-  const std::string file = "text: \"" + run.path("long.txt").string() + "\", separator: \"\\n\"";
+// Of as much as a plan counts, and twice that.
+class PlanText : public ::testing::TestWithParam<std::string> {
+ protected:
+  [[nodiscard]] std::string source() const {
+    if (GetParam() == "token_file") {
+      Documents documents;
+      while (documents.tokens() < 2 * verbs::kPlannedTokens) documents.add(std::vector<std::int32_t>(512, 7));
+      write_token_file(documents, run_.path("long.h5"));
+      return "text: null, token_file: \"" + run_.path("long.h5").string() + '"';
+    }
+    std::string text;
+    while (text.size() < (std::size_t{1} << 26)) text += "A fox found " + std::string(500, 'x') + " keys.\n";
+    const std::string file = run_.path("long.txt").string();
+    write_file_atomically(file, text);
+    const bool is_gzip = GetParam() == "gzip";
+    if (is_gzip) {
+      EXPECT_EQ(std::system(("gzip '" + file + "'").c_str()), 0);
+    }
+    return "text: \"" + file + (is_gzip ? ".gz" : "") + "\", separator: \"\\n\"";
+  }
+
+  testing::TinyRun run_;
+};
+
+TEST_P(PlanText, OfALongFileIsItsBeginning) {
+  const std::string file = source();
   const verbs::PlannedText planned = verbs::plan_text(
-      load_recipe(run.recipe(), {"data.train={" + file + "}", "data.eval={" + file + ", skip_documents: 100000}"}));
+      load_recipe(run_.recipe(), {"data.train={" + file + "}", "data.eval={" + file + ", skip_documents: 100000}"}));
   EXPECT_TRUE(planned.is_beginning);
   EXPECT_EQ(planned.train_tokens, verbs::kPlannedTokens);
   EXPECT_EQ(planned.eval_tokens, verbs::kPlannedTokens);  // those behind the part that is read are taken to be like it
 }
+
+INSTANTIATE_TEST_SUITE_P(Kinds, PlanText, ::testing::Values("text", "gzip", "token_file"));
 
 std::string told_of(const std::filesystem::path& recipe, const std::vector<std::string>& overrides = {}) {
   std::ostringstream out;

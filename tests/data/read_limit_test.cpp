@@ -8,7 +8,7 @@
 namespace qad {
 namespace {
 
-class TextLimits : public ::testing::Test {
+class ReadLimits : public ::testing::Test {
  protected:
   /// The documents of these files, each with a bar behind it.
   std::string read(const std::vector<std::string>& contents, std::uint64_t bytes, const std::string& separator) {
@@ -26,10 +26,10 @@ class TextLimits : public ::testing::Test {
   }
 
   testing::TemporaryFolder folder_;
-  TextLimit limit_;
+  ReadLimit limit_;
 };
 
-TEST_F(TextLimits, EndAtALine) {
+TEST_F(ReadLimits, EndAtALine) {
   EXPECT_EQ(read({"one\ntwo\nthree\n"}, 9, "\n"), "one|two|");
   EXPECT_TRUE(limit_.was_cut);
   EXPECT_EQ(read({"one\ntwo\nthree\n"}, 14, "\n"), "one|two|three|");
@@ -38,17 +38,17 @@ TEST_F(TextLimits, EndAtALine) {
   EXPECT_EQ(read({"one\ntwo\n", "three\n"}, 8, "\n"), "one|two|");  // the second is not looked at
 }
 
-TEST_F(TextLimits, EndAtACharacterWhereThereIsNoLine) {
+TEST_F(ReadLimits, EndAtACharacterWhereThereIsNoLine) {
   const std::string text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\xa6\x8a.";  // of one to four bytes
   for (const auto& [bytes, expected] : std::vector<std::pair<std::uint64_t, std::string>>{
            {1, "a|"}, {2, "a|"}, {4, "a\xc3\xa9|"}, {9, "a\xc3\xa9\xe2\x82\xac|"}, {11, text + "|"}})
     EXPECT_EQ(read({text}, bytes, ""), expected) << bytes;
 }
 
-TEST_F(TextLimits, OfRecordsAreWholeRecords) {
+TEST_F(ReadLimits, OfRecordsAreWholeRecords) {
   const std::filesystem::path file = folder_ / "a.jsonl";
   write_file_atomically(file, "{\"text\": \"one\"}\n{\"text\": \"two\"}\n{\"text\": \"three\"}\n");
-  TextLimit limit{40};
+  ReadLimit limit{40};
   const std::vector<std::filesystem::path> files = {file};
   const auto documents = read_jsonl(files, default_text_format(), folder_.path(), limit);
   ASSERT_EQ(documents.size(), 2u);
