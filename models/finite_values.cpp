@@ -7,8 +7,8 @@
 #include <bit>
 #include <span>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 
 namespace qad {
 namespace {

@@ -1,6 +1,6 @@
 #include "models/language_model.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/ops/panel_product.h"
 #include "autograd/ops/require_finite.h"
 
@@ -35,7 +35,7 @@ Tensor logits_of(LanguageModel& model, const Tensor& hidden) {
   const NoGradScope no_grad;
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
-  const Variable input = transformed(Variable(hidden), head.input_transform);
+  const Variable input = transformed(Variable(hidden), head.input_slot);
   Tensor logits = times_transposed(input.value(), member.weight->operand().values());
   require_finite(logits, model.label + ": " + member.name);
   return logits;

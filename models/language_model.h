@@ -10,7 +10,7 @@
 #include "autograd/nn/attention.h"
 #include "autograd/nn/linear.h"
 #include "autograd/nn/parameter.h"
-#include "data/batch.h"
+#include "data/text/batch.h"
 #include "models/model_config.h"
 
 namespace qad {

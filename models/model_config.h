@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 
 namespace qad {
 
@@ -19,8 +19,8 @@ constexpr auto enum_names(RopeScalingKind) {
                                                    {RopeScalingKind::llama3, "llama3"}});
 }
 
-/// How rotary frequencies are stretched for long contexts; the rules are in models/rotary.h. A rule reads the fields
-/// that it needs.
+/// How rotary frequencies are stretched for long contexts; the rules are in models/layers/rotary.h. A rule reads the
+/// fields that it needs.
 struct RopeScaling {
   RopeScalingKind rope_type = RopeScalingKind::none;
   double factor = 8.0;
@@ -63,7 +63,7 @@ struct BlockConfig {
 };
 
 struct ModelConfig {
-  std::string model_type = "llama";  ///< family: see models/registry.h
+  std::string model_type = "llama";  ///< family: see models/families/registry.h
   std::int64_t vocab_size = 258;
   std::int64_t hidden_size = 128;
   std::int64_t intermediate_size = 384;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/exporters/golden/layers.json: small layers, as the packages whose layouts they are pack and decode them.
+"""Writes tests/layouts/golden/layers.json: small layers, as the packages whose layouts they are pack and decode them.
 
 Needs torch, compressed-tensors and bitsandbytes (the committed file: 2.15, 0.20, 0.50). All tensors are hexadecimal
 bytes: `weight` what is packed, `tensors` what a checkpoint stores of it, `decoded` what the package makes of that.

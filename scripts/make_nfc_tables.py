@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes data/nfc_tables.inc, what normalization form NFC needs of Unicode, from Python's unicodedata.
+"""Writes data/tokenizer/nfc_tables.inc, what normalization form NFC needs of Unicode, from Python's unicodedata.
 
 Left out is what Hugging Face's `tokenizers` does not know: its tables are those of Unicode 9, models learned from what it
 made of their text, and a mark that it leaves in its place would get other ids if we moved it. Needs that package.
@@ -65,7 +65,7 @@ def main():
         *lines(f"{{{a},{b},{k}}}," for a, b, k in classes),
         "};",
     ]
-    Path(__file__).parent.parent.joinpath("data", "nfc_tables.inc").write_text("\n".join(out) + "\n")
+    Path(__file__).parent.parent.joinpath("data", "tokenizer", "nfc_tables.inc").write_text("\n".join(out) + "\n")
 
 
 main()

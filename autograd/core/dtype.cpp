@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 namespace {

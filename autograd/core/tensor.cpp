@@ -5,8 +5,8 @@
 #include <cstring>
 #include <utility>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 
 namespace qad {
 

@@ -7,7 +7,7 @@
 #define HWY_TARGET_INCLUDE "autograd/kernels/adamw.cpp"
 #include <hwy/foreach_target.h>
 
-#include "autograd/core/parallel.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -9,8 +9,8 @@
 #define HWY_TARGET_INCLUDE "autograd/kernels/attention.cpp"
 #include <hwy/foreach_target.h>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/attention_decode.h"
 #include "autograd/kernels/blas.h"
 #include "autograd/kernels/scratch.h"

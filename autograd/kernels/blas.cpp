@@ -10,8 +10,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 
 namespace qad::kernels {
 namespace {

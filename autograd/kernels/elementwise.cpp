@@ -9,7 +9,7 @@
 #define HWY_TARGET_INCLUDE "autograd/kernels/elementwise.cpp"
 #include <hwy/foreach_target.h>
 
-#include "autograd/core/parallel.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/scratch.h"
 #include "autograd/kernels/simd-inl.h"
 
@@ -20,10 +20,6 @@ void add_range(std::int64_t size, const float* a, const float* b, float* out) {
   each_vector(size, [&](auto at) HWY_ATTR { at.store(hn::Add(at.load(a), at.load(b)), out); });
 }
 
-void scale_range(std::int64_t size, float factor, float* x) {
-  each_vector(size, [&](auto at) HWY_ATTR { at.store(hn::Mul(at.load(x), set(factor)), x); });
-}
-
 double sum_of_squares_range(std::int64_t size, const float* x) {
   DoubleSum sum;
   each_vector(size, [&](auto at) HWY_ATTR { sum.add_square(at.load(x)); });
@@ -31,13 +27,6 @@ double sum_of_squares_range(std::int64_t size, const float* x) {
 }
 
 /// Magnitudes compare like their bits read as integers, and a NaN's bits lie above infinity's: it comes out on top.
-float amax_range(std::int64_t size, const float* x) {
-  const hn::RebindToSigned<Floats> ints;
-  auto largest = hn::Zero(ints);
-  each_vector(size, [&](auto at) HWY_ATTR { largest = hn::Max(largest, hn::BitCast(ints, hn::Abs(at.load(x)))); });
-  return hn::GetLane(hn::BitCast(Floats(), hn::MaxOfLanes(ints, largest)));
-}
-
 /// 1 / (1 + e^-z), through e^-|z| so that nothing overflows.
 HWY_INLINE Vector sigmoid(Vector z) {
   const Vector e = exp(hn::Neg(hn::Abs(z)));
@@ -74,9 +63,7 @@ HWY_AFTER_NAMESPACE();
 namespace qad::kernels {
 
 HWY_EXPORT(add_range);
-HWY_EXPORT(scale_range);
 HWY_EXPORT(sum_of_squares_range);
-HWY_EXPORT(amax_range);
 HWY_EXPORT(swiglu_forward_range);
 HWY_EXPORT(swiglu_backward_range);
 
@@ -104,12 +91,6 @@ void add(std::int64_t size, const float* a, const float* b, float* out) {
 }
 
 void accumulate(std::int64_t size, const float* x, float* y) { add(size, x, y, y); }
-
-void scale(std::int64_t size, float factor, float* x) {
-  parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end) {
-    HWY_DYNAMIC_DISPATCH(scale_range)(end - begin, factor, x + begin);
-  });
-}
 
 void add_bias(std::int64_t rows, std::int64_t cols, const float* bias, float* x) {
   if (cols == 0) return;
@@ -140,13 +121,6 @@ double sum_of_squares(std::int64_t size, const float* x) {
     return HWY_DYNAMIC_DISPATCH(sum_of_squares_range)(end - begin, x + begin);
   });
   return std::accumulate(sums, sums + chunks, 0.0);
-}
-
-float amax(std::int64_t size, const float* x) {
-  const auto [largest, chunks] = per_chunk<float>(size, [&](std::int64_t begin, std::int64_t end) {
-    return HWY_DYNAMIC_DISPATCH(amax_range)(end - begin, x + begin);
-  });
-  return HWY_DYNAMIC_DISPATCH(amax_range)(chunks, largest);
 }
 
 void swiglu_forward(std::int64_t size, const float* gate, const float* up, float* out) {

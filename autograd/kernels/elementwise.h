@@ -8,16 +8,12 @@ namespace qad::kernels {
 void add(std::int64_t size, const float* a, const float* b, float* out);
 /// y += x
 void accumulate(std::int64_t size, const float* x, float* y);
-/// x *= factor
-void scale(std::int64_t size, float factor, float* x);
 /// x[r, :] += bias for each of `rows` rows
 void add_bias(std::int64_t rows, std::int64_t cols, const float* bias, float* x);
 /// out[c] += sum over r of x[r, c]; fixed chunks of rows, so the same bits at any thread count.
 void accumulate_column_sums(std::int64_t rows, std::int64_t cols, const float* x, float* out);
 /// Sum of squares in double over fixed chunks.
 double sum_of_squares(std::int64_t size, const float* x);
-/// Largest magnitude; NaN if any element is NaN.
-float amax(std::int64_t size, const float* x);
 
 /// out = silu(gate)·up, silu(z) = z / (1 + exp(-z)).
 void swiglu_forward(std::int64_t size, const float* gate, const float* up, float* out);

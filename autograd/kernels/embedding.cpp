@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "autograd/base/parallel.h"
 #include "autograd/core/dtype.h"
-#include "autograd/core/parallel.h"
 
 namespace qad::kernels {
 namespace {

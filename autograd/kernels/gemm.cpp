@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/blas.h"
 
 namespace qad::kernels {

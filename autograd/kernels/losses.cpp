@@ -9,8 +9,8 @@
 #define HWY_TARGET_INCLUDE "autograd/kernels/losses.cpp"
 #include <hwy/foreach_target.h>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/scratch.h"
 #include "autograd/kernels/simd-inl.h"
 

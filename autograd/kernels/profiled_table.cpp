@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "autograd/core/profile.h"
+#include "autograd/base/profile.h"
 
 namespace qad::kernels {
 namespace {
@@ -68,10 +68,6 @@ KernelTable profiled(const KernelTable& table) {
     const ProfileScope scope("accumulate", 0, floats(3 * size));
     wrapped.accumulate(size, operands...);
   };
-  result.scale = [](std::int64_t size, auto... operands) {
-    const ProfileScope scope("scale", 0, floats(2 * size));
-    wrapped.scale(size, operands...);
-  };
   result.add_bias = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("add bias", 0, floats(2 * rows * cols));
     wrapped.add_bias(rows, cols, operands...);
@@ -83,10 +79,6 @@ KernelTable profiled(const KernelTable& table) {
   result.sum_of_squares = [](std::int64_t size, const float* x) {
     const ProfileScope scope("sum of squares", 0, floats(size));
     return wrapped.sum_of_squares(size, x);
-  };
-  result.amax = [](std::int64_t size, const float* x) {
-    const ProfileScope scope("amax", 0, floats(size));
-    return wrapped.amax(size, x);
   };
   result.swiglu_forward = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("swiglu", 0, floats(3 * size));

@@ -1,4 +1,4 @@
-// The kernel table that is in use while a Profiler lives (autograd/core/profile.h).
+// The kernel table that is in use while a Profiler lives (autograd/base/profile.h).
 #pragma once
 
 #include "autograd/kernels/table.h"

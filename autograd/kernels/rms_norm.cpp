@@ -8,7 +8,7 @@
 #define HWY_TARGET_INCLUDE "autograd/kernels/rms_norm.cpp"
 #include <hwy/foreach_target.h>
 
-#include "autograd/core/parallel.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/scratch.h"
 #include "autograd/kernels/simd-inl.h"
 

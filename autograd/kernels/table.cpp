@@ -12,8 +12,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "autograd/core/error.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/error.h"
+#include "autograd/base/profile.h"
 #include "autograd/kernels/blas.h"
 #include "autograd/kernels/profiled_table.h"
 
@@ -52,11 +52,9 @@ KernelTable make_cpu_table() {
           .gemm_bf16 = has_bf16_products() ? gemm_bf16 : nullptr,
           .add = add,
           .accumulate = accumulate,
-          .scale = scale,
           .add_bias = add_bias,
           .accumulate_column_sums = accumulate_column_sums,
           .sum_of_squares = sum_of_squares,
-          .amax = amax,
           .swiglu_forward = swiglu_forward,
           .swiglu_backward = swiglu_backward,
           .rms_norm_forward = rms_norm_forward,

@@ -19,11 +19,9 @@ struct KernelTable {
   decltype(&kernels::gemm_bf16) gemm_bf16;  ///< null where the CPU has no instructions for it
   decltype(&kernels::add) add;
   decltype(&kernels::accumulate) accumulate;
-  decltype(&kernels::scale) scale;
   decltype(&kernels::add_bias) add_bias;
   decltype(&kernels::accumulate_column_sums) accumulate_column_sums;
   decltype(&kernels::sum_of_squares) sum_of_squares;
-  decltype(&kernels::amax) amax;
   decltype(&kernels::swiglu_forward) swiglu_forward;
   decltype(&kernels::swiglu_backward) swiglu_backward;
   decltype(&kernels::rms_norm_forward) rms_norm_forward;

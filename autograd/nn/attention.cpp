@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/ops/rms_norm.h"
 
 namespace qad {

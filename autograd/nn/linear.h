@@ -24,7 +24,7 @@ struct Linear {
 struct LinearGroup {
   std::string name;  ///< model.layers.0.self_attn.qkv_proj; of a single member: that member's name
   std::vector<Linear> members;
-  TransformSlot input_transform;
+  TransformSlot input_slot;
 
   /// One output a member.
   [[nodiscard]] std::vector<Variable> operator()(const Variable& x) const;

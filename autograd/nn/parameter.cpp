@@ -1,13 +1,13 @@
 #include "autograd/nn/parameter.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 
 ParameterPointer make_parameter(std::string name, Tensor value, bool trained) {
   QAD_ASSERT(!trained || value.dtype() == DType::f32);
   Variable variable = trained ? Variable::leaf(std::move(value)) : Variable(std::move(value));
-  return std::make_shared<Parameter>(Parameter{std::move(name), std::move(variable)});
+  return std::make_shared<Parameter>(std::move(name), std::move(variable));
 }
 
 }  // namespace qad

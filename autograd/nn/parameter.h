@@ -11,15 +11,24 @@
 namespace qad {
 
 struct Parameter {
-  std::string name;           ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
-  Variable variable;          ///< a leaf when trained, else a constant (FP32, BF16 or F16)
-  std::uint64_t version = 1;  ///< goes up with every change of the value, so that what was derived from it is made anew
-  TransformSlot transform = nullptr;  ///< what ops read instead of the value; null: the value itself
+  Parameter(std::string its_name, Variable its_variable)
+      : name(std::move(its_name)), variable(std::move(its_variable)) {}
+
+  std::string name;              ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
+  Variable variable;             ///< a leaf when trained, else a constant (FP32, BF16 or F16)
+  TransformSlot slot = nullptr;  ///< what ops read instead of the value; null: the value itself
 
   [[nodiscard]] const Tensor& value() const { return variable.value(); }
+  /// Goes up with every change of the value, so that what was derived from it is made anew.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
+  /// To be called by whoever has written to value().
+  void changed() { ++version_; }
   [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
   /// As ops read it.
-  [[nodiscard]] ParameterOperand operand() const { return {variable, version, transform}; }
+  [[nodiscard]] ParameterOperand operand() const { return {variable, version_, slot}; }
+
+ private:
+  std::uint64_t version_ = 1;
 };
 
 /// Shared: a tied head is the embedding's parameter.

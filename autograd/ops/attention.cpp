@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -22,16 +22,16 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v, cons
       .attention_forward(shape(), q.value().data(), k.value().data(), v.value().data(), out.data(), log_sum_exp.data());
   if (!recording()) return Variable(std::move(out));
   return record("attention", std::move(out), {q, k, v},
-                [q_slot = q.slot(), k_slot = k.slot(), v_slot = v.slot(), q_saved = q.saved(), k_saved = k.saved(),
-                 v_saved = v.saved(), log_sum_exp, shape](const Tensor& d) {
-                  const Tensor queries = q_saved->expand(), keys = k_saved->expand(), values = v_saved->expand();
+                [q_sink = q.sink(), k_sink = k.sink(), v_sink = v.sink(), q_operand = q.operand(),
+                 k_operand = k.operand(), v_operand = v.operand(), log_sum_exp, shape](const Tensor& d) {
+                  const Tensor queries = q_operand->expand(), keys = k_operand->expand(), values = v_operand->expand();
                   Tensor dq(queries.shape()), dk(keys.shape()), dv(values.shape());
                   kernel_table(d.device())
                       .attention_backward(shape(), queries.data(), keys.data(), values.data(), log_sum_exp.data(),
                                           d.data(), dq.data(), dk.data(), dv.data());
-                  if (q_slot != nullptr) q_slot->give(std::move(dq));
-                  if (k_slot != nullptr) k_slot->give(std::move(dk));
-                  if (v_slot != nullptr) v_slot->give(std::move(dv));
+                  if (q_sink != nullptr) q_sink->give(std::move(dq));
+                  if (k_sink != nullptr) k_sink->give(std::move(dk));
+                  if (v_sink != nullptr) v_sink->give(std::move(dv));
                 });
 }
 

@@ -1,6 +1,6 @@
 #include "autograd/ops/elementwise.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -9,7 +9,7 @@ Variable add(const Variable& a, Variable b) {
   QAD_ASSERT(a.shape() == b.shape());
   Tensor out = b.value().reusable();
   kernel_table(out.device()).add(out.size(), a.value().data(), b.value().data(), out.data());
-  return record("add", std::move(out), {a, b}, [a = a.slot(), b = b.slot()](const Tensor& d) {
+  return record("add", std::move(out), {a, b}, [a = a.sink(), b = b.sink()](const Tensor& d) {
     if (a != nullptr) a->share(d);
     if (b != nullptr) b->share(d);
   });
@@ -20,13 +20,13 @@ Variable swiglu(const Variable& gate, const Variable& up) {
   Tensor out(gate.shape());
   kernel_table(out.device()).swiglu_forward(out.size(), gate.value().data(), up.value().data(), out.data());
   return record("swiglu", std::move(out), {gate, up},
-                [gate_slot = gate.slot(), up_slot = up.slot(), gate = gate.value(), up = up.value()](const Tensor& d) {
+                [gate_sink = gate.sink(), up_sink = up.sink(), gate = gate.value(), up = up.value()](const Tensor& d) {
                   Tensor d_gate = gate.reusable();
                   Tensor d_up = up.reusable();
                   kernel_table(d.device())
                       .swiglu_backward(d.size(), gate.data(), up.data(), d.data(), d_gate.data(), d_up.data());
-                  if (gate_slot != nullptr) gate_slot->give(std::move(d_gate));
-                  if (up_slot != nullptr) up_slot->give(std::move(d_up));
+                  if (gate_sink != nullptr) gate_sink->give(std::move(d_gate));
+                  if (up_sink != nullptr) up_sink->give(std::move(d_up));
                 });
 }
 

@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "autograd/core/parallel.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/profile.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
 namespace {
 
 // Of a table in any form: only the rows that are asked for are expanded.
-void gather(const std::vector<std::int32_t>& ids, const SavedTensor& table, const Tensor& out) {
+void gather(const std::vector<std::int32_t>& ids, const Operand& table, const Tensor& out) {
   const std::int64_t cols = out.cols();
   const ProfileScope scope("embedding", 0, 2.0 * static_cast<double>(out.bytes()));
   parallel_for(out.rows(), std::max<std::int64_t>(1, (1 << 14) / cols), [&](std::int64_t begin, std::int64_t end) {

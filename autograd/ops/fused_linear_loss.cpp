@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 #include "autograd/ops/panel_product.h"
 
@@ -53,9 +53,9 @@ FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head
     if (row_weights[t] != 0.0f) result.value += static_cast<double>(row_weights[t]) * result.rows[t];
 
   result.loss = record("fused_linear_loss", Tensor::full({1}, static_cast<float>(result.value)),
-                       {hidden, head_weight.parameter}, [slot = hidden.slot(), d_hidden](const Tensor& d) {
+                       {hidden, head_weight.parameter}, [sink = hidden.sink(), d_hidden](const Tensor& d) {
                          QAD_ASSERT(d.item() == 1.0f);
-                         if (slot != nullptr) slot->give(d_hidden);
+                         if (sink != nullptr) sink->give(d_hidden);
                        });
   return result;
 }

@@ -14,8 +14,8 @@ namespace qad {
 
 /// A frozen head and what it reads: logits = hidden·weightᵀ.
 struct TeacherHead {
-  Tensor hidden;                              ///< [tokens, hidden] FP32
-  std::shared_ptr<const SavedTensor> weight;  ///< [vocabulary, hidden]
+  Tensor hidden;                          ///< [tokens, hidden] FP32
+  std::shared_ptr<const Operand> weight;  ///< [vocabulary, hidden]
 };
 
 struct FusedLossConfig {

@@ -1,6 +1,6 @@
 #include "autograd/ops/linear.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 #include "autograd/ops/panel_product.h"
 
@@ -12,9 +12,9 @@ namespace {
 
 // An operand that several layers read: they expand it in their backward one after the other, and all but the first find
 // it expanded already.
-class ExpandedOnce final : public SavedTensor {
+class ExpandedOnce final : public Operand {
  public:
-  explicit ExpandedOnce(std::shared_ptr<const SavedTensor> operand) : operand_(std::move(operand)) {}
+  explicit ExpandedOnce(std::shared_ptr<const Operand> operand) : operand_(std::move(operand)) {}
   [[nodiscard]] Shape shape() const override { return operand_->shape(); }
   [[nodiscard]] std::size_t bytes() const override { return operand_->bytes(); }
   void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
@@ -27,7 +27,7 @@ class ExpandedOnce final : public SavedTensor {
   void forget_floats() const { floats_ = Tensor(); }
 
  private:
-  std::shared_ptr<const SavedTensor> operand_;
+  std::shared_ptr<const Operand> operand_;
   mutable Tensor floats_;
 };
 
@@ -41,7 +41,7 @@ Variable transformed(const Variable& x, const TransformSlot& slot, bool bf16_ser
   const auto operand = std::make_shared<const ExpandedOnce>(std::move(result.operand));
   return record(
       "transformed", std::move(value), {x},
-      [x = x.slot(), rule = std::move(result.backward), operand](const Tensor& d_out) {
+      [x = x.sink(), rule = std::move(result.backward), operand](const Tensor& d_out) {
         operand->forget_floats();  // all that read it are behind us
         if (!rule) {
           x->share(d_out);
@@ -74,12 +74,12 @@ Variable linear(const Variable& x, const ParameterOperand& weight, const Paramet
   // Kept for backward: x and the weight in their saved forms. The weight's own variable is a leaf and costs nothing.
   return record(
       "linear", std::move(y), {x, weight.parameter, bias.parameter},
-      [x_slot = x.slot(), x_saved = weight.needs_gradient() ? x.saved() : nullptr, weight, bias](const Tensor& dy) {
-        if (x_slot != nullptr) {
-          const auto [dx, fresh] = x_slot->buffer({dy.rows(), weight.shape().cols()});
+      [x_sink = x.sink(), x_operand = weight.needs_gradient() ? x.operand() : nullptr, weight, bias](const Tensor& dy) {
+        if (x_sink != nullptr) {
+          const auto [dx, fresh] = x_sink->buffer({dy.rows(), weight.shape().cols()});
           times(dy, weight.values(), !fresh, dx);
         }
-        if (weight.needs_gradient()) accumulate_weight_gradient(weight, dy, x_saved->expand());
+        if (weight.needs_gradient()) accumulate_weight_gradient(weight, dy, x_operand->expand());
         if (bias.needs_gradient())
           bias.accumulate_gradient([&](const Tensor& d_bias) {
             kernel_table(dy.device()).accumulate_column_sums(dy.rows(), dy.cols(), dy.data(), d_bias.data());

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -16,7 +16,7 @@ using kernels::Transpose;
 // The panels depend on the shape alone, so that a product has the same bits in whatever form the weight is kept: BLAS
 // sums differently at other tile borders.
 template <class T, class Use>
-void for_panels(const SavedTensor& weight, Use&& use) {
+void for_panels(const Operand& weight, Use&& use) {
   constexpr bool kFloats = std::is_same_v<T, float>;
   const std::int64_t rows = weight.shape().rows();
   const std::int64_t cols = weight.shape().cols();
@@ -45,7 +45,7 @@ std::int64_t weight_panel_rows(std::int64_t cols) {
   return std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64);
 }
 
-void times_transposed(const Tensor& x, const SavedTensor& weight, float* out) {
+void times_transposed(const Tensor& x, const Operand& weight, float* out) {
   const std::int64_t rows = x.rows();
   const std::int64_t in = x.cols();
   const std::int64_t all = weight.shape().rows();
@@ -64,13 +64,13 @@ void times_transposed(const Tensor& x, const SavedTensor& weight, float* out) {
   });
 }
 
-Tensor times_transposed(const Tensor& x, const SavedTensor& weight) {
+Tensor times_transposed(const Tensor& x, const Operand& weight) {
   Tensor out({x.rows(), weight.shape().rows()});
   times_transposed(x, weight, out.data());
   return out;
 }
 
-void times(const Tensor& d, const SavedTensor& weight, bool accumulate, const Tensor& result) {
+void times(const Tensor& d, const Operand& weight, bool accumulate, const Tensor& result) {
   const std::int64_t rows = d.rows();
   const std::int64_t all = d.cols();
   const std::int64_t in = weight.shape().cols();

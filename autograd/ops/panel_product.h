@@ -3,7 +3,7 @@
 #pragma once
 
 #include "autograd/core/tensor.h"
-#include "autograd/tape/saved_tensor.h"
+#include "autograd/tape/operand.h"
 
 namespace qad {
 
@@ -12,10 +12,10 @@ namespace qad {
 
 /// x·weightᵀ: x [rows, in], weight [out, in] -> [rows, out]. An x in BF16 asks for a weight that is exact in BF16 and
 /// for a kernel table with gemm_bf16; the result is FP32.
-[[nodiscard]] Tensor times_transposed(const Tensor& x, const SavedTensor& weight);
+[[nodiscard]] Tensor times_transposed(const Tensor& x, const Operand& weight);
 /// The same into existing memory [rows, out].
-void times_transposed(const Tensor& x, const SavedTensor& weight, float* out);
+void times_transposed(const Tensor& x, const Operand& weight, float* out);
 /// d·weight: d [rows, out], weight [out, in] -> [rows, in]; overwrites `result`, or adds to it when `accumulate`.
-void times(const Tensor& d, const SavedTensor& weight, bool accumulate, const Tensor& result);
+void times(const Tensor& d, const Operand& weight, bool accumulate, const Tensor& result);
 
 }  // namespace qad

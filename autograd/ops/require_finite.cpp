@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {

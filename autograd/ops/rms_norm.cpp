@@ -1,6 +1,6 @@
 #include "autograd/ops/rms_norm.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -15,7 +15,7 @@ Variable rms_norm(const Variable& x, const ParameterOperand& weight, float epsil
   kernel_table(y.device())
       .rms_norm_forward(rows, cols, epsilon, x.value().data(), weight_f32.data(), y.data(), inverse_rms.data());
   return record("rms_norm", std::move(y), {x, weight.parameter},
-                [x_slot = x.slot(), x = x.value(), weight, weight_f32, inverse_rms, rows, cols](const Tensor& dy) {
+                [x_sink = x.sink(), x = x.value(), weight, weight_f32, inverse_rms, rows, cols](const Tensor& dy) {
                   Tensor dx = dy.reusable();
                   const auto run = [&](float* d_weight) {
                     kernel_table(dy.device())
@@ -25,7 +25,7 @@ Variable rms_norm(const Variable& x, const ParameterOperand& weight, float epsil
                   if (weight.needs_gradient())
                     weight.accumulate_gradient([&](const Tensor& d_weight) { run(d_weight.data()); });
                   else run(nullptr);
-                  if (x_slot != nullptr) x_slot->give(std::move(dx));
+                  if (x_sink != nullptr) x_sink->give(std::move(dx));
                 });
 }
 

@@ -1,6 +1,6 @@
 #include "autograd/ops/rope.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -17,10 +17,10 @@ Variable rope(Variable x, std::int64_t head_dim, const std::shared_ptr<const std
   };
   Tensor out = x.value().reusable();
   rotate(false, x.value(), out);
-  return record("rope", std::move(out), {x}, [slot = x.slot(), rotate](const Tensor& d) {
+  return record("rope", std::move(out), {x}, [sink = x.sink(), rotate](const Tensor& d) {
     Tensor dx = d.reusable();
     rotate(true, d, dx);
-    slot->give(std::move(dx));
+    sink->give(std::move(dx));
   });
 }
 

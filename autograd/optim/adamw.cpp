@@ -9,14 +9,14 @@ namespace qad {
 double gradient_norm(const ParameterList& parameters) {
   double sum = 0;
   for (const ParameterPointer& parameter : parameters) {
-    const Tensor& gradient = parameter->variable.slot()->gradient();
+    const Tensor& gradient = parameter->variable.sink()->gradient();
     if (gradient.defined()) sum += kernel_table(gradient.device()).sum_of_squares(gradient.size(), gradient.data());
   }
   return std::sqrt(sum);
 }
 
 void clear_gradients(const ParameterList& parameters) {
-  for (const ParameterPointer& parameter : parameters) static_cast<void>(parameter->variable.slot()->take());
+  for (const ParameterPointer& parameter : parameters) static_cast<void>(parameter->variable.sink()->take());
 }
 
 AdamW::AdamW(const AdamWConfig& config, ParameterList parameters)
@@ -33,7 +33,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
   };
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& parameter = *parameters_[i];
-    const Tensor gradient = parameter.variable.slot()->take();
+    const Tensor gradient = parameter.variable.sink()->take();
     if (!gradient.defined()) continue;
     const double decay = parameter.value().shape().rank() > 1 ? config_.weight_decay : 0.0;
     const kernels::AdamWUpdate update{static_cast<float>(learning_rate), static_cast<float>(config_.beta1),
@@ -43,7 +43,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     kernel_table(gradient.device())
         .adamw(gradient.size(), update, gradient.data(), parameter.value().data(), states_[i].first.data(),
                states_[i].second.data());
-    ++parameter.version;
+    parameter.changed();
   }
 }
 

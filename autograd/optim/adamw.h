@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 #include "autograd/nn/parameter.h"
 
 namespace qad {

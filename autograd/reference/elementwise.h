@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "autograd/reference/scalar.h"
 
@@ -18,11 +17,6 @@ void add(std::int64_t size, const T* a, const T* b, T* out) {
 template <class T>
 void accumulate(std::int64_t size, const T* x, T* y) {
   for (std::int64_t i = 0; i < size; ++i) y[i] += x[i];
-}
-
-template <class T>
-void scale(std::int64_t size, T factor, T* x) {
-  for (std::int64_t i = 0; i < size; ++i) x[i] *= factor;
 }
 
 /// x[r, c] += bias[c]
@@ -42,17 +36,6 @@ T sum_of_squares(std::int64_t size, const T* x) {
   T sum(0);
   for (std::int64_t i = 0; i < size; ++i) sum += x[i] * x[i];
   return sum;
-}
-
-/// Largest magnitude; NaN if any element is NaN.
-template <class T>
-T amax(std::int64_t size, const T* x) {
-  T largest(0);
-  for (std::int64_t i = 0; i < size; ++i) {
-    if (std::isnan(x[i])) return std::numeric_limits<T>::quiet_NaN();
-    if (std::abs(x[i]) > largest) largest = std::abs(x[i]);
-  }
-  return largest;
 }
 
 /// σ(z) = 1 / (1 + e^-z), for large negative z as e^z / (1 + e^z), so that nothing overflows.

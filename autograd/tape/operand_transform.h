@@ -6,13 +6,13 @@
 #include <memory>
 
 #include "autograd/core/tensor.h"
-#include "autograd/tape/saved_tensor.h"
+#include "autograd/tape/operand.h"
 
 namespace qad {
 
 struct TransformResult {
   /// What the forward multiplies, expanded where it is used; its shape is that of the input.
-  std::shared_ptr<const SavedTensor> operand;
+  std::shared_ptr<const Operand> operand;
   /// `operand` in FP32, or in BF16 where that was asked for, if the transform has it anyway; else undefined.
   Tensor value;
   /// Turns the gradient of the output, in place, into that of the input. Empty: straight through.

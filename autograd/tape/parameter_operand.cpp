@@ -1,6 +1,6 @@
 #include "autograd/tape/parameter_operand.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 
@@ -10,20 +10,20 @@ ParameterOperand::ParameterOperand(const Variable& source, std::uint64_t version
     : parameter(source) {
   if (!defined()) return;
   result = slot != nullptr ? slot->apply(parameter.value(), version)
-                           : TransformResult{save(parameter.value()), parameter.value(), {}};
+                           : TransformResult{operand_of(parameter.value()), parameter.value(), {}};
 }
 
 void ParameterOperand::add_gradient(const std::function<void(const Tensor& gradient, bool fresh)>& add) const {
   QAD_ASSERT(needs_gradient());
   if (!result.backward) {
-    const auto [target, fresh] = parameter.slot()->buffer(shape());
+    const auto [target, fresh] = parameter.sink()->buffer(shape());
     add(target, fresh);
     return;
   }
   const Tensor gradient(shape());
   add(gradient, true);
   result.backward(gradient);
-  parameter.slot()->give(gradient);
+  parameter.sink()->give(gradient);
 }
 
 void ParameterOperand::accumulate_gradient(const std::function<void(const Tensor& gradient)>& accumulate) const {

@@ -19,7 +19,7 @@ struct ParameterOperand {
   [[nodiscard]] bool defined() const { return parameter.value().defined(); }
   [[nodiscard]] bool needs_gradient() const { return parameter.needs_gradient(); }
   [[nodiscard]] const Shape& shape() const { return parameter.shape(); }
-  [[nodiscard]] const SavedTensor& values() const { return *result.operand; }
+  [[nodiscard]] const Operand& values() const { return *result.operand; }
   /// Calls add(gradient, fresh), which adds the gradient of what was read to `gradient`, or overwrites it where that is
   /// fresh; the slot's rule turns it into the parameter's.
   void add_gradient(const std::function<void(const Tensor& gradient, bool fresh)>& add) const;

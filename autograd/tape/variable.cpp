@@ -4,8 +4,8 @@
 #include <queue>
 #include <utility>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -21,7 +21,7 @@ void add_into(const Tensor& x, const Tensor& y) {
 
 }  // namespace
 
-void GradientSlot::give(Tensor fresh) {
+void GradientSink::give(Tensor fresh) {
   if (!gradient_.defined()) {
     gradient_ = std::move(fresh);
     exclusive_ = true;
@@ -34,7 +34,7 @@ void GradientSlot::give(Tensor fresh) {
   }
 }
 
-void GradientSlot::share(const Tensor& gradient) {
+void GradientSink::share(const Tensor& gradient) {
   if (!gradient_.defined()) {
     gradient_ = gradient;
     exclusive_ = false;
@@ -45,7 +45,7 @@ void GradientSlot::share(const Tensor& gradient) {
   }
 }
 
-GradientSlot::Buffer GradientSlot::buffer(const Shape& shape) {
+GradientSink::Buffer GradientSink::buffer(const Shape& shape) {
   const bool fresh = !gradient_.defined();
   if (fresh) gradient_ = Tensor(shape);
   else if (!exclusive_) gradient_ = gradient_.clone();
@@ -54,32 +54,26 @@ GradientSlot::Buffer GradientSlot::buffer(const Shape& shape) {
   return {gradient_, fresh};
 }
 
-Tensor GradientSlot::accumulator(const Shape& shape) {
-  const Buffer result = buffer(shape);
-  if (result.fresh) result.tensor.fill(0.0f);
-  return result.tensor;
-}
-
-Tensor GradientSlot::take() { return std::exchange(gradient_, Tensor()); }
+Tensor GradientSink::take() { return std::exchange(gradient_, Tensor()); }
 
 Variable Variable::leaf(Tensor value) {
   Variable result(std::move(value));
-  result.slot_ = std::make_shared<GradientSlot>();
+  result.sink_ = std::make_shared<GradientSink>();
   return result;
 }
 
 Variable record(const char* name, Tensor value, std::initializer_list<Variable> inputs,
-                std::function<void(const Tensor& d_out)> backward, std::shared_ptr<const SavedTensor> saved_form) {
+                std::function<void(const Tensor& d_out)> backward, std::shared_ptr<const Operand> operand) {
   throw_if_stopped();  // every op comes by here
   Variable result(std::move(value));
-  result.saved_ = std::move(saved_form);
+  result.operand_ = std::move(operand);
   const bool wanted = std::ranges::any_of(inputs, [](const Variable& input) { return input.needs_gradient(); });
   if (!recording_enabled || !wanted) return result;
   auto node = std::make_shared<Node>(Node{name, next_sequence++, {}, std::move(backward)});
   for (const Variable& input : inputs)
-    if (input.needs_gradient()) node->inputs.push_back(input.slot());
-  result.slot_ = std::make_shared<GradientSlot>();
-  result.slot_->producer = std::move(node);
+    if (input.needs_gradient()) node->inputs.push_back(input.sink());
+  result.sink_ = std::make_shared<GradientSink>();
+  result.sink_->producer = std::move(node);
   return result;
 }
 
@@ -89,28 +83,28 @@ bool recording() { return recording_enabled; }
 
 void backward(const Variable& root, const Tensor& d_out) {
   QAD_ASSERT(root.needs_gradient());
-  root.slot()->give(d_out.defined() ? d_out.clone() : Tensor::full(root.shape(), 1.0f));
+  root.sink()->give(d_out.defined() ? d_out.clone() : Tensor::full(root.shape(), 1.0f));
 
-  using SlotPointer = std::shared_ptr<GradientSlot>;
-  const auto older = [](const SlotPointer& a, const SlotPointer& b) {
+  using SinkPointer = std::shared_ptr<GradientSink>;
+  const auto older = [](const SinkPointer& a, const SinkPointer& b) {
     return a->producer->sequence < b->producer->sequence;
   };
-  std::priority_queue<SlotPointer, std::vector<SlotPointer>, decltype(older)> queue(older);
-  const auto enqueue = [&](const SlotPointer& slot) {
-    if (slot->producer == nullptr || slot->queued) return;
-    slot->queued = true;
-    queue.push(slot);
+  std::priority_queue<SinkPointer, std::vector<SinkPointer>, decltype(older)> queue(older);
+  const auto enqueue = [&](const SinkPointer& sink) {
+    if (sink->producer == nullptr || sink->queued) return;
+    sink->queued = true;
+    queue.push(sink);
   };
-  enqueue(root.slot());
+  enqueue(root.sink());
   while (!queue.empty()) {
     throw_if_stopped();
-    const SlotPointer slot = queue.top();
+    const SinkPointer sink = queue.top();
     queue.pop();
-    const std::shared_ptr<Node> node = std::move(slot->producer);
-    slot->producer = nullptr;
+    const std::shared_ptr<Node> node = std::move(sink->producer);
+    sink->producer = nullptr;
     // No gradient: the value fed only what did not matter in the end.
-    if (const Tensor gradient = slot->take(); gradient.defined()) node->backward(gradient);
-    for (const SlotPointer& input : node->inputs) enqueue(input);
+    if (const Tensor gradient = sink->take(); gradient.defined()) node->backward(gradient);
+    for (const SinkPointer& input : node->inputs) enqueue(input);
   }
 }
 
@@ -121,12 +115,12 @@ Variable recompute(const std::function<Variable(const Variable&)>& block, const 
     const NoGradScope no_grad;
     value = block(Variable(x.value())).value();
   }
-  // The parameters inside the block need gradients even where x does not: the slot of a stand-in leaf keeps the node.
+  // The parameters inside the block need gradients even where x does not: the sink of a stand-in leaf keeps the node.
   const Variable input = x.needs_gradient() ? x : Variable::leaf(x.value());
   return record("recompute", std::move(value), {input}, [block, input](const Tensor& d_out) {
     const Variable again = Variable::leaf(input.value());
     backward(block(again), d_out);
-    if (Tensor gradient = again.slot()->take(); gradient.defined()) input.slot()->give(std::move(gradient));
+    if (Tensor gradient = again.sink()->take(); gradient.defined()) input.sink()->give(std::move(gradient));
   });
 }
 

@@ -1,7 +1,7 @@
 // The tape: a value, and how its gradient reaches the values it was made from.
 //
 // An op computes its result on plain tensors and calls record() with the rule that turns the result's gradient into
-// those of its inputs. Nodes hold gradient slots and what they saved, never the values themselves, so a value lives
+// those of its inputs. Nodes hold gradient sinks and what they saved, never the values themselves, so a value lives
 // only as long as somebody needs it. backward() walks the nodes from the newest to the oldest: an order that is always
 // valid, needs no recursion and accumulates in the same order every time.
 #pragma once
@@ -13,14 +13,14 @@
 #include <vector>
 
 #include "autograd/core/tensor.h"
-#include "autograd/tape/saved_tensor.h"
+#include "autograd/tape/operand.h"
 
 namespace qad {
 
 struct Node;
 
 /// Where the gradient of one value gathers.
-class GradientSlot {
+class GradientSink {
  public:
   /// Adds a gradient that nobody else uses; the first one is taken as it is.
   void give(Tensor fresh);
@@ -32,11 +32,9 @@ class GradientSlot {
     bool fresh;
   };
   [[nodiscard]] Buffer buffer(const Shape& shape);
-  /// For parameters: the buffer, zeroed when new.
-  [[nodiscard]] Tensor accumulator(const Shape& shape);
 
   [[nodiscard]] const Tensor& gradient() const { return gradient_; }
-  [[nodiscard]] Tensor take();  ///< the gradient; the slot is empty afterwards
+  [[nodiscard]] Tensor take();  ///< the gradient; the sink is empty afterwards
 
   std::shared_ptr<Node> producer;  ///< null for leaves
   bool queued = false;             ///< backward() has it in its queue
@@ -49,7 +47,7 @@ class GradientSlot {
 struct Node {
   const char* name;
   std::uint64_t sequence;  ///< later nodes have larger numbers
-  std::vector<std::shared_ptr<GradientSlot>> inputs;
+  std::vector<std::shared_ptr<GradientSink>> inputs;
   std::function<void(const Tensor& d_out)> backward;  ///< runs once: may write over a d_out that is unique
 };
 
@@ -64,24 +62,24 @@ class Variable {
   [[nodiscard]] const Tensor& value() const { return value_; }
   [[nodiscard]] const Shape& shape() const { return value_.shape(); }
   /// Null for a constant.
-  [[nodiscard]] const std::shared_ptr<GradientSlot>& slot() const { return slot_; }
-  [[nodiscard]] bool needs_gradient() const { return slot_ != nullptr; }
+  [[nodiscard]] const std::shared_ptr<GradientSink>& sink() const { return sink_; }
+  [[nodiscard]] bool needs_gradient() const { return sink_ != nullptr; }
   /// The form in which nodes keep this value for backward: codes after a transform that made some, else the floats.
-  [[nodiscard]] std::shared_ptr<const SavedTensor> saved() const { return saved_ ? saved_ : save(value_); }
+  [[nodiscard]] std::shared_ptr<const Operand> operand() const { return operand_ ? operand_ : operand_of(value_); }
 
  private:
   friend Variable record(const char*, Tensor, std::initializer_list<Variable>, std::function<void(const Tensor&)>,
-                         std::shared_ptr<const SavedTensor>);
+                         std::shared_ptr<const Operand>);
   Tensor value_;
-  std::shared_ptr<GradientSlot> slot_;
-  std::shared_ptr<const SavedTensor> saved_;
+  std::shared_ptr<GradientSink> sink_;
+  std::shared_ptr<const Operand> operand_;
 };
 
 /// Makes an op's result; throws Stopped where a signal asked for that. Without gradients to compute (all inputs
-/// constant, or a NoGradScope) `backward` is dropped. `saved_form`, if given, is what later nodes keep of this value.
+/// constant, or a NoGradScope) `backward` is dropped. `operand`, if given, is what later nodes keep of this value.
 [[nodiscard]] Variable record(const char* name, Tensor value, std::initializer_list<Variable> inputs,
                               std::function<void(const Tensor& d_out)> backward,
-                              std::shared_ptr<const SavedTensor> saved_form = nullptr);
+                              std::shared_ptr<const Operand> operand = nullptr);
 
 /// Nothing is recorded while one of these lives on this thread.
 class NoGradScope {

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "autograd/core/parallel.h"
-#include "autograd/core/profile.h"
-#include "autograd/core/random.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/profile.h"
+#include "autograd/base/random.h"
 #include "bench/step/workload.h"
 #include "models/decode/generate.h"
 #include "qad/report/profile_table.h"

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 
 namespace qad::bench {
 

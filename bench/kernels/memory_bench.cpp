@@ -36,10 +36,6 @@ void sum_of_squares(benchmark::State& state) {
   Buffers x(state);
   run(state, x, 1, [&] { benchmark::DoNotOptimize(kernels::sum_of_squares(x.size, x.a.data())); });
 }
-void amax(benchmark::State& state) {
-  Buffers x(state);
-  run(state, x, 1, [&] { benchmark::DoNotOptimize(kernels::amax(x.size, x.a.data())); });
-}
 void column_sums(benchmark::State& state) {
   Buffers x(state);
   run(state, x, 1, [&] { kernels::accumulate_column_sums(x.rows, kCols, x.a.data(), x.d.data()); });
@@ -109,7 +105,6 @@ void sizes(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK(add)->Apply(sizes);
 BENCHMARK(sum_of_squares)->Apply(sizes);
-BENCHMARK(amax)->Apply(sizes);
 BENCHMARK(column_sums)->Apply(sizes);
 BENCHMARK(swiglu_forward)->Apply(sizes);
 BENCHMARK(swiglu_backward)->Apply(sizes);

@@ -10,13 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/random.h"
-#include "data/safetensors_writer.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/random.h"
+#include "data/files/safetensors_writer.h"
 #include "models/decode/generate.h"
-#include "models/hf_config.h"
-#include "models/model_folder.h"
-#include "models/registry.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "models/import/model_folder.h"
 #include "qad/report/machine.h"
 
 namespace {

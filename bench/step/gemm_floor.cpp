@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <map>
 
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 #include "autograd/core/dtype.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
 #include "autograd/kernels/blas.h"
 #include "bench/step/clock.h"
 

@@ -8,19 +8,19 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "autograd/core/error.h"
-#include "autograd/core/log.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/profile.h"
 #include "autograd/kernels/table.h"
 #include "bench/step/clock.h"
 #include "bench/step/gemm_floor.h"
 #include "bench/step/quantizer_rates.h"
 #include "bench/step/workload.h"
+#include "qad/plan/plan_memory.h"
 #include "qad/report/machine.h"
 #include "qad/report/profile_table.h"
 #include "qad/train/step.h"
-#include "qad/verbs/plan_memory.h"
 
 namespace qad::bench {
 namespace {
@@ -120,7 +120,7 @@ std::vector<TokenBatch> cut(const TokenBatch& batch, std::int64_t length, std::i
 }
 
 void run_step(const Options& options) {
-  const std::int64_t process = verbs::resident_bytes_now();
+  const std::int64_t process = resident_bytes_now();
   Workload load = workload(options.workload);
   if (options.layers >= 0) load.model.num_hidden_layers = options.layers;
   const std::vector<TokenBatch> batches = random_batches(load, kBatches);
@@ -150,9 +150,9 @@ void run_step(const Options& options) {
            {"seconds", seconds}});
     losses.push_back(result.loss);
     if (step > options.warmup) times.push_back(seconds);
-    if (step == options.warmup) resident.push_back(verbs::resident_bytes_now());
+    if (step == options.warmup) resident.push_back(resident_bytes_now());
   }
-  resident.push_back(verbs::resident_bytes_now());
+  resident.push_back(resident_bytes_now());
   if (profiler) std::cerr << profile_text(*profiler);
   profiler.reset();
 

@@ -2,8 +2,8 @@
 
 #include <cstring>
 
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 #include "bench/step/clock.h"
 #include "qad/formats/quantize.h"
 

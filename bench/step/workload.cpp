@@ -5,12 +5,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "autograd/core/random.h"
-#include "data/hdf5_file.h"
-#include "models/model_folder.h"
-#include "models/registry.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/random.h"
+#include "data/files/hdf5_file.h"
+#include "models/families/registry.h"
+#include "models/import/model_folder.h"
 #include "qad/calib/calibrate.h"
 
 namespace qad::bench {

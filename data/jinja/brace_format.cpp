@@ -3,13 +3,13 @@
 
 #include <algorithm>
 
+#include "data/files/utf8.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/formatting.h"
 #include "data/jinja/numbers.h"
 #include "data/jinja/printing.h"
 #include "data/jinja/sequences.h"
 #include "data/jinja/strings.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

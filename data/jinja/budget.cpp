@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "autograd/core/interrupt.h"
+#include "autograd/base/interrupt.h"
 #include "data/jinja/failure.h"
 
 namespace qad::jinja {

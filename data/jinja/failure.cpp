@@ -1,6 +1,6 @@
 #include "data/jinja/failure.h"
 
-#include "data/utf8.h"
+#include "data/files/utf8.h"
 
 namespace qad::jinja {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad::jinja {
 

@@ -1,10 +1,10 @@
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
+#include "data/files/json_file.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/json.h"
 #include "data/jinja/numbers.h"
-#include "data/json_file.h"
 
 namespace qad::jinja {
 namespace {

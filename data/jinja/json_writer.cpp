@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/files/utf8.h"
 #include "data/jinja/compare.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/json.h"
 #include "data/jinja/numbers.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/files/utf8.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/strings.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
+#include "data/files/utf8.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/strings.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "data/files/utf8.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/letters.h"
 #include "data/jinja/numbers.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

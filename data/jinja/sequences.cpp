@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/files/utf8.h"
 #include "data/jinja/compare.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/methods.h"
@@ -11,7 +12,6 @@
 #include "data/jinja/objects.h"
 #include "data/jinja/printing.h"
 #include "data/jinja/strings.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

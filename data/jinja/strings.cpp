@@ -4,7 +4,7 @@
 #include <cstring>
 #include <set>
 
-#include "data/utf8.h"
+#include "data/files/utf8.h"
 
 namespace qad::jinja {
 namespace {

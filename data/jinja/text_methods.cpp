@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <map>
 
+#include "data/files/utf8.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/formatting.h"
 #include "data/jinja/letters.h"
 #include "data/jinja/methods.h"
 #include "data/jinja/sequences.h"
 #include "data/jinja/strings.h"
-#include "data/utf8.h"
 
 namespace qad::jinja {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "data/jinja/failure.h"
 
 namespace qad::jinja {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 #include "models/decode/generate.h"
 
 namespace qad {

@@ -4,10 +4,10 @@
 #include <limits>
 #include <numeric>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 #include "models/decode/choose_token.h"
 
 namespace qad {

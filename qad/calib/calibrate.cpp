@@ -1,6 +1,6 @@
 #include "qad/calib/calibrate.h"
 
-#include "autograd/core/interrupt.h"
+#include "autograd/base/interrupt.h"
 #include "autograd/ops/linear.h"
 
 namespace qad {
@@ -17,10 +17,10 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
   for (std::size_t i = first; i < batches.size(); ++i) {
     throw_if_stopped();
     // The head's own product is not needed: its quantizer only has to see its input.
-    static_cast<void>(transformed(model.hidden_states(batches[i]), model.head().input_transform));
+    static_cast<void>(transformed(model.hidden_states(batches[i]), model.head().input_slot));
     batch_done(i + 1);
   }
-  quantizers.freeze(from);
+  quantizers.end_observing(from);
 }
 
 }  // namespace qad

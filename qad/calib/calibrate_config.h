@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "data/data_config.h"
+#include "data/text/data_config.h"
 
 namespace qad {
 

@@ -9,9 +9,9 @@
 #include <iostream>
 #include <sstream>
 
-#include "autograd/core/error.h"
-#include "autograd/core/log.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
+#include "autograd/base/parallel.h"
 #include "qad/recipe/nearest_name.h"
 
 namespace qad::cli {

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 #include "qad/cli/verb_description.h"
 
 namespace qad::cli {

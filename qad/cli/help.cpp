@@ -2,7 +2,7 @@
 #include <iostream>
 #include <optional>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/cli/completions.h"
 #include "qad/cli/man_pages.h"
 #include "qad/cli/verbs.h"

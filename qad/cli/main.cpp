@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "qad/cli/verbs.h"
 
 namespace qad::cli {

@@ -5,7 +5,7 @@
 #include <cctype>
 #include <string_view>
 
-#include "autograd/core/version.h"
+#include "autograd/base/version.h"
 
 namespace qad::cli {
 namespace {

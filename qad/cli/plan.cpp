@@ -4,7 +4,7 @@
 
 #include <iostream>
 
-#include "autograd/core/interrupt.h"
+#include "autograd/base/interrupt.h"
 #include "qad/cli/command_line.h"
 #include "qad/cli/verbs.h"
 

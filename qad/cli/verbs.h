@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/cli/command_line.h"
 
 namespace qad::cli {

@@ -1,4 +1,4 @@
-#include "autograd/core/version.h"
+#include "autograd/base/version.h"
 
 #include <iostream>
 

@@ -9,7 +9,7 @@
 #include <limits>
 #include <vector>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 namespace {
@@ -77,7 +77,7 @@ BlockScale block_scale(const BlockFormat& format, float amax, float tensor_scale
   const ElementType& scale = *format.scale;
   const auto coded = [&](float value) {
     const std::uint32_t code = scale.encode(value);
-    return BlockScale{code, scale.decode(code)};
+    return BlockScale{code, scale.value(code)};
   };
   if (std::bit_cast<std::uint32_t>(amax) == 0) return coded(1.0f);
   const float smallest = std::max(scale.min_positive, kSmallestScale);

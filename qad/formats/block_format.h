@@ -1,7 +1,7 @@
 // Number formats of whole tensors, as rows of a table: an element type, the columns that share a block scale, the
 // element type of that scale, and whether a tensor scale stands above all blocks (block_format.cpp).
 //
-// The value of a code is   decode(code) · (block scale · tensor scale),   products rounded to FP32 in this order.
+// The value of a code is   value(code) · (block scale · tensor scale),   products rounded to FP32 in this order.
 //
 // Sources: NVFP4, NVIDIA's Blackwell format as ModelOpt and compressed-tensors store it; OCP Microscaling Formats v1.0
 // for mxfp4; bitsandbytes' FP32 scale of 64 values for nf4_g64; int4_g128 as GPTQ's and AWQ's symmetric groups.
@@ -12,8 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "autograd/base/fields.h"
 #include "autograd/core/dtype.h"
-#include "autograd/core/fields.h"
 #include "qad/formats/element.h"
 
 namespace qad {
@@ -24,7 +24,7 @@ enum class BlockScaleRule : std::uint8_t {
   power_of_two,  ///< 2^(floor(log2 amax) - floor(log2 element max)), MX v1.0 section 6.3; the largest values may clip
 };
 
-/// No scale that is computed here falls below this, so neither scales nor decoded values are ever subnormal, and
+/// No scale that is computed here falls below this, so neither scales nor values are ever subnormal, and
 /// flush-to-zero modes can't change a result.
 inline constexpr float kSmallestScale = 0x1p-100f;
 /// Nor does a tensor scale exceed this: the largest value of a format, 6·448·2^116, is still finite.
@@ -61,7 +61,7 @@ struct BlockFormat {
 
 struct BlockScale {
   std::uint32_t code;  ///< of format.scale
-  float value;         ///< decoded
+  float value;         ///< of the code
 };
 /// The scale of a block whose largest magnitude is `amax` (finite). Never zero, negative or NaN: a scale that would
 /// round to zero becomes the smallest (at least kSmallestScale), an all-zero block has scale 1.

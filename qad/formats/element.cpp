@@ -10,8 +10,8 @@
 #include <limits>
 #include <vector>
 
+#include "autograd/base/error.h"
 #include "autograd/core/dtype.h"
-#include "autograd/core/error.h"
 
 namespace qad {
 namespace {
@@ -37,7 +37,7 @@ struct SmallFloat {
     return sign | static_cast<std::uint32_t>(std::min<double>(code, max_code));
   }
 
-  static float decode(std::uint32_t code) {
+  static float value(std::uint32_t code) {
     const float sign = code & sign_bit ? -1.0f : 1.0f;
     const std::uint32_t magnitude = code & (sign_bit - 1);
     if (magnitude == infinity_code && infinity_code != 0) return sign * std::numeric_limits<float>::infinity();
@@ -61,15 +61,15 @@ std::uint32_t encode_e8m0(float value) {
   // Adding half of the fraction's range carries into the exponent from 1.5 on.
   return std::min(kMax, (bits + 0x00400000u) >> 23);
 }
-float decode_e8m0(std::uint32_t code) {
+float value_of_e8m0(std::uint32_t code) {
   return code == 0xff ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, static_cast<int>(code) - 127);
 }
 
 std::uint32_t encode_bf16(float value) { return f32_to_bf16(value); }
-float decode_bf16(std::uint32_t code) { return bf16_to_f32(static_cast<std::uint16_t>(code)); }
+float value_of_bf16(std::uint32_t code) { return bf16_to_f32(static_cast<std::uint16_t>(code)); }
 
 std::uint32_t encode_f32(float value) { return bits_of(value); }
-float decode_f32(std::uint32_t code) { return std::bit_cast<float>(code); }
+float value_of_f32(std::uint32_t code) { return std::bit_cast<float>(code); }
 
 // Two's complement in `bits` bits, symmetric: -2^(bits-1) is never written.
 template <int bits>
@@ -80,7 +80,7 @@ std::uint32_t encode_int(float value) {
   return static_cast<std::uint32_t>(whole) & ((1u << bits) - 1);
 }
 template <int bits>
-float decode_int(std::uint32_t code) {
+float value_of_int(std::uint32_t code) {
   return static_cast<float>(static_cast<std::int32_t>(code << (32 - bits)) >> (32 - bits));
 }
 
@@ -99,21 +99,21 @@ std::uint32_t encode_nf4(float value) {
     if (distance(code) < distance(best)) best = code;
   return best;
 }
-float decode_nf4(std::uint32_t code) { return kNF4Values[code & 15u]; }
+float value_of_nf4(std::uint32_t code) { return kNF4Values[code & 15u]; }
 
 }  // namespace
 
 // clang-format off
 //                                 name  bits             max   min_positive  significant_bits
-constinit const ElementType kE2M1{"e2m1",  4,            6.0f,           0.5f,  2, E2M1::encode,  E2M1::decode};
-constinit const ElementType kE4M3{"e4m3",  8,          448.0f,        0x1p-9f,  4, E4M3::encode,  E4M3::decode};
-constinit const ElementType kE5M2{"e5m2",  8,        57344.0f,       0x1p-16f,  3, E5M2::encode,  E5M2::decode};
-constinit const ElementType kE8M0{"e8m0",  8,        0x1p127f,      0x1p-127f,  1, encode_e8m0,   decode_e8m0};
-constinit const ElementType kBF16{"bf16", 16,     0x1.fep127f,      0x1p-133f,  8, encode_bf16,   decode_bf16};
-constinit const ElementType kF32 {"f32",  32, 0x1.fffffep127f,      0x1p-149f, 24, encode_f32,    decode_f32};
-constinit const ElementType kInt8{"int8",  8,          127.0f,           1.0f,  7, encode_int<8>, decode_int<8>};
-constinit const ElementType kInt4{"int4",  4,            7.0f,           1.0f,  3, encode_int<4>, decode_int<4>};
-constinit const ElementType kNF4 {"nf4",   4,            1.0f,  kNF4Values[8], 24, encode_nf4,    decode_nf4};
+constinit const ElementType kE2M1{"e2m1",  4,            6.0f,           0.5f,  2, E2M1::encode,  E2M1::value};
+constinit const ElementType kE4M3{"e4m3",  8,          448.0f,        0x1p-9f,  4, E4M3::encode,  E4M3::value};
+constinit const ElementType kE5M2{"e5m2",  8,        57344.0f,       0x1p-16f,  3, E5M2::encode,  E5M2::value};
+constinit const ElementType kE8M0{"e8m0",  8,        0x1p127f,      0x1p-127f,  1, encode_e8m0,   value_of_e8m0};
+constinit const ElementType kBF16{"bf16", 16,     0x1.fep127f,      0x1p-133f,  8, encode_bf16,   value_of_bf16};
+constinit const ElementType kF32 {"f32",  32, 0x1.fffffep127f,      0x1p-149f, 24, encode_f32,    value_of_f32};
+constinit const ElementType kInt8{"int8",  8,          127.0f,           1.0f,  7, encode_int<8>, value_of_int<8>};
+constinit const ElementType kInt4{"int4",  4,            7.0f,           1.0f,  3, encode_int<4>, value_of_int<4>};
+constinit const ElementType kNF4 {"nf4",   4,            1.0f,  kNF4Values[8], 24, encode_nf4,    value_of_nf4};
 // clang-format on
 
 std::span<const ElementType* const> element_types() {
@@ -131,7 +131,7 @@ const ElementType& element_type(std::string_view name) {
   throw Error({"element type", fmt::format("one of {}", fmt::join(known, ", ")), fmt::format("'{}'", name), ""});
 }
 
-std::span<const float> decode_table(const ElementType& element) {
+std::span<const float> value_table(const ElementType& element) {
   struct Table {
     const ElementType* element;
     std::vector<float> values;
@@ -141,7 +141,7 @@ std::span<const float> decode_table(const ElementType& element) {
     for (const ElementType* type : element_types()) {
       if (type->bits > 8) continue;
       result.push_back({type, {}});
-      for (std::uint32_t code = 0; code < 1u << type->bits; ++code) result.back().values.push_back(type->decode(code));
+      for (std::uint32_t code = 0; code < 1u << type->bits; ++code) result.back().values.push_back(type->value(code));
     }
     return result;
   }();

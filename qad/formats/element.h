@@ -23,7 +23,7 @@ struct ElementType {
   float min_positive;    ///< the smallest positive value
   int significant_bits;  ///< that the longest value has
   std::uint32_t (*encode)(float value);
-  float (*decode)(std::uint32_t code);
+  float (*value)(std::uint32_t code);
 };
 
 extern const ElementType kE2M1, kE4M3, kE5M2, kE8M0, kBF16, kF32, kInt8, kInt4, kNF4;
@@ -32,6 +32,6 @@ extern const ElementType kE2M1, kE4M3, kE5M2, kE8M0, kBF16, kF32, kInt8, kInt4, 
 /// By name ("e2m1", "e4m3", …); an unknown one is an Error that lists those known.
 [[nodiscard]] const ElementType& element_type(std::string_view name);
 /// The value of every code of an element of at most 8 bits, indexed by code.
-[[nodiscard]] std::span<const float> decode_table(const ElementType& element);
+[[nodiscard]] std::span<const float> value_table(const ElementType& element);
 
 }  // namespace qad

@@ -1,5 +1,5 @@
 // Codes of 4 bits, two in a byte: the even column in the low nibble, the odd one in the high nibble, as ModelOpt and
-// compressed-tensors store them (GGUF does not: qad/exporters/gguf_blocks.h). Codes of 8 bits are a byte each.
+// compressed-tensors store them (GGUF does not: qad/layouts/gguf_blocks.h). Codes of 8 bits are a byte each.
 #pragma once
 
 #include <cstdint>

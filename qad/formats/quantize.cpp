@@ -7,9 +7,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/profile.h"
 #include "qad/formats/quantize_reference.h"
 #include "qad/formats/quantize_simd.h"
 
@@ -125,7 +125,7 @@ QuantizeStatistics quantize_rows(const float* x, QuantizedTensor& out, T* values
 }
 
 template <class T>
-void decode_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, T* out) {
+void dequantize_rows_to(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, T* out) {
   QAD_ASSERT(0 <= begin && begin <= end && end <= tensor.rows);
   const ProfileScope scope("decode", 0, bytes_of_rows(tensor, end - begin, sizeof(T)));
   parallel_for(end - begin, chunk_rows(tensor.cols), [&](std::int64_t first, std::int64_t last) {
@@ -169,11 +169,11 @@ QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t*
 }
 
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out) {
-  decode_rows(tensor, begin, end, out);
+  dequantize_rows_to(tensor, begin, end, out);
 }
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out) {
   QAD_ASSERT(tensor.format->exact_in_bf16(tensor.tensor_scale));
-  decode_rows(tensor, begin, end, bf16_out);
+  dequantize_rows_to(tensor, begin, end, bf16_out);
 }
 
 float amax(const float* x, std::int64_t count) {

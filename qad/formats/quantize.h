@@ -15,7 +15,7 @@ struct QuantizeStatistics {
 };
 
 /// Quantizes x [out.rows, out.cols], row-major, with out's format and tensor scale into out's codes and scales; if
-/// `values` is given, writes there what the codes decode to, in the same pass (not over x).
+/// `values` is given, writes there what the codes stand for, in the same pass (not over x).
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values = nullptr);
 /// The same with the values in BF16, which must hold them: out.format->exact_in_bf16(out.tensor_scale).
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values);

@@ -52,7 +52,7 @@ void quantize_row(const BlockFormat& format, float tensor_scale, const float* x,
     for (std::int64_t col = begin; col < begin + block; ++col) {
       const std::uint32_t code = element.encode(is_zero(x[col]) ? 0.0f : x[col] / scale);
       store_code(codes, col, element.bits, code);
-      if (values) values[col] = element.decode(code) * scale;
+      if (values) values[col] = element.value(code) * scale;
     }
   }
 }
@@ -60,11 +60,11 @@ void quantize_row(const BlockFormat& format, float tensor_scale, const float* x,
 void dequantize_row(const BlockFormat& format, float tensor_scale, const std::uint8_t* codes, const std::byte* scales,
                     std::int64_t cols, float* out) {
   const ElementType& element = *format.element;
-  const float* values = decode_table(element).data();
+  const float* values = value_table(element).data();
   const std::int64_t block = format.block_size(cols);
   for (std::int64_t begin = 0; begin < cols; begin += block) {
     const float scale = format.scale
-                            ? format.scale->decode(load_scale(scales, begin / block, format.scale->bits)) * tensor_scale
+                            ? format.scale->value(load_scale(scales, begin / block, format.scale->bits)) * tensor_scale
                             : tensor_scale;
     for (std::int64_t col = begin; col < begin + block; ++col)
       out[col] = values[packed_code(codes, col, element.bits)] * scale;

@@ -365,8 +365,6 @@ void UpperHalves(const float* HWY_RESTRICT x, std::int64_t count, std::uint16_t*
     out[i] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x[i]) >> 16);
 }
 
-const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
-
 }  // namespace qad::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -380,7 +378,6 @@ HWY_EXPORT(QuantizeMxfp4Row);
 HWY_EXPORT(DequantizeMxfp4Row);
 HWY_EXPORT(QuantizeFp8);
 HWY_EXPORT(UpperHalves);
-HWY_EXPORT(TargetName);
 
 std::uint32_t amax_bits(const float* x, std::int64_t count) { return HWY_DYNAMIC_DISPATCH(AmaxBits)(x, count); }
 
@@ -391,7 +388,7 @@ std::uint32_t quantize_nvfp4_row(const float* x, std::int64_t cols, float tensor
 
 void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float tensor_scale,
                           float* out) {
-  HWY_DYNAMIC_DISPATCH(DequantizeNvfp4Row)(codes, scales, cols, tensor_scale, decode_table(kE4M3).data(), out);
+  HWY_DYNAMIC_DISPATCH(DequantizeNvfp4Row)(codes, scales, cols, tensor_scale, value_table(kE4M3).data(), out);
 }
 
 std::uint32_t quantize_mxfp4_row(const float* x, std::int64_t cols, std::uint8_t* codes, std::uint8_t* scales,
@@ -400,7 +397,7 @@ std::uint32_t quantize_mxfp4_row(const float* x, std::int64_t cols, std::uint8_t
 }
 
 void dequantize_mxfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float* out) {
-  HWY_DYNAMIC_DISPATCH(DequantizeMxfp4Row)(codes, scales, cols, decode_table(kE8M0).data(), out);
+  HWY_DYNAMIC_DISPATCH(DequantizeMxfp4Row)(codes, scales, cols, value_table(kE8M0).data(), out);
 }
 
 void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
@@ -410,8 +407,6 @@ void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::u
 void upper_halves(const float* x, std::int64_t count, std::uint16_t* out) {
   HWY_DYNAMIC_DISPATCH(UpperHalves)(x, count, out);
 }
-
-const char* target_name() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
 
 }  // namespace qad::simd
 #endif

@@ -27,7 +27,4 @@ void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::u
 /// The upper 16 bits of each float: its BF16 where that is exact.
 void upper_halves(const float* x, std::int64_t count, std::uint16_t* out);
 
-/// The instruction set that was chosen, for example "AVX3".
-[[nodiscard]] const char* target_name();
-
 }  // namespace qad::simd

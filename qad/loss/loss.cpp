@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "autograd/core/error.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/error.h"
+#include "autograd/base/profile.h"
 
 namespace qad {
 namespace {
@@ -37,7 +37,7 @@ TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch) {
   const NoGradScope no_grad;
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
-  const Variable hidden = transformed(model.hidden_states(batch), head.input_transform);
+  const Variable hidden = transformed(model.hidden_states(batch), head.input_slot);
   return {hidden.value(), member.weight->operand().result.operand};
 }
 
@@ -63,7 +63,7 @@ FusedLoss weighted_loss(const LossConfig& config, LanguageModel& student, Langua
   const Linear& member = head.members.front();
   const Variable hidden = [&] {
     const ProfilePhase phase("student");
-    return transformed(student.hidden_states(batch), head.input_transform);
+    return transformed(student.hidden_states(batch), head.input_slot);
   }();
   const ProfilePhase phase("head and loss");
   return fused_linear_loss(hidden, member.weight->operand(), needs_teacher(config) ? &teacher_head : nullptr,

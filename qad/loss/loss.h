@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "autograd/ops/fused_linear_loss.h"
-#include "data/batch.h"
+#include "data/text/batch.h"
 #include "models/language_model.h"
 #include "qad/loss/loss_config.h"
 

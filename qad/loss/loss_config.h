@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 
 namespace qad {
 

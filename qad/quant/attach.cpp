@@ -6,8 +6,8 @@
 #include <limits>
 #include <map>
 
-#include "autograd/core/error.h"
-#include "autograd/core/log.h"
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
 #include "models/finite_values.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/layer_refusals.h"
@@ -43,13 +43,13 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
   set.shares_groups_ = config.share_groups;
   const TransformSlot unquantized =
       config.unquantized == UnquantizedType::bf16 ? std::make_shared<Bf16Rounding>() : nullptr;
-  for (const ParameterPointer& parameter : model.parameters()) parameter->transform = unquantized;
+  for (const ParameterPointer& parameter : model.parameters()) parameter->slot = unquantized;
   for (LinearGroup* group : model.linear_groups()) {
     const LayerFormats formats = policy(group->members.front().name);  // the same for all of them, as was checked
     std::shared_ptr<ActivationQuantizer> inputs;
     if (formats.inputs) {
       inputs = set.make_activation(group->name + ".input", *formats.inputs, round, config.ste);
-      group->input_transform = inputs;
+      group->input_slot = inputs;
     }
     std::shared_ptr<TensorScale> scale;
     for (Linear& member : group->members) {
@@ -61,7 +61,7 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
         scale->add_weight(member.weight);
         weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, config.ste);
         set.quantizers_.push_back(weights);
-        member.weight->transform = weights;
+        member.weight->slot = weights;
       }
       set.linears_.push_back({member.name, group->name, member.weight, weights, inputs});
     }
@@ -82,7 +82,7 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
 void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
   if (config.unquantized != UnquantizedType::bf16) return;
   for (const ParameterPointer& parameter : model.parameters())
-    if (std::dynamic_pointer_cast<const WeightQuantizer>(parameter->transform) == nullptr)
+    if (std::dynamic_pointer_cast<const WeightQuantizer>(parameter->slot) == nullptr)
       check_fits_bf16(parameter->name, parameter->value());
 }
 
@@ -114,8 +114,8 @@ void QuantizerSet::observe_further(std::span<const NamedValue> state, const std:
   set_observing(true);
 }
 
-void QuantizerSet::freeze(TensorScaleSource from) {
-  for (const auto& scale : scales_) scale->freeze(from);
+void QuantizerSet::end_observing(TensorScaleSource from) {
+  for (const auto& scale : scales_) scale->end_observing(from);
   set_observing(false);
 }
 

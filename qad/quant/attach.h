@@ -55,7 +55,7 @@ class QuantizerSet {
   void observe_further(std::span<const NamedValue> state, const std::string& file);
   /// Ends that: scales come from what was seen, or follow the data. Before an export they are always to come from
   /// calibration. Throws, naming the operand, if a layer never saw a token.
-  void freeze(TensorScaleSource from);
+  void end_observing(TensorScaleSource from);
 
   /// Counts since the last call.
   [[nodiscard]] SaturationCounts take_saturation();
@@ -81,7 +81,7 @@ class QuantizerSet {
 };
 
 /// Fills the slots of `model`, those of parameters that no rule quantizes with BF16 rounding (or none, as `unquantized`
-/// says); the quantizers observe until freeze(). Throws what quantize_refusals (layer_refusals.h) finds.
+/// says); the quantizers observe until end_observing(). Throws what quantize_refusals (layer_refusals.h) finds.
 [[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
 
 /// Throws NotFinite, naming the first, for values of parameters without a quantizer that their rounding to BF16 makes

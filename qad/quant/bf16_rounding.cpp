@@ -1,13 +1,13 @@
 #include "qad/quant/bf16_rounding.h"
 
+#include "autograd/base/parallel.h"
+#include "autograd/base/profile.h"
 #include "autograd/core/dtype.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/profile.h"
 
 namespace qad {
 namespace {
 
-class RoundedView final : public SavedTensor {
+class RoundedView final : public Operand {
  public:
   explicit RoundedView(Tensor master) : master_(std::move(master)) {}
   [[nodiscard]] Shape shape() const override { return master_.shape(); }
@@ -37,7 +37,7 @@ class RoundedView final : public SavedTensor {
 }  // namespace
 
 TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) {
-  if (x.dtype() == DType::bf16) return {save(x), x, {}};
+  if (x.dtype() == DType::bf16) return {operand_of(x), x, {}};
   return {std::make_shared<RoundedView>(x.dtype() == DType::f32 ? x : x.to(DType::f32)), {}, {}};
 }
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/error.h"
-#include "models/linear_shapes.h"
+#include "autograd/base/error.h"
+#include "models/families/linear_shapes.h"
 #include "qad/quant/quant_config.h"
 
 namespace qad {

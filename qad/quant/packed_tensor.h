@@ -2,12 +2,12 @@
 // product needs floats.
 #pragma once
 
-#include "autograd/tape/saved_tensor.h"
+#include "autograd/tape/operand.h"
 #include "qad/formats/quantize.h"
 
 namespace qad {
 
-class PackedTensor final : public SavedTensor {
+class PackedTensor final : public Operand {
  public:
   explicit PackedTensor(QuantizedTensor tensor) : tensor_(std::move(tensor)) {}
 

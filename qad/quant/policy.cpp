@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 #include "qad/formats/block_format.h"
 
 namespace qad {

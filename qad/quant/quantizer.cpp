@@ -6,8 +6,8 @@
 #include <cmath>
 #include <utility>
 
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "qad/quant/packed_tensor.h"
 
 namespace qad {
@@ -71,7 +71,7 @@ TransformResult Quantizer::quantized(const Tensor& x, Tensor values) {
 }
 
 TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version, bool /*bf16_serves*/) {
-  if (observing()) return {save(x), x, {}};  // the scale reads the weights themselves when it is frozen
+  if (observing()) return {operand_of(x), x, {}};  // the scale reads the weights themselves when it is frozen
   refresh(x, version);
   return cached_;
 }
@@ -98,7 +98,7 @@ TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*vers
     if (!std::isfinite(largest)) throw_not_finite(name(), "an infinity or NaN");
     if (observing()) {
       shared_scale().observe(largest);
-      return {save(x), x, {}};
+      return {operand_of(x), x, {}};
     }
     shared_scale().follow(largest);
   }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/formats/quantize.h"
 
 namespace qad {
@@ -30,7 +30,7 @@ void TensorScale::observe(float amax) {
   amax_ = std::max(amax_, amax);
 }
 
-void TensorScale::freeze(TensorScaleSource from) {
+void TensorScale::end_observing(TensorScaleSource from) {
   from_ = from;
   seen_versions_ = 0;
   if (!weights_.empty()) amax_ = weights_amax();
@@ -43,7 +43,7 @@ void TensorScale::freeze(TensorScaleSource from) {
 void TensorScale::follow_weights() {
   QAD_ASSERT(!weights_.empty());
   std::uint64_t versions = 0;
-  for (const auto& weight : weights_) versions += alive(weight)->version;
+  for (const auto& weight : weights_) versions += alive(weight)->version();
   if (!follows_data() || versions == seen_versions_) return;
   seen_versions_ = versions;
   follow(weights_amax());

@@ -16,7 +16,7 @@ class TensorScale {
  public:
   TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round);
 
-  /// Makes this the scale of weights: its amax is theirs at the time of freeze(), or always the present one's.
+  /// Makes this the scale of weights: its amax is theirs at the time of end_observing(), or always the present one's.
   void add_weight(const ParameterPointer& weight) { weights_.push_back(weight); }
 
   /// Forgets what was seen so far, or goes on with an amax from a checkpoint.
@@ -24,7 +24,7 @@ class TensorScale {
   /// Widens the amax (a finite one) to that of an operand that came by.
   void observe(float amax);
   /// Ends observing. Throws if the scale is to come from calibration, yet no operand ever came by.
-  void freeze(TensorScaleSource from);
+  void end_observing(TensorScaleSource from);
   /// Brings a scale that comes from the data up to date: with the weights, or with an operand of this amax.
   void follow_weights();
   void follow(float amax);

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/recipe/nearest_name.h"
 
 namespace qad {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 #include "qad/recipe/yaml_fields.h"
 
 namespace qad {

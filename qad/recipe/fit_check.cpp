@@ -7,12 +7,12 @@
 #include <memory>
 #include <optional>
 
-#include "autograd/core/error.h"
-#include "data/tokenizer.h"
-#include "models/hf_config.h"
-#include "qad/exporters/export_refusals.h"
-#include "qad/exporters/quantized_already.h"
-#include "qad/exporters/registry.h"
+#include "autograd/base/error.h"
+#include "data/tokenizer/tokenizer.h"
+#include "models/families/hf_config.h"
+#include "qad/layouts/export_refusals.h"
+#include "qad/layouts/quantized_already.h"
+#include "qad/layouts/registry.h"
 #include "qad/recipe/model_files.h"
 
 namespace qad {

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "qad/recipe/recipe.h"
 
 namespace qad {

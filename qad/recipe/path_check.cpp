@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "autograd/core/place.h"
-#include "data/source_files.h"
-#include "models/hf_config.h"
+#include "autograd/base/place.h"
+#include "data/files/source_files.h"
+#include "models/families/hf_config.h"
 #include "qad/recipe/yaml_fields.h"
 
 namespace qad {

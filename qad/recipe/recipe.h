@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/core/fields.h"
-#include "data/data_config.h"
-#include "models/merge.h"
+#include "autograd/base/fields.h"
+#include "data/text/data_config.h"
+#include "models/import/merge.h"
 #include "models/model_config.h"
 #include "qad/calib/calibrate_config.h"
-#include "qad/io/checkpoint_config.h"
+#include "qad/checkpoint/checkpoint_config.h"
 #include "qad/loss/loss_config.h"
 #include "qad/quant/quant_config.h"
 #include "qad/recipe/describe.h"
@@ -121,7 +121,7 @@ struct Recipe {
   EvaluateConfig evaluate;
   CheckpointConfig checkpoint;
   ReportConfig report;
-  std::vector<std::string> export_formats;  ///< names from qad/exporters/registry.h
+  std::vector<std::string> export_formats;  ///< names from qad/layouts/registry.h
   std::vector<ArmConfig> arms;
   std::vector<std::int64_t> seeds;
   std::int64_t seed = 1;

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/error.h"
-#include "models/hf_config.h"
-#include "qad/exporters/registry.h"
+#include "autograd/base/error.h"
+#include "models/families/hf_config.h"
 #include "qad/formats/block_format.h"
+#include "qad/layouts/registry.h"
 #include "qad/recipe/nearest_name.h"
 
 namespace qad {

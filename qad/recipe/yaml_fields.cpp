@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "autograd/core/interrupt.h"
+#include "autograd/base/interrupt.h"
 #include "qad/recipe/catalogue.h"
 #include "qad/recipe/describe.h"
 #include "qad/recipe/nearest_name.h"

@@ -1,4 +1,4 @@
-// Between YAML nodes and config structs (autograd/core/fields.h): read_fields fills a struct and reports what does not
+// Between YAML nodes and config structs (autograd/base/fields.h): read_fields fills a struct and reports what does not
 // fit, write_fields gives the tree that reads back to the same struct.
 //
 // Types are strict. An integer is decimal without a leading zero; a number is an integer or has a point or an exponent
@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 #include "qad/recipe/yaml_node.h"
 
 namespace qad {

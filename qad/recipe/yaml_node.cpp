@@ -7,7 +7,7 @@
 #include <tuple>
 #include <utility>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 

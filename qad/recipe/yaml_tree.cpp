@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "qad/recipe/catalogue.h"
 
 namespace qad {

@@ -3,7 +3,7 @@
 #include <exception>
 #include <utility>
 
-#include "autograd/core/log.h"
+#include "autograd/base/log.h"
 
 namespace qad {
 

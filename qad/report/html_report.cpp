@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/curves.h"
 #include "qad/report/format.h"

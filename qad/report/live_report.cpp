@@ -9,8 +9,8 @@
 #include <exception>
 #include <utility>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/log.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/log.h"
 #include "qad/report/format.h"
 
 namespace qad {

@@ -7,7 +7,7 @@
 
 #include <fstream>
 
-#include "autograd/core/cpu_count.h"
+#include "autograd/base/cpu_count.h"
 #include "qad/report/format.h"
 
 namespace qad {

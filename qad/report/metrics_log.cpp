@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "qad/report/eval_json.h"
 
 namespace qad {

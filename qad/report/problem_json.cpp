@@ -8,9 +8,9 @@
 #include <string>
 #include <type_traits>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "data/json_file.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "data/files/json_file.h"
 #include "qad/report/eval_json.h"
 
 namespace qad {

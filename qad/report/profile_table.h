@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "autograd/core/profile.h"
+#include "autograd/base/profile.h"
 #include "qad/report/table.h"
 
 namespace qad {

@@ -10,8 +10,8 @@
 #include <limits>
 #include <utility>
 
-#include "autograd/core/log.h"
-#include "autograd/core/terminal.h"
+#include "autograd/base/log.h"
+#include "autograd/base/terminal.h"
 #include "qad/report/format.h"
 
 namespace qad {

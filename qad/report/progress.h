@@ -24,7 +24,7 @@ struct Terminal {
   [[nodiscard]] std::string erase_line() const;
 };
 
-/// stderr as it is (autograd/core/terminal.h).
+/// stderr as it is (autograd/base/terminal.h).
 [[nodiscard]] Terminal stderr_terminal();
 
 class Progress final : public RunListener {

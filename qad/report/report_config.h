@@ -1,7 +1,7 @@
 // What a run leaves for people to look at, beside metrics.jsonl and report.html.
 #pragma once
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 
 namespace qad {
 

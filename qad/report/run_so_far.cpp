@@ -3,7 +3,7 @@
 #include <limits>
 #include <utility>
 
-#include "autograd/core/version.h"
+#include "autograd/base/version.h"
 
 namespace qad {
 

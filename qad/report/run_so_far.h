@@ -4,7 +4,7 @@
 #include <functional>
 #include <optional>
 
-#include "autograd/core/clock.h"
+#include "autograd/base/clock.h"
 #include "qad/report/summary.h"
 #include "qad/train/events.h"
 

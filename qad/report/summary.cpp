@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "data/json_file.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "data/files/json_file.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/machine.h"
 #include "qad/report/problem_json.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/report/format.h"
 
 namespace qad {

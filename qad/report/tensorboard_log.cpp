@@ -4,7 +4,7 @@
 #include <cmath>
 #include <string>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/report/event_file.h"
 
 namespace qad {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "qad/loss/loss.h"
 #include "qad/train/document_statistics.h"

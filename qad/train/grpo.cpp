@@ -4,10 +4,10 @@
 #include <limits>
 #include <optional>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
-#include "autograd/core/profile.h"
-#include "data/packing.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/profile.h"
+#include "data/text/packing.h"
 #include "models/decode/generate.h"
 #include "qad/loss/loss.h"
 
@@ -105,7 +105,7 @@ class Snapshot {
     for (std::size_t i = 0; i < kept_.size(); ++i) {
       Parameter& parameter = *optimizer_.parameters()[i];
       parameter.value().copy_from(kept_[i].value);
-      ++parameter.version;
+      parameter.changed();
       optimizer_.states()[i].first.copy_from(kept_[i].first);
       optimizer_.states()[i].second.copy_from(kept_[i].second);
     }

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "autograd/core/fields.h"
-#include "data/problems.h"
+#include "autograd/base/fields.h"
+#include "data/tasks/problems.h"
 
 namespace qad {
 

@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-#include "data/batch.h"
+#include "data/text/batch.h"
 #include "qad/train/grpo_config.h"
 
 namespace qad {

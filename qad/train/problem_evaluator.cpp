@@ -1,6 +1,6 @@
 #include "qad/train/problem_evaluator.h"
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 

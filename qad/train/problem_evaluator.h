@@ -1,5 +1,5 @@
-// Exact match: a model answers problems whose answers a program can check (data/problems.h), once greedily and a few
-// times at a temperature. Who answers is a function, so that the figures know no model.
+// Exact match: a model answers problems whose answers a program can check (data/tasks/problems.h), once greedily and a
+// few times at a temperature. Who answers is a function, so that the figures know no model.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/decode/generate.h"
 #include "models/language_model.h"
 #include "qad/train/problem_evaluation_config.h"

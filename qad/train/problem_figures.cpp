@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/train/bootstrap.h"
 
 namespace qad {

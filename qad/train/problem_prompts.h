@@ -1,8 +1,8 @@
 // Problems as prompts for reinforcement learning: a right answer is worth 1.
 #pragma once
 
-#include "data/problems.h"
-#include "data/tokenizer.h"
+#include "data/tasks/problems.h"
+#include "data/tokenizer/tokenizer.h"
 #include "qad/train/grpo.h"
 
 namespace qad {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/profile.h"
 
 namespace qad {
 

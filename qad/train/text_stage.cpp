@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "autograd/core/profile.h"
+#include "autograd/base/profile.h"
 
 namespace qad {
 

@@ -1,7 +1,7 @@
 // Steps that read text: the next sequences of a loader, in micro-batches.
 #pragma once
 
-#include "data/loader.h"
+#include "data/text/loader.h"
 #include "qad/loss/loss.h"
 #include "qad/train/stage.h"
 #include "qad/train/train_config.h"

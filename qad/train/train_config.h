@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "autograd/core/fields.h"
+#include "autograd/base/fields.h"
 #include "autograd/optim/adamw.h"
 #include "autograd/optim/schedule.h"
 #include "models/language_model.h"

@@ -2,10 +2,10 @@
 
 #include <cmath>
 
-#include "autograd/core/clock.h"
-#include "autograd/core/interrupt.h"
-#include "autograd/core/log.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/clock.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/log.h"
+#include "autograd/base/profile.h"
 #include "qad/train/evaluator.h"
 
 namespace qad {

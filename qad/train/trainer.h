@@ -5,13 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "qad/io/checkpoint_config.h"
-#include "qad/io/checkpoint_folder.h"
+#include "qad/checkpoint/checkpoint_config.h"
+#include "qad/checkpoint/checkpoint_folder.h"
+#include "qad/checkpoint/run_inputs.h"
+#include "qad/checkpoint/run_state.h"
 #include "qad/loss/loss.h"
 #include "qad/train/divergence.h"
 #include "qad/train/events.h"
-#include "qad/train/run_inputs.h"
-#include "qad/train/run_state.h"
 #include "qad/train/stage.h"
 #include "qad/train/train_config.h"
 
@@ -46,7 +46,7 @@ class Trainer {
   /// Goes on from a checkpoint's content; `file` names it in errors. Throws Error for one of other inputs.
   void restore(const CheckpointContent& content, const std::string& file);
   [[nodiscard]] const RunState& state() const { return state_; }
-  /// Until the end, a stop (autograd/core/interrupt.h), or divergence (divergence.h says when); the last state is in a
+  /// Until the end, a stop (autograd/base/interrupt.h), or divergence (divergence.h says when); the last state is in a
   /// checkpoint when it returns.
   RunFinished run();
 

@@ -2,10 +2,10 @@
 
 #include <ostream>
 
-#include "autograd/core/log.h"
-#include "autograd/core/parallel.h"
-#include "qad/verbs/compare_arms.h"
-#include "qad/verbs/run_lock.h"
+#include "autograd/base/log.h"
+#include "autograd/base/parallel.h"
+#include "qad/run/compare_arms.h"
+#include "qad/run/run_lock.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {

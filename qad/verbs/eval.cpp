@@ -3,21 +3,21 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "autograd/core/error.h"
-#include "data/file_kinds.h"
+#include "autograd/base/error.h"
+#include "data/files/file_kinds.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/eval_json.h"
 #include "qad/report/problem_json.h"
 #include "qad/report/summary.h"
+#include "qad/run/any_model.h"
+#include "qad/run/materials.h"
+#include "qad/run/named_model.h"
+#include "qad/run/one_vocabulary.h"
+#include "qad/run/problem_answers.h"
+#include "qad/run/run_lock.h"
+#include "qad/run/student.h"
+#include "qad/run/write_logits.h"
 #include "qad/train/evaluator.h"
-#include "qad/verbs/any_model.h"
-#include "qad/verbs/materials.h"
-#include "qad/verbs/named_model.h"
-#include "qad/verbs/one_vocabulary.h"
-#include "qad/verbs/problem_answers.h"
-#include "qad/verbs/run_lock.h"
-#include "qad/verbs/student.h"
-#include "qad/verbs/write_logits.h"
 
 namespace qad::verbs {
 namespace fs = std::filesystem;

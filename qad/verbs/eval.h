@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "autograd/core/error.h"
-#include "qad/verbs/checkpoint_choice.h"
+#include "autograd/base/error.h"
+#include "qad/run/checkpoint_choice.h"
 
 namespace qad::verbs {
 

@@ -3,12 +3,12 @@
 #include <optional>
 #include <ostream>
 
-#include "autograd/core/error.h"
-#include "qad/exporters/registry.h"
-#include "qad/exporters/write_export.h"
+#include "autograd/base/error.h"
+#include "qad/layouts/registry.h"
+#include "qad/layouts/write_export.h"
 #include "qad/report/format.h"
-#include "qad/verbs/export_student.h"
-#include "qad/verbs/run_lock.h"
+#include "qad/run/export_student.h"
+#include "qad/run/run_lock.h"
 
 namespace qad::verbs {
 

@@ -8,16 +8,16 @@
 #include <ostream>
 #include <vector>
 
-#include "autograd/core/log.h"
-#include "data/chat_template.h"
-#include "data/data_config.h"
+#include "autograd/base/log.h"
+#include "data/text/chat_template.h"
+#include "data/text/data_config.h"
 #include "models/decode/generate.h"
-#include "models/generation_config.h"
-#include "qad/verbs/any_model.h"
-#include "qad/verbs/materials.h"
-#include "qad/verbs/named_model.h"
+#include "models/families/generation_config.h"
+#include "qad/run/any_model.h"
+#include "qad/run/materials.h"
+#include "qad/run/named_model.h"
+#include "qad/run/student.h"
 #include "qad/verbs/prompt_text.h"
-#include "qad/verbs/student.h"
 #include "qad/verbs/text_stream.h"
 
 namespace qad::verbs {

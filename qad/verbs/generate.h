@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "autograd/core/error.h"
-#include "autograd/core/fields.h"
-#include "qad/verbs/checkpoint_choice.h"
+#include "autograd/base/error.h"
+#include "autograd/base/fields.h"
+#include "qad/run/checkpoint_choice.h"
 
 namespace qad::verbs {
 

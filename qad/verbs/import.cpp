@@ -2,12 +2,12 @@
 
 #include <ostream>
 
-#include "data/tokenizer.h"
-#include "models/llama/llama2c.h"
-#include "models/model_folder.h"
-#include "qad/io/output_folder.h"
+#include "autograd/base/output_folder.h"
+#include "data/tokenizer/tokenizer.h"
+#include "models/import/llama2c.h"
+#include "models/import/model_folder.h"
 #include "qad/report/format.h"
-#include "qad/verbs/run_lock.h"
+#include "qad/run/run_lock.h"
 
 namespace qad::verbs {
 

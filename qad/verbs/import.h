@@ -5,7 +5,7 @@
 #include <iosfwd>
 #include <string>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad::verbs {
 

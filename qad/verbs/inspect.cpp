@@ -6,17 +6,17 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "qad/io/seal.h"
+#include "qad/checkpoint/seal.h"
+#include "qad/inspect/inspect_files.h"
+#include "qad/inspect/inspect_json.h"
+#include "qad/inspect/run_files.h"
 #include "qad/recipe/catalogue.h"
 #include "qad/report/comparison_table.h"
+#include "qad/report/facts.h"
 #include "qad/report/format.h"
+#include "qad/report/json_text.h"
 #include "qad/report/summary.h"
-#include "qad/verbs/facts.h"
-#include "qad/verbs/inspect_files.h"
-#include "qad/verbs/inspect_json.h"
-#include "qad/verbs/json_text.h"
-#include "qad/verbs/run_files.h"
-#include "qad/verbs/run_folder.h"
+#include "qad/run/run_folder.h"
 
 namespace qad::verbs {
 namespace fs = std::filesystem;

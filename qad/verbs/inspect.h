@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <iosfwd>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad::verbs {
 

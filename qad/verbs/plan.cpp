@@ -8,15 +8,16 @@
 #include <ostream>
 #include <utility>
 
-#include "autograd/core/parallel.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/table.h"
+#include "qad/plan/plan_json.h"
+#include "qad/plan/plan_run.h"
+#include "qad/report/facts.h"
 #include "qad/report/format.h"
+#include "qad/report/json_text.h"
 #include "qad/report/machine.h"
+#include "qad/report/quantizer_text.h"
 #include "qad/report/table.h"
-#include "qad/verbs/facts.h"
-#include "qad/verbs/json_text.h"
-#include "qad/verbs/plan_json.h"
-#include "qad/verbs/plan_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {

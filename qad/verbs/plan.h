@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad::verbs {
 

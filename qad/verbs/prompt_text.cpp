@@ -7,9 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
-#include "autograd/core/interrupt.h"
-#include "data/text_sources.h"
-#include "data/utf8.h"
+#include "autograd/base/interrupt.h"
+#include "data/files/utf8.h"
+#include "data/text/text_sources.h"
 
 namespace qad::verbs {
 namespace {

@@ -12,7 +12,7 @@
 #include "qad/recipe/nearest_name.h"
 #include "qad/recipe/recipe.h"
 #include "qad/recipe/yaml_tree.h"
-#include "qad/verbs/json_text.h"
+#include "qad/report/json_text.h"
 
 namespace qad::verbs {
 namespace {

@@ -3,13 +3,13 @@
 #include <optional>
 #include <ostream>
 
-#include "autograd/core/log.h"
-#include "autograd/core/parallel.h"
-#include "qad/verbs/change_run.h"
-#include "qad/verbs/compare_arms.h"
-#include "qad/verbs/complete_run.h"
-#include "qad/verbs/run_lock.h"
-#include "qad/verbs/run_one.h"
+#include "autograd/base/log.h"
+#include "autograd/base/parallel.h"
+#include "qad/run/change_run.h"
+#include "qad/run/compare_arms.h"
+#include "qad/run/complete_run.h"
+#include "qad/run/run_lock.h"
+#include "qad/run/run_one.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {

@@ -2,11 +2,11 @@
 
 #include <ostream>
 
-#include "autograd/core/error.h"
-#include "autograd/core/log.h"
-#include "autograd/core/parallel.h"
-#include "qad/verbs/run_lock.h"
-#include "qad/verbs/run_one.h"
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
+#include "autograd/base/parallel.h"
+#include "qad/run/run_lock.h"
+#include "qad/run/run_one.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {

@@ -1,30 +1,18 @@
 #include "qad/verbs/show.h"
 
 #include <ostream>
+#include <string>
+#include <vector>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
-#include "autograd/core/profile.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/profile.h"
 #include "qad/report/comparison_table.h"
-#include "qad/report/format.h"
 #include "qad/report/profile_table.h"
 #include "qad/report/table.h"
 #include "qad/train/events.h"
 
 namespace qad::verbs {
-
-std::string text_of(const std::vector<QuantizerTableRow>& rows) {
-  Table table({{"layers", Align::left},
-               {"count"},
-               {"shape", Align::left},
-               {"weights", Align::left},
-               {"inputs", Align::left},
-               {"bits a weight"}});
-  for (const QuantizerTableRow& row : rows)
-    table.add_row({row.layers, std::to_string(row.count), row.shape.rank() > 0 ? row.shape.text() : "", row.weights,
-                   row.inputs, format_significant(row.bits_per_weight)});
-  return table.text();
-}
 
 void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
   const std::vector<ArmSummary> rows = rows_of(summary);

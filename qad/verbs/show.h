@@ -3,18 +3,12 @@
 
 #include <functional>
 #include <iosfwd>
-#include <string>
-#include <vector>
 
-#include "autograd/core/error.h"
-#include "qad/quant/attach.h"
+#include "autograd/base/error.h"
 #include "qad/report/summary.h"
-#include "qad/verbs/run_folder.h"
+#include "qad/run/run_folder.h"
 
 namespace qad::verbs {
-
-/// The quantizers of a model as a table for people.
-[[nodiscard]] std::string text_of(const std::vector<QuantizerTableRow>& rows);
 
 /// Prints the table of results and where things lie. Throws Error where a run diverged.
 void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print);

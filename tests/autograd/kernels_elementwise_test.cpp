@@ -24,9 +24,6 @@ TEST(KernelsElementwise, SumsScalesAndBiases) {
     kernels::accumulate(size, a.data(), out.data());
     reference::accumulate(size, a.data(), expected.data());
     expect_same_bits("accumulate", out, expected);
-    kernels::scale(size, 0.7f, out.data());
-    reference::scale(size, 0.7f, expected.data());
-    expect_same_bits("scale", out, expected);
   }
   for (const auto& [rows, cols] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 3}, {200, 67}, {1000, 130}}) {
     auto x = normal_floats(rows * cols, 1.0, 1);
@@ -50,24 +47,6 @@ TEST(KernelsElementwise, SumOfSquares) {
       const auto x = normal_floats(size, scale, 1);
       const double expected = reference::sum_of_squares(size, doubles(x).data());
       EXPECT_NEAR(kernels::sum_of_squares(size, x.data()), expected, 1e-12 * expected);
-    }
-}
-
-TEST(KernelsElementwise, AmaxFindsEveryPlaceAndKeepsNan) {
-  EXPECT_EQ(kernels::amax(0, nullptr), 0.0f);
-  for (const std::int64_t size : kSizes)
-    for (const std::int64_t at : {std::int64_t{0}, size / 2, size - 1}) {
-      auto x = normal_floats(size, 1.0, 1);
-      EXPECT_EQ(kernels::amax(size, x.data()), reference::amax(size, x.data()));
-      auto& element = x[static_cast<std::size_t>(at)];
-      element = -100.0f;
-      EXPECT_EQ(kernels::amax(size, x.data()), 100.0f);
-      element = -std::numeric_limits<float>::infinity();
-      EXPECT_EQ(kernels::amax(size, x.data()), std::numeric_limits<float>::infinity());
-      for (const float nan : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN()}) {
-        element = nan;
-        EXPECT_TRUE(std::isnan(kernels::amax(size, x.data()))) << "NaN at " << at << " of " << size;
-      }
     }
 }
 
@@ -131,11 +110,9 @@ TEST(KernelsElementwise, SameBitsAtAnyThreadCount) {
   });
   expect_same_at_any_thread_count("sum_of_squares",
                                   [&] { return std::vector{kernels::sum_of_squares(size, a.data())}; });
-  expect_same_at_any_thread_count("amax", [&] { return std::vector{kernels::amax(size, a.data())}; });
-  expect_same_at_any_thread_count("add, scale, add_bias", [&] {
+  expect_same_at_any_thread_count("add, add_bias", [&] {
     auto out = a;
     kernels::add(size, a.data(), b.data(), out.data());
-    kernels::scale(size, 0.3f, out.data());
     kernels::add_bias(rows, cols, b.data(), out.data());
     return out;
   });

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "autograd/core/profile.h"
+#include "autograd/base/profile.h"
 
 namespace qad {
 namespace {

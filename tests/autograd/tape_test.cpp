@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 #include "autograd/nn/linear.h"
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/embedding.h"
@@ -30,7 +30,7 @@ std::vector<float> values(const Tensor& tensor) { return {tensor.span().begin(),
 TEST(Tape, ValueUsedTwiceGathersBothGradients) {
   const Variable x = Variable::leaf(Tensor::full({3}, 2.0f));
   backward(add(add(x, x), x), Tensor::full({3}, 0.5f));
-  EXPECT_EQ(values(x.slot()->gradient()), std::vector<float>(3, 1.5f));
+  EXPECT_EQ(values(x.sink()->gradient()), std::vector<float>(3, 1.5f));
 }
 
 TEST(Tape, SharedGradientIsNotOverwrittenByAccumulation) {
@@ -38,8 +38,8 @@ TEST(Tape, SharedGradientIsNotOverwrittenByAccumulation) {
   const Variable a = Variable::leaf(Tensor::full({2}, 1.0f));
   const Variable b = Variable::leaf(Tensor::full({2}, 1.0f));
   backward(add(add(a, b), a), Tensor::full({2}, 1.0f));
-  EXPECT_EQ(values(a.slot()->gradient()), std::vector<float>(2, 2.0f));
-  EXPECT_EQ(values(b.slot()->gradient()), std::vector<float>(2, 1.0f));
+  EXPECT_EQ(values(a.sink()->gradient()), std::vector<float>(2, 2.0f));
+  EXPECT_EQ(values(b.sink()->gradient()), std::vector<float>(2, 1.0f));
 }
 
 TEST(Tape, ResultsAreWrittenOnlyOverWhatNobodyElseReads) {
@@ -80,14 +80,14 @@ TEST(Tape, LongChainNeedsNoRecursion) {
   Variable y = x;
   for (int i = 0; i < 20000; ++i) y = add(y, one);
   backward(y);
-  EXPECT_EQ(x.slot()->gradient().item(), 1.0f);
+  EXPECT_EQ(x.sink()->gradient().item(), 1.0f);
 }
 
 TEST(Tape, BackwardFreesNodes) {
   const Variable x = Variable::leaf(Tensor::full({2}, 1.0f));
   const Variable y = add(x, x);
   backward(y);
-  EXPECT_EQ(y.slot()->producer, nullptr);
+  EXPECT_EQ(y.sink()->producer, nullptr);
 }
 
 // A small gated block with parameters, for the tests below.
@@ -117,9 +117,9 @@ TEST(Tape, RecomputeGivesTheSameBits) {
     const Variable leaf = Variable::leaf(x);
     const Variable y = again ? recompute([&](const Variable& v) { return block(v); }, leaf) : block(leaf);
     backward(y, d);
-    std::vector<std::vector<float>> result = {values(y.value()), values(leaf.slot()->gradient())};
+    std::vector<std::vector<float>> result = {values(y.value()), values(leaf.sink()->gradient())};
     for (const ParameterPointer& parameter : block.parameters())
-      result.push_back(values(parameter->variable.slot()->gradient()));
+      result.push_back(values(parameter->variable.sink()->gradient()));
     return result;
   };
   EXPECT_EQ(run(false), run(true));
@@ -131,7 +131,7 @@ class Twice final : public OperandTransform {
   TransformResult apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) override {
     const Tensor twice = x.clone();
     for (float& value : twice.span()) value *= 2.0f;
-    return {save(twice), {}, [](const Tensor& gradient) {
+    return {operand_of(twice), {}, [](const Tensor& gradient) {
               for (float& value : gradient.span()) value *= 2.0f;
             }};
   }
@@ -144,7 +144,7 @@ TEST(ParameterOperand, EveryOpGoesThroughTheSlotForthAndBack) {
       const Tensor value = random_tensor(shape, seed);
       for (float& x : value.span()) x *= factor;
       const ParameterPointer result = make_parameter("p", value, true);
-      result->transform = slot;
+      result->slot = slot;
       return result;
     };
     const ParameterPointer table = parameter({9, 16}, 1), norm = parameter({16}, 2), weight = parameter({8, 16}, 3),
@@ -154,7 +154,7 @@ TEST(ParameterOperand, EveryOpGoesThroughTheSlotForthAndBack) {
     backward(y, random_tensor({3, 8}, 5));
     std::vector<std::vector<float>> result = {values(y.value())};
     for (const ParameterPointer& p : {table, norm, weight, bias}) {
-      result.push_back(values(p->variable.slot()->gradient()));
+      result.push_back(values(p->variable.sink()->gradient()));
       if (slot == nullptr)
         for (float& value : result.back()) value *= 2.0f;
     }
@@ -167,7 +167,8 @@ TEST(PanelProduct, FormsOfAWeightGiveTheSameBits) {
   const Tensor weight = random_tensor({2200, 1040}, 1).to(DType::bf16);  // two panels and a piece
   for (const std::int64_t tokens : {1, 33, 300}) {
     const Tensor x = random_tensor({tokens, 1040}, 2);
-    EXPECT_EQ(values(times_transposed(x, *save(weight))), values(times_transposed(x, *save(weight.to(DType::f32)))))
+    EXPECT_EQ(values(times_transposed(x, *operand_of(weight))),
+              values(times_transposed(x, *operand_of(weight.to(DType::f32)))))
         << tokens;
   }
 }
@@ -176,7 +177,7 @@ TEST(Tape, RecomputeReachesParametersBehindAConstant) {
   const Block block;
   const Variable y = recompute([&](const Variable& v) { return block(v); }, Variable(random_tensor({8, 32}, 9)));
   backward(y);
-  EXPECT_TRUE(block.down.weight->variable.slot()->gradient().defined());
+  EXPECT_TRUE(block.down.weight->variable.sink()->gradient().defined());
 }
 
 TEST(Tape, BlockGradientMatchesCentralDifferences) {
@@ -191,7 +192,7 @@ TEST(Tape, BlockGradientMatchesCentralDifferences) {
   const Variable y = block(Variable(x));
   backward(y, y.value());
   for (const ParameterPointer& parameter : block.parameters()) {
-    const Tensor gradient = parameter->variable.slot()->gradient();
+    const Tensor gradient = parameter->variable.sink()->gradient();
     for (const std::int64_t index : {std::int64_t{0}, gradient.size() / 2, gradient.size() - 1}) {
       float& weight = parameter->value().data()[index];
       const float kept = weight;
@@ -218,7 +219,7 @@ HeadResult head_result(kernels::RowLoss kind, std::size_t chunk_bytes, int threa
   set_threads(thread_count);
   const Variable hidden = Variable::leaf(random_tensor({100, 24}, 1));
   const Variable weight = Variable::leaf(random_tensor({67, 24}, 2));
-  const TeacherHead teacher{random_tensor({100, 24}, 3), save(random_tensor({67, 24}, 4).to(DType::bf16))};
+  const TeacherHead teacher{random_tensor({100, 24}, 3), operand_of(random_tensor({67, 24}, 4).to(DType::bf16))};
   std::vector<std::int32_t> labels(100);
   std::vector<float> weights(100, 0.01f);
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i % 67);
@@ -228,7 +229,7 @@ HeadResult head_result(kernels::RowLoss kind, std::size_t chunk_bytes, int threa
                         {kind, 1.5f, chunk_bytes});
   backward(result.loss);
   set_threads(0);
-  return {result.value, values(hidden.slot()->gradient()), values(weight.slot()->gradient())};
+  return {result.value, values(hidden.sink()->gradient()), values(weight.sink()->gradient())};
 }
 
 TEST(FusedLinearLoss, SameBitsAtAnyThreadCount) {
@@ -257,12 +258,12 @@ TEST(FusedLinearLoss, SkippedTokenHasNoGradient) {
 TEST(AdamW, FirstStepMovesByTheLearningRate) {
   const ParameterPointer p = make_parameter("p", Tensor::full({4}, 1.0f), true);
   AdamW optimizer({0.9, 0.95, 1e-8, 0.0}, {p});
-  p->variable.slot()->give(Tensor::full({4}, 0.3f));
+  p->variable.sink()->give(Tensor::full({4}, 0.3f));
   EXPECT_DOUBLE_EQ(gradient_norm({p}), 2 * static_cast<double>(0.3f));
   optimizer.step(1e-2, 1.0);
   for (const float x : p->value().span()) EXPECT_NEAR(x, 0.99f, 1e-6f);
-  EXPECT_EQ(p->version, 2u);
-  EXPECT_FALSE(p->variable.slot()->gradient().defined());
+  EXPECT_EQ(p->version(), 2u);
+  EXPECT_FALSE(p->variable.sink()->gradient().defined());
 }
 
 TEST(Storage, StepsReuseMemory) {

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <thread>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {

@@ -1,6 +1,6 @@
 // A disk that fills up in the middle of a run, and a limit on file sizes: one line, exit code 1, what was saved is
 // whole, and once there is room qad resume ends as if nothing had been.
-#include "qad/io/checkpoint_folder.h"
+#include "qad/checkpoint/checkpoint_folder.h"
 #include "tests/bad_input/refusal.h"
 #include "tests/support/same_run.h"
 #include "tests/support/small_disk.h"

@@ -4,7 +4,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "qad/io/output_folder.h"
+#include "autograd/base/output_folder.h"
 #include "tests/bad_input/refusal.h"
 #include "tests/support/small_disk.h"
 

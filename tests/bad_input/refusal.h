@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/error.h"
-#include "data/hash.h"
+#include "autograd/base/error.h"
+#include "data/files/hash.h"
 #include "tests/support/process.h"
 #include "tests/verbs/tiny_run.h"
 

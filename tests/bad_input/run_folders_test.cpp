@@ -1,5 +1,5 @@
 // Places to write that are taken, and run folders whose checkpoints, recipes and summaries are damaged or of others.
-#include "qad/io/seal.h"
+#include "qad/checkpoint/seal.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {

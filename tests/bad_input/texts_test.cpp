@@ -2,7 +2,7 @@
 // document.
 #include <optional>
 
-#include "data/hdf5_file.h"
+#include "data/files/hdf5_file.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <string>
 
-#include "autograd/core/version.h"
+#include "autograd/base/version.h"
 #include "tests/support/paths.h"
 
 namespace qad {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "tests/support/process.h"
 #include "tests/verbs/tiny_run.h"
 

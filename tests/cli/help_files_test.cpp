@@ -5,7 +5,7 @@
 #include <set>
 #include <sstream>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "tests/support/process.h"
 
 namespace qad {

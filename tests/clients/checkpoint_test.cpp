@@ -1,5 +1,5 @@
 // h5py, which this project did not write, opens a checkpoint and finds in it what README.md says.
-#include "qad/io/checkpoint.h"
+#include "qad/checkpoint/checkpoint.h"
 
 #include <gtest/gtest.h>
 

@@ -2,9 +2,9 @@
 // and the rules of engines that need a GPU.
 #include <gtest/gtest.h>
 
-#include "qad/exporters/registry.h"
-#include "qad/exporters/write_export.h"
-#include "tests/exporters/tiny_student.h"
+#include "qad/layouts/registry.h"
+#include "qad/layouts/write_export.h"
+#include "tests/layouts/tiny_student.h"
 #include "tests/support/paths.h"
 #include "tests/support/python.h"
 

@@ -6,8 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "data/tokenizer.h"
+#include "autograd/base/atomic_file.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/support/paths.h"
 #include "tests/support/python.h"
 

@@ -1,9 +1,9 @@
 // Cores that control groups allow, from the files that the kernel shows.
-#include "autograd/core/cpu_count.h"
+#include "autograd/base/cpu_count.h"
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "tests/support/paths.h"
 
 namespace qad {

@@ -1,5 +1,5 @@
 // Every chunk runs once, whoever calls and however many threads there are.
-#include "autograd/core/parallel.h"
+#include "autograd/base/parallel.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "autograd/core/thread_pool.h"
+#include "autograd/base/thread_pool.h"
 
 namespace qad {
 namespace {

@@ -1,6 +1,6 @@
 // Where a path leads, and that files are written and read without harm to what stands there: links, devices, pipes,
 // permissions, long names.
-#include "autograd/core/place.h"
+#include "autograd/base/place.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include <set>
 #include <string>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

@@ -1,5 +1,5 @@
 // Scopes charge their own time to their phase, and all of it adds up.
-#include "autograd/core/profile.h"
+#include "autograd/base/profile.h"
 
 #include <gtest/gtest.h>
 

@@ -1,14 +1,14 @@
 // Chat templates: equal to transformers' in goldens, which text the assistant's is, where templates are found, and what
 // is refused. The interpreter's own tests are in jinja_test.cpp and jinja_limits_test.cpp.
-#include "data/chat_template.h"
+#include "data/text/chat_template.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "data/json_file.h"
-#include "data/tokenizer.h"
+#include "autograd/base/atomic_file.h"
+#include "data/files/json_file.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

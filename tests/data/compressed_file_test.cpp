@@ -1,9 +1,9 @@
 // gzip and Zstandard as the programs of these names and Python write them, whole, joined, cut off, damaged, and bombs.
-#include "data/compressed_file.h"
+#include "data/files/compressed_file.h"
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

@@ -1,12 +1,12 @@
 // Hashes of whole files: as documented, at any number of threads.
-#include "data/file_hash.h"
+#include "data/files/file_hash.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/parallel.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/parallel.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

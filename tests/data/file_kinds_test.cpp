@@ -1,11 +1,11 @@
 // Files that are no text: told by what is in them, refused with the command that makes a text of them. The commands
 // that need nothing but Python and the usual tools are run.
-#include "data/file_kinds.h"
+#include "data/files/file_kinds.h"
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
-#include "data/text_sources.h"
+#include "autograd/base/atomic_file.h"
+#include "data/text/text_sources.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

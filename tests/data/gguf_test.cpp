@@ -1,14 +1,14 @@
 // The GGUF container: bytes as written out by hand, what is written comes back, and damage is told.
-#include "data/gguf.h"
+#include "data/files/gguf.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstring>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "autograd/core/random.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/random.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

@@ -1,6 +1,6 @@
 // The HDF5 door: everything comes back bit for bit, the same content gives the same bytes, and files that others wrote
 // (or that a full disk or a prankster left) are refused by name.
-#include "data/hdf5_file.h"
+#include "data/files/hdf5_file.h"
 
 #include <gtest/gtest.h>
 #include <hdf5.h>
@@ -11,9 +11,9 @@
 #include <cstring>
 #include <limits>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "autograd/core/random.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/random.h"
 #include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

@@ -5,12 +5,12 @@
 
 #include <functional>
 
-#include "autograd/core/interrupt.h"
-#include "data/chat_template.h"
+#include "autograd/base/interrupt.h"
 #include "data/jinja/evaluator.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/json.h"
 #include "data/jinja/parser.h"
+#include "data/text/chat_template.h"
 #include "tests/support/error_of.h"
 
 namespace qad::jinja {

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "data/jinja/evaluator.h"
 #include "data/jinja/json.h"
 #include "data/jinja/parser.h"

@@ -1,5 +1,5 @@
 // JSON of other programs: what is refused, where it is, and the numbers that Python writes and JSON does not have.
-#include "data/json_file.h"
+#include "data/files/json_file.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Records with what JSON does not know: harmless where nobody reads it, an error with file, line and key where somebody
 // does.
-#include "data/json_record.h"
+#include "data/text/json_record.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The order of sequences: complete, repeatable, and the same after a seek as without one.
-#include "data/loader.h"
+#include "data/text/loader.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-#include "data/loader.h"
+#include "data/text/loader.h"
 #include "tests/support/error_of.h"
 
 namespace qad {

@@ -1,11 +1,11 @@
 // Sequences: what is packed together stays apart, labels end with their segment, windows are windows.
-#include "data/packing.h"
+#include "data/text/packing.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 namespace {

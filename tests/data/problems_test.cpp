@@ -1,5 +1,5 @@
 // Problems: what is asked can be checked, the worked solutions are right, the splits share no question.
-#include "data/problems.h"
+#include "data/tasks/problems.h"
 
 #include <gtest/gtest.h>
 
@@ -104,7 +104,7 @@ TEST(Problems, TextsAreAsImperfectAsAsked) {
   config.steps = 0.4;
   config.mistakes = 0.25;
   int alone = 0, wrong = 0, arithmetic = 0;
-  const std::vector<TextDocument> texts = problem_texts(config);
+  const std::vector<ProblemText> texts = problem_texts(config);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const WorkedProblem right = make_problem(families()[i % 4], ProblemSplit::train, 1, static_cast<std::int64_t>(i));
     EXPECT_EQ(texts[i].prompt, right.prompt);
@@ -122,9 +122,9 @@ TEST(Problems, ATranscriptIsTheQuestionAndItsSolutionAsOneText) {
   ProblemsConfig config;
   config.documents = 100;
   config.steps = 0.5;
-  const std::vector<TextDocument> questions = problem_texts(config);
+  const std::vector<ProblemText> questions = problem_texts(config);
   config.form = ProblemForm::transcript;
-  const std::vector<TextDocument> transcripts = problem_texts(config);
+  const std::vector<ProblemText> transcripts = problem_texts(config);
   ASSERT_EQ(transcripts.size(), questions.size());
   for (std::size_t i = 0; i < questions.size(); ++i) {
     EXPECT_EQ(transcripts[i].text, questions[i].prompt + questions[i].text);
@@ -137,7 +137,7 @@ TEST(Problems, PlainTextHasNoPrompt) {
   config.documents = 100;
   config.form = ProblemForm::plain;
   config.stories = 0.5;
-  for (const TextDocument& document : problem_texts(config)) {
+  for (const ProblemText& document : problem_texts(config)) {
     EXPECT_TRUE(document.prompt.empty());
     EXPECT_FALSE(document.text.empty());
     EXPECT_EQ(document.text.find('#') == std::string::npos || document.text.find("print(") != std::string::npos, true);

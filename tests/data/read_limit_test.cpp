@@ -1,8 +1,8 @@
 // The beginning of a text, for who needs no more of it: whole lines, whole characters, no further file.
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
-#include "data/text_sources.h"
+#include "autograd/base/atomic_file.h"
+#include "data/text/text_sources.h"
 #include "tests/support/paths.h"
 
 namespace qad {

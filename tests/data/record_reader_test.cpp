@@ -1,10 +1,10 @@
 // Records as people have them: which of their tokens are there, which are labels, and what is refused with its line.
-#include "data/record_reader.h"
+#include "data/text/record_reader.h"
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
-#include "data/documents.h"
+#include "autograd/base/atomic_file.h"
+#include "data/text/documents.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

@@ -1,5 +1,5 @@
 // safetensors: round trips, sharding, and every way in which a file can be cut off, damaged or lie.
-#include "data/safetensors.h"
+#include "data/files/safetensors.h"
 
 #include <gtest/gtest.h>
 
@@ -8,10 +8,10 @@
 #include <cstring>
 #include <set>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "autograd/core/random.h"
-#include "data/safetensors_writer.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/random.h"
+#include "data/files/safetensors_writer.h"
 #include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

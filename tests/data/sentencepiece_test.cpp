@@ -5,10 +5,10 @@
 
 #include <fstream>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/random.h"
-#include "data/synthetic.h"
-#include "data/tokenizer.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/random.h"
+#include "data/tasks/synthetic.h"
+#include "data/tokenizer/tokenizer.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

@@ -1,14 +1,14 @@
 // What held-out text shares with the training text, and fingerprints that tell texts apart.
-#include "data/shared_documents.h"
+#include "data/text/shared_documents.h"
 
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <set>
 
-#include "autograd/core/atomic_file.h"
-#include "data/hash.h"
-#include "data/packing.h"
+#include "autograd/base/atomic_file.h"
+#include "data/files/hash.h"
+#include "data/text/packing.h"
 #include "tests/support/paths.h"
 
 namespace qad {

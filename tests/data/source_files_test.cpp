@@ -1,5 +1,5 @@
 // Names and patterns to files: order, folders, what is hidden, what matches nothing, what comes twice.
-#include "data/source_files.h"
+#include "data/files/source_files.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The synthetic texts: the same everywhere, right where they claim to be exact, varied, and of the promised shape.
-#include "data/synthetic.h"
+#include "data/tasks/synthetic.h"
 
 #include <gtest/gtest.h>
 

@@ -3,9 +3,9 @@
 
 #include <set>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/parallel.h"
-#include "data/documents.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/parallel.h"
+#include "data/text/documents.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

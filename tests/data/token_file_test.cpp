@@ -1,13 +1,13 @@
 // Pre-tokenized HDF5 files: what a run in sequential order over concatenated windows sees, and what is refused.
-#include "data/token_file.h"
+#include "data/text/token_file.h"
 
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
 #include <numeric>
 
-#include "autograd/core/atomic_file.h"
-#include "data/loader.h"
+#include "autograd/base/atomic_file.h"
+#include "data/text/loader.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

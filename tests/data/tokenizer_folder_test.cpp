@@ -6,11 +6,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/random.h"
-#include "data/added_tokens.h"
-#include "data/tokenizer.h"
-#include "data/tokenizer_files.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/random.h"
+#include "data/tokenizer/added_tokens.h"
+#include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

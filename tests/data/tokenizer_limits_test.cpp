@@ -5,9 +5,9 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "data/bpe_tokenizer.h"
-#include "data/regex.h"
+#include "autograd/base/atomic_file.h"
+#include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/regex.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

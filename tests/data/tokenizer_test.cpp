@@ -1,15 +1,15 @@
 // Tokenizers against the ids of Hugging Face's `tokenizers` (golden/tokenizers.json, made by
 // scripts/make_tokenizer_goldens.py) and against the prompts that come with the story models.
-#include "data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "data/bpe_tokenizer.h"
-#include "data/nfc.h"
-#include "data/utf8.h"
+#include "autograd/base/atomic_file.h"
+#include "data/files/utf8.h"
+#include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/nfc.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

@@ -10,8 +10,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "autograd/base/error.h"
 #include "autograd/core/dtype.h"
-#include "autograd/core/error.h"
 #include "qad/formats/pack.h"
 #include "tests/support/paths.h"
 
@@ -50,8 +50,8 @@ TEST(Element, DecodesEveryCodeAsMlDtypes) {
   int cases = 0;
   for (; file >> name >> code >> value; ++cases) {
     const auto number = static_cast<std::uint32_t>(std::stoul(code, nullptr, 16));
-    expect_same_number(element_type(name).decode(number), from_hex(value), name + " " + code);
-    expect_same_number(decode_table(element_type(name))[number], from_hex(value), name + " " + code);
+    expect_same_number(element_type(name).value(number), from_hex(value), name + " " + code);
+    expect_same_number(value_table(element_type(name))[number], from_hex(value), name + " " + code);
   }
   EXPECT_EQ(cases, 16 + 3 * 256);
 }
@@ -60,7 +60,7 @@ TEST(Element, EveryCodeComesBack) {
   for (const ElementType* type : element_types()) {
     if (type->bits > 16) continue;
     for (std::uint32_t code = 0; code < 1u << type->bits; ++code) {
-      const float value = type->decode(code);
+      const float value = type->value(code);
       if (!std::isfinite(value) || value < -type->max) continue;  // -128 and -8 are never written
       ASSERT_EQ(type->encode(value), code) << type->name;
     }
@@ -70,15 +70,15 @@ TEST(Element, EveryCodeComesBack) {
 TEST(Element, SaturatesAndSaysWhatNaNBecomes) {
   for (const ElementType* type : {&kE2M1, &kE4M3, &kE5M2, &kInt8, &kInt4, &kNF4}) {
     for (const float huge : {type->max * 1.5f, std::numeric_limits<float>::max(), kInfinity}) {
-      EXPECT_EQ(type->decode(type->encode(huge)), type->max) << type->name;
-      EXPECT_EQ(type->decode(type->encode(-huge)), -type->max) << type->name;
+      EXPECT_EQ(type->value(type->encode(huge)), type->max) << type->name;
+      EXPECT_EQ(type->value(type->encode(-huge)), -type->max) << type->name;
     }
-    EXPECT_EQ(type->decode(type->encode(type->min_positive)), type->min_positive) << type->name;
+    EXPECT_EQ(type->value(type->encode(type->min_positive)), type->min_positive) << type->name;
   }
   for (const ElementType* type : {&kE2M1, &kInt8, &kInt4, &kNF4})
-    EXPECT_EQ(type->decode(type->encode(kNaN)), 0.0f) << type->name;
+    EXPECT_EQ(type->value(type->encode(kNaN)), 0.0f) << type->name;
   for (const ElementType* type : {&kE4M3, &kE5M2, &kE8M0, &kBF16, &kF32})
-    EXPECT_TRUE(std::isnan(type->decode(type->encode(kNaN)))) << type->name;
+    EXPECT_TRUE(std::isnan(type->value(type->encode(kNaN)))) << type->name;
   EXPECT_EQ(kE8M0.encode(kInfinity), 0xfeu);
   EXPECT_EQ(kE8M0.encode(-1.0f), 0xffu);
   EXPECT_EQ(kE8M0.encode(0.0f), 0u);
@@ -91,7 +91,7 @@ TEST(Element, SignificantBitsAreThoseOfTheLongestValue) {
     if (type->bits > 16) continue;
     int longest = 0;
     for (std::uint32_t code = 0; code < 1u << type->bits; ++code) {
-      const float value = type->decode(code);
+      const float value = type->value(code);
       if (!std::isfinite(value) || value == 0.0f || value < -type->max) continue;
       int exponent = 0, bits = 24;
       for (double fraction = std::frexp(std::abs(value), &exponent) * 0x1p24; std::fmod(fraction, 2.0) == 0; --bits)
@@ -103,15 +103,15 @@ TEST(Element, SignificantBitsAreThoseOfTheLongestValue) {
 }
 
 TEST(Element, IntegersRoundTiesToEven) {
-  EXPECT_EQ(kInt8.decode(kInt8.encode(0.5f)), 0.0f);
-  EXPECT_EQ(kInt8.decode(kInt8.encode(-1.5f)), -2.0f);
-  EXPECT_EQ(kInt4.decode(kInt4.encode(2.5f)), 2.0f);
+  EXPECT_EQ(kInt8.value(kInt8.encode(0.5f)), 0.0f);
+  EXPECT_EQ(kInt8.value(kInt8.encode(-1.5f)), -2.0f);
+  EXPECT_EQ(kInt4.value(kInt4.encode(2.5f)), 2.0f);
   EXPECT_EQ(kInt4.encode(-7.0f), 9u);
 }
 
 TEST(Element, NF4TakesTheNearest) {
   for (std::uint32_t code = 1; code < 16; ++code) {
-    const float low = kNF4.decode(code - 1), high = kNF4.decode(code);
+    const float low = kNF4.value(code - 1), high = kNF4.value(code);
     EXPECT_LT(low, high);
     EXPECT_EQ(kNF4.encode(low + 0.49f * (high - low)), code - 1);
     EXPECT_EQ(kNF4.encode(low + 0.51f * (high - low)), code);
@@ -147,7 +147,7 @@ std::vector<float> onnx_values(const nlohmann::json& tensor) {
     if (type == "f32") values.push_back(from_hex(bits));
     else if (type == "f16")
       values.push_back(f16_to_f32(static_cast<std::uint16_t>(std::stoul(bits.get<std::string>(), nullptr, 16))));
-    else values.push_back(element_type(type == "e4m3fn" ? "e4m3" : type).decode(bits.get<std::uint32_t>()));
+    else values.push_back(element_type(type == "e4m3fn" ? "e4m3" : type).value(bits.get<std::uint32_t>()));
   }
   return values;
 }
@@ -172,7 +172,7 @@ TEST(Element, AgreesWithTheOnnxCases) {
       else if (!(std::isnan(x[i]) && output["type"] == "e2m1")) {  // e2m1 has no NaN
         const ElementType& element = element_type(output["type"] == "e2m1" ? "e2m1" : "e4m3");
         const float zero_point = one["inputs"].size() > 1 ? 0.0f : -0.0f;  // QuantizeLinear adds it, so -0 becomes 0
-        expect_same_number(element.decode(element.encode(x[i] / scale + zero_point)), expected[i], what);
+        expect_same_number(element.value(element.encode(x[i] / scale + zero_point)), expected[i], what);
       }
       ++checked;
     }

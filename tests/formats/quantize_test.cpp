@@ -11,10 +11,10 @@
 #include <limits>
 #include <sstream>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 #include "qad/formats/distortion.h"
 #include "qad/formats/pack.h"
 #include "qad/formats/quantize_reference.h"
@@ -182,9 +182,9 @@ TEST(Nvfp4, CountsWhatIsNotFinite) {
 TEST(Nvfp4, EveryCodeUnderEveryScaleComesBack) {
   for (const float tensor_scale : {0x1p-100f, 0x1p-10f, 3.7e-4f, 1.0f, 0x1p116f})
     for (std::uint32_t scale_code = 1; scale_code < 0x7f; ++scale_code) {
-      const float scale = kE4M3.decode(scale_code) * tensor_scale;
+      const float scale = kE4M3.value(scale_code) * tensor_scale;
       for (std::uint32_t code = 0; code < 16; ++code) {
-        const float value = kE2M1.decode(code) * scale;
+        const float value = kE2M1.value(code) * scale;
         ASSERT_TRUE(std::isfinite(value));
         ASSERT_EQ(kE2M1.encode(value / scale), code) << scale_code << " " << tensor_scale;
       }

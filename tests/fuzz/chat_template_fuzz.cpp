@@ -2,7 +2,7 @@
 // the limits of time and memory that scripts/fuzz sets. Half of the inputs are templates of a grammar.
 #include <cstdlib>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "data/jinja/evaluator.h"
 #include "data/jinja/json.h"
 #include "data/jinja/parser.h"

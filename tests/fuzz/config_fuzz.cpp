@@ -2,8 +2,8 @@
 // Error.
 #include <cstdlib>
 
-#include "autograd/core/error.h"
-#include "models/hf_config.h"
+#include "autograd/base/error.h"
+#include "models/families/hf_config.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {

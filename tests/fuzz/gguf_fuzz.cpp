@@ -1,6 +1,6 @@
 // libFuzzer: any bytes as a GGUF file are read or refused by an Error, and what is read lies within the file.
-#include "autograd/core/error.h"
-#include "data/gguf.h"
+#include "autograd/base/error.h"
+#include "data/files/gguf.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {

@@ -1,6 +1,6 @@
 // libFuzzer: any bytes as a recipe are read or refused by an Error, and what was read is written and read back the
 // same.
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/recipe/recipe.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

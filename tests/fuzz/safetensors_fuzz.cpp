@@ -1,6 +1,6 @@
 // libFuzzer: any bytes as a safetensors file are read or refused by an Error, and what is read lies within the file.
-#include "autograd/core/error.h"
-#include "data/safetensors_header.h"
+#include "autograd/base/error.h"
+#include "data/files/safetensors_header.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span<const std::byte> file(reinterpret_cast<const std::byte*>(data), size);

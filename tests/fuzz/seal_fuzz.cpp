@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "autograd/core/error.h"
-#include "qad/io/seal.h"
+#include "autograd/base/error.h"
+#include "qad/checkpoint/seal.h"
 
 namespace {
 

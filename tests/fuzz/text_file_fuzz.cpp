@@ -3,12 +3,12 @@
 #include <filesystem>
 #include <string>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "data/compressed_file.h"
-#include "data/file_kinds.h"
-#include "data/record_reader.h"
-#include "data/utf8.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "data/files/compressed_file.h"
+#include "data/files/file_kinds.h"
+#include "data/files/utf8.h"
+#include "data/text/record_reader.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // libFuzzer: any bytes as a tokenizer.json make a tokenizer that encodes and decodes, or are refused by an Error.
-#include "autograd/core/error.h"
-#include "data/bpe_tokenizer.h"
+#include "autograd/base/error.h"
+#include "data/tokenizer/bpe_tokenizer.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {

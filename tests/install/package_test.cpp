@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <set>
 
-#include "autograd/core/version.h"
+#include "autograd/base/version.h"
 #include "qad/report/summary.h"
 #include "tests/support/process.h"
 

@@ -4,9 +4,9 @@
 #include <map>
 
 #include "models/decode/generate.h"
-#include "models/hf_config.h"
-#include "models/model_folder.h"
-#include "models/registry.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "models/import/model_folder.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "autograd/core/interrupt.h"
-#include "models/model_folder.h"
+#include "autograd/base/interrupt.h"
+#include "models/import/model_folder.h"
 #include "tests/support/near.h"
 
 namespace qad {

@@ -1,10 +1,10 @@
 // What ends a text, as transformers' generate has it, and how a folder asks for text to be written.
-#include "models/generation_config.h"
+#include "models/families/generation_config.h"
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
-#include "models/hf_config.h"
+#include "autograd/base/atomic_file.h"
+#include "models/families/hf_config.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 

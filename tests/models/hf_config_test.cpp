@@ -1,14 +1,14 @@
 // What a config.json says, what it leaves to a family's defaults, and which sizes no config.json can say.
-#include "models/hf_config.h"
+#include "models/families/hf_config.h"
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "models/model_folder.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "models/import/model_folder.h"
 #include "tests/support/paths.h"
 
 namespace qad {

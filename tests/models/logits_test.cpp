@@ -4,11 +4,11 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "data/tokenizer.h"
+#include "autograd/base/atomic_file.h"
+#include "data/tokenizer/tokenizer.h"
 #include "models/decode/generate.h"
-#include "models/llama/llama2c.h"
-#include "models/model_folder.h"
+#include "models/import/llama2c.h"
+#include "models/import/model_folder.h"
 #include "tests/support/paths.h"
 
 namespace qad {

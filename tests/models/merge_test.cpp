@@ -1,9 +1,9 @@
 // The average of models: its values, what keeps its bits, and what is refused.
-#include "models/merge.h"
+#include "models/import/merge.h"
 
 #include <gtest/gtest.h>
 
-#include "models/model_folder.h"
+#include "models/import/model_folder.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"

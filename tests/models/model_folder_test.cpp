@@ -1,12 +1,12 @@
 // Loading: weights stay in the mapped files, wherever they lie in them, and what is no number is found.
-#include "models/model_folder.h"
+#include "models/import/model_folder.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "autograd/core/atomic_file.h"
-#include "models/side_files.h"
+#include "autograd/base/atomic_file.h"
+#include "models/import/side_files.h"
 #include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

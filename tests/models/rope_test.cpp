@@ -5,10 +5,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
-#include "models/hf_config.h"
-#include "models/registry.h"
-#include "models/rotary.h"
+#include "autograd/base/atomic_file.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "models/layers/rotary.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"
@@ -96,7 +96,7 @@ TEST(Rope, YarnTurnsGradientsBackAsItTurnsForward) {
   double forward = 0, transposed = 0;
   for (std::int64_t i = 0; i < y.size(); ++i) forward += double{turned.value().data()[i]} * double{y.data()[i]};
   backward(turned, y);
-  const Tensor gradient = x->variable.slot()->gradient();
+  const Tensor gradient = x->variable.sink()->gradient();
   for (std::int64_t i = 0; i < y.size(); ++i) transposed += double{x->value().data()[i]} * double{gradient.data()[i]};
   EXPECT_NEAR(forward, transposed, 1e-4);
 }

@@ -1,11 +1,11 @@
 // Which files of a model's folder go along with weights that are written anew.
-#include "models/side_files.h"
+#include "models/import/side_files.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "tests/support/paths.h"
 
 namespace qad {

@@ -1,5 +1,5 @@
 // The weights of model folders that other programs wrote: their names, types and values, and what is there besides.
-#include "models/stored_weights.h"
+#include "models/import/stored_weights.h"
 
 #include <gtest/gtest.h>
 
@@ -8,10 +8,10 @@
 #include <limits>
 #include <map>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/log.h"
-#include "data/safetensors_writer.h"
-#include "models/hf_config.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/log.h"
+#include "data/files/safetensors_writer.h"
+#include "models/families/hf_config.h"
 #include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

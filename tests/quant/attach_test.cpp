@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "qad/calib/calibrate.h"
 #include "tests/support/small_model.h"
 
@@ -67,9 +67,9 @@ TEST(Attach, FillsTheSlotsThatTheRulesName) {
   QuantizerSet set = attach_quantizers(*model, w4a4());
   for (const LinearGroup* group : model->linear_groups()) {
     const bool is_head = group == &model->head();
-    EXPECT_EQ(group->input_transform == nullptr, is_head) << group->name;
+    EXPECT_EQ(group->input_slot == nullptr, is_head) << group->name;
     for (const Linear& member : group->members) {
-      const bool quantized = std::dynamic_pointer_cast<WeightQuantizer>(member.weight->transform) != nullptr;
+      const bool quantized = std::dynamic_pointer_cast<WeightQuantizer>(member.weight->slot) != nullptr;
       EXPECT_EQ(quantized, !is_head) << member.name;
     }
   }

@@ -20,7 +20,7 @@ namespace {
 QuantizedTensor all_values(const BlockFormat& format, float tensor_scale) {
   std::vector<std::uint32_t> scales;
   for (std::uint32_t code = 0; code < (format.scale ? 1u << format.scale->bits : 1u); ++code)
-    if (!format.scale || std::isfinite(format.scale->decode(code))) scales.push_back(code);
+    if (!format.scale || std::isfinite(format.scale->value(code))) scales.push_back(code);
   const std::int64_t cols = format.block == BlockFormat::kWholeRow ? 256 : format.block;
   auto tensor = QuantizedTensor::allocate(format, static_cast<std::int64_t>(scales.size()), cols, tensor_scale);
   for (std::size_t i = 0; i < tensor.codes.span<std::uint8_t>().size(); ++i) {
@@ -63,9 +63,9 @@ TEST(ExactInBf16, OnlyWhereItIs) {
   }
   const Tensor floats({2, 3});
   floats.fill(1.0f);
-  EXPECT_FALSE(save(floats)->exact_in_bf16());
-  EXPECT_FALSE(save(floats.to(DType::f16))->exact_in_bf16());
-  EXPECT_TRUE(save(floats.to(DType::bf16))->exact_in_bf16());
+  EXPECT_FALSE(operand_of(floats)->exact_in_bf16());
+  EXPECT_FALSE(operand_of(floats.to(DType::f16))->exact_in_bf16());
+  EXPECT_TRUE(operand_of(floats.to(DType::bf16))->exact_in_bf16());
   EXPECT_TRUE(Bf16Rounding().apply(floats, 1, false).operand->exact_in_bf16());
 }
 
@@ -92,19 +92,19 @@ struct Group {
     const auto scale = std::make_shared<TensorScale>("input", block_format("nvfp4"), round);
     inputs = std::make_shared<ActivationQuantizer>("input", scale, StraightThrough::identity);
     static_cast<void>(inputs->apply(x, 0));
-    scale->freeze(TensorScaleSource::calibration);
+    scale->end_observing(TensorScaleSource::calibration);
     inputs->set_observing(false);
     group.name = "group";
-    group.input_transform = inputs;
+    group.input_slot = inputs;
     for (const std::int64_t out : {130, 24}) {
       const auto weight =
           make_parameter("weight", Tensor::from(testing::normal_floats(out * 96, 0.1, 7), {out, 96}), true);
       const auto weight_scale = std::make_shared<TensorScale>("weight", block_format("nvfp4"), round);
       weight_scale->add_weight(weight);
-      weight_scale->freeze(TensorScaleSource::calibration);
+      weight_scale->end_observing(TensorScaleSource::calibration);
       const auto quantizer = std::make_shared<WeightQuantizer>("weight", weight_scale, StraightThrough::identity);
       quantizer->set_observing(false);
-      weight->transform = quantizer;
+      weight->slot = quantizer;
       group.members.push_back({"layer", weight, nullptr});
     }
   }
@@ -146,11 +146,11 @@ TEST(Bf16Products, GradientsAreThoseOfFp32) {
   const Linear& member = g.group.members[0];
   const Tensor dx({70, 96});
   times(dy, member.weight->operand().values(), false, dx);
-  EXPECT_TRUE(std::ranges::equal(g.input.slot()->gradient().span(), dx.span()));
+  EXPECT_TRUE(std::ranges::equal(g.input.sink()->gradient().span(), dx.span()));
   const Tensor dw({130, 96}), x = g.inputs->apply(g.input.value(), 0).value;
   kernel_table().gemm(kernels::Transpose::yes, kernels::Transpose::no, 130, 96, 70, dy.data(), 130, x.data(), 96, false,
                       dw.data(), 96);
-  EXPECT_TRUE(std::ranges::equal(member.weight->variable.slot()->gradient().span(), dw.span()));
+  EXPECT_TRUE(std::ranges::equal(member.weight->variable.sink()->gradient().span(), dw.span()));
 }
 
 }  // namespace

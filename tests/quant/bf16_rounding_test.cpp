@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 #include "autograd/nn/parameter.h"
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/linear.h"
@@ -52,7 +52,7 @@ TEST(Bf16Rounding, OpsSeeRoundedValuesAndMastersGetTheirGradients) {
   const Parameters twins{rounded_twin(masters.table), rounded_twin(masters.norm), rounded_twin(masters.weight),
                          rounded_twin(masters.bias)};
   for (const ParameterPointer& master : {masters.table, masters.norm, masters.weight, masters.bias})
-    master->transform = std::make_shared<Bf16Rounding>();
+    master->slot = std::make_shared<Bf16Rounding>();
 
   const auto ids = std::make_shared<const std::vector<std::int32_t>>(std::vector<std::int32_t>{3, 39, 0, 3, 17});
   const auto run = [&](const Parameters& p) {
@@ -61,7 +61,7 @@ TEST(Bf16Rounding, OpsSeeRoundedValuesAndMastersGetTheirGradients) {
     backward(y, normal_parameter({5, 24}, 5)->value());
     std::vector<std::vector<float>> result = {values_of(y.value())};
     for (const ParameterPointer& parameter : {p.table, p.norm, p.weight, p.bias})
-      result.push_back(values_of(parameter->variable.slot()->gradient()));
+      result.push_back(values_of(parameter->variable.sink()->gradient()));
     return result;
   };
   EXPECT_EQ(run(masters), run(twins));

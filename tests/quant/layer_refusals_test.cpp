@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "models/model_folder.h"
+#include "models/import/model_folder.h"
 #include "qad/quant/policy.h"
 #include "tests/support/error_of.h"
 #include "tests/support/small_model.h"

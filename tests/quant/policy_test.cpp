@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad {
 namespace {

@@ -5,8 +5,8 @@
 
 #include <limits>
 
-#include "autograd/core/error.h"
-#include "autograd/core/random.h"
+#include "autograd/base/error.h"
+#include "autograd/base/random.h"
 #include "autograd/ops/linear.h"
 #include "qad/formats/quantize.h"
 #include "qad/quant/packed_tensor.h"
@@ -48,7 +48,7 @@ TEST(ActivationQuantizer, ObservesThenQuantizesWithAFrozenScale) {
   EXPECT_EQ(scale->amax(), amax_of(large));
 
   quantizer.set_observing(false);
-  scale->freeze(kCalibration);
+  scale->end_observing(kCalibration);
   const TransformResult result = quantizer.apply(small, 0);
   const float expected_scale = tensor_scale_from_amax(block_format("nvfp4"), amax_of(large), TensorScaleRound::pow2);
   EXPECT_EQ(scale->value(), expected_scale);
@@ -67,7 +67,7 @@ TEST(ActivationQuantizer, FollowsTheDataIfAsked) {
   const auto scale = make_scale();
   ActivationQuantizer quantizer("layer.input", scale, StraightThrough::identity);
   quantizer.set_observing(false);
-  scale->freeze(kData);  // no calibration needed
+  scale->end_observing(kData);  // no calibration needed
   for (const float factor : {1.0f, 100.0f, 0.01f}) {
     const Tensor x = scaled(normal({2, 16}, 3), factor);
     static_cast<void>(quantizer.apply(x, 0));
@@ -82,7 +82,7 @@ TEST(ActivationQuantizer, TakesBf16) {
   const Tensor x = normal({3, 5}, 4).to(DType::bf16);
   static_cast<void>(quantizer.apply(x, 0));
   quantizer.set_observing(false);
-  scale->freeze(kCalibration);
+  scale->end_observing(kCalibration);
   const Tensor y = quantizer.apply(x, 0).value, exact = x.to(DType::f32);
   for (std::int64_t i = 0; i < 15; ++i) EXPECT_NEAR(y.data()[i], exact.data()[i], std::abs(exact.data()[i]) / 15);
 }
@@ -93,7 +93,7 @@ TEST(ActivationQuantizer, NamesAnInputThatIsNotFinite) {
     ActivationQuantizer quantizer("model.layers.3.mlp.gate_up_proj.input", scale, StraightThrough::identity);
     const Tensor x = normal({2, 16}, 5);
     static_cast<void>(quantizer.apply(x, 0));
-    scale->freeze(kCalibration);
+    scale->end_observing(kCalibration);
     quantizer.set_observing(observing);
     x.data()[7] = std::numeric_limits<float>::quiet_NaN();
     try {
@@ -112,7 +112,7 @@ TEST(ActivationQuantizer, ClipStopsTheGradientOfWhatSaturates) {
     const Tensor x = normal({2, 16}, 6);
     static_cast<void>(quantizer->apply(x, 0));
     quantizer->set_observing(false);
-    scale->freeze(kCalibration);
+    scale->end_observing(kCalibration);
     const float limit = block_format("nvfp4").saturation_limit(scale->value());
     x.data()[3] = 1.1f * limit, x.data()[20] = -2.0f * limit, x.data()[21] = limit;
 
@@ -122,15 +122,15 @@ TEST(ActivationQuantizer, ClipStopsTheGradientOfWhatSaturates) {
     backward(output, Tensor::full({2, 16}, 1.0f));
     for (std::int64_t i = 0; i < 32; ++i) {
       const bool stopped = ste == StraightThrough::clip && (i == 3 || i == 20);
-      EXPECT_EQ(input.slot()->gradient().data()[i], stopped ? 0.0f : 1.0f) << i;
+      EXPECT_EQ(input.sink()->gradient().data()[i], stopped ? 0.0f : 1.0f) << i;
     }
     EXPECT_EQ(quantizer->take_saturation().saturated, 2);
   }
 }
 
 TEST(TensorScale, RefusesALayerThatCalibrationNeverReached) {
-  EXPECT_THROW(make_scale()->freeze(kCalibration), Error);
-  EXPECT_NO_THROW(make_scale("mxfp4")->freeze(kCalibration));  // has no tensor scale
+  EXPECT_THROW(make_scale()->end_observing(kCalibration), Error);
+  EXPECT_NO_THROW(make_scale("mxfp4")->end_observing(kCalibration));  // has no tensor scale
 }
 
 class Weights : public ::testing::Test {
@@ -144,53 +144,53 @@ class Weights : public ::testing::Test {
     scale_->add_weight(q_);
     scale_->add_weight(k_);
   }
-  void freeze(TensorScaleSource from) {
+  void end_observing(TensorScaleSource from) {
     quantizer_.set_observing(false);
-    scale_->freeze(from);
+    scale_->end_observing(from);
   }
-  std::shared_ptr<const SavedTensor> applied() { return quantizer_.apply(q_->value(), q_->version).operand; }
+  std::shared_ptr<const Operand> applied() { return quantizer_.apply(q_->value(), q_->version()).operand; }
 };
 
 TEST_F(Weights, ShareTheScaleOfTheLargest) {
   EXPECT_EQ(values_of(applied()->expand()), values_of(q_->value()));
-  freeze(kCalibration);
+  end_observing(kCalibration);
   EXPECT_EQ(scale_->amax(), amax_of(k_->value()));
 }
 
 TEST_F(Weights, AreQuantizedOncePerVersion) {
-  freeze(kCalibration);
+  end_observing(kCalibration);
   const auto first = applied();
   EXPECT_EQ(applied(), first);
   EXPECT_EQ(quantizer_.take_saturation().values, 8 * 32);
   q_->value().data()[0] += 1.0f;
-  ++q_->version;
+  q_->changed();
   const auto second = applied();
   EXPECT_NE(second, first);
   EXPECT_NE(values_of(second->expand()), values_of(first->expand()));
-  const QuantizedTensor& codes = quantizer_.codes(q_->value(), q_->version);
+  const QuantizedTensor& codes = quantizer_.codes(q_->value(), q_->version());
   EXPECT_EQ(&codes, &dynamic_cast<const PackedTensor&>(*second).tensor());
 }
 
 TEST_F(Weights, FrozenScalesStayAndDataScalesMoveWithAnyMember) {
   for (const auto from : {kCalibration, kData}) {
-    freeze(from);
+    end_observing(from);
     const auto before = applied();
     const float frozen = scale_->value();
     for (float& value : k_->value().span()) value *= 8.0f;
-    ++k_->version;
+    k_->changed();
     EXPECT_EQ(applied() == before, from == kCalibration);
     EXPECT_EQ(scale_->value(), from == kCalibration ? frozen : 8.0f * frozen);
     for (float& value : k_->value().span()) value /= 8.0f;
-    ++k_->version;
+    k_->changed();
   }
 }
 
 TEST_F(Weights, ReachTheProductAndItsGradient) {
-  freeze(kCalibration);
+  end_observing(kCalibration);
   const auto slot = std::make_shared<WeightQuantizer>("q_proj.weight", scale_, StraightThrough::identity);
   slot->set_observing(false);
   const Variable x = Variable::leaf(normal({3, 32}, 9));
-  const Variable y = linear(x, {q_->variable, q_->version, slot}, {});
+  const Variable y = linear(x, {q_->variable, q_->version(), slot}, {});
   const Tensor rounded = applied()->expand();
   const Variable expected_x = Variable::leaf(x.value().clone());
   const Variable expected = linear(expected_x, Variable::leaf(rounded), {});
@@ -198,7 +198,7 @@ TEST_F(Weights, ReachTheProductAndItsGradient) {
   const Tensor dy = normal({3, 8}, 10);
   backward(y, dy.clone());
   backward(expected, dy.clone());
-  EXPECT_EQ(values_of(x.slot()->gradient()), values_of(expected_x.slot()->gradient()));
+  EXPECT_EQ(values_of(x.sink()->gradient()), values_of(expected_x.sink()->gradient()));
 }
 
 }  // namespace

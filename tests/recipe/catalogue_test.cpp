@@ -6,9 +6,9 @@
 #include <regex>
 #include <sstream>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "models/model_folder.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "models/import/model_folder.h"
 #include "qad/quant/attach.h"
 #include "qad/recipe/recipe.h"
 #include "qad/verbs/recipes.h"

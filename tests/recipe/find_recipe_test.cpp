@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <optional>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/recipe/catalogue.h"
 #include "qad/recipe/recipe.h"
 #include "tests/support/error_of.h"

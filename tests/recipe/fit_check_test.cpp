@@ -4,11 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
-#include "data/tokenizer.h"
-#include "models/hf_config.h"
-#include "qad/exporters/registry.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "data/tokenizer/tokenizer.h"
+#include "models/families/hf_config.h"
+#include "qad/layouts/registry.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"

@@ -1,5 +1,5 @@
 // One signal asks, the second leaves at once; no thread that computes runs a handler.
-#include "autograd/core/interrupt.h"
+#include "autograd/base/interrupt.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

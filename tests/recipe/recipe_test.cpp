@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "tests/support/paths.h"
 
 namespace qad {

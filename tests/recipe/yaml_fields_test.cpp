@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "qad/recipe/describe.h"
 #include "qad/recipe/nearest_name.h"
 #include "qad/recipe/yaml_text.h"

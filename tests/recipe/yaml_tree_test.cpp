@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "qad/recipe/yaml_text.h"
 #include "tests/support/paths.h"
 

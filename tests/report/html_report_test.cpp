@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/report/curves.h"
 #include "qad/report/html_table.h"
 #include "qad/report/svg_chart.h"

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/log.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/log.h"
 #include "qad/report/metrics_log.h"
 #include "tests/support/paths.h"
 

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <string>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "qad/report/summary.h"
 #include "tests/support/paths.h"
 

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/report/problem_table.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

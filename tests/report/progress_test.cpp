@@ -7,8 +7,8 @@
 #include <cmath>
 #include <string>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/log.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/log.h"
 #include "qad/report/format.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <fstream>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/log.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/log.h"
 #include "qad/report/event_file.h"
 #include "tests/support/paths.h"
 

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <regex>
 
-#include "autograd/core/atomic_file.h"
-#include "data/documents.h"
-#include "data/hdf5_file.h"
-#include "data/tokenizer.h"
+#include "autograd/base/atomic_file.h"
+#include "data/files/hdf5_file.h"
+#include "data/text/documents.h"
+#include "data/tokenizer/tokenizer.h"
 #include "qad/report/summary.h"
 #include "tests/runs/program_run.h"
 

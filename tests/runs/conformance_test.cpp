@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 #include "autograd/optim/adamw.h"
-#include "data/hdf5_file.h"
-#include "models/model_folder.h"
+#include "data/files/hdf5_file.h"
+#include "models/import/model_folder.h"
 #include "qad/calib/calibrate.h"
 #include "qad/loss/loss.h"
 #include "qad/recipe/recipe.h"

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/report/summary.h"
 #include "tests/runs/program_run.h"
 

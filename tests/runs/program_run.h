@@ -6,7 +6,7 @@
 #include <iterator>
 #include <string>
 
-#include "qad/io/checkpoint_folder.h"
+#include "qad/checkpoint/checkpoint_folder.h"
 #include "tests/support/paths.h"
 #include "tests/support/process.h"
 

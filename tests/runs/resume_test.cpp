@@ -7,7 +7,7 @@
 #include <functional>
 #include <thread>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 #include "tests/runs/program_run.h"
 #include "tests/support/same_run.h"
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 #include "qad/report/metrics_log.h"
 #include "tests/runs/program_run.h"
 #include "tests/support/same_run.h"

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 #include "autograd/core/tensor.h"
 
 namespace qad::testing {

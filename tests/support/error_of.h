@@ -7,7 +7,7 @@
 #include <initializer_list>
 #include <string>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 
 namespace qad::testing {
 

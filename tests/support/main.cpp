@@ -1,7 +1,7 @@
 // main() of every test program: quiet logs, then GoogleTest.
 #include <gtest/gtest.h>
 
-#include "autograd/core/log.h"
+#include "autograd/base/log.h"
 
 // HDF5 1.10 keeps the memory of a file whose close failed on a full disk; some tests make it fail on purpose.
 extern "C" const char* __lsan_default_suppressions();

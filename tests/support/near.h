@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
 
 namespace qad::testing {
 

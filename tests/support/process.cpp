@@ -8,7 +8,7 @@
 #include <csignal>
 #include <thread>
 
-#include "autograd/core/atomic_file.h"
+#include "autograd/base/atomic_file.h"
 
 namespace qad::testing {
 namespace {

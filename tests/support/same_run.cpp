@@ -7,8 +7,8 @@
 #include <regex>
 #include <set>
 
-#include "autograd/core/atomic_file.h"
-#include "qad/io/checkpoint_folder.h"
+#include "autograd/base/atomic_file.h"
+#include "qad/checkpoint/checkpoint_folder.h"
 
 namespace qad::testing {
 namespace {

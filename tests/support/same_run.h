@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "qad/io/checkpoint.h"
+#include "qad/checkpoint/checkpoint.h"
 
 namespace qad::testing {
 

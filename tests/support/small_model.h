@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "models/model_folder.h"
+#include "models/import/model_folder.h"
 #include "qad/quant/quant_config.h"
 
 namespace qad::testing {

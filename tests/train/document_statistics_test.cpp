@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "autograd/core/random.h"
+#include "autograd/base/random.h"
 
 namespace qad {
 namespace {

@@ -67,7 +67,7 @@ TEST(GrpoGradientOfAModel, IsThatOfTheObjective) {
   backward(weighted_loss({LossKind::cross_entropy}, *model, nullptr, batch.tokens, gradient.weights).loss);
 
   for (const ParameterPointer& parameter : model->parameters()) {
-    const Tensor slope = parameter->variable.slot()->take();
+    const Tensor slope = parameter->variable.sink()->take();
     ASSERT_TRUE(slope.defined()) << parameter->name;
     double norm = 0;
     for (const float value : slope.span()) norm += static_cast<double>(value) * static_cast<double>(value);
@@ -78,7 +78,7 @@ TEST(GrpoGradientOfAModel, IsThatOfTheObjective) {
       for (std::int64_t i = 0; i < kept.size(); ++i)
         parameter->value().data()[i] =
             kept.data()[i] + static_cast<float>(distance * static_cast<double>(slope.data()[i]) / norm);
-      ++parameter->version;
+      parameter->changed();
       return grpo_gradient(config, batch, current(), count).loss;
     };
     const double step = 2e-3;

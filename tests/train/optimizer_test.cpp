@@ -68,29 +68,29 @@ TEST(AdamWSteps, ByHandWithDecayOfMatricesOnly) {
   const ParameterPointer untouched = make_parameter("untouched", Tensor::full({2, 2}, 0.5f), true);
   AdamW optimizer(config, {matrix, norm, untouched});
   ByHand expected_matrix{0.5}, expected_norm{0.5};
-  const std::uint64_t version = matrix->version;
+  const std::uint64_t version = matrix->version();
   for (const double gradient : {0.3, -0.2, 0.05}) {
     for (const ParameterPointer& parameter : {matrix, norm})
-      parameter->variable.slot()->give(Tensor::full(parameter->value().shape(), static_cast<float>(2 * gradient)));
+      parameter->variable.sink()->give(Tensor::full(parameter->value().shape(), static_cast<float>(2 * gradient)));
     optimizer.step(0.01, 0.5);
     expected_matrix.step(gradient, 0.01, config, 0.1);
     expected_norm.step(gradient, 0.01, config, 0.0);
     EXPECT_NEAR(matrix->value().data()[1], expected_matrix.weight, 1e-6);
     EXPECT_NEAR(norm->value().data()[0], expected_norm.weight, 1e-6);
-    EXPECT_FALSE(matrix->variable.slot()->gradient().defined());
+    EXPECT_FALSE(matrix->variable.sink()->gradient().defined());
   }
   EXPECT_EQ(optimizer.updates(), 3);
-  EXPECT_EQ(matrix->version, version + 3);
+  EXPECT_EQ(matrix->version(), version + 3);
   EXPECT_EQ(untouched->value().data()[0], 0.5f);
-  EXPECT_EQ(untouched->version, version);
+  EXPECT_EQ(untouched->version(), version);
 }
 
 TEST(AdamWSteps, TheNormIsOverAllGradients) {
   const ParameterPointer a = make_parameter("a", Tensor::zeros({1, 1}), true);
   const ParameterPointer b = make_parameter("b", Tensor::zeros({1}), true);
   const ParameterPointer none = make_parameter("none", Tensor::zeros({1}), true);
-  a->variable.slot()->give(Tensor::full({1, 1}, 3.0f));
-  b->variable.slot()->give(Tensor::full({1}, -4.0f));
+  a->variable.sink()->give(Tensor::full({1, 1}, 3.0f));
+  b->variable.sink()->give(Tensor::full({1}, -4.0f));
   EXPECT_EQ(gradient_norm({a, b, none}), 5.0);
   clear_gradients({a, b, none});
   EXPECT_EQ(gradient_norm({a, b, none}), 0.0);

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 
-#include "autograd/core/error.h"
-#include "models/model_folder.h"
+#include "autograd/base/error.h"
+#include "models/import/model_folder.h"
 #include "qad/train/problem_figures.h"
 
 namespace qad {

@@ -2,7 +2,7 @@
 // recomputing change a bit.
 #include <gtest/gtest.h>
 
-#include "autograd/core/profile.h"
+#include "autograd/base/profile.h"
 #include "autograd/kernels/table.h"
 #include "tests/train/tiny_training.h"
 

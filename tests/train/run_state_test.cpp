@@ -1,5 +1,5 @@
 // A run's state in a checkpoint and out of it: what does not fit is named in one line.
-#include "qad/train/run_state.h"
+#include "qad/checkpoint/run_state.h"
 
 #include <gtest/gtest.h>
 

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "autograd/core/error.h"
+#include "autograd/base/error.h"
 #include "autograd/core/storage.h"
 #include "tests/train/tiny_training.h"
 
@@ -45,7 +45,7 @@ Gradients gradients_of(TinyTraining& training, LossKind kind, std::int64_t micro
     backward(part.loss);
   }
   for (const ParameterPointer& parameter : training.student->parameters())
-    result.values.push_back(parameter->variable.slot()->take());
+    result.values.push_back(parameter->variable.sink()->take());
   return result;
 }
 

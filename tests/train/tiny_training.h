@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "autograd/core/interrupt.h"
-#include "autograd/core/parallel.h"
-#include "autograd/core/random.h"
-#include "models/model_folder.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/parallel.h"
+#include "autograd/base/random.h"
+#include "models/import/model_folder.h"
 #include "qad/calib/calibrate.h"
 #include "qad/report/metrics_log.h"
 #include "qad/train/text_stage.h"

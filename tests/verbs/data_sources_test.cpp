@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "qad/verbs/materials.h"
+#include "qad/run/materials.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {
@@ -16,10 +16,10 @@ using testing::Workplace;
 
 class DataSources : public ::testing::Test {
  protected:
-  verbs::Materials load(const std::vector<std::string>& overrides) {
-    const verbs::RunFolder folder{work_.path("materials")};
+  Materials load(const std::vector<std::string>& overrides) {
+    const RunFolder folder{work_.path("materials")};
     fs::create_directories(folder.path);
-    return verbs::load_materials(load_recipe(work_.recipe(), overrides), folder);
+    return load_materials(load_recipe(work_.recipe(), overrides), folder);
   }
   std::string fingerprint_of(const std::string& train) { return fingerprint(*load({"data.train=" + train}).train); }
   /// stderr of `qad eval` of the teacher on this file.
@@ -65,7 +65,7 @@ TEST_F(DataSources, WhatIsSaidOnceHoldsForEverySourceThatSaysNothing) {
     std::vector<std::string> overrides = {"data.train={text: " + text + ", separator: null}",
                                           "data.eval={text: " + text + ", separator: null}"};
     overrides.insert(overrides.end(), more.begin(), more.end());
-    const verbs::Materials materials = load(overrides);
+    const Materials materials = load(overrides);
     std::int64_t held_out = 0;
     for (const TokenBatch& batch : materials.evaluation) held_out = batch.document.back() + 1;
     return std::pair(materials.train->documents().count(), held_out);

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "data/safetensors.h"
-#include "qad/verbs/materials.h"
+#include "data/files/safetensors.h"
+#include "qad/run/materials.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {
@@ -91,10 +91,10 @@ TEST(TeacherText, PromptsAreLabelsUnlessMasked) {
   const auto masks = [&](const std::string& folder, const std::string& more) {
     const Recipe recipe = load_recipe(work.recipe(), {"data.train={text: null, teacher_text: {prompts: " + prompts +
                                                       ", documents: 4, max_tokens: 16" + more + "}}"});
-    const verbs::RunFolder out{work.path(folder)};
+    const RunFolder out{work.path(folder)};
     fs::create_directories(out.path);
-    const Documents written = verbs::load_materials(recipe, out).train->documents();
-    const Documents cached = verbs::load_materials(recipe, out).train->documents();
+    const Documents written = load_materials(recipe, out).train->documents();
+    const Documents cached = load_materials(recipe, out).train->documents();
     EXPECT_EQ(written.ids, cached.ids);
     EXPECT_EQ(written.mask, cached.mask);
     return std::pair(cached.ids, cached.mask);
@@ -116,9 +116,9 @@ TEST(TeacherText, QuestionsOfProblemsArePrompts) {
         load_recipe(work.recipe(), {"data.train={text: null, teacher_text: {problems: {documents: 3}, documents: 4, "
                                     "max_tokens: 120" +
                                     more + "}}"});
-    const verbs::RunFolder out{work.path(folder)};
+    const RunFolder out{work.path(folder)};
     fs::create_directories(out.path);
-    return verbs::load_materials(recipe, out).train->documents();
+    return load_materials(recipe, out).train->documents();
   };
   const Documents written = load("all", "");
   ASSERT_EQ(written.count(), 4);
@@ -159,7 +159,7 @@ TEST(Calibration, SeesTheSameTextInBatchesOfAnySize) {
   const auto ids = [&](const std::string& batch_size) {
     const Recipe recipe = load_recipe(work.recipe(), {"evaluate.batch_size=" + batch_size, "calibrate.tokens=300"});
     std::vector<std::int32_t> all;
-    for (const TokenBatch& batch : verbs::load_materials(recipe, {work.path("run")}).calibration)
+    for (const TokenBatch& batch : load_materials(recipe, {work.path("run")}).calibration)
       all.insert(all.end(), batch.ids.begin(), batch.ids.end());
     return all;
   };

@@ -1,11 +1,11 @@
 // A run that goes on: with other keys, with other inputs than it began with, and in the middle of its calibration.
 #include <gtest/gtest.h>
 
-#include "autograd/core/interrupt.h"
+#include "autograd/base/interrupt.h"
 #include "qad/quant/attach.h"
 #include "qad/report/metrics_log.h"
 #include "qad/report/summary.h"
-#include "qad/verbs/calibrate_run.h"
+#include "qad/run/calibrate_run.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {
@@ -144,12 +144,12 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
   const Workplace work;
   const fs::path file = work.recipe();
   const Recipe recipe = load_recipe(file, {"calibrate.tokens=4096", "evaluate.batch_size=1"});
-  const verbs::RunFolder folder{work.path("run")};
-  const verbs::Materials materials = verbs::load_materials(recipe, folder);
+  const RunFolder folder{work.path("run")};
+  const Materials materials = load_materials(recipe, folder);
   ASSERT_GT(materials.calibration.size(), 4u);
   const auto calibrated = [&] {
-    verbs::Student student = verbs::make_student(recipe, materials.teacher.get());
-    verbs::calibrate_run(student, recipe, materials, folder);
+    Student student = make_student(recipe, materials.teacher.get());
+    calibrate_run(student, recipe, materials, folder);
     return student.quantizers.state();
   };
   const auto whole = calibrated();
@@ -161,10 +161,10 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
     EXPECT_THROW(static_cast<void>(calibrated()), Stopped);
   }
   ASSERT_TRUE(fs::exists(folder.calibration()));
-  verbs::Student half = verbs::make_student(recipe, materials.teacher.get());
+  Student half = make_student(recipe, materials.teacher.get());
   polls = 0;
   const auto batches_of = [&](std::size_t count) {  // with all but the last ones changed: they must not be seen again
-    verbs::Materials rest = verbs::load_materials(recipe, folder);
+    Materials rest = load_materials(recipe, folder);
     for (std::size_t i = 0; i < count; ++i) rest.calibration[i] = rest.calibration.back();
     return rest;
   };
@@ -172,7 +172,7 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
   const auto done = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at("batches")));
   ASSERT_GT(done, 0u);
   ASSERT_LT(done, materials.calibration.size());
-  verbs::calibrate_run(half, recipe, batches_of(done), folder);
+  calibrate_run(half, recipe, batches_of(done), folder);
   EXPECT_EQ(half.quantizers.state(), whole);
 }
 

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "autograd/core/error.h"
-#include "autograd/core/interrupt.h"
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "qad/verbs/generate.h"
 #include "qad/verbs/import.h"
 #include "qad/verbs/text_stream.h"

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "qad/verbs/run.h"
 #include "tests/verbs/tiny_run.h"
 

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "autograd/core/error.h"
-#include "autograd/core/log.h"
-#include "models/model_folder.h"
-#include "qad/exporters/gguf.h"
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
+#include "models/import/model_folder.h"
+#include "qad/layouts/gguf.h"
 #include "qad/report/summary.h"
 #include "qad/verbs/inspect.h"
 #include "qad/verbs/plan.h"

@@ -1,5 +1,5 @@
 // Plans: counts that follow from the recipe, and memory that is held against what a run's parts really take. When ops
-// keep more or less than they did, the second kind fails: qad/verbs/plan_memory.cpp is then to follow them.
+// keep more or less than they did, the second kind fails: qad/plan/plan_memory.cpp is then to follow them.
 #include "qad/verbs/plan.h"
 
 #include <gtest/gtest.h>
@@ -7,32 +7,30 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "autograd/core/atomic_file.h"
-#include "autograd/core/error.h"
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "autograd/core/storage.h"
-#include "data/loader.h"
-#include "data/token_file.h"
+#include "data/text/loader.h"
+#include "data/text/token_file.h"
 #include "qad/calib/calibrate.h"
+#include "qad/plan/plan_memory.h"
+#include "qad/plan/plan_subject.h"
+#include "qad/plan/storage_ledger.h"
+#include "qad/run/materials.h"
+#include "qad/run/student.h"
 #include "qad/train/evaluator.h"
 #include "qad/train/step.h"
-#include "qad/verbs/materials.h"
-#include "qad/verbs/plan_memory.h"
-#include "qad/verbs/plan_subject.h"
-#include "qad/verbs/storage_ledger.h"
-#include "qad/verbs/student.h"
 #include "tests/verbs/tiny_run.h"
 
 namespace qad {
 namespace {
 
-using verbs::MemoryPlan;
-
 TEST(StorageLedger, FollowsTheRealOne) {
   const auto in_use = [] { return static_cast<std::int64_t>(storage_statistics().in_use_bytes); };
   release_cached_storage();
   const std::int64_t before = in_use();
-  verbs::StorageLedger ledger;
-  verbs::HeldStorage held(ledger);
+  StorageLedger ledger;
+  HeldStorage held(ledger);
   std::vector<Tensor> tensors;
   for (const std::int64_t size : {1, 100, 1000, 4096, 5000}) {
     tensors.emplace_back(Shape{size});
@@ -40,21 +38,21 @@ TEST(StorageLedger, FollowsTheRealOne) {
     held.hold(4 * size);
   }
   EXPECT_GE(in_use() - before, held.bytes());
-  verbs::StorageLedger once;
-  for (int i = 0; i < 3; ++i) verbs::HeldStorage(once).hold(4096);
+  StorageLedger once;
+  for (int i = 0; i < 3; ++i) HeldStorage(once).hold(4096);
   EXPECT_EQ(once.resident(), 4096);
 }
 
 // Two steps and two evaluations as a run would do them; what storage then holds or keeps cached is what it ever needed.
-std::int64_t measured_bytes(const Recipe& recipe, const verbs::RunFolder& folder) {
+std::int64_t measured_bytes(const Recipe& recipe, const RunFolder& folder) {
   release_cached_storage();
   const auto total = [] {
     const StorageStatistics now = storage_statistics();
     return static_cast<std::int64_t>(now.in_use_bytes + now.cached_bytes);
   };
   const std::int64_t before = total();
-  const verbs::Materials materials = verbs::load_materials(recipe, folder);
-  verbs::Student student = verbs::make_student(recipe, materials.teacher.get());
+  const Materials materials = load_materials(recipe, folder);
+  Student student = make_student(recipe, materials.teacher.get());
   student.model->activation_checkpointing = recipe.train.activation_checkpointing;
   AdamW optimizer(recipe.train.adamw, student.model->parameters());
   if (!student.quantizers.empty())
@@ -76,9 +74,7 @@ ModelConfig deep_config() {
   return config;
 }
 
-MemoryPlan memory_of(const Recipe& recipe) {
-  return plan_memory(verbs::plan_subject(recipe, verbs::plan_text(recipe)), 0);
-}
+MemoryPlan memory_of(const Recipe& recipe) { return plan_memory(plan_subject(recipe, plan_text(recipe)), 0); }
 
 class PlanMemory : public ::testing::TestWithParam<std::vector<std::string>> {};
 
@@ -116,7 +112,7 @@ class PlanText : public ::testing::TestWithParam<std::string> {
   [[nodiscard]] std::string source() const {
     if (GetParam() == "token_file") {
       Documents documents;
-      while (documents.tokens() < 2 * verbs::kPlannedTokens) documents.add(std::vector<std::int32_t>(512, 7));
+      while (documents.tokens() < 2 * kPlannedTokens) documents.add(std::vector<std::int32_t>(512, 7));
       write_token_file(documents, run_.path("long.h5"));
       return "text: null, token_file: \"" + run_.path("long.h5").string() + '"';
     }
@@ -136,11 +132,11 @@ class PlanText : public ::testing::TestWithParam<std::string> {
 
 TEST_P(PlanText, OfALongFileIsItsBeginning) {
   const std::string file = source();
-  const verbs::PlannedText planned = verbs::plan_text(
+  const PlannedText planned = plan_text(
       load_recipe(run_.recipe(), {"data.train={" + file + "}", "data.eval={" + file + ", skip_documents: 100000}"}));
   EXPECT_TRUE(planned.is_beginning);
-  EXPECT_EQ(planned.train_tokens, verbs::kPlannedTokens);
-  EXPECT_EQ(planned.eval_tokens, verbs::kPlannedTokens);  // those behind the part that is read are taken to be like it
+  EXPECT_EQ(planned.train_tokens, kPlannedTokens);
+  EXPECT_EQ(planned.eval_tokens, kPlannedTokens);  // those behind the part that is read are taken to be like it
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, PlanText, ::testing::Values("text", "gzip", "token_file"));

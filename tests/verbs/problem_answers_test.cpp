@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "autograd/core/interrupt.h"
-#include "autograd/core/log.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/log.h"
 #include "qad/report/problem_json.h"
 #include "qad/report/summary.h"
 #include "qad/verbs/compare.h"

@@ -4,10 +4,10 @@
 
 #include <map>
 
-#include "models/model_folder.h"
+#include "models/import/model_folder.h"
 #include "qad/report/summary.h"
-#include "qad/verbs/named_model.h"
-#include "qad/verbs/student.h"
+#include "qad/run/named_model.h"
+#include "qad/run/student.h"
 #include "tests/bad_input/refusal.h"
 
 namespace qad {
@@ -29,7 +29,7 @@ std::map<std::string, std::vector<float>> values_of(LanguageModel& model) {
 
 std::map<std::string, std::vector<float>> values_in(const fs::path& model, RunModel of_run = RunModel::masters,
                                                     WeightType type = WeightType::file) {
-  return values_of(*verbs::load_named_model(model, of_run, type));
+  return values_of(*load_named_model(model, of_run, type));
 }
 
 class RunAsModel : public ::testing::Test {
@@ -47,9 +47,8 @@ class RunAsModel : public ::testing::Test {
 
 TEST_F(RunAsModel, MastersAreThoseOfTheBestCheckpoint) {
   const auto teacher = load_model(work_.teacher(), WeightType::bf16);
-  verbs::RunFolder folder{first()};
-  verbs::SavedStudent saved =
-      verbs::load_student(folder, verbs::read_recipe(folder), teacher.get(), verbs::CheckpointChoice::best);
+  RunFolder folder{first()};
+  SavedStudent saved = load_student(folder, read_recipe(folder), teacher.get(), CheckpointChoice::best);
   const auto masters = values_of(*saved.student.model);
   EXPECT_TRUE(values_in(first()) == masters);
   EXPECT_FALSE(values_in(first()) == values_in(work_.teacher()));
@@ -85,7 +84,7 @@ TEST_F(RunAsModel, MastersOfATeacherAreRoundedToBf16) {
     const Tensor rounded = tensor.to(DType::bf16).to(DType::f32);
     values.assign(rounded.span().begin(), rounded.span().end());
   }
-  EXPECT_TRUE(values_of(*verbs::load_teacher(teacher)) == expected);
+  EXPECT_TRUE(values_of(*load_teacher(teacher)) == expected);
 }
 
 TEST_F(RunAsModel, TheFilesOfItsModelGoAlong) {
@@ -136,7 +135,7 @@ TEST(PretrainingRun, NeedsItsDenseExport) {
   const Outcome resume = Workplace::start({"resume", base, "export=[dense]"});
   ASSERT_EQ(resume.exit_code, 0) << resume.err;
   work.run(work.recipe(), "student", {"teacher.model=" + base});
-  EXPECT_TRUE(values_of(*verbs::load_teacher({base})) == values_in(base + "/export/dense"));
+  EXPECT_TRUE(values_of(*load_teacher({base})) == values_in(base + "/export/dense"));
 }
 
 TEST(RunFolders, AreNotWhatLlmCompressorWrites) {

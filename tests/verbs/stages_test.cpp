@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "qad/checkpoint/run_state.h"
 #include "qad/report/metrics_log.h"
 #include "qad/report/summary.h"
-#include "qad/train/run_state.h"
 #include "tests/support/process.h"
 #include "tests/verbs/tiny_run.h"
 

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "qad/run/materials.h"
 #include "qad/verbs/eval.h"
 #include "qad/verbs/generate.h"
-#include "qad/verbs/materials.h"
 #include "tests/bad_input/refusal.h"
 #include "tests/support/error_of.h"
 
@@ -42,7 +42,7 @@ class OneVocabulary : public ::testing::Test {
     return [this, overrides] {
       const Recipe recipe = load_recipe(work_.recipe(), overrides);
       fs::create_directories(work_.path("out"));
-      static_cast<void>(verbs::load_materials(recipe, {work_.path("out")}));
+      static_cast<void>(load_materials(recipe, {work_.path("out")}));
     };
   }
   Workplace work_;

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <string>
 
-#include "autograd/core/atomic_file.h"
-#include "data/tokenizer.h"
-#include "models/model_folder.h"
+#include "autograd/base/atomic_file.h"
+#include "data/tokenizer/tokenizer.h"
+#include "models/import/model_folder.h"
 #include "tests/support/paths.h"
 
 namespace qad::testing {

@@ -1,0 +1,82 @@
+// GPT-2's pair of files, vocab.json and merges.txt, read as transformers reads a folder with these and no
+// tokenizer.json: as GPT2Tokenizer or Qwen2Tokenizer, which bring the stages that the files don't tell.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "data/files/json_file.h"
+#include "data/files/utf8.h"
+#include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokens_beside.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kEnd = "<|endoftext|>";
+constexpr const char* kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+Json merges_in(const std::string& text) {
+  Json merges = Json::array();
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at - (end > at && text[end - 1] == '\r' ? 1 : 0));
+    if (!line.empty()) merges.push_back(line);
+    at = end + 1;
+  }
+  return merges;
+}
+
+void set_stages(const TokensBeside& beside, Json& root) {
+  const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", beside.add_prefix_space}, {"use_regex", false}};
+  root["decoder"] = {{"type", "ByteLevel"}};
+  if (beside.tokenizer_class != "Qwen2Tokenizer") {
+    root["pre_tokenizer"] = bytes;
+    root["pre_tokenizer"]["use_regex"] = true;
+    return;
+  }
+  const Json split = {{"type", "Split"}, {"pattern", {{"Regex", kQwen2Pattern}}}, {"behavior", "Isolated"}};
+  root["normalizer"] = {{"type", "NFC"}};
+  root["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}};
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path& merges) {
+  const std::string vocab_text = read_file(vocab, "a vocabulary"), merge_text = read_file(merges, "a list of merges");
+  check_utf8(merge_text, merges.string());
+  const fs::path folder = vocab.parent_path();
+  const TokensBeside beside = read_tokens_beside(folder, {});
+  const std::string& kind = beside.tokenizer_class;
+  if (!kind.empty() && kind != "GPT2Tokenizer" && kind != "Qwen2Tokenizer")
+    throw Error({folder.string(), "tokenizer_class GPT2Tokenizer or Qwen2Tokenizer beside vocab.json and merges.txt",
+                 kind, "save it with transformers as a tokenizer.json"});
+
+  // The pair means what this tokenizer.json would say.
+  Json root;
+  root["model"] = {
+      {"type", "BPE"}, {"vocab", parse_json(vocab_text, vocab.string())}, {"merges", merges_in(merge_text)}};
+  set_stages(beside, root);
+  BpeTokenizerParts parts = parse_tokenizer_json(root.dump(), vocab.string());
+  const auto special = [](const std::string& content) { return AddedToken{.content = content, .special = true}; };
+  const bool nothing_said = kind.empty() && beside.of.empty() && parts.model.find(kEnd).has_value();
+  if (nothing_said) parts.add(std::vector{special(kEnd)});
+  add_tokens_beside(beside, parts);
+  if (nothing_said) parts.bos = parts.eos = parts.id_of(kEnd);
+  if (kind == "Qwen2Tokenizer") {  // it adds them once more, without flags
+    std::vector<AddedToken> again;
+    for (const std::string& content : beside.special) again.push_back(special(content));
+    parts.add(again);
+  }
+  if (beside.add_bos == true && beside.of.contains("bos_token")) parts.prefix = {*parts.bos};
+  if (beside.add_eos == true && beside.of.contains("eos_token")) parts.suffix = {*parts.eos};
+  parts.files = {{"vocab.json", vocab_text}, {"merges.txt", merge_text}};
+  add_tokenizer_files(folder, parts.files);
+  return std::make_unique<BpeTokenizer>(std::move(parts));
+}
+
+}  // namespace qad

@@ -1,0 +1,14 @@
+// Llama and its relatives of the same shape: Mistral, Qwen2 and Qwen3 (dense). They differ by config alone: biases, q/k
+// norms, a sliding window, head_dim, tying.
+#pragma once
+
+#include <memory>
+
+#include "models/language_model.h"
+#include "models/layers/decoder_layer.h"
+
+namespace qad {
+
+[[nodiscard]] std::unique_ptr<LanguageModel> make_llama(const ModelConfig& config, const ParameterMaker& make);
+
+}  // namespace qad

@@ -1,0 +1,93 @@
+#include "models/import/model_folder.h"
+
+#include <cmath>
+#include <map>
+
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "autograd/base/place.h"
+#include "autograd/base/random.h"
+#include "data/files/safetensors_writer.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "models/finite_values.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+
+namespace {
+
+ModelConfig config_of(const fs::path& folder) {
+  check_model_folder(folder);
+  check_plain_model(folder);
+  if (fs::exists(folder / "adapter_config.json"))
+    throw Error({(folder / "adapter_config.json").string(), "a model without an adapter", "one",
+                 "transformers would add it: merge it into the weights first, or remove the file"});
+  return read_hf_config(folder);
+}
+
+}  // namespace
+
+void check_model(const fs::path& folder) {
+  const ModelConfig config = config_of(folder);
+  StoredWeights weights(folder, config);
+  static_cast<void>(make_model(config, [&](const std::string& name, const Shape& shape) {
+    static_cast<void>(weights.stored_name(name, shape));
+    return make_parameter(name, Tensor(shape, DType::bf16), false);  // memory that is never touched takes none
+  }));
+}
+
+std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
+  const ModelConfig config = config_of(folder);
+  StoredWeights weights(folder, config);
+  auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
+    return make_parameter(name, weights.load(name, shape, type), false);
+  });
+  weights.check_tied_head();
+  weights.tell_unused();
+  model->label = folder.string();
+  return model;
+}
+
+std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model) {
+  std::map<std::string, Tensor> values;
+  for (const ParameterPointer& parameter : model.parameters()) values[parameter->name] = parameter->value();
+  return make_model(model.config(), [&](const std::string& name, const Shape& shape) {
+    const Tensor& value = values.at(name);
+    QAD_ASSERT(value.shape() == shape);
+    return make_parameter(name, value.to(DType::f32), true);
+  });
+}
+
+std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::uint64_t seed) {
+  check_expressible(config, "model");
+  const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
+  return make_model(config, [&](const std::string& name, const Shape& shape) {
+    if (name.ends_with("norm.weight")) return make_parameter(name, Tensor::full(shape, 1.0f), true);
+    if (name.ends_with(".bias")) return make_parameter(name, Tensor::zeros(shape), true);
+    const bool adds_to_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+    const double deviation = config.initializer_range * (adds_to_residual ? residual_scale : 1.0);
+    const Tensor value(shape);
+    Random random(seed, stream_of("initialize " + name));
+    for (float& x : value.span()) x = static_cast<float>(deviation * random.normal());
+    return make_parameter(name, value, true);
+  });
+}
+
+void save_model(const fs::path& folder, LanguageModel& model, DType dtype) {
+  QAD_ASSERT(dtype == DType::bf16 || dtype == DType::f32);
+  create_folders(folder);
+  std::vector<Tensor> kept;  // the bytes that the entries point to
+  std::vector<SafetensorsEntry> entries;
+  for (const ParameterPointer& parameter : model.parameters()) {
+    if (dtype == DType::bf16) check_fits_bf16(parameter->name, parameter->value());
+    kept.push_back(parameter->value().to(dtype));
+    entries.push_back(safetensors_entry(parameter->name, kept.back()));
+  }
+  write_safetensors(folder / "model.safetensors", entries);
+  write_file_atomically(folder / "config.json",
+                        to_hf_config(model.config(), dtype == DType::bf16 ? "bfloat16" : "float32"));
+  write_file_atomically(folder / "generation_config.json", generation_config(model.config()));
+}
+
+}  // namespace qad

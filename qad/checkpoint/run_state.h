@@ -1,0 +1,45 @@
+// All that a run is at one moment, in a checkpoint and out of it: parameters, optimizer, quantizers, position in the
+// data, counters. What is not here is made again from the recipe.
+#pragma once
+
+#include <string>
+
+#include "autograd/optim/adamw.h"
+#include "models/language_model.h"
+#include "qad/checkpoint/checkpoint.h"
+#include "qad/checkpoint/figures.h"
+#include "qad/quant/attach.h"
+
+namespace qad {
+
+struct RunState {
+  std::int64_t step = 0;           ///< optimizer steps done, skipped ones included
+  std::int64_t tokens = 0;         ///< counted tokens trained on
+  std::int64_t data_position = 0;  ///< of the stage
+  std::int64_t skipped_steps = 0;
+  std::int64_t skipped_in_a_row = 0;
+  std::int64_t evaluations_without_better = 0;
+  std::int64_t best_step = 0;
+  bool has_best = false;
+  EvalFigures best;
+  EvalFigures before;                ///< of the student before its first step; NaN before that is measured
+  std::int64_t beyond_in_a_row = 0;  ///< steps whose loss was beyond the limit of divergence.h
+  std::string diverged;              ///< why; empty as long as it has not
+  double seconds = 0;                ///< wall time so far
+  /// The last step's facts, and whether its evaluation is still to be done (a signal came in the middle of it).
+  StepDone last_step;
+  bool evaluation_pending = true;  ///< also true before the first one, at step 0
+};
+
+/// The parts of a run that have state. `optimizer` is null in best.h5, which is for export and not for resuming.
+struct RunParts {
+  LanguageModel& student;
+  QuantizerSet& quantizers;
+  AdamW* optimizer;
+};
+
+[[nodiscard]] CheckpointContent pack(const RunState& state, const RunParts& parts, const std::string& recipe);
+/// The reverse. A checkpoint of another model is an error that names the first tensor that does not fit.
+[[nodiscard]] RunState unpack(const CheckpointContent& content, const RunParts& parts, const std::string& file);
+
+}  // namespace qad

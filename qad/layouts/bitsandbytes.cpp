@@ -1,0 +1,191 @@
+#include "qad/layouts/bitsandbytes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "autograd/base/error.h"
+#include "qad/layouts/stored_layer.h"
+
+namespace qad {
+namespace {
+
+constexpr const char* kReadable = "only NF4 with FP32 scales of 64 values can be read";
+
+Tensor bytes_of(const std::string& text) {
+  const Tensor bytes({std::ssize(text)}, DType::u8);
+  std::memcpy(bytes.raw(), text.data(), text.size());
+  return bytes;
+}
+
+/// As Python's json.dumps writes it.
+FileTensor pack_state(const std::string& name, const StoredPart& part, const ExportLinear& linear) {
+  const QuantizedTensor& weight = *linear.weight;
+  return {name, std::string(part.dtype),
+          bytes_of(fmt::format(R"({{"quant_type": "{}", "blocksize": {}, "dtype": "float32", "shape": [{}, {}]}})",
+                               weight.format->element->name, weight.format->block, weight.rows, weight.cols))};
+}
+
+void unpack_state(const std::string& name, const StoredPart& part, TensorTable& tensors, ExportLinear& linear) {
+  QuantizedTensor& weight = *linear.weight;
+  const auto bytes = tensors.take(name, part.dtype).data;
+  const auto* const text = reinterpret_cast<const char*>(bytes.raw());
+  const OrderedJson state = OrderedJson::parse(text, text + bytes.size(), nullptr, false);
+  const auto is = [&](const char* key, const OrderedJson& value) {
+    return state.is_object() && state.contains(key) && state[key] == value;
+  };
+  if (!is("quant_type", weight.format->element->name) || !is("blocksize", weight.format->block) ||
+      state.contains("nested_blocksize"))
+    throw Error({name, fmt::format("{} in blocks of {}", weight.format->element->name, weight.format->block),
+                 state.is_object() ? state.dump() : "no JSON object", kReadable});
+  constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // so that products fit
+  const auto is_extent = [](const OrderedJson& one) {
+    return one.is_number_integer() && one.get<std::int64_t>() > 0 && one.get<std::int64_t>() < kLargest;
+  };
+  const OrderedJson shape = state.contains("shape") ? state["shape"] : OrderedJson();
+  if (!shape.is_array() || shape.size() != 2 || !std::ranges::all_of(shape, is_extent))
+    throw Error({name, "the shape of a matrix", shape.dump(), ""});
+  weight.rows = shape[0].get<std::int64_t>();
+  weight.cols = shape[1].get<std::int64_t>();
+  if (weight.cols % weight.format->block != 0)
+    throw Error({name, fmt::format("rows of whole blocks of {}", weight.format->block), shape.dump(), kReadable});
+}
+
+/// Nibbles of a byte change places.
+void swap_nibbles(const Tensor& from, const Tensor& to) {
+  std::ranges::transform(from.span<std::uint8_t>(), to.span<std::uint8_t>().begin(),
+                         [](std::uint8_t byte) { return static_cast<std::uint8_t>(byte << 4 | byte >> 4); });
+}
+
+FileTensor pack_nibbles(const std::string& name, const StoredPart& part, const ExportLinear& linear) {
+  const Tensor& codes = linear.weight->codes;
+  const Tensor nibbles({codes.size(), 1}, DType::u8);
+  swap_nibbles(codes, nibbles);
+  return {name, std::string(part.dtype), nibbles};
+}
+
+void unpack_nibbles(const std::string& name, const StoredPart& part, TensorTable& tensors, ExportLinear& linear) {
+  QuantizedTensor& weight = *linear.weight;
+  const Tensor nibbles = tensors.take(name, part.dtype).data;
+  weight.codes = Tensor({weight.rows, weight.format->code_bytes_per_row(weight.cols)}, DType::u8);
+  if (nibbles.size() != weight.codes.size())
+    throw Error({name, fmt::format("{} bytes of codes", weight.codes.size()), std::to_string(nibbles.size()), ""});
+  swap_nibbles(nibbles, weight.codes);
+}
+
+FileTensor pack_absmax(const std::string& name, const StoredPart& /*part*/, const ExportLinear& linear) {
+  const Tensor& scales = linear.weight->scales;
+  return float_tensor(name, scales.reshape({scales.size()}));
+}
+
+void unpack_absmax(const std::string& name, const StoredPart& part, TensorTable& tensors, ExportLinear& linear) {
+  QuantizedTensor& weight = *linear.weight;
+  const Tensor scales = tensors.take(name, part.dtype).data;
+  const Shape shape{weight.rows, weight.format->blocks_per_row(weight.cols)};
+  if (scales.size() != shape.size())
+    throw Error({name, fmt::format("{} block scales", shape.size()), std::to_string(scales.size()), ""});
+  weight.scales = scales.reshape(shape);
+  check_block_scales(name, weight);
+}
+
+Tensor code_values(const ElementType& element) {
+  const auto values = value_table(element);
+  return Tensor::from(values, {std::ssize(values)});
+}
+
+FileTensor pack_values(const std::string& name, const StoredPart& /*part*/, const ExportLinear& linear) {
+  return float_tensor(name, code_values(*linear.weight->format->element));
+}
+
+void unpack_values(const std::string& name, const StoredPart& part, TensorTable& tensors, ExportLinear& linear) {
+  const Tensor values = tensors.take(name, part.dtype).data;
+  if (!std::ranges::equal(values.span(), value_table(*linear.weight->format->element)))
+    throw Error({name, "the sixteen values of NF4", "others", kReadable});
+}
+
+constexpr PartCode kState = {pack_state, unpack_state};
+constexpr PartCode kNibbles = {pack_nibbles, unpack_nibbles};
+constexpr PartCode kAbsmax = {pack_absmax, unpack_absmax};
+constexpr PartCode kValues = {pack_values, unpack_values};
+
+constexpr auto kNf4Parts = std::to_array<StoredPart>({{".weight.quant_state.bitsandbytes__nf4", "U8", &kState},
+                                                      {".weight", "U8", &kNibbles},
+                                                      {".weight.absmax", "F32", &kAbsmax},
+                                                      {".weight.quant_map", "F32", &kValues}});
+struct Kind {
+  StoredLayer stored;
+};
+constexpr auto kKinds = std::to_array<Kind>({{{"nf4_g64", "none", kNf4Parts}}});
+
+/// In BF16 where that holds every value.
+Tensor narrowed(const Tensor& value) {
+  const Tensor wide = as_stored(value, DType::f32), narrow = as_stored(wide, DType::bf16);
+  return std::ranges::equal(wide.span(), as_stored(narrow, DType::f32).span()) ? narrow : value;
+}
+
+/// The keys that transformers writes.
+OrderedJson quantization_config(const ExportModel& model) {
+  OrderedJson json;
+  json["_load_in_4bit"] = true;
+  json["_load_in_8bit"] = false;
+  json["bnb_4bit_compute_dtype"] = "float32";
+  json["bnb_4bit_quant_storage"] = "uint8";
+  json["bnb_4bit_quant_type"] = "nf4";
+  json["bnb_4bit_use_double_quant"] = false;
+  json["llm_int8_enable_fp32_cpu_offload"] = false;
+  json["llm_int8_has_fp16_weight"] = false;
+  json["llm_int8_skip_modules"] = unquantized_names(model);
+  json["llm_int8_threshold"] = 6.0;
+  json["load_in_4bit"] = true;
+  json["load_in_8bit"] = false;
+  json["quant_method"] = "bitsandbytes";
+  return json;
+}
+
+}  // namespace
+
+bool holds_bitsandbytes(const LayerFormats& formats) {
+  return find_row(std::span<const Kind>(kKinds), formats) != nullptr;
+}
+
+std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline) {
+  if (!outline.quantized_cache) return {};
+  return {{{"keys and values", "none that are quantized", "fp8",
+            "bitsandbytes has no place for their scales; leave kv_cache at none, or export in another layout"}}};
+}
+
+ExportFiles pack_bitsandbytes(const ExportModel& model) {
+  check_holds("bitsandbytes", model);
+  ExportFiles files;
+  for (const NamedTensor& tensor : model.dense)
+    files.tensors.push_back(
+        float_tensor(tensor.name, as_stored(as_stored(tensor.value, model.dense_type), DType::f32)));
+  for (const ExportLinear& linear : model.linears)
+    if (linear.weight)
+      append_parts(find_row(std::span<const Kind>(kKinds), formats_of(linear))->stored, linear, files.tensors);
+  OrderedJson config = config_of(model, compute_type(model));
+  config["quantization_config"] = quantization_config(model);
+  files.texts["config.json"] = to_text(config);
+  return files;
+}
+
+ExportModel unpack_bitsandbytes(const ExportFiles& files) {
+  TensorTable tensors(files.tensors);
+  ExportModel model;
+  model.config_json = plain_config(files);
+  const OrderedJson config = parse_text(files, "config.json");
+  for (const std::string& name :
+       tensors.stems({".weight.quant_state.bitsandbytes__fp4", ".weight.nested_absmax", ".SCB"}))
+    throw Error({name, "a layer in NF4", "one of another kind", kReadable});
+  for (const std::string& name : stored_layers(std::span<const Kind>(kKinds), tensors))
+    model.linears.push_back(take_parts(kKinds.front().stored, name, tensors));
+  for (const std::string& name : names_at(config, {"quantization_config", "llm_int8_skip_modules"}))
+    model.linears.push_back({name, "", {}, {}});
+  for (const NamedTensor& tensor : tensors.rest()) model.dense.push_back({tensor.name, narrowed(tensor.value)});
+  return model;
+}
+
+}  // namespace qad

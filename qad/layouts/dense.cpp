@@ -1,0 +1,42 @@
+#include "qad/layouts/dense.h"
+
+#include <algorithm>
+#include <bit>
+#include <nlohmann/json.hpp>
+
+#include "qad/layouts/layout_files.h"
+
+namespace qad {
+namespace {
+
+bool fits_bf16(const Tensor& values) {
+  return std::ranges::all_of(values.span(), [](float x) { return (std::bit_cast<std::uint32_t>(x) & 0xffffu) == 0; });
+}
+
+}  // namespace
+
+bool holds_dense(const LayerFormats& /*formats*/) { return true; }
+
+ExportFiles pack_dense(const ExportModel& model) {
+  ExportFiles files;
+  append_dense(model, files.tensors);
+  DType weight_type = model.dense_type;
+  for (const ExportLinear& linear : model.linears) {
+    if (!linear.weight) continue;
+    const Tensor values = dequantized(*linear.weight);
+    const DType type = fits_bf16(values) ? model.dense_type : DType::f32;
+    files.tensors.push_back(float_tensor(linear.name + ".weight", as_stored(values, type)));
+    if (type == DType::f32) weight_type = type;
+  }
+  files.texts["config.json"] = to_text(config_of(model, weight_type));
+  return files;
+}
+
+ExportModel unpack_dense(const ExportFiles& files) {
+  ExportModel model;
+  model.config_json = plain_config(files);
+  model.dense = TensorTable(files.tensors).rest();
+  return model;
+}
+
+}  // namespace qad

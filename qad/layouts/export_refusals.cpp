@@ -1,0 +1,102 @@
+#include "qad/layouts/export_refusals.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "qad/layouts/layout_files.h"
+#include "qad/layouts/registry.h"
+
+namespace qad {
+namespace {
+
+/// "nvfp4", or "plain".
+std::string_view said(const BlockFormat* format) { return format != nullptr ? format->name : "plain"; }
+
+/// Every pair of formats for which the layout has a place: "nvfp4 weights with nvfp4 or plain inputs, fp8 weights …".
+std::string held_formats(const Exporter& exporter) {
+  std::vector<std::string> kinds;
+  for (const BlockFormat& weights : block_formats()) {
+    std::vector<std::string_view> inputs;
+    for (const BlockFormat& input : block_formats())
+      if (exporter.holds({&weights, &input})) inputs.push_back(input.name);
+    if (exporter.holds({&weights, nullptr})) inputs.push_back(said(nullptr));
+    if (!inputs.empty())
+      kinds.push_back(fmt::format("{} weights with {} inputs", weights.name, fmt::join(inputs, " or ")));
+  }
+  return fmt::format("{}", fmt::join(kinds, ", "));
+}
+
+/// Layouts that have a place for these formats.
+std::string others_that_hold(const LayerFormats& formats) {
+  std::vector<std::string_view> names;
+  for (const Exporter& other : exporters())
+    if (other.holds(formats)) names.push_back(other.name);
+  const std::string_view last = names.back();  // dense, at least, holds any
+  names.pop_back();
+  return names.empty() ? std::string(last) : fmt::format("{} or {}", fmt::join(names, ", "), last);
+}
+
+}  // namespace
+
+LayerRefusals ExportOutline::layer_refusals() const {
+  std::vector<std::string> names;
+  for (const OutlineLinear& linear : linears) names.push_back(linear.name);
+  return LayerRefusals(std::move(names));
+}
+
+ExportOutline outline_of(const ModelConfig& config, std::span<const LinearShape> layers,
+                         const QuantizeConfig& quantize) {
+  const Policy policy(quantize.rules);
+  ExportOutline outline{config, {}, quantize.kv_cache != KvCacheFormat::none};
+  for (const LinearShape& layer : layers)
+    outline.linears.push_back(
+        {layer.name, layer.in_features, policy(layer.name), quantize.tensor_scale.round == TensorScaleRound::pow2});
+  return outline;
+}
+
+ExportOutline outline_of(const ExportModel& model, const ModelConfig& config) {
+  ExportOutline outline{config, {}, !model.key_value_scales.empty()};
+  for (const ExportLinear& linear : model.linears) {
+    OutlineLinear& one = outline.linears.emplace_back();
+    one.name = linear.name;
+    one.in_features = linear.weight ? linear.weight->cols : 0;
+    one.formats = formats_of(linear);
+    one.pow2_scales = (!linear.weight || is_power_of_two(linear.weight->tensor_scale)) &&
+                      (!linear.input || is_power_of_two(linear.input->tensor_scale));
+  }
+  return outline;
+}
+
+std::vector<Refusal> export_refusals(const Exporter& exporter, const ExportOutline& outline) {
+  const auto quantized = [](const OutlineLinear& linear) { return linear.formats.weights != nullptr; };
+  const bool has_codes = std::ranges::any_of(outline.linears, quantized);
+  std::vector<Refusal> refusals;
+  if (exporter.stores_codes && !has_codes)
+    refusals.push_back({{"", "a quantized layer at least", "none", "export as dense"}});
+
+  LayerRefusals of_layers = outline.layer_refusals();
+  for (const OutlineLinear& linear : outline.linears) {
+    const LayerFormats& formats = linear.formats;
+    if (formats.weights == nullptr && formats.inputs != nullptr)
+      of_layers.add(linear.name, {"", "quantized weights behind a quantized input", "plain ones", ""}, -1, true);
+    if (formats.weights == nullptr || exporter.holds(formats)) continue;
+    of_layers.add(linear.name,
+                  {"", held_formats(exporter),
+                   fmt::format("{} weights with {} inputs", said(formats.weights), said(formats.inputs)),
+                   fmt::format("{} has no place for these; export as {}", exporter.name, others_that_hold(formats))});
+  }
+  for (Refusal& refusal : of_layers.told()) refusals.push_back(std::move(refusal));
+  if (exporter.refuse != nullptr)
+    for (Refusal& refusal : exporter.refuse(outline)) refusals.push_back(std::move(refusal));
+  for (auto& [problem, rule] : refusals)
+    problem.who = std::string(exporter.name) + (problem.who.empty() ? "" : ": ") + problem.who;
+  return refusals;
+}
+
+void check_holds(std::string_view layout, const ExportModel& model, const ModelConfig& config) {
+  throw_if_any(export_refusals(exporter(layout), outline_of(model, config)), "export as " + std::string(layout));
+}
+
+}  // namespace qad

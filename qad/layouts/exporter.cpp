@@ -1,0 +1,23 @@
+#include "qad/layouts/exporter.h"
+
+#include "qad/formats/quantize.h"
+
+namespace qad {
+
+LayerFormats formats_of(const ExportLinear& linear) {
+  return {linear.weight ? linear.weight->format : nullptr, linear.input ? linear.input->format : nullptr};
+}
+
+Tensor as_stored(const Tensor& value, DType dense_type) {
+  if (value.dtype() == dense_type) return value;
+  const Tensor wide = value.dtype() == DType::f32 ? value : value.to(DType::f32);
+  return dense_type == DType::f32 ? wide : wide.to(dense_type);
+}
+
+Tensor dequantized(const QuantizedTensor& weight) {
+  const Tensor values({weight.rows, weight.cols});
+  dequantize_rows(weight, 0, weight.rows, values.data());
+  return values;
+}
+
+}  // namespace qad

@@ -1,0 +1,164 @@
+#include "qad/layouts/layout_files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "autograd/base/error.h"
+#include "data/files/json_file.h"
+
+namespace qad {
+namespace {
+
+OrderedJson parse_object(const std::string& text, const std::string& who) {
+  OrderedJson json = parse_python_json(text, who);
+  if (!json.is_object()) throw Error({who, "a JSON object", "something else", "is the file damaged?"});
+  return json;
+}
+
+}  // namespace
+
+OrderedJson parse_text(const ExportFiles& files, const std::string& name) {
+  const auto found = files.texts.find(name);
+  if (found == files.texts.end()) throw Error({name, "a file beside the weights", "none", "is the folder whole?"});
+  return parse_object(found->second, name);
+}
+
+OrderedJson config_of(const ExportModel& model, DType weight_type) {
+  QAD_ASSERT(weight_type == DType::bf16 || weight_type == DType::f32);
+  OrderedJson config = parse_object(model.config_json, "config.json");
+  const std::string type = weight_type == DType::bf16 ? "bfloat16" : "float32";
+  config["torch_dtype"] = type;
+  if (config.contains("dtype")) config["dtype"] = type;  // the name since transformers v5
+  config.erase("quantization_config");
+  return config;
+}
+
+std::string to_text(const OrderedJson& json) { return json.dump(2) + "\n"; }
+
+std::string plain_config(const ExportFiles& files) {
+  OrderedJson config = parse_text(files, "config.json");
+  config.erase("quantization_config");
+  return to_text(config);
+}
+
+FileTensor float_tensor(std::string name, const Tensor& value) {
+  const DType type = value.dtype();
+  QAD_ASSERT(type == DType::f32 || type == DType::bf16 || type == DType::f16);
+  return {std::move(name), type == DType::f32 ? "F32" : type == DType::bf16 ? "BF16" : "F16", value};
+}
+
+FileTensor scalar_tensor(std::string name, const Shape& shape, float value, DType dtype) {
+  const Tensor scalar(shape);
+  scalar.fill(value);
+  return float_tensor(std::move(name), dtype == DType::f32 ? scalar : scalar.to(dtype));
+}
+
+FileTensor multiplier_tensor(const std::string& name, float scale) {
+  const bool fits = bf16_to_f32(f32_to_bf16(scale)) == scale;
+  return scalar_tensor(name, {1}, scale, fits ? DType::bf16 : DType::f32);
+}
+
+bool is_power_of_two(float scale) {
+  int exponent = 0;
+  return std::frexp(scale, &exponent) == 0.5f;
+}
+
+void append_dense(const ExportModel& model, std::vector<FileTensor>& tensors) {
+  for (const NamedTensor& tensor : model.dense)
+    tensors.push_back(float_tensor(tensor.name, as_stored(tensor.value, model.dense_type)));
+}
+
+std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list<const char*> path) {
+  const OrderedJson* place = &json;
+  std::string who;
+  for (const char* key : path) {
+    who += who.empty() ? key : std::string(".") + key;
+    const auto found = place->is_object() ? place->find(key) : place->end();
+    if (found == place->end()) return {};
+    place = &*found;
+  }
+  std::vector<std::string> names;
+  for (const OrderedJson& name : *place) {
+    if (!place->is_array() || !name.is_string()) throw Error({who, "a list of names", place->dump(), ""});
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+std::vector<std::string> unquantized_names(const ExportModel& model) {
+  std::vector<std::string> names;
+  for (const ExportLinear& linear : model.linears)
+    if (!linear.weight) names.push_back(linear.name);
+  return names;
+}
+
+TensorTable::TensorTable(const std::vector<FileTensor>& tensors) : tensors_(tensors) {
+  for (const FileTensor& tensor : tensors) by_name_[tensor.name] = &tensor;
+}
+
+std::string_view TensorTable::dtype_of(const std::string& name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? std::string_view() : std::string_view(found->second->dtype);
+}
+
+const FileTensor& TensorTable::take(const std::string& name, std::string_view dtype) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) throw Error({name, "a tensor of type " + std::string(dtype), "none", ""});
+  if (found->second->dtype != dtype)
+    throw Error({name, "a tensor of type " + std::string(dtype), found->second->dtype, ""});
+  taken_.insert(name);
+  return *found->second;
+}
+
+float TensorTable::take_scale(const std::string& name) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) throw Error({name, "a scale", "no such tensor", ""});
+  const Tensor& data = found->second->data;
+  if (data.size() != 1 || data.dtype() == DType::u8)
+    throw Error({name, "one number", found->second->dtype + " " + data.shape().text(), ""});
+  taken_.insert(name);
+  const float scale = data.to(DType::f32).data()[0];
+  if (!(scale > 0.0f) || !std::isfinite(scale)) throw Error({name, "a positive scale", std::to_string(scale), ""});
+  return scale;
+}
+
+Tensor TensorTable::take_exactly(const std::string& name, DType dtype) {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) throw Error({name, "a tensor", "none", ""});
+  const Tensor& stored = found->second->data;
+  if (stored.dtype() != DType::f32 && stored.dtype() != DType::bf16 && stored.dtype() != DType::f16)
+    throw Error({name, "F32, F16 or BF16", found->second->dtype, ""});
+  taken_.insert(name);
+  const Tensor wide = as_stored(stored, DType::f32), result = as_stored(wide, dtype);
+  const Tensor back = as_stored(result, DType::f32);
+  if (!std::ranges::equal(wide.span(), back.span()))
+    throw Error({name, "values that " + std::string(name_of(dtype)) + " holds exactly", found->second->dtype, ""});
+  return result;
+}
+
+std::vector<NamedTensor> TensorTable::rest() const {
+  std::vector<NamedTensor> dense;
+  for (const FileTensor& tensor : tensors_) {
+    if (taken_.contains(tensor.name)) continue;
+    const DType type = tensor.data.dtype();
+    if (type != DType::f32 && type != DType::bf16 && type != DType::f16)
+      throw Error({tensor.name, "F32, F16 or BF16 outside of quantized layers", tensor.dtype, ""});
+    dense.push_back({tensor.name, tensor.data});
+  }
+  return dense;
+}
+
+std::vector<std::string> TensorTable::stems(const std::vector<std::string_view>& suffixes) const {
+  std::vector<std::string> stems;
+  std::set<std::string> known;
+  for (const FileTensor& tensor : tensors_)
+    for (const std::string_view suffix : suffixes) {
+      if (!tensor.name.ends_with(suffix)) continue;
+      std::string stem = tensor.name.substr(0, tensor.name.size() - suffix.size());
+      if (known.insert(stem).second) stems.push_back(std::move(stem));
+    }
+  return stems;
+}
+
+}  // namespace qad

@@ -1,0 +1,162 @@
+#include "qad/layouts/read_export.h"
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "data/files/mapped_file.h"
+#include "data/files/safetensors.h"
+#include "models/families/generation_config.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "qad/layouts/gguf.h"
+#include "qad/layouts/layout_files.h"
+#include "qad/layouts/registry.h"
+#include "qad/quant/quantizer.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+std::map<std::string, std::string> read_texts(const fs::path& folder) {
+  std::map<std::string, std::string> texts;
+  texts["config.json"] = read_file(folder / "config.json", "a model's config.json");
+  if (const fs::path file = folder / "hf_quant_config.json"; fs::exists(file))
+    texts["hf_quant_config.json"] = read_file(file, "what is quantized how");
+  return texts;
+}
+
+/// What the exporters say, with the folder's name before it.
+template <class Function>
+auto in_folder(const fs::path& folder, Function&& function) {
+  try {
+    return function();
+  } catch (const Error& error) {
+    throw Error({folder.string(), "", error.what(), ""}, error.code());
+  }
+}
+
+/// Weights as the student multiplies them: in BF16 where that is exact, so that its products have the same bits.
+Tensor as_multiplied(const QuantizedTensor& weight) {
+  const Tensor values = dequantized(weight);
+  return weight.format->exact_in_bf16(weight.tensor_scale) ? values.to(DType::bf16) : values;
+}
+
+/// A quantizer that was calibrated elsewhere.
+TransformSlot calibrated_quantizer(const std::string& name, const InputScale& input) {
+  auto scale = std::make_shared<TensorScale>(name, *input.format, TensorScaleRound::none);
+  scale->restore(input.format->saturation_limit(input.tensor_scale), input.tensor_scale,
+                 TensorScaleSource::calibration);
+  auto quantizer = std::make_shared<ActivationQuantizer>(name, scale, StraightThrough::identity);
+  quantizer->set_observing(false);
+  return quantizer;
+}
+
+void fill_input_slots(LanguageModel& model, const ExportModel& exported) {
+  std::map<std::string, const InputScale*> inputs;
+  for (const ExportLinear& linear : exported.linears)
+    if (linear.input) inputs[linear.name] = &*linear.input;
+  for (LinearGroup* group : model.linear_groups()) {
+    const auto input_of = [&](const Linear& member) {
+      const auto found = inputs.find(member.name);
+      return found == inputs.end() ? nullptr : found->second;
+    };
+    const InputScale* const first = input_of(group->members.front());
+    for (const Linear& member : group->members) {
+      const InputScale* const input = input_of(member);
+      if ((input == nullptr) != (first == nullptr) ||
+          (input != nullptr && (input->format != first->format || input->tensor_scale != first->tensor_scale)))
+        throw Error({group->name, "one input scale for all its layers", "another one at " + member.name, ""});
+    }
+    if (first != nullptr) group->input_slot = calibrated_quantizer(group->name + " (input)", *first);
+  }
+}
+
+void fill_cache_slots(LanguageModel& model, const ExportModel& exported) {
+  if (exported.key_value_scales.empty()) return;
+  std::map<std::string, const KeyValueScale*> scales;
+  for (const KeyValueScale& scale : exported.key_value_scales) scales[scale.attention] = &scale;
+  const BlockFormat& fp8 = block_format("fp8");
+  for (SelfAttention* attention : model.attention_layers()) {
+    const auto found = scales.find(attention->name);
+    if (found == scales.end()) throw Error({attention->name, "scales of keys and values", "none", ""});
+    attention->key_slot = calibrated_quantizer(attention->name + " (keys)", {&fp8, found->second->key});
+    attention->value_slot = calibrated_quantizer(attention->name + " (values)", {&fp8, found->second->value});
+  }
+}
+
+void read_gguf(const fs::path& path, ExportFiles& files) {
+  const auto file = std::make_shared<MappedFile>(path, "a GGUF file");
+  GgufContents contents = parse_gguf(file->bytes(), path.string());
+  files.metadata = std::move(contents.metadata);
+  for (const GgufInfo& info : contents.tensors) {
+    const bool blocks = info.type->values > 1;
+    std::vector<std::int64_t> extents = info.shape;
+    if (blocks) extents.back() = extents.back() / info.type->values * info.type->bytes;
+    const std::string_view type = info.type->name;
+    const DType dtype = blocks ? DType::u8 : type == "F32" ? DType::f32 : type == "BF16" ? DType::bf16 : DType::f16;
+    const auto bytes = file->bytes().subspan(info.begin, info.bytes);
+    files.tensors.push_back({info.name, std::string(type), Tensor::borrow(bytes, file, Shape(extents), dtype)});
+  }
+}
+
+}  // namespace
+
+ExportFiles read_export_files(const fs::path& folder) {
+  if (!fs::is_directory(folder)) throw Error({folder.string(), "a model's folder", "nothing of that kind", ""});
+  ExportFiles files{{}, read_texts(folder), {}};
+  if (fs::exists(folder / kGgufFile)) {
+    read_gguf(folder / kGgufFile, files);
+    return files;
+  }
+  const SafetensorsFolder weights(folder);
+  for (const std::string& name : weights.names())
+    files.tensors.push_back({name, weights.info(name).dtype, weights.tensor(name)});
+  return files;
+}
+
+ExportModel read_export(const fs::path& folder) {
+  const ExportFiles files = read_export_files(folder);
+  ExportModel model = in_folder(folder, [&] { return exporter_of(files).unpack(files); });
+  if (const fs::path file = folder / "generation_config.json"; fs::exists(file))
+    model.generation_config_json = read_file(file, "a model's generation_config.json");
+  return model;
+}
+
+bool is_packed_export(const fs::path& folder) {
+  if (fs::exists(folder / kGgufFile)) return true;
+  const ExportFiles files{{}, read_texts(folder), {}};
+  return in_folder(folder, [&] { return exporter_of(files).stores_codes; });
+}
+
+std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) {
+  std::map<std::string, Tensor> weights;
+  for (const NamedTensor& tensor : exported.dense) weights[tensor.name] = tensor.value;
+  for (const ExportLinear& linear : exported.linears)
+    if (linear.weight) weights[linear.name + ".weight"] = as_multiplied(*linear.weight);
+
+  ModelConfig config = parse_hf_config(exported.config_json, "config.json");
+  if (!exported.generation_config_json.empty())
+    use_end_tokens(exported.generation_config_json, "generation_config.json", config);
+  auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
+    auto found = weights.find(name);
+    // A tied model may store its one matrix under the head's name only.
+    if (found == weights.end() && config.tie_word_embeddings && name == "model.embed_tokens.weight")
+      found = weights.find("lm_head.weight");
+    if (found == weights.end()) throw Error({name, "a tensor of shape " + shape.text(), "none", ""});
+    if (found->second.shape() != shape)
+      throw Error({name, "shape " + shape.text(), found->second.shape().text(), "does config.json belong to it?"});
+    return make_parameter(name, weights.extract(found).mapped(), false);
+  });
+  if (config.tie_word_embeddings) weights.erase("lm_head.weight");  // the same matrix once more
+  if (!weights.empty())
+    throw Error({weights.begin()->first, "only tensors of the model", "one that it has no place for",
+                 "does config.json belong to it?"});
+  fill_input_slots(*model, exported);
+  fill_cache_slots(*model, exported);
+  return model;
+}
+
+}  // namespace qad

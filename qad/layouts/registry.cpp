@@ -1,0 +1,84 @@
+#include "qad/layouts/registry.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "autograd/base/error.h"
+#include "qad/layouts/bitsandbytes.h"
+#include "qad/layouts/compressed_tensors.h"
+#include "qad/layouts/dense.h"
+#include "qad/layouts/gguf.h"
+#include "qad/layouts/layout_files.h"
+#include "qad/layouts/modelopt.h"
+
+namespace qad {
+
+std::span<const Exporter> exporters() {
+  static constexpr auto kTable = std::to_array<Exporter>({
+      {.name = "modelopt",
+       .help = "packed codes for TensorRT-LLM, vLLM and SGLang",
+       .pack = pack_modelopt,
+       .unpack = unpack_modelopt,
+       .holds = holds_modelopt},
+      {.name = "compressed_tensors",
+       .help = "packed codes for vLLM, SGLang and transformers",
+       .pack = pack_compressed_tensors,
+       .unpack = unpack_compressed_tensors,
+       .holds = holds_compressed_tensors,
+       .refuse = refuse_compressed_tensors},
+      {.name = "dense",
+       .help = "the same weights unpacked, for any reader",
+       .pack = pack_dense,
+       .unpack = unpack_dense,
+       .holds = holds_dense,
+       .stores_codes = false},
+      {.name = "gguf",
+       .help = "one file with everything, for llama.cpp",
+       .pack = pack_gguf,
+       .unpack = unpack_gguf,
+       .holds = holds_gguf,
+       .refuse = refuse_gguf,
+       .holds_tokenizer = true,
+       .check_tokenizer = check_gguf_tokenizer},
+      {.name = "bitsandbytes",
+       .help = "NF4 for transformers with bitsandbytes",
+       .pack = pack_bitsandbytes,
+       .unpack = unpack_bitsandbytes,
+       .holds = holds_bitsandbytes,
+       .refuse = refuse_bitsandbytes},
+  });
+  return kTable;
+}
+
+std::vector<std::string_view> exporter_names() {
+  std::vector<std::string_view> names;
+  for (const Exporter& exporter : exporters()) names.push_back(exporter.name);
+  return names;
+}
+
+const Exporter& exporter(std::string_view name) {
+  std::string known;
+  for (const Exporter& exporter : exporters()) {
+    if (exporter.name == name) return exporter;
+    known += (known.empty() ? "" : ", ") + std::string(exporter.name);
+  }
+  throw Error({"export format", "one of " + known, std::string(name), ""}, ExitCode::usage);
+}
+
+const Exporter& exporter_of(const ExportFiles& files) {
+  if (!files.metadata.empty()) return exporter("gguf");
+  if (files.texts.contains("hf_quant_config.json")) return exporter("modelopt");
+  OrderedJson config = parse_text(files, "config.json");
+  const auto quantization = config.find("quantization_config");
+  if (quantization == config.end() || quantization->is_null()) return exporter("dense");
+  const OrderedJson named = quantization->is_object() ? (*quantization)["quant_method"] : OrderedJson();
+  const std::string method = named.is_string() ? named.get<std::string>() : "";
+  if (method.starts_with("modelopt")) return exporter("modelopt");
+  if (method == "compressed-tensors") return exporter("compressed_tensors");
+  if (method == "bitsandbytes") return exporter("bitsandbytes");
+  throw Error({"config.json: quantization_config", "quant_method modelopt, compressed-tensors or bitsandbytes",
+               method.empty() ? "none" : method, "other quantized checkpoints can't be read"});
+}
+
+}  // namespace qad

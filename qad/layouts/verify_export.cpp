@@ -1,0 +1,98 @@
+#include "qad/layouts/verify_export.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <map>
+
+#include "autograd/base/error.h"
+
+namespace qad {
+namespace {
+
+constexpr const char* kHint = "the export is not what was trained; nothing was put in place";
+
+[[noreturn]] void differ(const std::string& who, const std::string& expected, const std::string& got) {
+  throw Error({who, expected, got, kHint});
+}
+
+/// Both in FP32: the numbers that a forward sees. -0 and 0 are different numbers here.
+void compare(const std::string& name, const Tensor& expected, const Tensor& got) {
+  if (got.shape() != expected.shape()) differ(name, "shape " + expected.shape().text(), got.shape().text());
+  const auto want = expected.span(), have = got.span();
+  for (std::size_t i = 0; i < want.size(); ++i)
+    if (std::bit_cast<std::uint32_t>(want[i]) != std::bit_cast<std::uint32_t>(have[i]))
+      differ(fmt::format("{}[{}]", name, i), fmt::format("the student's {:.9g}", want[i]),
+             fmt::format("{:.9g}", have[i]));
+}
+
+void compare(const std::string& name, float expected, float got) {
+  if (expected != got) differ(name, fmt::format("the student's {:.9g}", expected), fmt::format("{:.9g}", got));
+}
+
+using Linears = std::map<std::string, const ExportLinear*>;
+Linears by_name(const ExportModel& model) {
+  Linears linears;
+  for (const ExportLinear& linear : model.linears) linears[linear.name] = &linear;
+  return linears;
+}
+
+void compare_weights(const ExportModel& student, const ExportModel& got) {
+  std::map<std::string, Tensor> left;  // what the files hold; compared ones are taken out
+  for (const NamedTensor& tensor : got.dense) left[tensor.name] = as_stored(tensor.value, DType::f32);
+  const Linears packed = by_name(got);
+  const auto take = [&](const std::string& name) {
+    const auto node = left.extract(name);
+    if (node.empty()) differ(name, "a tensor", "none in the export");
+    return node.mapped();
+  };
+  for (const NamedTensor& tensor : student.dense)
+    compare(tensor.name, as_stored(as_stored(tensor.value, student.dense_type), DType::f32), take(tensor.name));
+  for (const ExportLinear& linear : student.linears) {
+    if (!linear.weight) continue;
+    const std::string name = linear.name + ".weight";
+    const auto found = packed.find(linear.name);
+    const bool has_codes = found != packed.end() && found->second->weight;
+    compare(name, dequantized(*linear.weight), has_codes ? dequantized(*found->second->weight) : take(name));
+  }
+  if (!left.empty()) differ(left.begin()->first, "no such tensor", "one in the export");
+}
+
+std::string described(const ExportLinear* linear) {
+  if (linear == nullptr) return "nothing said of it";
+  return fmt::format("weights {}, inputs {}", linear->weight ? linear->weight->format->name : "as they are",
+                     linear->input ? linear->input->format->name : "as they are");
+}
+
+void compare_quantizers(const ExportModel& student, const ExportModel& got) {
+  const Linears have = by_name(got);
+  for (const ExportLinear& linear : student.linears) {
+    const auto found = have.find(linear.name);
+    const ExportLinear* const other = found == have.end() ? nullptr : found->second;
+    if (described(other) != described(&linear)) differ(linear.name, described(&linear), described(other));
+    if (linear.input) compare(linear.name + " (input scale)", linear.input->tensor_scale, other->input->tensor_scale);
+  }
+  if (have.size() != student.linears.size())
+    differ("linear layers", fmt::format("{}", student.linears.size()), fmt::format("{}", have.size()));
+
+  std::map<std::string, const KeyValueScale*> scales;
+  for (const KeyValueScale& scale : got.key_value_scales) scales[scale.attention] = &scale;
+  if (scales.size() != student.key_value_scales.size())
+    differ("scales of keys and values", fmt::format("{}", student.key_value_scales.size()),
+           fmt::format("{}", scales.size()));
+  for (const auto& [attention, key, value] : student.key_value_scales) {
+    if (!scales.contains(attention)) differ(attention, "scales of keys and values", "none");
+    compare(attention + " (key scale)", key, scales.at(attention)->key);
+    compare(attention + " (value scale)", value, scales.at(attention)->value);
+  }
+}
+
+}  // namespace
+
+void verify_export(const ExportFiles& files, const Exporter& exporter, const ExportModel& student) {
+  const ExportModel got = exporter.unpack(files);
+  compare_weights(student, got);
+  if (exporter.stores_codes) compare_quantizers(student, got);
+}
+
+}  // namespace qad

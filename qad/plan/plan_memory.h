@@ -1,0 +1,33 @@
+// Predicted peak memory of a run: its tensors are counted as the ops of autograd keep them, without one being made. The
+// process itself (program, tokenizer, text, what BLAS and kernels keep) is measured.
+#pragma once
+
+#include <cstdint>
+
+#include "qad/plan/plan_subject.h"
+
+namespace qad {
+
+struct MemoryPlan {
+  std::int64_t teacher = 0;       ///< weights
+  std::int64_t student = 0;       ///< FP32 masters
+  std::int64_t gradients = 0;     ///< of all parameters
+  std::int64_t moments = 0;       ///< of AdamW, two a parameter
+  std::int64_t weight_codes = 0;  ///< quantized weights
+  std::int64_t activations = 0;   ///< what backward needs of the largest micro-batch
+  std::int64_t logits = 0;        ///< one chunk, student's and teacher's
+  std::int64_t working = 0;       ///< what ops need while they run, and blocks kept for batches of other sizes
+  std::int64_t exports = 0;       ///< beyond all that, at the end
+  std::int64_t process = 0;       ///< everything that is no tensor
+  [[nodiscard]] std::int64_t total() const {
+    return teacher + student + gradients + moments + weight_codes + activations + logits + working + exports + process;
+  }
+};
+
+/// `process_bytes` is entered as it is.
+[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes);
+
+/// Resident memory of this process now, after freed memory has gone back to the system.
+[[nodiscard]] std::int64_t resident_bytes_now();
+
+}  // namespace qad

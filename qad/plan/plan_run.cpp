@@ -1,0 +1,71 @@
+#include "qad/plan/plan_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "autograd/core/storage.h"
+#include "qad/layouts/registry.h"
+
+namespace qad {
+namespace {
+
+std::string part_of(const std::string& parameter) {
+  if (parameter.ends_with(".bias") || parameter.ends_with("norm.weight")) return "norms and biases";
+  if (parameter.starts_with("lm_head")) return "head";
+  if (parameter.find(".self_attn.") != std::string::npos) return "attention";
+  if (parameter.find(".mlp.") != std::string::npos) return "feed-forward";
+  return "embedding";
+}
+
+double run_seconds(const PlanSubject& subject, const TimePlan& time) {
+  const std::int64_t steps = subject.trains() ? subject.recipe.train.steps : 0;
+  const std::int64_t every = subject.recipe.evaluate.every;
+  std::int64_t evaluations = 1 + static_cast<std::int64_t>(subject.recipe.export_formats.size());
+  if (steps > 0) evaluations += every > 0 ? (steps + every - 1) / every : 1;
+  return time.calibration_seconds + static_cast<double>(steps) * time.step().seconds +
+         static_cast<double>(evaluations) * time.evaluation_seconds;
+}
+
+}  // namespace
+
+RunPlan plan_run(PlanSubject subject) {
+  // Timing comes first: what BLAS and kernels keep for themselves is then part of this process, as in a run.
+  const TimePlan time = plan_time(subject);
+  release_cached_storage();
+  const MemoryPlan memory = plan_memory(subject, resident_bytes_now());
+  const double seconds = run_seconds(subject, time);
+  return {std::move(subject), time, memory, seconds};
+}
+
+ArmPlan arm_plan(const Arm& arm, const RunPlan& one) {
+  ArmPlan plan{arm.name, arm.kind};
+  plan.runs = static_cast<std::int64_t>(arm.candidates.size() * arm.candidates.front().size());
+  plan.steps = one.steps();
+  plan.tokens = static_cast<double>(plan.steps) * tokens_per_step(one.subject);
+  plan.seconds_per_step = plan.steps > 0 ? one.time.step().seconds : 0;
+  plan.peak_bytes = one.memory.total();
+  plan.seconds = static_cast<double>(plan.runs) * one.seconds;
+  return plan;
+}
+
+PlannedFiles planned_files(const PlanSubject& subject) {
+  const std::int64_t parameters = parameter_count(*subject.student);
+  PlannedFiles files;
+  files.checkpoints = subject.trains() ? std::min(subject.recipe.checkpoint.keep, subject.recipe.train.steps + 1) : 1;
+  files.checkpoint_bytes = 12 * parameters;
+  files.best_bytes = 4 * parameters;
+  const double packed = bits_per_weight(*subject.student, subject.quantizers) * static_cast<double>(parameters) / 8;
+  for (const std::string& format : subject.recipe.export_formats)
+    files.exports.push_back(
+        {format, exporter(format).stores_codes ? static_cast<std::int64_t>(packed) : 2 * parameters});
+  return files;
+}
+
+std::map<std::string, std::int64_t> parameters_by_part(const PlanSubject& subject) {
+  std::map<std::string, std::int64_t> parts;
+  for (const ParameterPointer& parameter : subject.student->parameters())
+    parts[part_of(parameter->name)] += parameter->value().size();
+  return parts;
+}
+
+}  // namespace qad

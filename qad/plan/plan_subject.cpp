@@ -1,0 +1,157 @@
+#include "qad/plan/plan_subject.h"
+
+#include <algorithm>
+
+#include "autograd/base/error.h"
+#include "data/files/safetensors.h"
+#include "data/text/documents.h"
+#include "data/text/loader.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "qad/inspect/tensor_table.h"
+#include "qad/recipe/model_files.h"
+#include "qad/run/materials.h"
+#include "qad/run/one_vocabulary.h"
+
+namespace qad {
+namespace {
+
+constexpr std::int64_t kForwards = 2000;          // enough to meet every size of batch
+constexpr std::int64_t kSampledTokens = 1 << 12;  // of a batch that is larger, a plan times so much
+
+std::int64_t documents_within(std::int64_t documents, std::int64_t length) {
+  return std::min(documents, std::max<std::int64_t>(1, kPlannedTokens / length));
+}
+
+// What the teacher will write, at its longest.
+Documents unwritten(const TeacherTextConfig& config) {
+  Documents documents;
+  documents.source = "teacher_text";
+  const std::vector<std::int32_t> document(static_cast<std::size_t>(std::min(config.max_tokens, kPlannedTokens)), 0);
+  for (std::int64_t i = 0; i < documents_within(config.documents, config.max_tokens); ++i) documents.add(document);
+  return documents;
+}
+
+// Its first kPlannedTokens, however long it is.
+void shorten(SourceConfig& source) {
+  constexpr std::uint64_t kBytes = 8;  // of a token, at the most on average
+  source.beginning_bytes = kBytes * kPlannedTokens;
+  source.tokens = source.tokens > 0 ? std::min(source.tokens, kPlannedTokens) : kPlannedTokens;
+  constexpr std::int64_t kLeast = 16;  // tokens of a story or a problem
+  if (source.random_tokens) {
+    RandomTokensConfig& random = *source.random_tokens;
+    random.length = std::min(random.length, kPlannedTokens);
+    random.documents = documents_within(random.documents, random.length);
+  }
+  if (source.synthetic) source.synthetic->documents = documents_within(source.synthetic->documents, kLeast);
+  if (source.problems) source.problems->documents = documents_within(source.problems->documents, kLeast);
+}
+
+// The first sequences of a batch, as far as a plan times them.
+TokenBatch sample_of(const PackedSequences& sequences, std::int64_t count) {
+  std::int64_t wanted = 1;
+  while (wanted < std::min(count, sequences.count()) && sequences.tokens(0, wanted) < kSampledTokens) ++wanted;
+  return sequences.batch(0, wanted);
+}
+
+// Of a weight as memory holds what a model's folder stores; all of them are taken to be like the first.
+std::int64_t stored_value_bytes(const std::filesystem::path& folder) {
+  constexpr std::int64_t kMost = 4;  // FP64 is read as FP32, and checkpoints hold that
+  if (is_run_folder(folder)) return kMost;
+  const SafetensorsFolder files(folder);
+  for (const SafetensorsFile& file : files.files())
+    for (const SafetensorsInfo& tensor : file.tensors())
+      if (const TensorLine line = tensor_line(tensor); line.elements > 0)
+        return std::min(kMost, line.bytes / line.elements);
+  return kMost;
+}
+
+// The forwards of the first steps.
+void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText& text) {
+  const std::int64_t batch_size = recipe.train.batch_size;
+  const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : batch_size;
+  text.sample = sample_of(train, std::min(micro, batch_size));
+  Loader loader(train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
+  constexpr std::int64_t kSequences = 1 << 22;  // as many are looked at in a moment
+  for (std::int64_t step = 0, looked_at = 0; step < recipe.train.steps; ++step)
+    for (std::int64_t done = 0; done < batch_size; done += micro) {
+      const std::int64_t count = std::min(micro, batch_size - done);
+      text.micro_batches.push_back(loader.next_tokens(count));
+      looked_at += std::min(count, 2 * train.in_epoch());
+      if (std::ssize(text.micro_batches) >= kForwards || looked_at >= kSequences) return;
+    }
+}
+
+}  // namespace
+
+bool PlanSubject::learns_from_teacher() const {
+  return recipe.kind == RecipeKind::qad && recipe.loss.kind != LossKind::cross_entropy;
+}
+
+std::unique_ptr<LanguageModel> shapes_of(const ModelConfig& config) {
+  return make_model(
+      config, [](const std::string& name, const Shape& shape) { return make_parameter(name, Tensor(shape), true); });
+}
+
+PlannedText plan_text(const Recipe& recipe) {
+  const std::filesystem::path model = base_folder(recipe);
+  const std::int64_t vocabulary = base_config(recipe).vocab_size;
+  const std::unique_ptr<Tokenizer> tokenizer = find_tokenizer(recipe.data, model);
+  check_one_vocabulary(models_of(recipe), tokenizer.get(), vocabulary);
+  PlannedText text;
+  const auto written = [&](const TeacherTextConfig& config, const TextFormat&, const std::string&) {
+    text.estimated = true;
+    return unwritten(config);
+  };
+  const TextReader reader{tokenizer.get(), vocabulary, model, recipe.data.format, written};
+  const auto pack = [&](MixtureConfig source, const std::string& use) {
+    shorten(source);
+    if (source.mixture)
+      for (WeightedSourceConfig& part : *source.mixture) shorten(part);
+    PackedSequences sequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
+    const Documents& read = sequences.documents();
+    text.is_beginning = text.is_beginning || read.is_beginning || read.tokens() >= kPlannedTokens;
+    return sequences;
+  };
+
+  const PackedSequences eval = pack(recipe.data.eval, "eval");
+  text.eval_documents = eval.documents().count();
+  text.eval_tokens = eval.tokens();
+  for (std::int64_t begin = 0; begin < eval.count(); begin += recipe.evaluate.batch_size)
+    text.evaluation_batches.push_back(
+        eval.tokens(begin, begin + std::min(recipe.evaluate.batch_size, eval.count() - begin)));
+  text.sample = sample_of(eval, recipe.evaluate.batch_size);
+  const bool calibrates = !makes_teacher(recipe.kind);
+  if (calibrates && recipe.calibrate.source)
+    text.calibration_batches = calibration_tokens(pack(*recipe.calibrate.source, "calibrate"), recipe);
+  if (!trains_on_text(recipe)) return text;
+
+  const PackedSequences train = pack(recipe.data.train, "train");
+  if (calibrates && !recipe.calibrate.source) text.calibration_batches = calibration_tokens(train, recipe);
+  text.train_documents = train.documents().count();
+  text.train_sequences = train.in_epoch();
+  text.train_tokens = train.tokens();
+  if (recipe.train.steps > 0) plan_steps(recipe, train, text);
+  return text;
+}
+
+PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
+  PlanSubject subject{recipe, {}, 0, 0, shapes_of(student_config(recipe)), {}, text};
+  const ModelConfig& config = subject.student->config();
+  if (!config.blocks.empty())
+    throw Error({"qad plan", "a model whose layers are all alike", config.model_type + " with blocks of its own",
+                 "run it for a few steps instead"});
+  warn_beyond_context(recipe.data.sequence_length, config);
+  if (recipe.teacher) {
+    const TeacherConfig& teacher = *recipe.teacher;
+    subject.teacher = base_config(recipe);
+    subject.teacher_value_bytes = teacher.weights == TeacherWeights::bf16 ? 2 : stored_value_bytes(teacher.model);
+  }
+  // The models of a merge come one after the other: sums in double and the first one stay beside the result.
+  if (recipe.kind == RecipeKind::merge) subject.start_value_bytes = 12;
+  if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
+  subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
+  return subject;
+}
+
+}  // namespace qad

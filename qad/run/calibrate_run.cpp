@@ -1,0 +1,72 @@
+#include "qad/run/calibrate_run.h"
+
+#include <chrono>
+
+#include "autograd/base/interrupt.h"
+#include "autograd/base/log.h"
+#include "qad/calib/calibrate.h"
+#include "qad/checkpoint/checkpoint.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kBetweenSaves{30};
+constexpr const char* kBatches = "batches";
+constexpr const char* kScale = "scale/";
+
+void save(const Student& student, const Materials& materials, std::size_t batches, const fs::path& file) {
+  CheckpointContent content;
+  content.numbers[kBatches] = static_cast<std::int64_t>(batches);
+  for (const auto& [name, value] : student.quantizers.state()) content.numbers[kScale + name] = value;
+  add_inputs(materials.inputs, content);
+  save_checkpoint(file, content);
+}
+
+/// The batches that the quantizers have seen; a file that is damaged or of other inputs is as none.
+std::size_t take_up(Student& student, const Materials& materials, const fs::path& file) {
+  student.quantizers.observe();
+  if (!fs::exists(file)) return 0;
+  try {
+    const CheckpointContent content = load_checkpoint(file);
+    check_inputs(materials.inputs, content, file.string());
+    std::vector<QuantizerSet::NamedValue> state;
+    for (const auto& [name, value] : content.numbers)
+      if (name.starts_with(kScale))
+        state.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
+    const auto batches = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at(kBatches)));
+    student.quantizers.observe_further(state, file.string());
+    log_info("calibration goes on after {} of {} batches", batches, materials.calibration.size());
+    return batches;
+  } catch (const Error& error) {
+    log_warning("calibration begins again: {}", error.what());
+    student.quantizers.observe();
+    return 0;
+  }
+}
+
+}  // namespace
+
+void calibrate_run(Student& student, const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
+  const fs::path file = folder.calibration();
+  std::size_t done = take_up(student, materials, file);
+  Clock::time_point saved = Clock::now();
+  const auto batch_done = [&](std::size_t batches) {
+    done = batches;
+    if (Clock::now() - saved < kBetweenSaves) return;
+    save(student, materials, done, file);
+    saved = Clock::now();
+  };
+  try {
+    calibrate_further(*student.model, student.quantizers, materials.calibration, done,
+                      recipe.quantize.tensor_scale.from, batch_done);
+  } catch (const Stopped&) {
+    save(student, materials, done, file);
+    log_info("stopped after {} of {} batches of calibration, which are saved", done, materials.calibration.size());
+    throw;
+  }
+}
+
+}  // namespace qad

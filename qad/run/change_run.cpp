@@ -1,0 +1,99 @@
+#include "qad/run/change_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
+#include "autograd/optim/schedule.h"
+#include "qad/checkpoint/checkpoint_folder.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+void keep_aside(const fs::path& file, std::int64_t step) {
+  if (!fs::exists(file)) return;
+  fs::path kept = file;
+  kept.replace_filename(fmt::format("{}.step-{}{}", file.stem().string(), step, file.extension().string()));
+  fs::rename(file, kept);
+  log_info("{} is kept as {}", file.string(), kept.filename().string());
+}
+
+}  // namespace
+
+RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& changes)
+    : folder_(folder), before_(read_recipe(folder)), recipe_(changed_recipe(before_, changes)) {
+  const fs::path around = fs::weakly_canonical(folder.path).parent_path();
+  if (around.filename() == "arms" && is_run_folder(around.parent_path()))
+    throw Error({folder.path.string(), "a run of its own", "an arm of a comparison",
+                 "change the comparison: qad resume " + around.parent_path().string()},
+                ExitCode::usage);
+  if (recipe_text(before_) == recipe_text(recipe_)) return;
+  if (before_.kind != RecipeKind::compare) {
+    runs_.push_back(one_of(folder, recipe_));
+    return;
+  }
+  for (const Arm& arm : expand_arms(recipe_))
+    for (const ArmCandidate& candidate : arm.candidates)
+      for (const ArmRun& run : candidate)
+        if (const RunFolder own{folder.arm(run.name)};
+            is_run_folder(own.path) && recipe_text(read_recipe(own)) != recipe_text(run.recipe))
+          runs_.push_back(one_of(own, run.recipe));
+}
+
+RunChange::One RunChange::one_of(const RunFolder& folder, const Recipe& after) {
+  One run{folder, read_recipe(folder), after};
+  if (auto found = CheckpointFolder(folder.checkpoints(), after.checkpoint.keep).newest_whole()) {
+    found->content.tensors.clear();
+    run.known = std::move(found->content);
+    run.checkpoint = found->file;
+    if (const auto step = run.known.numbers.find("step"); step != run.known.numbers.end())
+      run.step = std::get<std::int64_t>(step->second);
+  }
+  if (after.train.steps < run.step)
+    throw Error({"train.steps", fmt::format("at least the {} that {} has done", run.step, folder.path.string()),
+                 std::to_string(after.train.steps), ""},
+                ExitCode::usage);
+  if (!fs::exists(folder.summary())) return run;
+  if (const RunSummary summary = read_summary(folder.summary()); summary.end == enum_name(RunEnd::diverged))
+    throw Error(
+        {folder.path.string(), "a run that has not diverged", summary.reason, "begin a new run, with a lower train.lr"},
+        ExitCode::usage);
+  return run;
+}
+
+void RunChange::tell(const One& run) {
+  const TrainConfig &before = run.before.train, &after = run.after.train;
+  if (after.steps == 0) return;
+  const auto rate = [&](const TrainConfig& train) {
+    return learning_rate(train.schedule_config(), std::min(run.step + 1, train.steps));
+  };
+  log_info(
+      "{}: goes on after step {} of {} towards step {}; the learning rate ({}) is that of a run of {} steps from its "
+      "first one: {:.3g} at the next step, where it was {:.3g}",
+      run.folder.path.string(), run.step, before.steps, after.steps, enum_name(after.schedule), after.steps,
+      rate(after), rate(before));
+}
+
+void RunChange::make(const RunInputs& inputs) const {
+  if (recipe_text(before_) == recipe_text(recipe_)) return;
+  for (const One& run : runs_) check_inputs(inputs, run.known, run.checkpoint.string());
+  // Killed between two of these lines, it is a run that has not ended yet, by the old recipe or by the new.
+  for (const One& run : runs_) {
+    keep_aside(run.folder.summary(), run.step);
+    keep_aside(run.folder.answers(), run.step);
+    rewrite_recipe(run.folder, run.after);
+    tell(run);
+  }
+  if (before_.kind != RecipeKind::compare) return;
+  std::int64_t step = 0;
+  for (const One& run : runs_) step = std::max(step, run.step);
+  keep_aside(folder_.summary(), step);
+  if (before_.evaluate.problems != recipe_.evaluate.problems) keep_aside(folder_.answers(), step);  // the teacher's
+  rewrite_recipe(folder_, recipe_);
+}
+
+}  // namespace qad

@@ -1,0 +1,212 @@
+#include "qad/run/materials.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "autograd/base/error.h"
+#include "autograd/base/log.h"
+#include "autograd/base/place.h"
+#include "data/text/documents.h"
+#include "data/text/shared_documents.h"
+#include "models/families/hf_config.h"
+#include "models/layers/rotary.h"
+#include "qad/run/named_model.h"
+#include "qad/run/one_vocabulary.h"
+#include "qad/run/teacher_text.h"
+
+namespace qad {
+namespace fs = std::filesystem;
+namespace {
+
+// Some kinds learn next tokens or are measured by them, also as an arm; distillation learns from every position.
+std::optional<RecipeKind> kind_that_needs_labels(const Recipe& recipe) {
+  if (has_cross_entropy(recipe.kind)) return recipe.kind;
+  const auto is_qat = [](const ArmConfig& arm) { return arm.kind == RecipeKind::qat; };
+  return std::ranges::any_of(recipe.arms, is_qat) ? std::optional(RecipeKind::qat) : std::nullopt;
+}
+
+Documents read_one(const SourceConfig& source, const std::string& who, const std::string& use,
+                   const TextReader& reader) {
+  if (source.teacher_text) {
+    QAD_ASSERT(reader.written);
+    const TextFormat format = filled_in(filled_in(source.format, reader.format), default_text_format());
+    Documents documents = reader.written(*source.teacher_text, format, use);
+    documents.restrict_to(source.skip_documents, source.tokens);
+    check_documents(documents, reader.vocabulary);
+    return documents;
+  }
+  if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
+    throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
+  return load_documents(source, reader.tokenizer, reader.vocabulary, who, reader.format);
+}
+
+}  // namespace
+
+std::function<Documents(const TeacherTextConfig&, const TextFormat&, const std::string&)> teacher_writer(
+    LanguageModel& teacher, const Tokenizer* tokenizer, const RunFolder& folder) {
+  return
+      [&teacher, tokenizer, folder](const TeacherTextConfig& config, const TextFormat& format, const std::string& use) {
+        return teacher_text(config, format, teacher, tokenizer, folder.teacher_text(use));
+      };
+}
+
+std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path& model) {
+  if (data.tokenizer) return load_tokenizer(*data.tokenizer);
+  return has_tokenizer(model) ? load_tokenizer(model) : nullptr;
+}
+
+ModelConfig base_config(const Recipe& recipe) {
+  return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(base_folder(recipe));
+}
+
+ModelConfig student_config(const Recipe& recipe) {
+  return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(start_folder(recipe));
+}
+
+Documents read_source(const MixtureConfig& source, const std::string& use, const TextReader& reader) {
+  if (!source.mixture) return read_one(source, "data." + use, use, reader);
+  Documents all;
+  all.source = "data." + use;
+  for (std::size_t i = 0; i < source.mixture->size(); ++i) {
+    const WeightedSourceConfig& part = (*source.mixture)[i];
+    SourceConfig config = part;
+    config.format = filled_in(config.format, source.format);
+    const std::string who = fmt::format("{}.mixture[{}]", all.source, i);
+    const Documents documents = read_one(config, who, fmt::format("{}_{}", use, i), reader);
+    all.append(documents);
+    all.parts.push_back({all.count(), part.weight, who + ": " + documents.source});
+  }
+  return all;
+}
+
+bool lacks_teacher_text(const SourceConfig& source, const std::string& use, const RunFolder& folder) {
+  return source.teacher_text && !fs::exists(folder.teacher_text(use));
+}
+
+bool lacks_teacher_text(const Recipe& recipe, const RunFolder& folder) {
+  return lacks_teacher_text(recipe.data.eval, "eval", folder) ||
+         (trains_on_text(recipe) && lacks_teacher_text(recipe.data.train, "train", folder)) ||
+         (recipe.calibrate.source && lacks_teacher_text(*recipe.calibrate.source, "calibrate", folder));
+}
+
+void require_labels(const PackedSequences& sequences, const std::string& use, std::string_view why) {
+  if (sequences.has_labels()) return;
+  throw Error({fmt::format("data.{}: {}", use, sequences.documents().source),
+               fmt::format("a token to predict, as {} needs", why), "none",
+               "every token is masked, part of a prompt, or the first of its document"});
+}
+
+void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequences* training) {
+  const std::string& source = held_out.documents().source;  // a file, or a place in the recipe
+  const std::string who = source.starts_with("data.") ? source : "data.eval: " + source;
+  if (held_out.units() == 1)
+    log_warning(
+        "{} is one document, so held-out figures have no standard error: name what stands between its "
+        "documents (separator), or give more of them",
+        who);
+  if (training == nullptr) return;
+  const std::int64_t count = held_out.documents().count();
+  const std::int64_t shared = count_shared(held_out.documents(), training->documents());
+  if (shared == count)
+    log_warning(
+        "{} is the training text itself, all {} documents of it: none of these figures is a held-out one. "
+        "Give another file, or let skip_documents begin one where tokens ends the other",
+        who, count);
+  else if (shared > 0)
+    log_warning("{}: {} of {} documents ({:.2g} %) are in data.train too", who, shared, count,
+                100.0 * static_cast<double>(shared) / static_cast<double>(count));
+}
+
+void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model) {
+  if (sequence_length > rotary_positions(model))
+    throw Error({"data.sequence_length",
+                 fmt::format("at most max_position_embeddings, {}", model.max_position_embeddings),
+                 std::to_string(sequence_length), "beyond it rope_scaling dynamic depends on what was read before"});
+  if (sequence_length > model.max_position_embeddings)
+    log_warning(
+        "data.sequence_length {} is above the model's max_position_embeddings {}: longer documents reach "
+        "positions that it has never seen",
+        sequence_length, model.max_position_embeddings);
+}
+
+std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64_t batch_size) {
+  std::vector<TokenBatch> batches;
+  for (std::int64_t begin = 0; begin < sequences.count(); begin += batch_size)
+    batches.push_back(sequences.batch(begin, begin + batch_size));
+  return batches;
+}
+
+namespace {
+
+/// How many sequences calibration sees: as many as have the tokens, none twice.
+std::int64_t calibration_sequences(Loader& loader, const PackedSequences& sequences, std::int64_t wanted) {
+  for (std::int64_t tokens = 0; tokens < wanted && loader.position() < sequences.in_epoch();)
+    tokens += loader.next_tokens(1);
+  return loader.position();
+}
+
+/// The batches of calibration, each as next(loader, its sequences) makes it.
+template <class Next>
+auto deal_calibration(const PackedSequences& sequences, const Recipe& recipe, Next next) {
+  Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));
+  const std::int64_t count = calibration_sequences(loader, sequences, recipe.calibrate.tokens);
+  loader.seek(0);
+  std::vector<decltype(next(loader, std::int64_t{1}))> batches;
+  while (loader.position() < count)
+    batches.push_back(next(loader, std::min(recipe.evaluate.batch_size, count - loader.position())));
+  return batches;
+}
+
+}  // namespace
+
+std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe) {
+  return deal_calibration(sequences, recipe, [](Loader& loader, std::int64_t count) { return loader.next(count); });
+}
+
+std::vector<std::int64_t> calibration_tokens(const PackedSequences& sequences, const Recipe& recipe) {
+  return deal_calibration(sequences, recipe,
+                          [](Loader& loader, std::int64_t count) { return loader.next_tokens(count); });
+}
+
+Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
+  Materials materials;
+  materials.model_folder = base_folder(recipe);
+  if (recipe.teacher) {
+    materials.teacher = load_teacher(*recipe.teacher);
+    materials.inputs["teacher"] = fingerprint(*materials.teacher);
+  }
+  const ModelConfig base = base_config(recipe);
+  materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
+  if (materials.tokenizer != nullptr)
+    check_vocabulary(*materials.tokenizer, base.vocab_size,
+                     materials.model_folder.empty() ? "model.vocab_size" : materials.model_folder.string());
+  check_one_vocabulary(models_of(recipe), materials.tokenizer.get(), base.vocab_size);
+
+  TextReader reader{materials.tokenizer.get(), base.vocab_size, materials.model_folder, recipe.data.format, {}};
+  if (materials.teacher != nullptr)
+    reader.written = teacher_writer(*materials.teacher, materials.tokenizer.get(), folder);
+  const auto read = [&](const MixtureConfig& source, const std::string& use) {
+    PackedSequences sequences(read_source(source, use, reader), recipe.data.packing, recipe.data.sequence_length);
+    materials.inputs[use == "calibrate" ? "calibrate.source" : "data." + use] = fingerprint(sequences);
+    return sequences;
+  };
+  const PackedSequences evaluation = read(recipe.data.eval, "eval");
+  materials.evaluation = all_batches(evaluation, recipe.evaluate.batch_size);
+  if (trains_on_text(recipe)) materials.train = std::make_unique<PackedSequences>(read(recipe.data.train, "train"));
+  if (const auto learner = kind_that_needs_labels(recipe)) {
+    const std::string why = fmt::format("kind: {}", enum_name(*learner));
+    if (materials.train != nullptr) require_labels(*materials.train, "train", why);
+    require_labels(evaluation, "eval", why);
+  }
+  warn_of_held_out_text(evaluation, materials.train.get());
+  warn_beyond_context(recipe.data.sequence_length, base);
+  if (makes_teacher(recipe.kind)) return materials;
+  materials.calibration = recipe.calibrate.source
+                              ? calibration_batches(read(*recipe.calibrate.source, "calibrate"), recipe)
+                              : calibration_batches(*materials.train, recipe);
+  return materials;
+}
+
+}  // namespace qad

@@ -1,0 +1,121 @@
+#include "qad/run/run_one.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
+#include "autograd/base/log.h"
+#include "autograd/base/version.h"
+#include "autograd/kernels/table.h"
+#include "qad/report/live_report.h"
+#include "qad/report/machine.h"
+#include "qad/report/metrics_log.h"
+#include "qad/report/progress.h"
+#include "qad/report/quantizer_text.h"
+#include "qad/report/tensorboard_log.h"
+#include "qad/run/calibrate_run.h"
+#include "qad/run/export_student.h"
+#include "qad/run/problem_answers.h"
+#include "qad/run/stage_of_run.h"
+#include "qad/run/student.h"
+#include "qad/train/trainer.h"
+
+namespace qad {
+namespace {
+
+// PTQ is QAD without steps, and what is merged is not trained.
+TrainerConfig trainer_config(const Recipe& recipe) {
+  TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
+  if (recipe.kind == RecipeKind::ptq || recipe.kind == RecipeKind::merge) config.train.steps = 0;
+  config.best_is_last = recipe.kind == RecipeKind::grpo;  // held-out text says nothing of rewards
+  if (has_cross_entropy(recipe.kind)) config.loss.kind = LossKind::cross_entropy;
+  return config;
+}
+
+// Where the student's values come from.
+std::string student_text(const Recipe& recipe) {
+  if (recipe.kind == RecipeKind::pretrain) return "";
+  if (recipe.kind != RecipeKind::merge) return recipe.student.model;
+  std::vector<std::string> models;
+  for (const MergedModelConfig& one : recipe.merge->models) models.push_back(one.model);
+  return fmt::format("{}", fmt::join(models, " + "));
+}
+
+RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const std::string& name, Student& student,
+                         const TrainerConfig& config, const RunState& state) {
+  RunStarted event;
+  event.kind = enum_name(recipe.kind);
+  event.name = name;
+  event.teacher = recipe.teacher ? recipe.teacher->model : "";
+  event.student = student_text(recipe);
+  event.folder = folder.path;
+  event.planned_steps = config.train.steps;
+  event.first_step = state.step;
+  event.evaluation_pending = state.evaluation_pending;
+  event.tokens = state.tokens;
+  event.seconds = state.seconds;
+  event.best_step = state.best_step;
+  event.before = state.before;
+  event.best = state.best;
+  event.parameters = parameter_count(*student.model);
+  event.bits_per_weight = bits_per_weight(*student.model, student.quantizers);
+  return event;
+}
+
+}  // namespace
+
+RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name,
+                   const AroundRun& around) {
+  const TrainerConfig config = trainer_config(recipe);
+  Student student = make_student(recipe, materials.teacher.get());
+  CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
+  const StageOfRun stage = make_stage(recipe, config, materials, *student.model);
+
+  RunListeners listeners;
+  MetricsLog metrics(folder.metrics());
+  TensorBoardLog events(folder.events(), folder.metrics());
+  LiveReport report(folder.path);
+  Progress progress(stderr_terminal(), {}, around.seconds_left_in_all);
+  listeners.add(metrics);
+  if (recipe.report.tensorboard) listeners.add(events);
+  if (around.listener != nullptr) listeners.add(*around.listener);
+  listeners.add(report);
+  listeners.add(progress);
+  Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
+                           materials.evaluation, checkpoints, listeners, recipe_text(recipe), materials.inputs});
+
+  if (const auto found = checkpoints.newest_whole()) {
+    trainer.restore(found->content, found->file.string());
+    log_info("{}: goes on from {}", name, found->file.string());
+  } else {
+    log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
+    if (!student.quantizers.empty()) {
+      log_info("quantizers\n{}", text_of(quantizer_table(student.quantizers)));
+      calibrate_run(student, recipe, materials, folder);
+    }
+    check_exports(recipe, materials, student);
+  }
+
+  const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
+  listeners.run_started(started);
+  RunSummary summary = summary_of(started, trainer.run());
+  std::filesystem::remove(folder.calibration());  // the checkpoints have the scales
+  summary.version = kVersion;
+  if (summary.end == enum_name(RunEnd::interrupted)) throw Stopped();
+  const bool usable = summary.end != enum_name(RunEnd::diverged);
+
+  if (recipe.evaluate.problems && usable) {
+    const SavedStudent best = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
+    const auto answered = kept_problem_answers(*best.student.model, materials.tokenizer.get(),
+                                               *recipe.evaluate.problems, name, folder.answers());
+    summary.problems = figures_of({answered}, materials.teacher_answers);
+  }
+  if (usable) summary.exports = export_all(recipe, materials, folder);
+  summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
+  report.complete(summary);
+  write_summary(folder.summary(), summary);
+  return summary;
+}
+
+}  // namespace qad

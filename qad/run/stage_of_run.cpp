@@ -1,0 +1,31 @@
+#include "qad/run/stage_of_run.h"
+
+#include "autograd/base/error.h"
+#include "qad/run/named_model.h"
+#include "qad/train/problem_prompts.h"
+#include "qad/train/text_stage.h"
+
+namespace qad {
+
+StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const Materials& materials,
+                      LanguageModel& student) {
+  StageOfRun run;
+  const auto seed = static_cast<std::uint64_t>(recipe.seed);
+  if (recipe.kind == RecipeKind::grpo) {
+    if (materials.tokenizer == nullptr)
+      throw Error({"kind: grpo", "a tokenizer", "none in " + materials.model_folder.string(), "set data.tokenizer"});
+    if (student.config().eos_token_id.empty())
+      throw Error({recipe.student.model, "an end token in config.json", "none", "answers must be able to end"});
+    run.reference = load_start(recipe.student, WeightType::bf16);
+    run.prompts = std::make_unique<ProblemPrompts>(*recipe.grpo, *materials.tokenizer);
+    run.stage =
+        std::make_unique<GrpoStage>(GrpoStageConfig{*recipe.grpo, config.train, recipe.data.sequence_length, seed},
+                                    student, *run.reference, *run.prompts);
+  } else if (materials.train != nullptr) {
+    run.loader = std::make_unique<Loader>(*materials.train, recipe.data.order, seed);
+    run.stage = std::make_unique<TextStage>(config.train, config.loss, student, materials.teacher.get(), *run.loader);
+  }
+  return run;
+}
+
+}  // namespace qad

@@ -1,0 +1,23 @@
+// What the steps of a recipe's run do, with all that lives as long as they.
+#pragma once
+
+#include <memory>
+
+#include "qad/run/materials.h"
+#include "qad/train/grpo.h"
+#include "qad/train/trainer.h"
+
+namespace qad {
+
+/// Text is read through a loader; reinforcement learning has prompts, and the model as it was.
+struct StageOfRun {
+  std::unique_ptr<Loader> loader;
+  std::unique_ptr<LanguageModel> reference;
+  std::unique_ptr<RewardedPrompts> prompts;
+  std::unique_ptr<Stage> stage;  ///< null if nothing trains
+};
+/// `materials` and `student` must outlive it.
+[[nodiscard]] StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const Materials& materials,
+                                    LanguageModel& student);
+
+}  // namespace qad

@@ -1,0 +1,36 @@
+// The model of a run: made from its recipe, or brought back from one of its checkpoints.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "models/language_model.h"
+#include "qad/checkpoint/run_inputs.h"
+#include "qad/checkpoint/run_state.h"
+#include "qad/quant/attach.h"
+#include "qad/recipe/recipe.h"
+#include "qad/run/checkpoint_choice.h"
+#include "qad/run/run_folder.h"
+
+namespace qad {
+
+struct Student {
+  std::unique_ptr<LanguageModel> model;
+  QuantizerSet quantizers;  ///< quantizes nothing in stages that make a teacher
+};
+
+/// FP32 masters from the teacher (or from student.model, fresh for pretrain, the average for merge), quantizers
+/// attached, not calibrated.
+[[nodiscard]] Student make_student(const Recipe& recipe, LanguageModel* teacher);
+
+/// A run's student as a checkpoint holds it, and what the run knew then.
+struct SavedStudent {
+  Student student;
+  RunState state;
+  std::filesystem::path file;
+};
+/// Throws Error for a checkpoint of other `inputs`; without any, it may be of any.
+[[nodiscard]] SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, LanguageModel* teacher,
+                                        CheckpointChoice choice, const RunInputs& inputs = {});
+
+}  // namespace qad
