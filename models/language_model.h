@@ -1,5 +1,7 @@
-// What every model family offers: hidden states and a head (so that head and loss can be fused), parameters by name,
-// and the places where quantizers may attach.
+// A language model: an embedding, blocks, a final norm and a head. Families build it (models/families); it can be run
+// as a whole, up to the head so that head and loss can be fused, or a block at a time.
+//
+// Shapes: T tokens of a batch, C hidden size.
 #pragma once
 
 #include <memory>
@@ -7,10 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "autograd/nn/attention.h"
-#include "autograd/nn/linear.h"
-#include "autograd/nn/parameter.h"
 #include "data/text/batch.h"
+#include "models/block.h"
 #include "models/model_config.h"
 
 namespace qad {
@@ -21,44 +21,76 @@ constexpr auto enum_names(ActivationCheckpointing) {
       {{ActivationCheckpointing::none, "none"}, {ActivationCheckpointing::block, "block"}});
 }
 
-/// Keys and values of all layers, for decoding (models/decode).
-struct KeyValueCache {
-  std::vector<LayerCache> layers;  ///< as attention_layers()
+/// What a model remembers of the sequences that it decodes (models/decode).
+class DecodingState {
+ public:
+  explicit DecodingState(std::vector<Block::State> blocks) : blocks_(std::move(blocks)) {}
+
+  [[nodiscard]] const Block::State& block(std::size_t index) const { return blocks_[index]; }
+  // As those of LayerState.
+  void copy(std::int64_t from, std::int64_t to, std::int64_t tokens);
+  void cut(std::int64_t slot, std::int64_t tokens);
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  std::vector<Block::State> blocks_;
 };
 
 class LanguageModel {
  public:
-  LanguageModel() = default;
-  virtual ~LanguageModel() = default;
+  struct Modules {
+    ParameterPointer embedding;  ///< [vocabulary, C]
+    std::vector<Block> blocks;
+    ParameterPointer norm;  ///< [C]
+    LinearGroup head;       ///< one member; its weight is the embedding's parameter when tied
+  };
+  LanguageModel(const ModelConfig& config, Modules modules);
   LanguageModel(const LanguageModel&) = delete;
   LanguageModel& operator=(const LanguageModel&) = delete;
 
-  [[nodiscard]] virtual const ModelConfig& config() const = 0;
-  /// States after the final norm, what the head reads: [tokens, hidden_size]. Where no tape records them, an infinity
-  /// or NaN is a NotFinite that names the model and the first layer with one.
-  [[nodiscard]] virtual Variable hidden_states(const TokenBatch& batch) = 0;
-  /// The same with a cache: token t of the batch goes to the cache rows that `cache` names, and attends as `segments`
-  /// say.
-  [[nodiscard]] virtual Variable hidden_states(const TokenBatch& batch, const AttentionSegments& segments,
-                                               KeyValueCache& cache) = 0;
-  /// The output head; its weight is the embedding's parameter when tied. What multiplies with it must go through the
-  /// slots of its input and its weight.
-  [[nodiscard]] virtual LinearGroup& head() = 0;
+  [[nodiscard]] const ModelConfig& config() const { return config_; }
 
+  /// States after the final norm, what the head reads: [T, C]. Where no tape records them, an infinity or NaN is a
+  /// NotFinite that names the model and the first block with one.
+  [[nodiscard]] Variable hidden_states(const TokenBatch& batch) const;
+  /// The same while decoding: the tokens of the batch come after those that `state` has of their sequences (of the
+  /// batch, ids and positions are read), and are remembered there.
+  [[nodiscard]] Variable hidden_states(const TokenBatch& batch, const std::vector<SequencePart>& parts,
+                                       const DecodingState& state) const;
+  /// What multiplies with the head must go through the slots of its input and its weight.
+  [[nodiscard]] LinearGroup& head() { return modules_.head; }
+
+  // The same a block at a time: finish(blocks()[…](embed(batch), plan_of(batch), nullptr)).
+  [[nodiscard]] static ForwardPlan plan_of(const TokenBatch& batch);
+  [[nodiscard]] Variable embed(const TokenBatch& batch) const;
+  [[nodiscard]] std::span<const Block> blocks() const { return modules_.blocks; }
+  [[nodiscard]] Variable finish(const Variable& x_TC) const;
+
+  /// For `slots` sequences of at most `capacity` tokens each.
+  [[nodiscard]] DecodingState make_state(std::int64_t slots, std::int64_t capacity) const;
+
+  void visit(ModuleVisitor& visitor);
   /// Every parameter once, in the order of the layers.
-  [[nodiscard]] virtual ParameterList parameters() = 0;
+  [[nodiscard]] ParameterList parameters();
   /// Every group of linear layers, the head last.
-  [[nodiscard]] virtual std::vector<LinearGroup*> linear_groups() = 0;
-  [[nodiscard]] virtual std::vector<SelfAttention*> attention_layers() = 0;
+  [[nodiscard]] std::vector<LinearGroup*> linear_groups();
+  [[nodiscard]] std::vector<SelfAttention*> attention_layers();
 
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
   std::string label = "the student";  ///< what errors call it; of a model from a folder, the folder
+
+ private:
+  [[nodiscard]] Variable forward(const TokenBatch& batch, const ForwardPlan& plan, const DecodingState* state) const;
+  void guard(const Variable& x, const std::string& place) const;
+
+  ModelConfig config_;
+  Modules modules_;
 };
 
 /// Parameters in all, a tied one once.
 [[nodiscard]] std::int64_t parameter_count(LanguageModel& model);
 
-/// logits [tokens, vocabulary] without a tape: for tests, decoding and small checks, never for training. NotFinite, as
+/// logits [T, vocabulary] without a tape: for tests, decoding and small checks, never for training. NotFinite, as
 /// hidden_states.
 [[nodiscard]] Tensor logits_of(LanguageModel& model, const Tensor& hidden);
 

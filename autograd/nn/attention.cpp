@@ -17,7 +17,7 @@ void store_rows(const Tensor& fresh, const std::vector<std::int64_t>& rows, cons
 
 }  // namespace
 
-Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan, LayerCache* cache) const {
+Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan, const LayerCache* cache) const {
   std::vector<Variable> projected = qkv(x);
   const auto rotated = [&](Variable heads, const ParameterPointer& norm) {
     if (norm) heads = rms_norm(heads, norm->operand(), norm_epsilon);

@@ -11,7 +11,7 @@
 
 namespace qad {
 
-/// Where the tokens of a forward stand: shared by all layers.
+/// Where the tokens of a forward stand.
 struct AttentionPlan {
   std::shared_ptr<const std::vector<std::int32_t>> positions;  ///< [tokens]
   AttentionSegments segments;
@@ -33,7 +33,7 @@ struct SelfAttention {
   ParameterPointer q_norm, k_norm;     ///< [head_dim], or null
   TransformSlot key_slot, value_slot;  ///< after the rotary embedding, before attention and the cache
 
-  [[nodiscard]] Variable operator()(const Variable& x, const AttentionPlan& plan, LayerCache* cache) const;
+  [[nodiscard]] Variable operator()(const Variable& x, const AttentionPlan& plan, const LayerCache* cache) const;
 };
 
 }  // namespace qad

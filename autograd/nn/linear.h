@@ -25,6 +25,9 @@ struct LinearGroup {
   std::string name;  ///< model.layers.0.self_attn.qkv_proj; of a single member: that member's name
   std::vector<Linear> members;
   TransformSlot input_slot;
+  /// Whose elements (of a norm) or rows (of a linear layer's weight) scale the columns of the input, so that a factor
+  /// may go from one to the other; of heads that share keys and values a row stands for several columns. Null: nothing.
+  ParameterPointer fed_by;
 
   /// One output a member.
   [[nodiscard]] std::vector<Variable> operator()(const Variable& x) const;

@@ -10,12 +10,24 @@
 
 namespace qad {
 
+/// What a parameter is for. Fresh values, weight decay and plans follow it.
+enum class Role : std::uint8_t {
+  weight,     ///< of a linear layer
+  embedding,  ///< rows by token
+  norm,       ///< factors of a norm
+  bias,
+  router,  ///< of experts
+  decay,   ///< of a recurrence
+  head,    ///< of the output, where it is not the embedding
+};
+
 struct Parameter {
   Parameter(std::string its_name, Variable its_variable)
       : name(std::move(its_name)), variable(std::move(its_variable)) {}
 
-  std::string name;              ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
-  Variable variable;             ///< a leaf when trained, else a constant (FP32, BF16 or F16)
+  std::string name;   ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
+  Variable variable;  ///< a leaf when trained, else a constant (FP32, BF16 or F16)
+  Role role = Role::weight;
   TransformSlot slot = nullptr;  ///< what ops read instead of the value; null: the value itself
 
   [[nodiscard]] const Tensor& value() const { return variable.value(); }
@@ -23,6 +35,8 @@ struct Parameter {
   [[nodiscard]] std::uint64_t version() const { return version_; }
   /// To be called by whoever has written to value().
   void changed() { ++version_; }
+  /// Whether weight decay pulls it to zero: matrices that are multiplied.
+  [[nodiscard]] bool decays() const { return role != Role::norm && role != Role::bias && role != Role::decay; }
   [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
   /// As ops read it.
   [[nodiscard]] ParameterOperand operand() const { return {variable, version_, slot}; }

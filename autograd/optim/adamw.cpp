@@ -35,7 +35,7 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     Parameter& parameter = *parameters_[i];
     const Tensor gradient = parameter.variable.sink()->take();
     if (!gradient.defined()) continue;
-    const double decay = parameter.value().shape().rank() > 1 ? config_.weight_decay : 0.0;
+    const double decay = parameter.decays() ? config_.weight_decay : 0.0;
     const kernels::AdamWUpdate update{static_cast<float>(learning_rate), static_cast<float>(config_.beta1),
                                       static_cast<float>(config_.beta2), static_cast<float>(config_.epsilon),
                                       static_cast<float>(decay),         correction(config_.beta1),

@@ -43,15 +43,15 @@ void make_model_folder(const fs::path& folder) {
   std::map<std::string, Tensor> by_shape;
   std::vector<SafetensorsEntry> entries;
   Random random(1, stream_of("bench load"));
-  static_cast<void>(make_model(config, [&](const std::string& name, const Shape& shape) {
-    Tensor& values = by_shape[shape.text()];
+  static_cast<void>(make_model(config, [&](const ParameterSpec& spec) {
+    Tensor& values = by_shape[spec.shape.text()];
     if (!values.defined()) {
-      const Tensor floats(shape);
+      const Tensor floats(spec.shape);
       for (float& value : floats.span()) value = static_cast<float>(0.02 * random.normal());
       values = floats.to(DType::bf16);
     }
-    entries.push_back(safetensors_entry(name, values));
-    return make_parameter(name, values, false);
+    entries.push_back(safetensors_entry(spec.name, values));
+    return make_parameter(spec.name, values, false);
   }));
   create_folders(folder);
   write_safetensors(folder / "model.safetensors", entries);

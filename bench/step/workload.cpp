@@ -93,8 +93,8 @@ Models make_models(const Workload& workload, bool quantized, const std::vector<T
     const auto fresh = initialize_model(config, kSeed);
     std::map<std::string, ParameterPointer> parameters;
     for (const ParameterPointer& parameter : fresh->parameters()) parameters[parameter->name] = parameter;
-    models.teacher = make_model(workload.model, [&](const std::string& name, const Shape&) {
-      return make_parameter(name, parameters.at(name)->value().to(DType::bf16), false);
+    models.teacher = make_model(workload.model, [&](const ParameterSpec& spec) {
+      return make_parameter(spec.name, parameters.at(spec.name)->value().to(DType::bf16), false);
     });
   }
   models.student = trainable_copy(*models.teacher);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
@@ -19,20 +20,19 @@ constexpr std::int64_t kPromptTokensTogether = 8192;
 // One that is decoded now.
 struct Sequence {
   std::size_t result;  ///< its place in the results
-  std::int64_t slot;   ///< its part of the cache
+  std::int64_t slot;   ///< its part of the state
   std::int64_t limit;  ///< longest it may become
   Random random;
-  std::int64_t cached = 0;     ///< tokens whose keys and values are in the cache
-  std::int64_t like = -1;      ///< slot of the sequence whose prompt it has, until that is in the cache
+  std::int64_t cached = 0;     ///< tokens that the state has of it
+  std::int64_t like = -1;      ///< slot of the sequence whose prompt it has, until the state has that
   std::size_t logits_row = 0;  ///< of this turn
 };
 
-// The tokens that the cache lacks, of all sequences, as one batch.
+// The tokens that the model has not seen, of all sequences, as one batch.
 struct Turn {
   TokenBatch batch;
-  std::vector<kernels::AttentionSegment> segments;
-  std::vector<std::int64_t> rows;        ///< of the cache, one a token
-  std::vector<std::int64_t> last_token;  ///< of each segment
+  std::vector<SequencePart> parts;
+  std::vector<std::int64_t> last_token;  ///< of each part
 };
 
 Tensor rows_of(const Tensor& x, const std::vector<std::int64_t>& rows) {
@@ -63,12 +63,12 @@ class Decoder {
   const GenerateConfig& config_;
   const GenerateHooks& hooks_;
   std::int64_t first_sequence_;
-  std::int64_t capacity_ = 0;  ///< cache rows of a slot
+  std::int64_t capacity_ = 0;  ///< tokens of a slot
   std::vector<GeneratedSequence> results_;
   std::size_t next_prompt_ = 0;
   std::vector<std::int64_t> free_slots_;
   std::vector<Sequence> active_;
-  KeyValueCache cache_;
+  std::optional<DecodingState> state_;
   GenerateProgress progress_;
 };
 
@@ -85,11 +85,7 @@ Decoder::Decoder(LanguageModel& model, const std::vector<std::vector<std::int32_
   const std::int64_t together = std::max(config.samples, config.batch);
   free_slots_.resize(std::min(results_.size(), static_cast<std::size_t>(together)));
   std::iota(free_slots_.rbegin(), free_slots_.rend(), 0);
-  for (const SelfAttention* layer : model.attention_layers()) {
-    const std::int64_t width = layer->config.kv_heads * layer->config.head_dim;
-    const Shape shape({static_cast<std::int64_t>(free_slots_.size()) * capacity_, width});
-    cache_.layers.push_back({Tensor(shape), Tensor(shape), {}});
-  }
+  state_ = model.make_state(static_cast<std::int64_t>(free_slots_.size()), capacity_);
 }
 
 std::int64_t Decoder::limit_of(std::size_t prompt_tokens) const {
@@ -101,7 +97,7 @@ std::int64_t Decoder::limit_of(std::size_t prompt_tokens) const {
 }
 
 // Prompts in their order, all samples of one together: the first of them reads the prompt, the others copy its part of
-// the cache.
+// the state.
 void Decoder::admit() {
   std::int64_t prompt_tokens = 0;
   for (; next_prompt_ < prompts_.size(); ++next_prompt_) {
@@ -132,17 +128,15 @@ Turn Decoder::next_turn() {
     const auto length = static_cast<std::int64_t>(ids(sequence).size());
     if (sequence.like < 0) {
       const auto begin = static_cast<std::int64_t>(turn.batch.ids.size());
-      const std::int64_t first_row = sequence.slot * capacity_;
       for (std::int64_t position = sequence.cached; position < length; ++position) {
         turn.batch.ids.push_back(ids(sequence)[static_cast<std::size_t>(position)]);
         turn.batch.positions.push_back(static_cast<std::int32_t>(position));
-        turn.rows.push_back(first_row + position);
       }
       const auto end = static_cast<std::int64_t>(turn.batch.ids.size());
-      turn.segments.push_back({begin, end, first_row, first_row + length});
+      turn.parts.push_back({begin, end, sequence.slot, sequence.cached});
       turn.last_token.push_back(end - 1);
     }
-    sequence.logits_row = turn.segments.size() - 1;  // of a sequence like the one before: that one's
+    sequence.logits_row = turn.parts.size() - 1;  // of a sequence like the one before: that one's
     sequence.cached = length;
   }
   return turn;
@@ -151,12 +145,7 @@ Turn Decoder::next_turn() {
 void Decoder::share_prompts() {
   for (Sequence& sequence : active_) {
     if (sequence.like < 0) continue;
-    for (const LayerCache& layer : cache_.layers)
-      for (const Tensor& part : {layer.keys, layer.values}) {
-        const std::int64_t slot_size = capacity_ * part.cols();
-        std::copy_n(part.data() + sequence.like * slot_size, sequence.cached * part.cols(),
-                    part.data() + sequence.slot * slot_size);
-      }
+    state_->copy(sequence.like, sequence.slot, sequence.cached);
     sequence.like = -1;
   }
 }
@@ -196,9 +185,7 @@ std::vector<GeneratedSequence> Decoder::run() {
     if (active_.empty()) break;
     throw_if_stopped();
     const Turn turn = next_turn();
-    for (LayerCache& layer : cache_.layers) layer.rows = turn.rows;
-    const auto segments = std::make_shared<std::vector<kernels::AttentionSegment>>(turn.segments);
-    const Tensor hidden = model_.hidden_states(turn.batch, segments, cache_).value();
+    const Tensor hidden = model_.hidden_states(turn.batch, turn.parts, *state_).value();
     share_prompts();
     choose_tokens(logits_of(model_, rows_of(hidden, turn.last_token)));
     retire();

@@ -34,9 +34,9 @@ std::vector<LinearShape> linear_shapes(const ModelConfig& config) {
     throw Error({"num_hidden_layers", "at most " + std::to_string(kMostLayers),
                  std::to_string(config.num_hidden_layers), "is config.json damaged?"});
   std::map<std::string, Shape> shapes;
-  const auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
-    shapes[name] = shape;
-    return make_parameter(name, Tensor(Shape{1}), false);  // nobody looks at its values
+  const auto model = make_model(config, [&](const ParameterSpec& spec) {
+    shapes[spec.name] = spec.shape;
+    return make_parameter(spec.name, Tensor(Shape{1}), false);  // nobody looks at its values
   });
   return shapes_of(*model, [&](const Parameter& weight) { return shapes.at(weight.name); });
 }

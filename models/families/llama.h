@@ -1,11 +1,10 @@
-// Llama and its relatives of the same shape: Mistral, Qwen2 and Qwen3 (dense). They differ by config alone: biases, q/k
-// norms, a sliding window, head_dim, tying.
+// Llama and its relatives of the same shape: Mistral, Qwen2 and Qwen3 (dense), and Llama-Nemotron, whose blocks may
+// lack attention or feed-forward. They differ by config alone: biases, q/k norms, a sliding window, head_dim, tying.
 #pragma once
 
 #include <memory>
 
 #include "models/language_model.h"
-#include "models/layers/decoder_layer.h"
 
 namespace qad {
 

@@ -111,7 +111,11 @@ const Family& family_of(const std::string& model_type, const std::string& who) {
 }
 
 std::unique_ptr<LanguageModel> make_model(const ModelConfig& config, const ParameterMaker& make) {
-  return family_of(config.model_type, "model").make(config, make);
+  return family_of(config.model_type, "model").make(config, [&](const ParameterSpec& spec) {
+    ParameterPointer parameter = make(spec);
+    parameter->role = spec.role;
+    return parameter;
+  });
 }
 
 }  // namespace qad

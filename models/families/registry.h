@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "models/language_model.h"
-#include "models/layers/decoder_layer.h"
 
 namespace qad {
 

@@ -100,10 +100,10 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
   if (floats.left() != 0)
     throw Error({file.string(), "an end after the last weight", std::to_string(floats.left()) + " bytes more", ""});
 
-  return make_model(config, [&](const std::string& name, const Shape& shape) {
-    const Tensor& tensor = tensors.at(name);
-    QAD_ASSERT(tensor.shape() == shape);
-    return make_parameter(name, tensor, false);
+  return make_model(config, [&](const ParameterSpec& spec) {
+    const Tensor& tensor = tensors.at(spec.name);
+    QAD_ASSERT(tensor.shape() == spec.shape);
+    return make_parameter(spec.name, tensor, false);
   });
 }
 

@@ -62,10 +62,10 @@ std::unique_ptr<LanguageModel> merge_models(const MergeConfig& config) {
     }
     if (first == nullptr) first = std::move(model);
   }
-  return make_model(first->config(), [&](const std::string& name, const Shape& shape) {
-    const Tensor value(shape);
-    std::ranges::transform(sums.at(name), value.data(), [](double x) { return static_cast<float>(x); });
-    return make_parameter(name, value, true);
+  return make_model(first->config(), [&](const ParameterSpec& spec) {
+    const Tensor value(spec.shape);
+    std::ranges::transform(sums.at(spec.name), value.data(), [](double x) { return static_cast<float>(x); });
+    return make_parameter(spec.name, value, true);
   });
 }
 

@@ -31,17 +31,18 @@ ModelConfig config_of(const fs::path& folder) {
 void check_model(const fs::path& folder) {
   const ModelConfig config = config_of(folder);
   StoredWeights weights(folder, config);
-  static_cast<void>(make_model(config, [&](const std::string& name, const Shape& shape) {
-    static_cast<void>(weights.stored_name(name, shape));
-    return make_parameter(name, Tensor(shape, DType::bf16), false);  // memory that is never touched takes none
+  static_cast<void>(make_model(config, [&](const ParameterSpec& spec) {
+    static_cast<void>(weights.stored_name(spec.name, spec.shape));
+    return make_parameter(spec.name, Tensor(spec.shape, DType::bf16),
+                          false);  // memory that is never touched takes none
   }));
 }
 
 std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
   const ModelConfig config = config_of(folder);
   StoredWeights weights(folder, config);
-  auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
-    return make_parameter(name, weights.load(name, shape, type), false);
+  auto model = make_model(config, [&](const ParameterSpec& spec) {
+    return make_parameter(spec.name, weights.load(spec.name, spec.shape, type), false);
   });
   weights.check_tied_head();
   weights.tell_unused();
@@ -52,25 +53,24 @@ std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType typ
 std::unique_ptr<LanguageModel> trainable_copy(LanguageModel& model) {
   std::map<std::string, Tensor> values;
   for (const ParameterPointer& parameter : model.parameters()) values[parameter->name] = parameter->value();
-  return make_model(model.config(), [&](const std::string& name, const Shape& shape) {
-    const Tensor& value = values.at(name);
-    QAD_ASSERT(value.shape() == shape);
-    return make_parameter(name, value.to(DType::f32), true);
+  return make_model(model.config(), [&](const ParameterSpec& spec) {
+    const Tensor& value = values.at(spec.name);
+    QAD_ASSERT(value.shape() == spec.shape);
+    return make_parameter(spec.name, value.to(DType::f32), true);
   });
 }
 
 std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::uint64_t seed) {
   check_expressible(config, "model");
   const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
-  return make_model(config, [&](const std::string& name, const Shape& shape) {
-    if (name.ends_with("norm.weight")) return make_parameter(name, Tensor::full(shape, 1.0f), true);
-    if (name.ends_with(".bias")) return make_parameter(name, Tensor::zeros(shape), true);
-    const bool adds_to_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-    const double deviation = config.initializer_range * (adds_to_residual ? residual_scale : 1.0);
-    const Tensor value(shape);
-    Random random(seed, stream_of("initialize " + name));
+  return make_model(config, [&](const ParameterSpec& spec) {
+    if (spec.role == Role::norm) return make_parameter(spec.name, Tensor::full(spec.shape, 1.0f), true);
+    if (spec.role == Role::bias) return make_parameter(spec.name, Tensor::zeros(spec.shape), true);
+    const double deviation = config.initializer_range * (spec.adds_to_residual ? residual_scale : 1.0);
+    const Tensor value(spec.shape);
+    Random random(seed, stream_of("initialize " + spec.name));
     for (float& x : value.span()) x = static_cast<float>(deviation * random.normal());
-    return make_parameter(name, value, true);
+    return make_parameter(spec.name, value, true);
   });
 }
 

@@ -8,7 +8,6 @@
 
 #include "models/import/stored_weights.h"
 #include "models/language_model.h"
-#include "models/layers/decoder_layer.h"
 
 namespace qad {
 

@@ -1,9 +1,14 @@
 #include "models/layers/rotary.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <string>
+
+#include "autograd/base/error.h"
 
 namespace qad {
 namespace {
@@ -74,6 +79,15 @@ RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions) {
     }
   }
   return table;
+}
+
+const RotaryTable& Rotary::up_to(std::int64_t positions) {
+  if (const std::int64_t most = rotary_positions(config_); positions > most)
+    throw Error({"rope_scaling dynamic", fmt::format("sequences of at most {} tokens", most), std::to_string(positions),
+                 "beyond max_position_embeddings its frequencies depend on what was read before"});
+  const std::int64_t have = table_.cosines.defined() ? table_.cosines.rows() : 0;
+  if (positions > have) table_ = rotary_table(config_, std::max({positions, 2 * have, std::int64_t{256}}));
+  return table_;
 }
 
 }  // namespace qad

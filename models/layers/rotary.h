@@ -18,4 +18,17 @@ namespace qad {
 /// Cosines and sines for positions 0 … positions-1, in double before rounding.
 [[nodiscard]] RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions);
 
+/// The table of a model, shared by its layers. Grows by doubling, so that a model with a long context pays only for the
+/// positions it has seen.
+class Rotary {
+ public:
+  explicit Rotary(const ModelConfig& config) : config_(config) {}
+  /// A table for positions below `positions` at least. Throws beyond rotary_positions.
+  [[nodiscard]] const RotaryTable& up_to(std::int64_t positions);
+
+ private:
+  ModelConfig config_;
+  RotaryTable table_;
+};
+
 }  // namespace qad

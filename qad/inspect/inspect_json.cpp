@@ -73,9 +73,9 @@ Json config_json(const ModelConfig& config) {
 void add_recipe(Json& json, const Recipe& recipe) {
   json["kind"] = std::string(enum_name(recipe.kind));
   if (recipe.teacher) json["teacher"] = recipe.teacher->model;
-  if (!makes_teacher(recipe.kind) || recipe.kind == RecipeKind::sft || recipe.kind == RecipeKind::grpo)
+  if (const Start start = recipe.row().start; start == Start::given || start == Start::teacher)
     json["student"] = recipe.student.model;
-  if (recipe.kind != RecipeKind::ptq && recipe.kind != RecipeKind::merge) json["steps"] = recipe.train.steps;
+  if (recipe.row().steps != Steps::none) json["steps"] = recipe.train.steps;
   for (const ArmConfig& arm : recipe.arms)
     json["arms"].push_back({{"name", arm.name}, {"kind", std::string(enum_name(arm.kind))}, {"lr", arm.lr}});
 }

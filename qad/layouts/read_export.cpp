@@ -140,15 +140,16 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
   ModelConfig config = parse_hf_config(exported.config_json, "config.json");
   if (!exported.generation_config_json.empty())
     use_end_tokens(exported.generation_config_json, "generation_config.json", config);
-  auto model = make_model(config, [&](const std::string& name, const Shape& shape) {
-    auto found = weights.find(name);
+  auto model = make_model(config, [&](const ParameterSpec& spec) {
+    auto found = weights.find(spec.name);
     // A tied model may store its one matrix under the head's name only.
-    if (found == weights.end() && config.tie_word_embeddings && name == "model.embed_tokens.weight")
+    if (found == weights.end() && config.tie_word_embeddings && spec.role == Role::embedding)
       found = weights.find("lm_head.weight");
-    if (found == weights.end()) throw Error({name, "a tensor of shape " + shape.text(), "none", ""});
-    if (found->second.shape() != shape)
-      throw Error({name, "shape " + shape.text(), found->second.shape().text(), "does config.json belong to it?"});
-    return make_parameter(name, weights.extract(found).mapped(), false);
+    if (found == weights.end()) throw Error({spec.name, "a tensor of shape " + spec.shape.text(), "none", ""});
+    if (found->second.shape() != spec.shape)
+      throw Error(
+          {spec.name, "shape " + spec.shape.text(), found->second.shape().text(), "does config.json belong to it?"});
+    return make_parameter(spec.name, weights.extract(found).mapped(), false);
   });
   if (config.tie_word_embeddings) weights.erase("lm_head.weight");  // the same matrix once more
   if (!weights.empty())

@@ -62,7 +62,7 @@ Json json_of(const RunPlan& plan) {
   const PlanSubject& subject = plan.subject;
   Json json = {{"kind", std::string(enum_name(subject.recipe.kind))}};
   if (subject.recipe.teacher) json["teacher"] = subject.recipe.teacher->model;
-  if (!makes_teacher(subject.recipe.kind)) json["student"] = subject.recipe.student.model;
+  if (subject.recipe.row().has_teacher) json["student"] = subject.recipe.student.model;
   json["steps"] = plan.steps();
   const double per_step = plan.steps() > 0 ? tokens_per_step(subject) : 0;
   json["tokens"] = static_cast<double>(plan.steps()) * per_step;
@@ -102,7 +102,7 @@ Json json_of(const std::vector<ArmPlan>& arms, const PlanSubject& first) {
     seconds += arm.seconds;
     peak = std::max(peak, arm.peak_bytes);
     rows.push_back({{"name", arm.name},
-                    {"kind", std::string(enum_name(arm.kind))},
+                    {"kind", arm.kind},
                     {"runs", arm.runs},
                     {"steps", arm.steps},
                     {"tokens", arm.tokens},

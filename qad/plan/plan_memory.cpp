@@ -1,5 +1,5 @@
 // Shapes: T tokens of a batch, C hidden size, Q width of the queries, K of the keys, F of the feed-forward layer, V
-// vocabulary. The order of the counting follows models/layers/decoder_layer.cpp, autograd/nn and autograd/ops.
+// vocabulary. The order of the counting follows models/layers, autograd/nn and autograd/ops.
 #include "qad/plan/plan_memory.h"
 
 #include <malloc.h>

@@ -38,7 +38,7 @@ RunPlan plan_run(PlanSubject subject) {
 }
 
 ArmPlan arm_plan(const Arm& arm, const RunPlan& one) {
-  ArmPlan plan{arm.name, arm.kind};
+  ArmPlan plan{arm.name, std::string(enum_name(arm.kind))};
   plan.runs = static_cast<std::int64_t>(arm.candidates.size() * arm.candidates.front().size());
   plan.steps = one.steps();
   plan.tokens = static_cast<double>(plan.steps) * tokens_per_step(one.subject);

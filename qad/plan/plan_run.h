@@ -36,7 +36,7 @@ struct RunPlan {
 /// An arm of a comparison, all its learning rates and seeds taken together.
 struct ArmPlan {
   std::string name;
-  RecipeKind kind;
+  std::string kind;
   std::int64_t runs = 0;
   std::int64_t steps = 0;       ///< of one run
   double tokens = 0;            ///< of one run

@@ -85,12 +85,13 @@ void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText&
 }  // namespace
 
 bool PlanSubject::learns_from_teacher() const {
-  return recipe.kind == RecipeKind::qad && recipe.loss.kind != LossKind::cross_entropy;
+  return recipe.row().judge == Judge::teacher && recipe.row().steps == Steps::text &&
+         recipe.loss.kind != LossKind::cross_entropy;
 }
 
 std::unique_ptr<LanguageModel> shapes_of(const ModelConfig& config) {
-  return make_model(
-      config, [](const std::string& name, const Shape& shape) { return make_parameter(name, Tensor(shape), true); });
+  return make_model(config,
+                    [](const ParameterSpec& spec) { return make_parameter(spec.name, Tensor(spec.shape), true); });
 }
 
 PlannedText plan_text(const Recipe& recipe) {
@@ -121,7 +122,7 @@ PlannedText plan_text(const Recipe& recipe) {
     text.evaluation_batches.push_back(
         eval.tokens(begin, begin + std::min(recipe.evaluate.batch_size, eval.count() - begin)));
   text.sample = sample_of(eval, recipe.evaluate.batch_size);
-  const bool calibrates = !makes_teacher(recipe.kind);
+  const bool calibrates = recipe.row().quantizes;
   if (calibrates && recipe.calibrate.source)
     text.calibration_batches = calibration_tokens(pack(*recipe.calibrate.source, "calibrate"), recipe);
   if (!trains_on_text(recipe)) return text;
@@ -148,7 +149,7 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
     subject.teacher_value_bytes = teacher.weights == TeacherWeights::bf16 ? 2 : stored_value_bytes(teacher.model);
   }
   // The models of a merge come one after the other: sums in double and the first one stay beside the result.
-  if (recipe.kind == RecipeKind::merge) subject.start_value_bytes = 12;
+  if (recipe.row().start == Start::merged) subject.start_value_bytes = 12;
   if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
   return subject;

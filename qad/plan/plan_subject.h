@@ -36,9 +36,7 @@ struct PlanSubject {
   QuantizerSet quantizers;                 ///< attached to `student`
   PlannedText text;
 
-  [[nodiscard]] bool trains() const {
-    return recipe.kind != RecipeKind::ptq && recipe.kind != RecipeKind::merge && recipe.train.steps > 0;
-  }
+  [[nodiscard]] bool trains() const { return recipe.row().steps != Steps::none && recipe.train.steps > 0; }
   [[nodiscard]] bool learns_from_teacher() const;
 };
 

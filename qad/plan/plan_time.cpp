@@ -101,9 +101,9 @@ std::unique_ptr<LanguageModel> probe_model(const ModelConfig& of, std::int64_t l
   config.num_hidden_layers = layers;
   config.vocab_size = std::min(config.vocab_size, kProbeVocabulary);
   config.tie_word_embeddings = true;
-  return make_model(config, [trained](const std::string& name, const Shape& shape) {
-    const Tensor value = name.ends_with("norm.weight") ? Tensor::full(shape, 1.0f) : random_tensor(shape, 0.02);
-    return make_parameter(name, trained ? value : value.to(DType::bf16), trained);
+  return make_model(config, [trained](const ParameterSpec& spec) {
+    const Tensor value = spec.role == Role::norm ? Tensor::full(spec.shape, 1.0f) : random_tensor(spec.shape, 0.02);
+    return make_parameter(spec.name, trained ? value : value.to(DType::bf16), trained);
   });
 }
 

@@ -24,7 +24,7 @@ struct StudentSizes {
   std::vector<LinearShape> layers;
 };
 std::optional<StudentSizes> student_sizes(const Recipe& recipe) {
-  if (makes_teacher(recipe.kind) || !recipe.teacher) return std::nullopt;
+  if (!recipe.row().quantizes || !recipe.teacher) return std::nullopt;
   try {
     const std::filesystem::path folder = start_folder(recipe);
     std::error_code ignored;
@@ -114,7 +114,7 @@ void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& prob
 
 void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
   check_starts(recipe, tree, problems);
-  if (recipe.kind == RecipeKind::compare) return;  // its arms may have other rules, and are checked each
+  if (recipe.row().is_comparison) return;  // its arms may have other rules, and are checked each
   const std::optional<StudentSizes> student = student_sizes(recipe);
   const bool all_known = std::ranges::all_of(
       recipe.quantize.rules, [](const QuantizeRule& rule) { return is_known(rule.weights) && is_known(rule.inputs); });

@@ -24,11 +24,11 @@ fs::path dense_export_of(const fs::path& run) {
 fs::path started_from(const fs::path& run) {
   const fs::path file = run / "recipe.yaml";
   const Recipe recipe = parse_recipe(read_file(file, "a run's recipe"), file.string());
-  if (recipe.kind == RecipeKind::compare)
+  if (recipe.row().is_comparison)
     throw Error({run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
-  if (recipe.kind == RecipeKind::pretrain) return dense_export_of(run);
-  if (recipe.kind == RecipeKind::merge) return recipe.merge->models.front().model;
+  if (recipe.row().start == Start::fresh) return dense_export_of(run);
+  if (recipe.row().start == Start::merged) return recipe.merge->models.front().model;
   return recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model;
 }
 

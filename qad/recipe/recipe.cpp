@@ -17,7 +17,7 @@ namespace {
 
 /// What follows from the kind where nothing was said.
 void set_implied(Recipe& recipe, const YamlNode& tree) {
-  if (has_cross_entropy(recipe.kind) && tree.find_path("loss.kind") == nullptr)
+  if (recipe.row().judge == Judge::next_token && tree.find_path("loss.kind") == nullptr)
     recipe.loss.kind = LossKind::cross_entropy;
 }
 
@@ -39,7 +39,8 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
   erase_key(tree, "seeds");
   child(tree, "kind") = YamlNode::plain(std::string(enum_name(arm.kind)));
   child(tree, "kind").at = arm_node.at;
-  if (arm.kind == RecipeKind::qat && tree.find("loss") != nullptr) erase_key(child(tree, "loss"), "kind");
+  if (about(arm.kind).judge == Judge::next_token && tree.find("loss") != nullptr)
+    erase_key(child(tree, "loss"), "kind");
   const YamlNode* set = arm_node.find("set");
   for (std::size_t i = 0; i < arm.set.size(); ++i)
     merge_yaml(tree, parse_override(arm.set[i], set->items[i].at, problems), problems);
@@ -84,7 +85,7 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, Model
     std::vector<std::optional<double>> rates(config.lr.begin(), config.lr.end());
     if (rates.empty()) rates.emplace_back();
     std::vector<std::optional<std::int64_t>> seeds(comparison.seeds.begin(), comparison.seeds.end());
-    if (config.kind == RecipeKind::ptq || seeds.empty()) seeds.resize(1);  // PTQ draws nothing
+    if (about(config.kind).steps == Steps::none || seeds.empty()) seeds.resize(1);  // PTQ draws nothing
     const std::size_t before = problems.count();
     for (const std::optional<double> rate : rates) {
       const std::string name = rates.size() > 1 ? fmt::format("{}-lr{}", config.name, *rate) : config.name;
@@ -131,7 +132,7 @@ Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   check_recipe(recipe, tree, problems);
   if (models == Models::needed) check_paths(recipe, tree, problems);
   if (models != Models::not_looked_at) check_fit(recipe, tree, problems);
-  if (recipe.kind == RecipeKind::compare && problems.count() == before) (void)read_arms(recipe, tree, models, problems);
+  if (recipe.row().is_comparison && problems.count() == before) (void)read_arms(recipe, tree, models, problems);
   return recipe;
 }
 
@@ -204,7 +205,7 @@ std::string recipe_text(const Recipe& recipe) { return yaml_text(write_fields(re
 
 Recipe with_absolute_paths(Recipe recipe) {
   std::vector<Arm> arms;
-  if (recipe.kind == RecipeKind::compare) arms = expand_arms(recipe);
+  if (recipe.row().is_comparison) arms = expand_arms(recipe);
   recipe.visit_fields(PathMaker{});
   for (std::size_t i = 0; i < arms.size(); ++i) {  // what they may have of their own is the student's; later wins
     Recipe& arm = arms[i].candidates.front().front().recipe;
@@ -229,12 +230,9 @@ bool check_recipe_file(const std::filesystem::path& file) {
 }
 
 bool trains_on_text(const Recipe& recipe) {
-  switch (recipe.kind) {
-    case RecipeKind::grpo:
-    case RecipeKind::merge: return false;
-    case RecipeKind::ptq: return !recipe.calibrate.source;  // its scales are found on data.train
-    default: return true;
-  }
+  const KindRow& row = recipe.row();
+  const bool calibrates_on_it = row.quantizes && !recipe.calibrate.source;
+  return row.reads_train_text || calibrates_on_it;
 }
 
 std::filesystem::path base_folder(const Recipe& recipe) {
@@ -243,8 +241,8 @@ std::filesystem::path base_folder(const Recipe& recipe) {
 }
 
 std::filesystem::path start_folder(const Recipe& recipe) {
-  if (recipe.kind == RecipeKind::pretrain) return {};
-  if (recipe.kind == RecipeKind::merge) return recipe.merge->models.front().model;
+  if (recipe.row().start == Start::fresh) return {};
+  if (recipe.row().start == Start::merged) return recipe.merge->models.front().model;
   return model_files(recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model);
 }
 

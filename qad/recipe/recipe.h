@@ -19,31 +19,12 @@
 #include "qad/loss/loss_config.h"
 #include "qad/quant/quant_config.h"
 #include "qad/recipe/describe.h"
+#include "qad/recipe/kinds.h"
 #include "qad/report/report_config.h"
 #include "qad/train/grpo_config.h"
 #include "qad/train/train_config.h"
 
 namespace qad {
-
-enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, ptq, qat, qad, compare };
-inline constexpr auto enum_names(RecipeKind) {
-  return std::to_array<EnumName<RecipeKind>>({{RecipeKind::pretrain, "pretrain"},
-                                              {RecipeKind::sft, "sft"},
-                                              {RecipeKind::grpo, "grpo"},
-                                              {RecipeKind::merge, "merge"},
-                                              {RecipeKind::ptq, "ptq"},
-                                              {RecipeKind::qat, "qat"},
-                                              {RecipeKind::qad, "qad"},
-                                              {RecipeKind::compare, "compare"}});
-}
-
-/// The stages that make a BF16 model, each from the one before: they have no teacher and quantize nothing.
-constexpr bool makes_teacher(RecipeKind kind) {
-  return kind == RecipeKind::pretrain || kind == RecipeKind::sft || kind == RecipeKind::grpo ||
-         kind == RecipeKind::merge;
-}
-/// Kinds that are judged by the next token of the text and not by a teacher.
-constexpr bool has_cross_entropy(RecipeKind kind) { return kind == RecipeKind::qat || makes_teacher(kind); }
 
 enum class TeacherWeights : std::uint8_t { bf16, file };
 inline constexpr auto enum_names(TeacherWeights) {
@@ -127,6 +108,9 @@ struct Recipe {
   std::int64_t seed = 1;
   std::int64_t threads = 0;
 
+  /// What its kind asks for.
+  [[nodiscard]] const KindRow& row() const { return about(kind); }
+
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"kind", "what to do; every recipe that runs says it"}, kind);
@@ -182,7 +166,7 @@ struct Recipe {
 /// Throws as load_recipe: a whole recipe is checked whole, a part key by key.
 bool check_recipe_file(const std::filesystem::path& file);
 
-/// Whether its steps read data.train.
+/// Whether data.train is read: by its steps, or to find scales on it.
 [[nodiscard]] bool trains_on_text(const Recipe& recipe);
 
 /// The folder (model_files.h) of the model that the student starts from, of a merge the first one; empty for pretrain.

@@ -17,16 +17,10 @@
 namespace qad {
 namespace {
 
-std::vector<std::string_view> kind_names() {
-  std::vector<std::string_view> names;
-  for (const auto& kind : enum_names(RecipeKind())) names.push_back(kind.name);
-  return names;
-}
-
 class Checker {
  public:
   Checker(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems)
-      : recipe_(recipe), tree_(tree), problems_(problems) {}
+      : recipe_(recipe), row_(recipe.row()), tree_(tree), problems_(problems) {}
 
   void check() {
     if (tree_.find("kind") == nullptr)
@@ -42,7 +36,7 @@ class Checker {
   }
 
  private:
-  [[nodiscard]] bool is(RecipeKind kind) const { return recipe_.kind == kind; }
+  [[nodiscard]] bool starts(Start start) const { return row_.start == start; }
 
   /// At the key, or where it would stand: the nearest section around it.
   void report(const std::string& key, std::string expected, std::string got, std::string hint = "") {
@@ -57,34 +51,34 @@ class Checker {
 
   void check_models() {
     const std::string kind(enum_name(recipe_.kind));
-    if (is(RecipeKind::pretrain)) {
+    if (starts(Start::fresh)) {
       if (!recipe_.model) report("model", "the sizes of the fresh model", "none", "kind: pretrain needs them");
       if (recipe_.model) check_sizes(*recipe_.model);
     } else if (recipe_.model) {
       report("model", fmt::format("no sizes for kind: {}", kind), "some",
-             fmt::format("they come from {} config.json",
-                         makes_teacher(recipe_.kind) ? "the first model's" : "the teacher's"));
+             fmt::format("they come from {} config.json", !row_.has_teacher ? "the first model's" : "the teacher's"));
     }
-    if (makes_teacher(recipe_.kind) && recipe_.teacher)
+    if (!row_.has_teacher && recipe_.teacher)
       report("teacher", "no teacher", "one", fmt::format("kind: {} has none", kind));
-    if (!makes_teacher(recipe_.kind) && !recipe_.teacher)
+    if (row_.has_teacher && !recipe_.teacher)
       report("teacher", "a teacher", "none", fmt::format("kind: {} needs teacher: {{model: FOLDER}}", kind));
     const bool has_start = recipe_.student.model != "teacher";
-    if ((is(RecipeKind::sft) || is(RecipeKind::grpo)) && !has_start)
+    if (starts(Start::given) && !has_start)
       report("student.model", "the folder of the model to start from", "none",
              fmt::format("kind: {} needs student: {{model: FOLDER}}", kind));
-    if ((is(RecipeKind::pretrain) || is(RecipeKind::merge)) && has_start)
+    if ((starts(Start::fresh) || starts(Start::merged)) && has_start)
       report("student.model", fmt::format("no model for kind: {}", kind), recipe_.student.model,
-             is(RecipeKind::merge) ? "its models stand under merge" : "kind: sft starts from one");
-    if (recipe_.grpo && !is(RecipeKind::grpo)) report("grpo", "no such section", "one", "kind: grpo has it");
-    if (!recipe_.grpo && is(RecipeKind::grpo))
+             starts(Start::merged) ? "its models stand under merge" : "kind: sft starts from one");
+    const bool answers = row_.steps == Steps::answers;
+    if (recipe_.grpo && !answers) report("grpo", "no such section", "one", "kind: grpo has it");
+    if (!recipe_.grpo && answers)
       report("grpo", "a section grpo", "none", "kind: grpo needs grpo: {prompts: 32, group_size: 8, …}");
     check_merge();
   }
 
   void check_merge() {
-    if (recipe_.merge && !is(RecipeKind::merge)) report("merge", "no models to merge", "some", "kind: merge does that");
-    if (!is(RecipeKind::merge)) return;
+    if (recipe_.merge && !starts(Start::merged)) report("merge", "no models to merge", "some", "kind: merge does that");
+    if (!starts(Start::merged)) return;
     const std::size_t count = recipe_.merge ? recipe_.merge->models.size() : 0;
     if (count < 2)
       report("merge.models", "two models or more", count == 0 ? "none" : "one",
@@ -135,7 +129,7 @@ class Checker {
     if (teacher_text.prompts && teacher_text.problems) report(key + ".teacher_text", "prompts or problems", "both");
     if (teacher_text.right_only && !teacher_text.problems)
       report(key + ".teacher_text.right_only", "problems, whose answers can be checked", "none");
-    if (makes_teacher(recipe_.kind))
+    if (!row_.has_teacher)
       report(key + ".teacher_text", "another source", "this one",
              fmt::format("kind: {} has no teacher", enum_name(recipe_.kind)));
   }
@@ -148,13 +142,14 @@ class Checker {
     if (train.micro_batch_size > train.batch_size)
       report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
              fmt::format("{}", train.micro_batch_size));
-    if (has_cross_entropy(recipe_.kind) && recipe_.loss.kind != LossKind::cross_entropy)
+    if (row_.judge == Judge::next_token && recipe_.loss.kind != LossKind::cross_entropy)
       report("loss.kind", fmt::format("cross_entropy for kind: {}", enum_name(recipe_.kind)),
              std::string(enum_name(recipe_.loss.kind)), "or kind: qad");
-    if (is(RecipeKind::grpo) && train.patience > 0)
+    if (row_.best_is_last && train.patience > 0)
       report("train.patience", "0 for kind: grpo", fmt::format("{}", train.patience),
              "held-out cross-entropy does not tell when reinforcement learning is done");
-    if (is(RecipeKind::qad) && recipe_.loss.kind == LossKind::cross_entropy)
+    if (row_.judge == Judge::teacher && row_.steps == Steps::text && !row_.is_comparison &&
+        recipe_.loss.kind == LossKind::cross_entropy)
       report("loss.kind", "a loss against the teacher for kind: qad", "cross_entropy", "or kind: qat");
   }
 
@@ -172,7 +167,7 @@ class Checker {
       check_one(i, "weights", rules[i].weights);
       check_one(i, "inputs", rules[i].inputs);
     }
-    if (!makes_teacher(recipe_.kind)) return;
+    if (row_.quantizes) return;
     const std::string_view kind = enum_name(recipe_.kind);
     if (!rules.empty())
       report("quantize.rules", fmt::format("no rules for kind: {}", kind), "some",
@@ -194,7 +189,7 @@ class Checker {
               recipe_.export_formats.begin() <
           static_cast<std::ptrdiff_t>(i))
         problems_.add(at, key, "", fmt::format("\"{}\" is there already", format));
-      if (makes_teacher(recipe_.kind) && format != "dense")
+      if (!row_.quantizes && format != "dense")
         problems_.add(at, key, fmt::format("dense for kind: {}", enum_name(recipe_.kind)), format,
                       "nothing is quantized");
     }
@@ -204,7 +199,7 @@ class Checker {
   }
 
   void check_arms() {
-    if (!is(RecipeKind::compare)) {
+    if (!row_.is_comparison) {
       if (!recipe_.arms.empty()) report("arms", "no arms", "some", "kind: compare runs them");
       return;
     }
@@ -222,12 +217,13 @@ class Checker {
       for (std::size_t j = 0; j < i; ++j)
         if (recipe_.arms[j].name == arm.name)
           problems_.add(at, key + ".name", "", fmt::format("two arms are called \"{}\"", arm.name));
-      if (arm.kind == RecipeKind::compare || makes_teacher(arm.kind))
+      if (about(arm.kind).is_comparison || !about(arm.kind).has_teacher)
         problems_.add(at, key + ".kind", "ptq | qat | qad", std::string(enum_name(arm.kind)));
     }
   }
 
   const Recipe& recipe_;
+  const KindRow& row_;
   const YamlNode& tree_;
   YamlProblems& problems_;
 };

@@ -32,7 +32,7 @@ RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& ch
                  "change the comparison: qad resume " + around.parent_path().string()},
                 ExitCode::usage);
   if (recipe_text(before_) == recipe_text(recipe_)) return;
-  if (before_.kind != RecipeKind::compare) {
+  if (!before_.row().is_comparison) {
     runs_.push_back(one_of(folder, recipe_));
     return;
   }
@@ -88,7 +88,7 @@ void RunChange::make(const RunInputs& inputs) const {
     rewrite_recipe(run.folder, run.after);
     tell(run);
   }
-  if (before_.kind != RecipeKind::compare) return;
+  if (!before_.row().is_comparison) return;
   std::int64_t step = 0;
   for (const One& run : runs_) step = std::max(step, run.step);
   keep_aside(folder_.summary(), step);

@@ -136,7 +136,8 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder, Materials
     std::vector<CandidateSummary> candidates;
     for (const ArmCandidate& candidate : arm.candidates) {
       Tried tried = run_candidate(candidate, arm.name, materials, folder, total, live);
-      if (arm.kind == RecipeKind::qad) take_best_qad(tried, candidate.front().recipe.loss, best_qad);
+      if (about(arm.kind).judge == Judge::teacher && about(arm.kind).steps == Steps::text)
+        take_best_qad(tried, candidate.front().recipe.loss, best_qad);
       candidates.push_back(candidate_of(candidate, tried));
       if (!best || tried.score < best->score) best = std::move(tried);
     }

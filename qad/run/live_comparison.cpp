@@ -16,7 +16,8 @@ std::vector<PlannedRun> planned_runs(const std::vector<Arm>& arms) {
     for (const ArmCandidate& candidate : arm.candidates)
       for (const ArmRun& run : candidate)
         runs.push_back({run.name, std::string(enum_name(arm.kind)),
-                        arm.kind == RecipeKind::ptq ? 0 : run.recipe.train.steps, run.recipe.train.batch_size});
+                        about(arm.kind).steps == Steps::none ? 0 : run.recipe.train.steps,
+                        run.recipe.train.batch_size});
   return runs;
 }
 

@@ -21,10 +21,11 @@ namespace fs = std::filesystem;
 namespace {
 
 // Some kinds learn next tokens or are measured by them, also as an arm; distillation learns from every position.
-std::optional<RecipeKind> kind_that_needs_labels(const Recipe& recipe) {
-  if (has_cross_entropy(recipe.kind)) return recipe.kind;
-  const auto is_qat = [](const ArmConfig& arm) { return arm.kind == RecipeKind::qat; };
-  return std::ranges::any_of(recipe.arms, is_qat) ? std::optional(RecipeKind::qat) : std::nullopt;
+std::string kind_that_needs_labels(const Recipe& recipe) {
+  const auto needs = [](auto kind) { return about(kind).judge == Judge::next_token; };
+  if (needs(recipe.kind)) return std::string(enum_name(recipe.kind));
+  const auto arm = std::ranges::find_if(recipe.arms, needs, &ArmConfig::kind);
+  return arm != recipe.arms.end() ? std::string(enum_name(arm->kind)) : "";
 }
 
 Documents read_one(const SourceConfig& source, const std::string& who, const std::string& use,
@@ -58,11 +59,11 @@ std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path
 }
 
 ModelConfig base_config(const Recipe& recipe) {
-  return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(base_folder(recipe));
+  return recipe.row().start == Start::fresh ? *recipe.model : read_hf_config(base_folder(recipe));
 }
 
 ModelConfig student_config(const Recipe& recipe) {
-  return recipe.kind == RecipeKind::pretrain ? *recipe.model : read_hf_config(start_folder(recipe));
+  return recipe.row().start == Start::fresh ? *recipe.model : read_hf_config(start_folder(recipe));
 }
 
 Documents read_source(const MixtureConfig& source, const std::string& use, const TextReader& reader) {
@@ -195,14 +196,14 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   const PackedSequences evaluation = read(recipe.data.eval, "eval");
   materials.evaluation = all_batches(evaluation, recipe.evaluate.batch_size);
   if (trains_on_text(recipe)) materials.train = std::make_unique<PackedSequences>(read(recipe.data.train, "train"));
-  if (const auto learner = kind_that_needs_labels(recipe)) {
-    const std::string why = fmt::format("kind: {}", enum_name(*learner));
+  if (const std::string learner = kind_that_needs_labels(recipe); !learner.empty()) {
+    const std::string why = "kind: " + learner;
     if (materials.train != nullptr) require_labels(*materials.train, "train", why);
     require_labels(evaluation, "eval", why);
   }
   warn_of_held_out_text(evaluation, materials.train.get());
   warn_beyond_context(recipe.data.sequence_length, base);
-  if (makes_teacher(recipe.kind)) return materials;
+  if (!recipe.row().quantizes) return materials;
   materials.calibration = recipe.calibrate.source
                               ? calibration_batches(read(*recipe.calibrate.source, "calibrate"), recipe)
                               : calibration_batches(*materials.train, recipe);

@@ -41,9 +41,10 @@ std::unique_ptr<LanguageModel> load_of_run(const RunFolder& folder, RunModel of_
   const SavedStudent saved = load_student(folder, recipe, teacher.get(), CheckpointChoice::best);
   const auto values =
       of_run == RunModel::student ? quantized_weights_of(saved.student) : masters_of(*saved.student.model);
-  auto model = make_model(saved.student.model->config(), [&](const std::string& name, const Shape&) {
-    if (type == WeightType::bf16) check_fits_bf16(name, values.at(name));
-    return make_parameter(name, type == WeightType::bf16 ? values.at(name).to(DType::bf16) : values.at(name), false);
+  auto model = make_model(saved.student.model->config(), [&](const ParameterSpec& spec) {
+    if (type == WeightType::bf16) check_fits_bf16(spec.name, values.at(spec.name));
+    return make_parameter(
+        spec.name, type == WeightType::bf16 ? values.at(spec.name).to(DType::bf16) : values.at(spec.name), false);
   });
   model->label = saved.file.string();
   log_info("{}: {} of step {} ({})", folder.path.string(), enum_name(of_run), saved.state.step,

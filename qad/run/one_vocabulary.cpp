@@ -23,9 +23,9 @@ void add_once(const fs::path& folder, std::vector<fs::path>& folders) {
 
 void add_models_of(const Recipe& recipe, std::vector<fs::path>& folders) {
   if (recipe.teacher) add_once(model_files(recipe.teacher->model), folders);
-  if (recipe.kind == RecipeKind::merge)
+  if (recipe.row().start == Start::merged)
     for (const MergedModelConfig& one : recipe.merge->models) add_once(one.model, folders);
-  else if (recipe.kind != RecipeKind::pretrain && recipe.student.model != "teacher")
+  else if (recipe.row().start != Start::fresh && recipe.student.model != "teacher")
     add_once(start_folder(recipe), folders);
 }
 
@@ -56,7 +56,7 @@ void check_one_vocabulary(const std::vector<fs::path>& models, const Tokenizer* 
 std::vector<fs::path> models_of(const Recipe& recipe) {
   std::vector<fs::path> folders;
   add_models_of(recipe, folders);
-  if (recipe.kind != RecipeKind::compare) return folders;
+  if (!recipe.row().is_comparison) return folders;
   for (const Arm& arm : expand_arms(recipe))
     for (const ArmCandidate& candidate : arm.candidates)
       for (const ArmRun& run : candidate) add_models_of(run.recipe, folders);

@@ -27,16 +27,16 @@ namespace {
 // PTQ is QAD without steps, and what is merged is not trained.
 TrainerConfig trainer_config(const Recipe& recipe) {
   TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
-  if (recipe.kind == RecipeKind::ptq || recipe.kind == RecipeKind::merge) config.train.steps = 0;
-  config.best_is_last = recipe.kind == RecipeKind::grpo;  // held-out text says nothing of rewards
-  if (has_cross_entropy(recipe.kind)) config.loss.kind = LossKind::cross_entropy;
+  if (recipe.row().steps == Steps::none) config.train.steps = 0;
+  config.best_is_last = recipe.row().best_is_last;
+  if (recipe.row().judge == Judge::next_token) config.loss.kind = LossKind::cross_entropy;
   return config;
 }
 
 // Where the student's values come from.
 std::string student_text(const Recipe& recipe) {
-  if (recipe.kind == RecipeKind::pretrain) return "";
-  if (recipe.kind != RecipeKind::merge) return recipe.student.model;
+  if (recipe.row().start == Start::fresh) return "";
+  if (recipe.row().start != Start::merged) return recipe.student.model;
   std::vector<std::string> models;
   for (const MergedModelConfig& one : recipe.merge->models) models.push_back(one.model);
   return fmt::format("{}", fmt::join(models, " + "));

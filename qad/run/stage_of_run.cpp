@@ -11,7 +11,7 @@ StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const M
                       LanguageModel& student) {
   StageOfRun run;
   const auto seed = static_cast<std::uint64_t>(recipe.seed);
-  if (recipe.kind == RecipeKind::grpo) {
+  if (recipe.row().steps == Steps::answers) {
     if (materials.tokenizer == nullptr)
       throw Error({"kind: grpo", "a tokenizer", "none in " + materials.model_folder.string(), "set data.tokenizer"});
     if (student.config().eos_token_id.empty())

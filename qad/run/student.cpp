@@ -10,10 +10,10 @@ namespace qad {
 
 Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   Student student;
-  QAD_ASSERT((teacher == nullptr) == makes_teacher(recipe.kind));
-  if (recipe.kind == RecipeKind::pretrain) {
+  QAD_ASSERT((teacher != nullptr) == recipe.row().has_teacher);
+  if (recipe.row().start == Start::fresh) {
     student.model = initialize_model(*recipe.model, static_cast<std::uint64_t>(recipe.seed));
-  } else if (recipe.kind == RecipeKind::merge) {
+  } else if (recipe.row().start == Start::merged) {
     for (const MergedModelConfig& one : recipe.merge->models) check_export(one.model);
     student.model = merge_models(*recipe.merge);
   } else if (recipe.student.model == "teacher") {
@@ -27,7 +27,7 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
     student.model = trainable_copy(*start);
   }
   student.quantizers = attach_quantizers(*student.model, recipe.quantize);
-  if (!makes_teacher(recipe.kind)) check_unquantized(*student.model, recipe.quantize);
+  if (recipe.row().quantizes) check_unquantized(*student.model, recipe.quantize);
   return student;
 }
 

@@ -12,7 +12,7 @@ namespace qad::verbs {
 
 ExitCode compare(const CompareOptions& options, std::ostream& print) {
   const Recipe recipe = with_absolute_paths(load_recipe_to_run(options.recipe, options.overrides));
-  if (recipe.kind != RecipeKind::compare)
+  if (!recipe.row().is_comparison)
     throw Error(
         {options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
         ExitCode::usage);

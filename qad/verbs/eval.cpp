@@ -82,7 +82,7 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   const bool of_run = is_run_folder(options.target);
   Recipe recipe;
   if (of_run) recipe = read_recipe(open_run_folder(options.target));
-  if (recipe.kind == RecipeKind::compare)
+  if (recipe.row().is_comparison)
     throw Error(
         {options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},
         ExitCode::usage);

@@ -16,7 +16,7 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
   static_cast<void>(exporter(options.format));  // an unknown layout is told before anything is loaded
   const RunFolder folder = open_run_folder(options.run);
   const Recipe recipe = read_recipe(folder);
-  if (recipe.kind == RecipeKind::compare)
+  if (recipe.row().is_comparison)
     throw Error({options.run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
   check_layout(options.format, recipe);

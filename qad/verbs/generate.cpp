@@ -36,7 +36,7 @@ Writer of_run(const GenerateOptions& options) {
   if (teacher_writes && !recipe.teacher)
     throw Error({options.target.string(), "a run with a teacher", "one without", "leave out --speaker teacher"},
                 ExitCode::usage);
-  if (!teacher_writes && recipe.kind == RecipeKind::compare)
+  if (!teacher_writes && recipe.row().is_comparison)
     throw Error({options.target.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
                 ExitCode::usage);
   Writer writer;

@@ -28,12 +28,12 @@ std::vector<Fact> recipe_facts(const Recipe& recipe) {
   if (recipe.merge)
     for (const MergedModelConfig& one : recipe.merge->models)
       facts.push_back({"merged", fmt::format("{} with weight {}", one.model, format_significant(one.weight))});
-  else if (recipe.kind != RecipeKind::pretrain) facts.push_back({"student", recipe.student.model});
+  else if (recipe.row().start != Start::fresh) facts.push_back({"student", recipe.student.model});
   if (recipe.grpo)
     facts.push_back(
         {"training", fmt::format("{} steps of {} problems with {} answers each, peak rate {}", recipe.train.steps,
                                  recipe.grpo->prompts, recipe.grpo->group_size, format_significant(recipe.train.lr))});
-  else if (recipe.kind != RecipeKind::ptq && recipe.kind != RecipeKind::merge)
+  else if (recipe.row().steps != Steps::none)
     facts.push_back({"training", fmt::format("{} steps of {} sequences of {} tokens at most, peak rate {}",
                                              recipe.train.steps, recipe.train.batch_size, recipe.data.sequence_length,
                                              format_significant(recipe.train.lr))});

@@ -174,12 +174,12 @@ void plan_one(const Recipe& recipe, bool json, std::ostream& print) {
 
 ExitCode plan(const PlanOptions& options, std::ostream& print) {
   const Recipe recipe = load_recipe_to_run(options.recipe, options.overrides);
-  if (recipe.kind == RecipeKind::grpo)
+  if (recipe.row().steps == Steps::answers)
     throw Error({options.recipe.string(), "steps that read text", "kind: grpo",
                  "what its steps take depends on the answers that the model will write"},
                 ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
-  if (recipe.kind == RecipeKind::compare) plan_comparison(recipe, options.json, print);
+  if (recipe.row().is_comparison) plan_comparison(recipe, options.json, print);
   else plan_one(recipe, options.json, print);
   return ExitCode::done;
 }

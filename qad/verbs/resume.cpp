@@ -28,7 +28,7 @@ RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ost
     return *materials;
   };
   if (change) change->make(loaded().inputs);
-  if (recipe.kind == RecipeKind::compare) return compare_arms(recipe, folder, loaded());
+  if (recipe.row().is_comparison) return compare_arms(recipe, folder, loaded());
   if (!std::filesystem::exists(folder.summary())) return run_one(recipe, loaded(), folder, name);
   RunSummary summary = make_complete(recipe, folder, name, loaded);
   print << folder.path.string() << " is complete already\n";

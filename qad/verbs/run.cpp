@@ -13,7 +13,7 @@ namespace qad::verbs {
 
 ExitCode run(const RunOptions& options, std::ostream& print) {
   const Recipe recipe = with_absolute_paths(load_recipe_to_run(options.recipe, options.overrides));
-  if (recipe.kind == RecipeKind::compare)
+  if (recipe.row().is_comparison)
     throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
   check_new_run_folder(options.out);  // before a lock is put there

@@ -40,9 +40,9 @@ TEST(Blocks, WhatIsNotThereAddsNothing) {
   // The same weights in blocks that have every part, where what the first model lacks is all zeros.
   ModelConfig whole = with_blocks();
   whole.blocks = {{2, 512}, {2, 256}, {4, 256}, {2, 256}};
-  const auto padded = make_model(whole, [&](const std::string& name, const Shape& shape) {
-    const auto found = values.find(name);
-    return make_parameter(name, found != values.end() ? found->second : Tensor::zeros(shape), false);
+  const auto padded = make_model(whole, [&](const ParameterSpec& spec) {
+    const auto found = values.find(spec.name);
+    return make_parameter(spec.name, found != values.end() ? found->second : Tensor::zeros(spec.shape), false);
   });
   const TokenBatch batch = testing::small_batch();
   const Tensor own = logits(*model, batch), other = logits(*padded, batch);

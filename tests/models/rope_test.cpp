@@ -21,15 +21,15 @@ using testing::error_of;
 using testing::expect_mentions;
 
 /// The weights of make_rope_goldens.py, by name and index.
-ParameterPointer numbered_parameter(const std::string& name, const Shape& shape) {
+ParameterPointer numbered_parameter(const ParameterSpec& spec) {
   std::int64_t seed = 0;
-  for (std::size_t i = 0; i < name.size(); ++i) seed += static_cast<std::int64_t>(i + 1) * name[i];
-  const Tensor values(shape);
+  for (std::size_t i = 0; i < spec.name.size(); ++i) seed += static_cast<std::int64_t>(i + 1) * spec.name[i];
+  const Tensor values(spec.shape);
   for (std::int64_t i = 0; i < values.size(); ++i) {
     const double value = static_cast<double>((i * 7919 + seed % 65521 * 104729) % 257 - 128) / 320;
-    values.data()[i] = static_cast<float>(name.ends_with("norm.weight") ? 1 + value / 4 : value);
+    values.data()[i] = static_cast<float>(spec.name.ends_with("norm.weight") ? 1 + value / 4 : value);
   }
-  return make_parameter(name, values, false);
+  return make_parameter(spec.name, values, false);
 }
 
 TokenBatch one_document(std::int32_t tokens) {

@@ -65,6 +65,7 @@ TEST(AdamWSteps, ByHandWithDecayOfMatricesOnly) {
   const AdamWConfig config{0.9, 0.95, 1e-8, 0.1};
   const ParameterPointer matrix = make_parameter("matrix", Tensor::full({1, 2}, 0.5f), true);
   const ParameterPointer norm = make_parameter("norm", Tensor::full({2}, 0.5f), true);
+  norm->role = Role::norm;
   const ParameterPointer untouched = make_parameter("untouched", Tensor::full({2, 2}, 0.5f), true);
   AdamW optimizer(config, {matrix, norm, untouched});
   ByHand expected_matrix{0.5}, expected_norm{0.5};

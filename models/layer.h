@@ -1,0 +1,92 @@
+// What a model is made of: layers that add to its residual stream. What a layer owns is shown to visitors; what it
+// remembers between tokens is its own business.
+//
+// Shapes: T tokens of a batch, C hidden size.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "autograd/nn/attention.h"
+#include "autograd/nn/linear.h"
+#include "autograd/nn/parameter.h"
+
+namespace qad {
+
+/// A parameter before it has a value.
+struct ParameterSpec {
+  std::string name;  ///< as in the model's files
+  Shape shape;
+  Role role = Role::weight;
+  bool adds_to_residual = false;  ///< a weight whose product is added to the residual stream as it is
+};
+/// Makes a parameter: from a file, another model, or random numbers.
+using ParameterMaker = std::function<ParameterPointer(const ParameterSpec& spec)>;
+
+/// Tokens [begin, end) of a batch that belong to one sequence. Where a model decodes, `cached` tokens of it went before
+/// and are remembered in place `slot` of the layers' states.
+struct SequencePart {
+  std::int64_t begin = 0, end = 0;
+  std::int64_t slot = 0;
+  std::int64_t cached = 0;
+};
+
+/// Where the tokens of a forward stand: shared by all layers.
+struct ForwardPlan {
+  std::shared_ptr<const std::vector<std::int32_t>> positions;  ///< [T]: place within the sequence
+  std::int64_t longest = 0;                                    ///< positions are below it
+  std::shared_ptr<const std::vector<SequencePart>> parts;
+};
+
+/// What one layer remembers of sequences between their tokens: keys and values, or a recurrence.
+class LayerState {
+ public:
+  LayerState() = default;
+  virtual ~LayerState() = default;
+  LayerState(const LayerState&) = delete;
+  LayerState& operator=(const LayerState&) = delete;
+
+  /// Slot `to` becomes a copy of `from`, which has seen `tokens` tokens.
+  virtual void copy(std::int64_t from, std::int64_t to, std::int64_t tokens) = 0;
+  /// Forgets what came after the first `tokens` tokens. Throws where that can't be forgotten.
+  virtual void cut(std::int64_t slot, std::int64_t tokens) = 0;
+  [[nodiscard]] virtual std::size_t bytes() const = 0;
+};
+
+/// Is shown all that a model owns, in the order in which it is used.
+class ModuleVisitor {
+ public:
+  ModuleVisitor() = default;
+  virtual ~ModuleVisitor() = default;
+  ModuleVisitor(const ModuleVisitor&) = delete;
+  ModuleVisitor& operator=(const ModuleVisitor&) = delete;
+
+  virtual void parameter(const ParameterPointer& /*parameter*/) {}  ///< each once, also those of groups
+  virtual void group(LinearGroup& /*group*/) {}                     ///< before its parameters
+  virtual void attention(SelfAttention& /*attention*/) {}           ///< before its groups
+};
+/// Shows a group and its parameters.
+void visit(LinearGroup& group, ModuleVisitor& visitor);
+
+class Layer {
+ public:
+  Layer() = default;
+  virtual ~Layer() = default;
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  /// x_TC has been normalised; what comes back is added to the residual stream. `state` is one of make_state's, or null
+  /// where nothing is remembered.
+  [[nodiscard]] virtual Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const = 0;
+  virtual void visit(ModuleVisitor& visitor) = 0;
+  /// For `slots` sequences of at most `capacity` tokens each; null for a layer that remembers nothing.
+  [[nodiscard]] virtual std::unique_ptr<LayerState> make_state(std::int64_t /*slots*/,
+                                                               std::int64_t /*capacity*/) const {
+    return nullptr;
+  }
+};
+
+}  // namespace qad

@@ -1,0 +1,125 @@
+#include "models/layers/attention_layer.h"
+
+#include <algorithm>
+
+#include "autograd/base/error.h"
+#include "models/layers/make_linear.h"
+
+namespace qad {
+namespace {
+
+using Segments = std::vector<kernels::AttentionSegment>;
+
+/// Rotated keys and values: row slot·capacity + position of both is that of a token.
+class KeyValueState final : public LayerState {
+ public:
+  KeyValueState(std::int64_t slots, std::int64_t capacity, std::int64_t width)
+      : keys(Shape{slots * capacity, width}), values(Shape{slots * capacity, width}), capacity_(capacity) {}
+
+  void copy(std::int64_t from, std::int64_t to, std::int64_t tokens) override {
+    for (const Tensor& part : {keys, values}) {
+      const std::int64_t width = part.cols();
+      std::copy_n(part.data() + from * capacity_ * width, tokens * width, part.data() + to * capacity_ * width);
+    }
+  }
+  void cut(std::int64_t /*slot*/, std::int64_t /*tokens*/) override {}  // rows behind a sequence's end are never read
+  [[nodiscard]] std::size_t bytes() const override { return keys.bytes() + values.bytes(); }
+
+  [[nodiscard]] std::vector<std::int64_t> rows(const std::vector<SequencePart>& parts) const {
+    std::vector<std::int64_t> rows;
+    for (const SequencePart& part : parts)
+      for (std::int64_t t = 0; t < part.end - part.begin; ++t) rows.push_back(part.slot * capacity_ + part.cached + t);
+    return rows;
+  }
+  [[nodiscard]] Segments segments(const std::vector<SequencePart>& parts) const {
+    Segments segments;
+    for (const SequencePart& part : parts) {
+      const std::int64_t first = part.slot * capacity_;
+      segments.push_back({part.begin, part.end, first, first + part.cached + part.end - part.begin});
+    }
+    return segments;
+  }
+
+  Tensor keys, values;
+
+ private:
+  std::int64_t capacity_;
+};
+
+Segments within_batch(const std::vector<SequencePart>& parts) {
+  Segments segments;
+  for (const SequencePart& part : parts) segments.push_back({part.begin, part.end, part.begin, part.end});
+  return segments;
+}
+
+class AttentionLayer final : public Layer {
+ public:
+  AttentionLayer(SelfAttention attention, std::shared_ptr<Rotary> rotary)
+      : attention_(std::move(attention)), rotary_(std::move(rotary)) {}
+
+  [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const override {
+    const auto with = [&](Segments segments) {
+      return AttentionPlan{plan.positions, std::make_shared<const Segments>(std::move(segments)),
+                           rotary_->up_to(plan.longest)};
+    };
+    if (state == nullptr) return attention_(x_TC, with(within_batch(*plan.parts)), nullptr);
+    const auto& cache = dynamic_cast<const KeyValueState&>(*state);
+    const LayerCache rows{cache.keys, cache.values, cache.rows(*plan.parts)};
+    return attention_(x_TC, with(cache.segments(*plan.parts)), &rows);
+  }
+
+  void visit(ModuleVisitor& visitor) override {
+    visitor.attention(attention_);
+    qad::visit(attention_.qkv, visitor);
+    for (const ParameterPointer& norm : {attention_.q_norm, attention_.k_norm})
+      if (norm != nullptr) visitor.parameter(norm);
+    qad::visit(attention_.output, visitor);
+  }
+
+  [[nodiscard]] std::unique_ptr<LayerState> make_state(std::int64_t slots, std::int64_t capacity) const override {
+    return std::make_unique<KeyValueState>(slots, capacity, attention_.config.kv_heads * attention_.config.head_dim);
+  }
+
+ private:
+  SelfAttention attention_;
+  std::shared_ptr<Rotary> rotary_;
+};
+
+}  // namespace
+
+Residual make_attention(const ModelConfig& config, std::int64_t index, const std::shared_ptr<Rotary>& rotary,
+                        const ParameterMaker& make) {
+  const std::string prefix = "model.layers." + std::to_string(index), self = prefix + ".self_attn";
+  const std::int64_t hidden = config.hidden_size, head = config.head_size();
+  const std::int64_t kv_heads = config.block(index).num_key_value_heads;
+  const std::int64_t q_width = config.num_attention_heads * head, kv_width = kv_heads * head;
+  const auto epsilon = static_cast<float>(config.rms_norm_eps);
+  const auto projection = [&](const char* name, std::int64_t out) {
+    return make_linear({.name = self + name, .out = out, .in = hidden, .bias = config.attention_bias}, make);
+  };
+  Residual part{make({prefix + ".input_layernorm.weight", {hidden}, Role::norm}), epsilon, nullptr};
+  SelfAttention attention;
+  attention.name = self;
+  attention.config = {config.num_attention_heads, kv_heads, head, config.window_of(index)};
+  attention.norm_epsilon = epsilon;
+  attention.qkv.name = self + ".qkv_proj";
+  attention.qkv.members = {projection(".q_proj", q_width), projection(".k_proj", kv_width),
+                           projection(".v_proj", kv_width)};
+  attention.qkv.fed_by = part.norm;
+  if (config.qk_norm) {
+    attention.q_norm = make({self + ".q_norm.weight", {head}, Role::norm});
+    attention.k_norm = make({self + ".k_norm.weight", {head}, Role::norm});
+  }
+  attention.output.name = self + ".o_proj";
+  attention.output.members = {make_linear({.name = self + ".o_proj",
+                                           .out = hidden,
+                                           .in = q_width,
+                                           .bias = config.attention_output_bias,
+                                           .adds_to_residual = true},
+                                          make)};
+  attention.output.fed_by = attention.qkv.members[2].weight;
+  part.layer = std::make_unique<AttentionLayer>(std::move(attention), rotary);
+  return part;
+}
+
+}  // namespace qad

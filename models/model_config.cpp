@@ -1,0 +1,26 @@
+#include "models/model_config.h"
+
+#include "autograd/base/error.h"
+
+namespace qad {
+
+void ModelConfig::check(const std::string& who) const {
+  const auto refuse = [&](const std::string& expected, const std::string& got) {
+    throw Error({who, expected, got, ""});
+  };
+  const auto text = [](std::int64_t value) { return std::to_string(value); };
+  if (num_attention_heads % num_key_value_heads != 0)
+    refuse("num_key_value_heads that divides num_attention_heads = " + text(num_attention_heads),
+           text(num_key_value_heads));
+  if (head_dim == 0 && hidden_size % num_attention_heads != 0)
+    refuse("hidden_size that is a multiple of num_attention_heads = " + text(num_attention_heads), text(hidden_size));
+  if (!blocks.empty() && std::ssize(blocks) != num_hidden_layers)
+    refuse("a block for each of " + text(num_hidden_layers) + " layers", text(std::ssize(blocks)));
+  for (const BlockConfig& block : blocks)
+    if (block.num_key_value_heads > 0 && num_attention_heads % block.num_key_value_heads != 0)
+      refuse("key/value heads of every block that divide num_attention_heads = " + text(num_attention_heads),
+             text(block.num_key_value_heads));
+  if (head_size() % 2 != 0) refuse("an even head_dim (the rotary embedding turns pairs)", text(head_size()));
+}
+
+}  // namespace qad
