@@ -20,6 +20,9 @@ void ModelConfig::check(const std::string& who) const {
     if (block.num_key_value_heads > 0 && num_attention_heads % block.num_key_value_heads != 0)
       refuse("key/value heads of every block that divide num_attention_heads = " + text(num_attention_heads),
              text(block.num_key_value_heads));
+  if (experts && experts->num_experts_per_tok > experts->num_experts)
+    refuse("num_experts_per_tok of at most num_experts = " + text(experts->num_experts),
+           text(experts->num_experts_per_tok));
   if (head_size() % 2 != 0) refuse("an even head_dim (the rotary embedding turns pairs)", text(head_size()));
 }
 

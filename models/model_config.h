@@ -1,8 +1,10 @@
 // The sizes of a decoder, under the names of Hugging Face's config.json.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +64,30 @@ struct BlockConfig {
   friend bool operator==(const BlockConfig&, const BlockConfig&) = default;
 };
 
+/// Sparse feed-forward layers (Qwen3-MoE).
+struct ExpertsConfig {
+  std::int64_t num_experts = 8;
+  std::int64_t num_experts_per_tok = 2;
+  std::int64_t moe_intermediate_size = 128;
+  bool norm_topk_prob = true;
+  std::int64_t decoder_sparse_step = 1;
+  std::vector<std::int64_t> mlp_only_layers{};
+
+  [[nodiscard]] bool has_layer(std::int64_t layer) const {
+    return std::ranges::count(mlp_only_layers, layer) == 0 && (layer + 1) % decoder_sparse_step == 0;
+  }
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"num_experts", "experts of a layer"}.at_least(1), num_experts);
+    visit(Field{"num_experts_per_tok", "of them for each token"}.at_least(1), num_experts_per_tok);
+    visit(Field{"moe_intermediate_size", "width of an expert"}.at_least(1), moe_intermediate_size);
+    visit(Field{"norm_topk_prob", "the weights of a token's experts sum to one"}, norm_topk_prob);
+    visit(Field{"decoder_sparse_step", "every so many layers one has experts"}.at_least(1), decoder_sparse_step);
+    visit(Field{"mlp_only_layers", "layers without experts, from 0"}.at_least(0), mlp_only_layers);
+  }
+};
+
 struct ModelConfig {
   std::string model_type = "llama";  ///< family: see models/families/registry.h
   std::int64_t vocab_size = 258;
@@ -86,6 +112,7 @@ struct ModelConfig {
   std::int64_t bos_token_id = -1;            ///< -1: none
   std::vector<std::int64_t> eos_token_id{};  ///< any of them ends a text
   std::vector<BlockConfig> blocks{};         ///< of each layer; empty: all alike. From config.json alone
+  std::optional<ExpertsConfig> experts{};
 
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
   /// Keys that a query of this layer sees, itself included; 0: all before it.
@@ -101,7 +128,7 @@ struct ModelConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model_type", "family: llama, mistral, qwen2, qwen3 or nemotron-nas"}, model_type);
+    visit(Field{"model_type", "family: llama, mistral, qwen2, qwen3, qwen3_moe or nemotron-nas"}, model_type);
     visit(Field{"vocab_size", "entries of the vocabulary"}.at_least(2), vocab_size);
     visit(Field{"hidden_size", "width of the residual stream"}.at_least(1), hidden_size);
     visit(Field{"intermediate_size", "width of the feed-forward layer"}.at_least(1), intermediate_size);
@@ -121,6 +148,7 @@ struct ModelConfig {
     visit(Field{"attention_output_bias", "bias on o"}, attention_output_bias);
     visit(Field{"mlp_bias", "bias on gate, up and down"}, mlp_bias);
     visit(Field{"qk_norm", "RMS norm on each head of q and k"}, qk_norm);
+    visit(Field{"experts", "qwen3_moe: sparse feed-forward layers"}, experts);
     visit(Field{"initializer_range", "standard deviation of fresh weights"}.above(0), initializer_range);
     visit(Field{"bos_token_id", "token that starts a text; -1: none"}.at_least(-1), bos_token_id);
     visit(Field{"eos_token_id", "tokens that end a text"}, eos_token_id);

@@ -18,7 +18,11 @@ void set_threads(int count);
 /// to speak of.
 void keep_libraries_to_one_thread();
 
+/// Whether loops do nothing at present (autograd/core/dry_run.h).
+[[nodiscard]] bool loops_are_dry();
+
 namespace detail {
+void set_loops_dry(bool dry);
 using ChunkFunction = void (*)(void* context, std::int64_t begin, std::int64_t end);
 void run_chunks(std::int64_t size, std::int64_t chunk, ChunkFunction function, void* context);
 }  // namespace detail

@@ -31,6 +31,7 @@ class Storage {
   std::byte* data_;
   std::size_t bytes_;
   Device device_;
+  bool is_dry_ = false;                // made in a dry run
   std::shared_ptr<const void> owner_;  // of borrowed bytes, else null
 };
 
@@ -41,9 +42,17 @@ struct StorageStatistics {
   std::size_t allocations;   ///< blocks asked of the system so far
 };
 [[nodiscard]] StorageStatistics storage_statistics();
-/// What a storage of `bytes` takes: the size of its class. For predictions of memory.
-[[nodiscard]] std::size_t storage_block_bytes(std::size_t bytes);
 /// Gives cached blocks back to the system.
 void release_cached_storage();
+
+namespace detail {
+/// Of a dry run (dry_run.h).
+struct DryStorage {
+  std::size_t held_bytes = 0;     ///< exact sizes
+  std::size_t touched_bytes = 0;  ///< of every block the most that was ever used of it
+};
+[[nodiscard]] DryStorage dry_storage();
+void forget_dry_storage();
+}  // namespace detail
 
 }  // namespace qad

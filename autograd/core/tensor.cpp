@@ -9,6 +9,12 @@
 #include "autograd/base/parallel.h"
 
 namespace qad {
+namespace {
+
+// A dry run touches nothing but single numbers.
+bool is_touched(const Tensor& tensor) { return tensor.bytes() != 0 && (!loops_are_dry() || tensor.size() == 1); }
+
+}  // namespace
 
 Tensor::Tensor(const Shape& shape, DType dtype)
     : storage_(std::make_shared<Storage>(static_cast<std::size_t>(shape.size()) * bytes_of(dtype))),
@@ -17,7 +23,7 @@ Tensor::Tensor(const Shape& shape, DType dtype)
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor result(shape, dtype);
-  if (result.bytes() != 0) std::memset(result.raw(), 0, result.bytes());
+  if (is_touched(result)) std::memset(result.raw(), 0, result.bytes());
   return result;
 }
 
@@ -103,11 +109,13 @@ Tensor Tensor::to(DType dtype) const {
   return result;
 }
 
-void Tensor::fill(float value) const { std::ranges::fill(span(), value); }
+void Tensor::fill(float value) const {
+  if (is_touched(*this)) std::ranges::fill(span(), value);
+}
 
 void Tensor::copy_from(const Tensor& other) const {
   QAD_ASSERT(other.shape() == shape_ && other.dtype() == dtype_);
-  if (bytes() != 0) std::memcpy(raw(), other.raw(), bytes());
+  if (is_touched(*this)) std::memcpy(raw(), other.raw(), bytes());
 }
 
 void Tensor::check_access(bool dtype_fits) const { QAD_ASSERT(dtype_fits); }

@@ -2,10 +2,13 @@
 // before.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
+
+#include "autograd/base/parallel.h"
 
 namespace qad::kernels {
 
@@ -20,6 +23,7 @@ class Scratch {
       memory_.reset(static_cast<T*>(::operator new(static_cast<std::size_t>(size) * sizeof(T), kAlignment)));
       capacity_ = size;
     }
+    if (loops_are_dry()) std::fill_n(memory_.get(), size, T(0));  // nobody else will
     return memory_.get();
   }
 

@@ -14,6 +14,8 @@ struct Linear {
   std::string name;         ///< module name: model.layers.0.self_attn.q_proj
   ParameterPointer weight;  ///< [out, in]
   ParameterPointer bias;    ///< [out], or null
+  double token_share = 1;   ///< of a batch's tokens, how many go through it: less than all for an expert
+  std::string fused{};      ///< what engines run as one matrix has one name here; empty: all of the group
 
   [[nodiscard]] std::int64_t in_features() const { return weight->value().cols(); }
   [[nodiscard]] std::int64_t out_features() const { return weight->value().rows(); }
@@ -23,11 +25,11 @@ struct Linear {
 
 struct LinearGroup {
   std::string name;  ///< model.layers.0.self_attn.qkv_proj; of a single member: that member's name
-  std::vector<Linear> members;
-  TransformSlot input_slot;
+  std::vector<Linear> members{};
+  TransformSlot input_slot{};
   /// Whose elements (of a norm) or rows (of a linear layer's weight) scale the columns of the input, so that a factor
   /// may go from one to the other; of heads that share keys and values a row stands for several columns. Null: nothing.
-  ParameterPointer fed_by;
+  ParameterPointer fed_by{};
 
   /// One output a member.
   [[nodiscard]] std::vector<Variable> operator()(const Variable& x) const;

@@ -101,7 +101,7 @@ Models make_models(const Workload& workload, bool quantized, const std::vector<T
   release_cached_storage();  // what only making them needed is no part of a step's memory
   if (!quantized) return models;
   models.quantizers = attach_quantizers(*models.student, w4a4());
-  calibrate(*models.student, models.quantizers, {batches.front()}, TensorScaleSource::calibration);
+  calibrate(*models.student, models.quantizers, {batches.front()}, {TensorScaleSource::calibration});
   return models;
 }
 

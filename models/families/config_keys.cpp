@@ -15,8 +15,8 @@ using Json = ConfigReader::Json;
 
 struct NeutralKey {
   const char* key;
-  std::vector<Json> values;      // each of which changes nothing; null and absence don't either
-  std::string_view except = "";  // the family that does it
+  std::vector<Json> values;                   // each of which changes nothing; null and absence don't either
+  std::vector<std::string_view> except = {};  // the families that do it
 };
 
 // From the configs of the dense decoders in transformers 5.24, by what they touch.
@@ -44,9 +44,9 @@ const std::vector<NeutralKey>& neutral_keys() {
       {"attn_temperature_tuning", {false, 0}},
       {"use_logn_attn", {false}},
       {"clip_qkv", {}},
-      {"qk_norm", {false}, "qwen3"},
-      {"use_qk_norm", {false}, "qwen3"},
-      {"qk_layernorm", {false}, "qwen3"},
+      {"qk_norm", {false}, {"qwen3", "qwen3_moe"}},
+      {"use_qk_norm", {false}, {"qwen3", "qwen3_moe"}},
+      {"qk_layernorm", {false}, {"qwen3", "qwen3_moe"}},
       {"attn_output_gate", {false}},
       {"use_attention_gate", {false}},
       {"attention_k_eq_v", {false}},
@@ -102,8 +102,8 @@ const std::vector<NeutralKey>& neutral_keys() {
       {"logits_soft_cap", {}},
       {"output_logit_soft_cap", {}},
       // layers of another kind, and layers that differ
-      {"num_local_experts", {0}},
-      {"num_experts", {0}},
+      {"num_local_experts", {0}, {"qwen3_moe"}},
+      {"num_experts", {0}, {"qwen3_moe"}},
       {"n_routed_experts", {0}},
       {"moe_num_experts", {0}},
       {"layers_block_type", {}},
@@ -138,7 +138,7 @@ void check_keys(const ConfigReader& config_json, std::string_view model_type) {
     if (config_json.has(key) && !config_json.says(key))
       config_json.refuse(key, fmt::format("a value for {}", key), "leave the key out for the family's own");
   for (const auto& [key, values, except] : neutral_keys()) {
-    if (!config_json.says(key) || model_type == except) continue;
+    if (!config_json.says(key) || std::ranges::count(except, model_type) > 0) continue;
     if (std::ranges::find(values, config_json.at(key)) != values.end()) continue;
     config_json.refuse(key, key + (values.empty() ? " not to be there" : " to be " + names_of(values)),
                        "models with it are not supported");

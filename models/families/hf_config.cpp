@@ -82,13 +82,27 @@ void read_layer_types(const ConfigReader& read, WindowRule rule, ModelConfig& co
 }
 
 void read_window(const ConfigReader& read, WindowRule rule, ModelConfig& config) {
-  const bool windowed =
-      rule == WindowRule::every_layer || (rule == WindowRule::later_layers && read.flag("use_sliding_window", false));
+  const bool is_optional = rule == WindowRule::later_layers || rule == WindowRule::all_if_used;
+  const bool windowed = rule == WindowRule::every_layer || (is_optional && read.flag("use_sliding_window", false));
   const bool is_null = read.has("sliding_window") && !read.says("sliding_window");
   if (windowed && !is_null) config.sliding_window = read.whole("sliding_window", kDefaultWindow, 1);
   if (rule == WindowRule::later_layers)
     config.max_window_layers = read.whole("max_window_layers", kDefaultMaxWindowLayers, 0);
   read_layer_types(read, rule, config);
+}
+
+// transformers 5 writes num_local_experts where publishers write num_experts.
+void read_experts(const ConfigReader& read, ModelConfig& config) {
+  const auto size = [&](const char* key, std::int64_t fallback) { return read.whole(key, fallback, 1); };
+  ExpertsConfig& experts = config.experts.emplace();
+  experts.num_experts = size(read.says("num_local_experts") ? "num_local_experts" : "num_experts", 128);
+  if (read.says("num_experts") && size("num_experts", 128) != experts.num_experts)
+    read.refuse("num_experts", "as many num_experts as num_local_experts");
+  experts.num_experts_per_tok = size("num_experts_per_tok", 8);
+  experts.moe_intermediate_size = size("moe_intermediate_size", 768);
+  experts.decoder_sparse_step = size("decoder_sparse_step", 1);
+  experts.norm_topk_prob = read.flag("norm_topk_prob", false);
+  experts.mlp_only_layers = read.wholes("mlp_only_layers", 0);
 }
 
 void read_activation(const ConfigReader& read) {
@@ -111,6 +125,7 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
   config.initializer_range = read.at_least(0, "initializer_range", 0.02);
   config.tie_word_embeddings = read.flag("tie_word_embeddings", false);
   config.qk_norm = family.qk_norm;
+  if (family.has_experts) read_experts(read, config);
   config.attention_output_bias = family.says_attention_bias && read.flag("attention_bias", false);
   config.attention_bias = family.query_bias || config.attention_output_bias;
   config.mlp_bias = family.says_mlp_bias && read.flag("mlp_bias", false);

@@ -23,9 +23,18 @@ void write_window(const ModelConfig& config, WindowRule rule, Json& json) {
   const bool windowed = config.sliding_window > 0;
   if (windowed) json["sliding_window"] = config.sliding_window;
   else if (rule == WindowRule::every_layer) json["sliding_window"] = nullptr;
+  if (rule == WindowRule::later_layers || rule == WindowRule::all_if_used) json["use_sliding_window"] = windowed;
   if (rule != WindowRule::later_layers) return;
-  json["use_sliding_window"] = windowed;
   json["max_window_layers"] = config.max_window_layers;
+}
+
+void write_experts(const ExpertsConfig& experts, Json& json) {
+  json["num_experts"] = experts.num_experts;
+  json["num_experts_per_tok"] = experts.num_experts_per_tok;
+  json["moe_intermediate_size"] = experts.moe_intermediate_size;
+  json["norm_topk_prob"] = experts.norm_topk_prob;
+  json["decoder_sparse_step"] = experts.decoder_sparse_step;
+  json["mlp_only_layers"] = experts.mlp_only_layers;
 }
 
 // Visits fields into a JSON object.
@@ -34,7 +43,9 @@ struct FieldWriter {
   template <class T>
   void operator()(const Field& field, T& value) const {
     Json& place = json[std::string(field.name)];
-    if constexpr (HasFields<T>) value.visit_fields(FieldWriter{place});
+    if constexpr (requires { value.has_value(); }) {
+      if (value) (*this)(field, *value);
+    } else if constexpr (HasFields<T>) value.visit_fields(FieldWriter{place});
     else if constexpr (NamedEnum<T>) place = enum_name(value);
     else place = value;
   }
@@ -73,6 +84,7 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
   write_window(config, family.window, json);
   write_special_tokens(config, json);
   if (family.has_blocks) write_blocks(config, json);
+  if (config.experts) write_experts(*config.experts, json);
   json["torch_dtype"] = torch_dtype;
   json["use_cache"] = true;
   return json.dump(2) + "\n";

@@ -18,7 +18,7 @@ std::vector<LinearShape> shapes_of(LanguageModel& model, ShapeOf&& shape_of) {
     for (const Linear& member : group->members) {
       const Shape shape = shape_of(*member.weight);
       const bool tied = group == &model.head() && model.config().tie_word_embeddings;
-      shapes.push_back({member.name, group->name, shape.rows(), shape.cols(), tied});
+      shapes.push_back({member.name, group->name, shape.rows(), shape.cols(), member.token_share, tied});
     }
   return shapes;
 }

@@ -14,7 +14,8 @@ struct LinearShape {
   std::string name;   ///< module: model.layers.0.self_attn.q_proj
   std::string group;  ///< layers that read the same input share it
   std::int64_t out_features = 0, in_features = 0;
-  bool tied = false;  ///< the head, where it is the embedding
+  double token_share = 1;  ///< of a batch's tokens, how many go through it
+  bool tied = false;       ///< the head, where it is the embedding
 };
 
 /// In the order of LanguageModel::linear_groups, the head last.

@@ -1,6 +1,7 @@
 #include "models/families/llama.h"
 
 #include "models/layers/attention_layer.h"
+#include "models/layers/experts_layer.h"
 #include "models/layers/feed_forward_layer.h"
 
 namespace qad {
@@ -14,7 +15,8 @@ std::unique_ptr<LanguageModel> make_llama(const ModelConfig& config, const Param
     const BlockConfig block = config.block(i);
     std::vector<Residual> parts;
     if (block.num_key_value_heads > 0) parts.push_back(make_attention(config, i, rotary, make));
-    if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, i, make));
+    if (config.experts && config.experts->has_layer(i)) parts.push_back(make_experts(config, i, make));
+    else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, i, make));
     modules.blocks.emplace_back("model.layers." + std::to_string(i), std::move(parts));
   }
   modules.norm = make({"model.norm.weight", {hidden}, Role::norm});

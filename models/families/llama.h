@@ -1,5 +1,6 @@
 // Llama and its relatives of the same shape: Mistral, Qwen2 and Qwen3 (dense), and Llama-Nemotron, whose blocks may
-// lack attention or feed-forward. They differ by config alone: biases, q/k norms, a sliding window, head_dim, tying.
+// lack attention or feed-forward, and Qwen3-MoE. They differ by config alone: biases, q/k norms, a sliding window,
+// head_dim, experts, tying.
 #pragma once
 
 #include <memory>

@@ -10,7 +10,7 @@ namespace qad {
 namespace {
 
 // Defaults: transformers 5.24, models/*/configuration_*.py. Nemotron's own class derives from Llama's.
-constexpr std::array<Family, 5> kFamilies = {{
+constexpr std::array<Family, 6> kFamilies = {{
     {.model_type = "llama",
      .architecture = "LlamaForCausalLM",
      .vocab_size = 32000,
@@ -95,6 +95,24 @@ constexpr std::array<Family, 5> kFamilies = {{
      .says_mlp_bias = false,
      .qk_norm = true,
      .has_blocks = false,
+     .make = make_llama},
+    {.model_type = "qwen3_moe",
+     .architecture = "Qwen3MoeForCausalLM",
+     .vocab_size = 151936,
+     .hidden_size = 2048,
+     .intermediate_size = 6144,
+     .num_hidden_layers = 24,
+     .num_attention_heads = 32,
+     .num_key_value_heads = 4,
+     .head_dim = 0,
+     .max_position_embeddings = 32768,
+     .window = WindowRule::all_if_used,
+     .query_bias = false,
+     .says_attention_bias = true,
+     .says_mlp_bias = false,
+     .qk_norm = true,
+     .has_blocks = false,
+     .has_experts = true,
      .make = make_llama},
 }};
 

@@ -16,6 +16,7 @@ enum class WindowRule : std::uint8_t {
   none,
   every_layer,   ///< unless sliding_window is null
   later_layers,  ///< from max_window_layers on, if use_sliding_window is true
+  all_if_used,   ///< every layer, if use_sliding_window is true
 };
 
 struct Family {
@@ -34,6 +35,7 @@ struct Family {
   bool says_mlp_bias;        ///< mlp_bias stands for gate, up and down; the others have none
   bool qk_norm;
   bool has_blocks;  ///< block_configs say what each layer is
+  bool has_experts = false;
 
   std::unique_ptr<LanguageModel> (*make)(const ModelConfig&, const ParameterMaker&);
 };

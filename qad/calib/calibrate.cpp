@@ -2,17 +2,19 @@
 
 #include "autograd/base/interrupt.h"
 #include "autograd/ops/linear.h"
+#include "qad/calib/algorithms.h"
 
 namespace qad {
 
 void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-               TensorScaleSource from) {
+               const CalibrationRules& rules) {
   quantizers.observe();
-  calibrate_further(model, quantizers, batches, 0, from, [](std::size_t) {});
+  calibrate_further(model, quantizers, batches, 0, rules, [](std::size_t) {});
 }
 
 void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-                       std::size_t first, TensorScaleSource from, const std::function<void(std::size_t)>& batch_done) {
+                       std::size_t first, const CalibrationRules& rules,
+                       const std::function<void(std::size_t)>& batch_done) {
   const NoGradScope no_grad;
   for (std::size_t i = first; i < batches.size(); ++i) {
     throw_if_stopped();
@@ -20,7 +22,9 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
     static_cast<void>(transformed(model.hidden_states(batches[i]), model.head().input_slot));
     batch_done(i + 1);
   }
-  quantizers.end_observing(from);
+  quantizers.end_observing(rules.from);
+  if (auto* const find_scales = calibration_algorithm(rules.algorithm).find_scales; find_scales != nullptr)
+    find_scales(quantizers);
 }
 
 }  // namespace qad

@@ -65,7 +65,8 @@ void check_no_surplus(const CheckpointContent& content, LanguageModel& student, 
   for (const ParameterPointer& parameter : student.parameters())
     for (const char* kind : {kModel, kFirstMoment, kSecondMoment}) known.insert(kind + parameter->name);
   for (const auto& [name, tensor] : content.tensors)
-    if (!known.contains(name)) throw Error({file, "no tensors but the model's", name + " as well", kHint});
+    if (!known.contains(name) && !name.starts_with(kScale))
+      throw Error({file, "no tensors but the model's", name + " as well", kHint});
 }
 
 }  // namespace
@@ -83,6 +84,7 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
     visit_rollout(*state.last_step.rollout,
                   [&](const char* name, double figure) { content.numbers[std::string(kRollout) + name] = figure; });
   for (const auto& [name, value] : parts.quantizers.state()) content.numbers[kScale + name] = value;
+  for (const auto& [name, tensor] : parts.quantizers.state_tensors()) content.tensors[kScale + name] = tensor;
   for (const ParameterPointer& parameter : parts.student.parameters())
     content.tensors[kModel + parameter->name] = parameter->value();
   if (parts.optimizer != nullptr) {
@@ -124,7 +126,10 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   for (const auto& [name, value] : content.numbers)
     if (name.starts_with(kScale))
       scales.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
-  parts.quantizers.restore(scales, file);
+  QuantizerSet::NamedTensors block_scales;
+  for (const auto& [name, tensor] : content.tensors)
+    if (name.starts_with(kScale)) block_scales[name.substr(std::string_view(kScale).size())] = tensor;
+  parts.quantizers.restore(scales, file, block_scales);
   if (parts.optimizer != nullptr) {
     parts.optimizer->set_updates(std::get<std::int64_t>(number(kUpdates)));
     for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {

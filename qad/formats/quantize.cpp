@@ -51,6 +51,12 @@ bool is_mxfp4(const BlockFormat& format) {
 bool is_fp8(const BlockFormat& format) { return format.element == &kE4M3 && format.scale == nullptr; }
 
 // Returns the bits of the row's largest magnitude.
+std::uint32_t code_row(const float* x, QuantizedTensor& out, std::int64_t row) {
+  reference::code_row(*out.format, out.tensor_scale, x, out.cols, row_scales(out, row), row_codes(out, row), nullptr);
+  return simd::amax_bits(x, out.cols);
+}
+
+// The same, choosing scales on the way.
 std::uint32_t quantize_row(const float* x, QuantizedTensor& out, std::int64_t row, float* values, bool stream) {
   std::uint8_t* codes = row_codes(out, row);
   std::byte* scales = row_scales(out, row);
@@ -102,18 +108,18 @@ class RowTarget {
   std::int64_t cols_;
 };
 
-template <class T>
-QuantizeStatistics quantize_rows(const float* x, QuantizedTensor& out, T* values) {
+// Calls code(row of x, its number, a row for values) for every row, which returns the bits of its largest magnitude.
+template <class T, class Code>
+QuantizeStatistics for_each_row(const float* x, const QuantizedTensor& out, T* values, Code&& code) {
   const ProfileScope scope(values ? "quantize and decode" : "quantize", 0,
                            bytes_of_rows(out, out.rows, sizeof(float) + (values ? sizeof(T) : 0)));
   const float limit = out.format->saturation_limit(out.tensor_scale);
-  const bool stream = std::is_same_v<T, float> && worth_streaming(values, out.rows * out.cols);
   std::atomic<std::int64_t> saturated = 0, non_finite = 0;
   parallel_for(out.rows, chunk_rows(out.cols), [&](std::int64_t begin, std::int64_t end) {
     RowTarget target(values, out.cols);
     for (std::int64_t row = begin; row < end; ++row) {
       const float* source = x + row * out.cols;
-      const std::uint32_t largest = quantize_row(source, out, row, target.begin(row), stream);
+      const std::uint32_t largest = code(source, row, target.begin(row));
       target.end(row);
       if (largest < kInfinityBits && std::bit_cast<float>(largest) <= limit) continue;
       const QuantizeStatistics counted = count(source, out.cols, limit);
@@ -122,6 +128,14 @@ QuantizeStatistics quantize_rows(const float* x, QuantizedTensor& out, T* values
     }
   });
   return {saturated, non_finite};
+}
+
+template <class T>
+QuantizeStatistics quantize_rows(const float* x, QuantizedTensor& out, T* values) {
+  const bool stream = std::is_same_v<T, float> && worth_streaming(values, out.rows * out.cols);
+  return for_each_row(x, out, values, [&](const float* source, std::int64_t row, float* target) {
+    return quantize_row(source, out, row, target, stream);
+  });
 }
 
 template <class T>
@@ -166,6 +180,11 @@ QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values)
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values) {
   QAD_ASSERT(out.format->exact_in_bf16(out.tensor_scale));
   return quantize_rows(x, out, bf16_values);
+}
+
+QuantizeStatistics quantize_with_scales(const float* x, QuantizedTensor& out) {
+  return for_each_row(x, out, static_cast<float*>(nullptr),
+                      [&](const float* source, std::int64_t row, float*) { return code_row(source, out, row); });
 }
 
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out) {

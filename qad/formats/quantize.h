@@ -1,6 +1,7 @@
 // Quantize a matrix to a number format and back. This is the one quantizer: training, calibration, evaluation and
 // export all come through here. quantize_reference.h is its definition; NVFP4, MXFP4 and FP8 have SIMD versions with
-// the same bits (quantize_simd.h). Rows are spread over threads; results do not depend on how many.
+// the same bits (quantize_simd.h). A block scale follows from the largest magnitude of its block, unless it was chosen
+// before (block_scales.h). Rows are spread over threads; results do not depend on how many.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,9 @@ struct QuantizeStatistics {
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values = nullptr);
 /// The same with the values in BF16, which must hold them: out.format->exact_in_bf16(out.tensor_scale).
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values);
+
+/// The same with the block scales that `out` has, however they were chosen.
+QuantizeStatistics quantize_with_scales(const float* x, QuantizedTensor& out);
 
 /// Rows [begin, end) as floats, to `out`.
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out);

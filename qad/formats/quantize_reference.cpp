@@ -36,25 +36,37 @@ float larger_magnitude(float a, float b) {
 
 }  // namespace
 
-void quantize_row(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols, std::uint8_t* codes,
-                  std::byte* scales, float* values) {
+void choose_row_scales(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols,
+                       std::byte* scales) {
+  if (!format.scale) return;
+  const std::int64_t block = format.block_size(cols);
+  for (std::int64_t begin = 0; begin < cols; begin += block) {
+    float block_amax = 0.0f;
+    for (std::int64_t col = begin; col < begin + block; ++col) block_amax = larger_magnitude(block_amax, x[col]);
+    store_scale(scales, begin / block, format.scale->bits, block_scale(format, block_amax, tensor_scale).code);
+  }
+}
+
+void code_row(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols, const std::byte* scales,
+              std::uint8_t* codes, float* values) {
   const ElementType& element = *format.element;
   const std::int64_t block = format.block_size(cols);
   for (std::int64_t begin = 0; begin < cols; begin += block) {
-    float scale = tensor_scale;
-    if (format.scale) {
-      float block_amax = 0.0f;
-      for (std::int64_t col = begin; col < begin + block; ++col) block_amax = larger_magnitude(block_amax, x[col]);
-      const BlockScale coded = block_scale(format, block_amax, tensor_scale);
-      store_scale(scales, begin / block, format.scale->bits, coded.code);
-      scale = coded.value * tensor_scale;
-    }
+    const float scale = format.scale
+                            ? format.scale->value(load_scale(scales, begin / block, format.scale->bits)) * tensor_scale
+                            : tensor_scale;
     for (std::int64_t col = begin; col < begin + block; ++col) {
       const std::uint32_t code = element.encode(is_zero(x[col]) ? 0.0f : x[col] / scale);
       store_code(codes, col, element.bits, code);
       if (values) values[col] = element.value(code) * scale;
     }
   }
+}
+
+void quantize_row(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols, std::uint8_t* codes,
+                  std::byte* scales, float* values) {
+  choose_row_scales(format, tensor_scale, x, cols, scales);
+  code_row(format, tensor_scale, x, cols, scales, codes, values);
 }
 
 void dequantize_row(const BlockFormat& format, float tensor_scale, const std::uint8_t* codes, const std::byte* scales,

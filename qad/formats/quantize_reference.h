@@ -9,10 +9,15 @@
 
 namespace qad::reference {
 
-/// One row of `cols` values. `scales` has the bytes of blocks_per_row(cols) scale codes; `values` may be null.
-///
-/// A block's scale s is block_scale(amax) · tensor scale; a value's code is the nearest to x / s by true division, its
-/// sign bit is x < 0 (so -0 has code 0, and a negative value that rounds to zero decodes to -0).
+/// Of one row of `cols` values: the scale codes of its blocks, block_scale(amax); `scales` has their bytes.
+void choose_row_scales(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols,
+                       std::byte* scales);
+/// Codes under scales that were chosen; `values` may be null. With s = block scale · tensor scale, a value's code is
+/// the nearest to x / s by true division, its sign bit is x < 0 (so -0 has code 0, and a negative value that rounds to
+/// zero stands for -0).
+void code_row(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols, const std::byte* scales,
+              std::uint8_t* codes, float* values);
+/// Both.
 void quantize_row(const BlockFormat& format, float tensor_scale, const float* x, std::int64_t cols, std::uint8_t* codes,
                   std::byte* scales, float* values);
 void dequantize_row(const BlockFormat& format, float tensor_scale, const std::uint8_t* codes, const std::byte* scales,

@@ -56,7 +56,7 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
   std::set<const Parameter*> packed;
   for (const LinearGroup* group : student.linear_groups())
     for (const Linear& member : group->members) {
-      ExportLinear linear{member.name, group->name, {}, {}};
+      ExportLinear linear{member.name, member.fused.empty() ? group->name : member.fused, {}, {}};
       if (const auto found = by_layer.find(member.name); found != by_layer.end()) {
         const LinearQuantizers& attached = *found->second;
         if (attached.weights) {

@@ -1,5 +1,5 @@
-// Predicted peak memory of a run: its tensors are counted as the ops of autograd keep them, without one being made. The
-// process itself (program, tokenizer, text, what BLAS and kernels keep) is measured.
+// Predicted peak memory of a run: the run's own steps on models without values (autograd/core/dry_run.h), whose ledger
+// is read between them. The process itself (program, tokenizer, text, what BLAS and kernels keep) is measured.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ struct MemoryPlan {
   }
 };
 
-/// `process_bytes` is entered as it is.
+/// `process_bytes` is entered as it is. Batches beyond a size that a plan can run through are taken to need as much
+/// more as they are larger.
 [[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes);
 
 /// Resident memory of this process now, after freed memory has gone back to the system.

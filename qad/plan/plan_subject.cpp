@@ -139,9 +139,6 @@ PlannedText plan_text(const Recipe& recipe) {
 PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   PlanSubject subject{recipe, {}, 0, 0, shapes_of(student_config(recipe)), {}, text};
   const ModelConfig& config = subject.student->config();
-  if (!config.blocks.empty())
-    throw Error({"qad plan", "a model whose layers are all alike", config.model_type + " with blocks of its own",
-                 "run it for a few steps instead"});
   warn_beyond_context(recipe.data.sequence_length, config);
   if (recipe.teacher) {
     const TeacherConfig& teacher = *recipe.teacher;
@@ -151,6 +148,7 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   // The models of a merge come one after the other: sums in double and the first one stay beside the result.
   if (recipe.row().start == Start::merged) subject.start_value_bytes = 12;
   if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
+  warn_of_idle_rules(*subject.student, recipe.quantize.rules);
   subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
   return subject;
 }

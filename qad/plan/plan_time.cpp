@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <tuple>
 
 #include "autograd/base/clock.h"
 #include "autograd/base/random.h"
 #include "autograd/optim/adamw.h"
+#include "models/families/linear_shapes.h"
 #include "models/families/registry.h"
 #include "qad/calib/calibrate.h"
 #include "qad/loss/loss.h"
@@ -71,34 +74,88 @@ TokenBatch probe_batch(const TokenBatch& sample, std::int64_t vocabulary) {
   return batch;
 }
 
-double layer_weights(const ModelConfig& config) {
-  const auto number = [](std::int64_t value) { return static_cast<double>(value); };
-  const double heads = number(config.num_attention_heads * config.head_size());
-  const double kv_heads = number(config.num_key_value_heads * config.head_size());
-  return number(config.hidden_size) * (2 * heads + 2 * kv_heads + 3 * number(config.intermediate_size));
+// Weights of a model's layers that a token meets, on average: what the time of a layer goes with.
+double met_weights(const ModelConfig& config) {
+  double weights = 0;
+  std::vector<LinearShape> shapes = linear_shapes(config);
+  shapes.pop_back();  // the head
+  for (const LinearShape& shape : shapes)
+    weights += shape.token_share * static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
+  return weights;
 }
 
-// A layer like the model's that any machine has room for: widths stay multiples of what formats ask for.
+// A model of one layer, which is like layer `index` of another.
+ModelConfig layer_of(ModelConfig config, std::int64_t index) {
+  const BlockConfig block = config.block(index);
+  const bool has_experts = config.experts && config.experts->has_layer(index);
+  config.sliding_window = config.window_of(index);
+  config.max_window_layers = 0;
+  config.num_hidden_layers = 1;
+  config.blocks.clear();
+  if (block.num_key_value_heads > 0) config.num_key_value_heads = block.num_key_value_heads;
+  if (block.intermediate_size > 0) config.intermediate_size = block.intermediate_size;
+  if (block.num_key_value_heads == 0 || block.intermediate_size == 0) config.blocks = {block};
+  if (!has_experts) config.experts.reset();
+  if (config.experts) config.experts->decoder_sparse_step = 1, config.experts->mlp_only_layers.clear();
+  return config;
+}
+
+// One like it that any machine has room for: widths stay multiples of what formats ask for.
 ModelConfig narrowed(ModelConfig config) {
+  constexpr std::int64_t kMultiple = 256, kMostExperts = 16;
   config.head_dim = config.head_size();
-  const double factor = std::sqrt(static_cast<double>(kProbeWeights) / layer_weights(config));
-  if (factor >= 1) return config;
+  if (config.experts) {
+    ExpertsConfig& experts = *config.experts;
+    experts.num_experts = std::min(experts.num_experts, std::max(kMostExperts, experts.num_experts_per_tok));
+  }
+  double weights = 0;
+  for (const LinearShape& shape : linear_shapes(config))
+    if (shape.name != "lm_head")
+      weights += static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
+  const double factor = std::sqrt(static_cast<double>(kProbeWeights) / weights);
+  if (weights == 0 || factor >= 1) return config;
   const auto narrow = [&](std::int64_t width, std::int64_t multiple) {
     const auto wanted = static_cast<std::int64_t>(std::round(factor * static_cast<double>(width)));
     return std::min(width, std::max(multiple, wanted / multiple * multiple));
   };
-  constexpr std::int64_t kMultiple = 256;
   const std::int64_t group = config.num_attention_heads / config.num_key_value_heads;
   config.hidden_size = narrow(config.hidden_size, kMultiple);
   config.intermediate_size = narrow(config.intermediate_size, kMultiple);
   config.num_key_value_heads = narrow(config.num_key_value_heads, 1);
   config.num_attention_heads = config.num_key_value_heads * group;
+  if (config.experts) config.experts->moe_intermediate_size = narrow(config.experts->moe_intermediate_size, kMultiple);
+  for (BlockConfig& block : config.blocks) {
+    if (block.num_key_value_heads > 0) block.num_key_value_heads = config.num_key_value_heads;
+    if (block.intermediate_size > 0) block.intermediate_size = config.intermediate_size;
+  }
   return config;
 }
 
-std::unique_ptr<LanguageModel> probe_model(const ModelConfig& of, std::int64_t layers, bool trained) {
-  ModelConfig config = narrowed(of);
-  config.num_hidden_layers = layers;
+// Layers that have the same parts. One of them is timed, the others take as much longer as they have more weights.
+struct LayerKind {
+  std::int64_t example;  // a layer of the model
+  ModelConfig probe;     // like it
+  double times = 0;      // so many probes are all layers of the kind
+};
+
+std::vector<LayerKind> kinds_of(const ModelConfig& config) {
+  std::map<std::tuple<bool, bool, bool, bool>, LayerKind> kinds;
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const ModelConfig layer = layer_of(config, i);
+    const BlockConfig block = layer.block(0);
+    const auto parts = std::tuple(block.num_key_value_heads > 0, block.intermediate_size > 0, layer.experts.has_value(),
+                                  layer.sliding_window > 0);
+    const auto kind = kinds.try_emplace(parts, LayerKind{i, narrowed(layer)}).first;
+    if (const double of_probe = met_weights(kind->second.probe); of_probe > 0)
+      kind->second.times += met_weights(layer) / of_probe;
+  }
+  std::vector<LayerKind> result;
+  for (auto& [parts, kind] : kinds)
+    if (kind.times > 0) result.push_back(std::move(kind));
+  return result;
+}
+
+std::unique_ptr<LanguageModel> probe_model(ModelConfig config, bool trained) {
   config.vocab_size = std::min(config.vocab_size, kProbeVocabulary);
   config.tie_word_embeddings = true;
   return make_model(config, [trained](const ParameterSpec& spec) {
@@ -107,34 +164,39 @@ std::unique_ptr<LanguageModel> probe_model(const ModelConfig& of, std::int64_t l
   });
 }
 
-// The rules that give the probe's layer the formats of the student's middle one.
-QuantizeConfig probe_quantization(const PlanSubject& subject) {
-  QuantizeConfig config = subject.recipe.quantize;
-  config.rules.clear();
-  const std::string middle = "model.layers." + std::to_string(subject.student->config().num_hidden_layers / 2) + ".";
-  for (const LinearQuantizers& linear : subject.quantizers.linears()) {
-    if (!linear.layer.starts_with(middle) || (!linear.weights && !linear.inputs)) continue;
-    const auto name = [](const auto& quantizer) { return quantizer ? std::string(quantizer->format().name) : "none"; };
-    config.rules.push_back(
-        {"model.layers.0." + linear.layer.substr(middle.size()), name(linear.weights), name(linear.inputs)});
-  }
+// The same without its layer.
+ModelConfig emptied(ModelConfig config) {
+  config.num_hidden_layers = 0;
+  config.blocks.clear();
   return config;
 }
 
-// By how much longer a layer takes than its probe; what is no matrix product is taken to grow alike.
-double probe_factor(const ModelConfig& config) { return layer_weights(config) / layer_weights(narrowed(config)); }
+// The rules that give the probe's layer the formats of the student's.
+QuantizeConfig probe_quantization(const PlanSubject& subject, std::int64_t layer) {
+  QuantizeConfig config = subject.recipe.quantize;
+  config.rules.clear();
+  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  for (const LinearQuantizers& linear : subject.quantizers.linears()) {
+    if (!linear.layer.starts_with(prefix) || (!linear.weights && !linear.inputs)) continue;
+    const auto name = [](const auto& quantizer) { return quantizer ? std::string(quantizer->format().name) : "none"; };
+    config.rules.push_back(
+        {"model.layers.0." + linear.layer.substr(prefix.size()), name(linear.weights), name(linear.inputs)});
+  }
+  return config;
+}
 
 // Seconds for the probe's batch.
 struct LayerTimes {
   double forward = 0, training = 0;
 };
 
-LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, std::int64_t layers) {
-  const std::unique_ptr<LanguageModel> model = probe_model(subject.student->config(), layers, true);
+LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, const ModelConfig& config,
+                        std::int64_t like_layer) {
+  const std::unique_ptr<LanguageModel> model = probe_model(config, true);
   QuantizerSet quantizers;
-  if (layers > 0 && !subject.quantizers.empty()) {
-    quantizers = attach_quantizers(*model, probe_quantization(subject));
-    calibrate(*model, quantizers, {batch}, subject.recipe.quantize.tensor_scale.from);
+  if (config.num_hidden_layers > 0 && !subject.quantizers.empty()) {
+    quantizers = attach_quantizers(*model, probe_quantization(subject, like_layer));
+    calibrate(*model, quantizers, {batch}, {subject.recipe.quantize.tensor_scale.from});
   }
   model->activation_checkpointing = subject.recipe.train.activation_checkpointing;
   const ParameterList parameters = model->parameters();
@@ -153,12 +215,33 @@ LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, std
   return times;
 }
 
-double time_teacher(const ModelConfig& config, const TokenBatch& batch, std::int64_t layers) {
-  const std::unique_ptr<LanguageModel> model = probe_model(config, layers, false);
+double time_teacher(const TokenBatch& batch, const ModelConfig& config) {
+  const std::unique_ptr<LanguageModel> model = probe_model(config, false);
   return seconds_of([&] {
     const NoGradScope no_grad;
     static_cast<void>(model->hidden_states(batch));
   });
+}
+
+// All layers and what is around them, for the probe's batch.
+LayerTimes student_times(const PlanSubject& subject, const TokenBatch& batch) {
+  const ModelConfig& config = subject.student->config();
+  LayerTimes sum = time_student(subject, batch, emptied(narrowed(layer_of(config, 0))), 0);
+  const std::vector<LayerKind> kinds = kinds_of(config);
+  for (const LayerKind& kind : kinds) {
+    const LayerTimes empty = time_student(subject, batch, emptied(kind.probe), 0);
+    const LayerTimes one = time_student(subject, batch, kind.probe, kind.example);
+    sum.forward += kind.times * std::max(0.0, one.forward - empty.forward);
+    sum.training += kind.times * std::max(0.0, one.training - empty.training);
+  }
+  return sum;
+}
+
+double teacher_time(const ModelConfig& config, const TokenBatch& batch) {
+  double sum = time_teacher(batch, emptied(narrowed(layer_of(config, 0))));
+  for (const LayerKind& kind : kinds_of(config))
+    sum += kind.times * std::max(0.0, time_teacher(batch, kind.probe) - time_teacher(batch, emptied(kind.probe)));
+  return sum;
 }
 
 // Head and loss, for some tokens and the first rows of the head: seconds for one token over the whole vocabulary.
@@ -217,11 +300,13 @@ double time_optimizer(std::int64_t parameters) {
 
 // Scores and their product with the values, below the diagonal, for the tokens of a batch.
 double attention_operations(const ModelConfig& config, const TokenBatch& batch) {
-  double operations = 0;
+  double operations = 0, layers = 0;
   for (const Segment& segment : batch.segments)
     operations += 2.0 * std::pow(segment.end - segment.begin, 2) *
                   static_cast<double>(config.num_attention_heads * config.head_size());
-  return operations * static_cast<double>(config.num_hidden_layers);
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
+    if (config.block(i).num_key_value_heads > 0) ++layers;
+  return operations * layers;
 }
 
 double sum(const std::vector<std::int64_t>& values) {
@@ -251,7 +336,7 @@ double attention_beyond_probe(const ModelConfig& config, const TokenBatch& sampl
   const auto a_token = [&](const TokenBatch& batch) {
     return attention_operations(config, batch) / static_cast<double>(batch.size());
   };
-  const double operations = 2 * static_cast<double>(config.num_hidden_layers) * layer_weights(config) + a_token(probe);
+  const double operations = 2 * met_weights(config) + a_token(probe);
   return std::max(0.0, a_token(sample) - a_token(probe)) * forward / operations;
 }
 
@@ -261,23 +346,17 @@ TimePlan plan_time(const PlanSubject& subject) {
   const ModelConfig& config = subject.student->config();
   const TokenBatch batch = probe_batch(subject.text.sample, std::min(config.vocab_size, kProbeVocabulary));
   const auto probe_tokens = static_cast<double>(batch.size());
-  const auto layers = static_cast<double>(config.num_hidden_layers);
-  const auto stack = [&](double empty, double one, double depth) { return empty + depth * std::max(0.0, one - empty); };
-  const double wider = probe_factor(config);
-
-  const LayerTimes empty = time_student(subject, batch, 0), one = time_student(subject, batch, 1);
+  const LayerTimes layers = student_times(subject, batch);
   const TokenBatch& sample = subject.text.sample;
   const bool again = subject.recipe.train.activation_checkpointing == ActivationCheckpointing::block;
   const double passes = again ? 4.5 : 3.5;  // forward; backward makes the scores again and has four products more
-  double student_forward = stack(empty.forward, one.forward, wider * layers) / probe_tokens;
+  double student_forward = layers.forward / probe_tokens;
   const double longer = attention_beyond_probe(config, sample, batch, student_forward);
-  const double student_training = stack(empty.training, one.training, wider * layers) / probe_tokens + passes * longer;
+  const double student_training = layers.training / probe_tokens + passes * longer;
   student_forward += longer;
   double teacher_forward = 0;
   if (subject.teacher) {
-    teacher_forward = stack(time_teacher(*subject.teacher, batch, 0), time_teacher(*subject.teacher, batch, 1),
-                            probe_factor(*subject.teacher) * static_cast<double>(subject.teacher->num_hidden_layers)) /
-                      probe_tokens;
+    teacher_forward = teacher_time(*subject.teacher, batch) / probe_tokens;
     teacher_forward += attention_beyond_probe(*subject.teacher, sample, batch, teacher_forward);
   }
   const HeadTimes head = time_head(subject);
@@ -291,13 +370,12 @@ TimePlan plan_time(const PlanSubject& subject) {
   const double tokens = tokens_per_step(subject);
   const bool learns = subject.learns_from_teacher();
   const double head_weights = static_cast<double>(config.vocab_size * config.hidden_size);
-  plan.student_layers = tokens * Cost{student_training, (again ? 8 : 6) * layers * layer_weights(config)};
+  plan.student_layers = tokens * Cost{student_training, (again ? 8 : 6) * met_weights(config)};
   plan.head = tokens * Cost{head.training, (learns ? 8 : 6) * head_weights};
   double attention = passes * attention_operations(config, sample);
   if (learns) {
     const ModelConfig& teacher = *subject.teacher;
-    plan.teacher_layers =
-        tokens * Cost{teacher_forward, 2 * static_cast<double>(teacher.num_hidden_layers) * layer_weights(teacher)};
+    plan.teacher_layers = tokens * Cost{teacher_forward, 2 * met_weights(teacher)};
     attention += attention_operations(teacher, sample);
   }
   plan.attention_operations = attention * tokens / static_cast<double>(sample.size());

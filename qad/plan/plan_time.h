@@ -1,4 +1,4 @@
-// Predicted time of a run: one decoder layer, a part of the head with its loss, and the optimizer are run on this
+// Predicted time of a run: a layer of each kind, a part of the head with its loss, and the optimizer are run on this
 // machine for a moment, on random values of the right shapes, and what they took is multiplied.
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
@@ -18,16 +19,6 @@ namespace {
 
 constexpr double kDenseBits = 16;  // BF16
 
-void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules) {
-  for (const QuantizeRule& rule : rules) {
-    if (rule.weights == "none" && rule.inputs == "none") continue;  // exclusions of a preset need not fit every model
-    bool matches = false;
-    for (const LinearGroup* group : model.linear_groups())
-      for (const Linear& member : group->members) matches = matches || glob_match(rule.layers, member.name);
-    if (!matches) log_warning("quantize.rules: no linear layer is named like '{}'", rule.layers);
-  }
-}
-
 double bits_of(const LinearQuantizers& linear) {
   return linear.weights ? linear.weights->format().bits_per_weight(linear.weight->value().cols()) : kDenseBits;
 }
@@ -37,7 +28,6 @@ double bits_of(const LinearQuantizers& linear) {
 QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config) {
   const Policy policy(config.rules);
   throw_if_any(quantize_refusals(linear_shapes(model), config), "quantize.rules");
-  warn_of_idle_rules(model, config.rules);
   const TensorScaleRound round = config.tensor_scale.round;
   QuantizerSet set;
   set.shares_groups_ = config.share_groups;
@@ -51,13 +41,14 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
       inputs = set.make_activation(group->name + ".input", *formats.inputs, round, config.ste);
       group->input_slot = inputs;
     }
-    std::shared_ptr<TensorScale> scale;
+    std::map<std::string, std::shared_ptr<TensorScale>> scales;
     for (Linear& member : group->members) {
       std::shared_ptr<WeightQuantizer> weights;
       if (formats.weights) {
-        if (scale == nullptr || !config.share_groups)
-          scale =
-              set.make_scale((config.share_groups ? group->name : member.name) + ".weight", *formats.weights, round);
+        const std::string& fused = member.fused.empty() ? group->name : member.fused;
+        const std::string& shared = config.share_groups ? fused : member.name;
+        std::shared_ptr<TensorScale>& scale = scales[shared];
+        if (scale == nullptr) scale = set.make_scale(shared + ".weight", *formats.weights, round);
         scale->add_weight(member.weight);
         weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, config.ste);
         set.quantizers_.push_back(weights);
@@ -77,6 +68,16 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
     attention->value_slot = set.caches_.back().values;
   }
   return set;
+}
+
+void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules) {
+  for (const QuantizeRule& rule : rules) {
+    if (rule.weights == "none" && rule.inputs == "none") continue;  // exclusions of a preset need not fit every model
+    bool matches = false;
+    for (const LinearGroup* group : model.linear_groups())
+      for (const Linear& member : group->members) matches = matches || glob_match(rule.layers, member.name);
+    if (!matches) log_warning("quantize.rules: no linear layer is named like '{}'", rule.layers);
+  }
 }
 
 void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
@@ -105,6 +106,7 @@ void QuantizerSet::set_observing(bool observing) {
 
 void QuantizerSet::observe() {
   for (const auto& scale : scales_) scale->start_observing();
+  restore_block_scales({}, "");
   set_observing(true);
 }
 
@@ -140,7 +142,35 @@ std::vector<QuantizerSet::NamedValue> QuantizerSet::state() const {
   return values;
 }
 
-void QuantizerSet::restore(std::span<const NamedValue> state, const std::string& file) {
+QuantizerSet::NamedTensors QuantizerSet::state_tensors() const {
+  NamedTensors tensors;
+  for (const LinearQuantizers& linear : linears_)
+    if (linear.weights && linear.weights->block_scales().defined())
+      tensors[linear.weights->name() + kBlockScales] = linear.weights->block_scales();
+  return tensors;
+}
+
+void QuantizerSet::restore_block_scales(NamedTensors tensors, const std::string& file) {
+  constexpr const char* kHint = "is it of another recipe?";
+  for (const LinearQuantizers& linear : linears_) {
+    if (!linear.weights) continue;
+    const Tensor found = std::exchange(tensors[linear.weights->name() + kBlockScales], {});
+    const BlockFormat& format = linear.weights->format();
+    const Tensor& weight = linear.weight->value();
+    if (found.defined()) {
+      const Shape shape{weight.rows(), format.blocks_per_row(weight.cols())};
+      if (format.scale == nullptr || found.shape() != shape || found.dtype() != format.scale_dtype())
+        throw Error({file + ": " + linear.weights->name() + kBlockScales, "scales of shape " + shape.text(),
+                     found.shape().text(), kHint});
+    }
+    linear.weights->set_block_scales(found);
+  }
+  for (const auto& [name, tensor] : tensors)
+    if (tensor.defined())
+      throw Error({file, "", fmt::format("it has {} that the recipe does not ask for", name), kHint});
+}
+
+void QuantizerSet::restore(std::span<const NamedValue> state, const std::string& file, const NamedTensors& tensors) {
   std::map<std::string, double> values(state.begin(), state.end());
   const auto take = [&](const std::string& name) {
     const auto found = values.find(name);
@@ -159,6 +189,7 @@ void QuantizerSet::restore(std::span<const NamedValue> state, const std::string&
     throw Error({file, "",
                  fmt::format("it has a scale named {} that the recipe does not ask for", values.begin()->first),
                  "is it of another recipe?"});
+  restore_block_scales(tensors, file);
   set_observing(false);
 }
 

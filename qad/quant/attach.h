@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,7 @@ struct SaturationCounts {
 class QuantizerSet {
  public:
   using NamedValue = std::pair<std::string, double>;
+  static constexpr const char* kBlockScales = ".block_scales";
 
   /// Empty: nothing is quantized.
   QuantizerSet() = default;
@@ -62,13 +64,17 @@ class QuantizerSet {
 
   /// All scales, for a checkpoint; doubles hold them exactly.
   [[nodiscard]] std::vector<NamedValue> state() const;
-  /// The reverse; quantizes from then on. Names that do not fit are an Error that names `file`.
-  void restore(std::span<const NamedValue> state, const std::string& file);
+  /// Block scales that were chosen, by names that end in kBlockScales; the tensors are those in use.
+  using NamedTensors = std::map<std::string, Tensor>;
+  [[nodiscard]] NamedTensors state_tensors() const;
+  /// The reverse of both; quantizes from then on. Names and shapes that do not fit are an Error that names `file`.
+  void restore(std::span<const NamedValue> state, const std::string& file, const NamedTensors& tensors = {});
 
  private:
   friend QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
 
   void set_observing(bool observing);
+  void restore_block_scales(NamedTensors tensors, const std::string& file);
   std::shared_ptr<TensorScale> make_scale(std::string name, const BlockFormat& format, TensorScaleRound round);
   std::shared_ptr<ActivationQuantizer> make_activation(const std::string& name, const BlockFormat& format,
                                                        TensorScaleRound round, StraightThrough ste);
@@ -83,6 +89,9 @@ class QuantizerSet {
 /// Fills the slots of `model`, those of parameters that no rule quantizes with BF16 rounding (or none, as `unquantized`
 /// says); the quantizers observe until end_observing(). Throws what quantize_refusals (layer_refusals.h) finds.
 [[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
+
+/// Logs a warning for each rule that asks for a format and meets no layer of the model.
+void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules);
 
 /// Throws NotFinite, naming the first, for values of parameters without a quantizer that their rounding to BF16 makes
 /// infinite.

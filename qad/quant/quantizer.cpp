@@ -57,6 +57,20 @@ TransformResult Quantizer::quantized(const Tensor& x, Tensor values) {
                                         : values.dtype() == DType::bf16
                                             ? quantize(x.data(), codes, values.data<std::uint16_t>())
                                             : quantize(x.data(), codes, values.data());
+  return finished(x, std::move(codes), std::move(values), statistics);
+}
+
+TransformResult Quantizer::quantized_with(const Tensor& block_scales, const Tensor& x) {
+  QuantizedTensor codes = QuantizedTensor::allocate(format(), x.rows(), x.cols(), scale_->value());
+  QAD_ASSERT(block_scales.shape() == codes.scales.shape() && block_scales.dtype() == codes.scales.dtype());
+  codes.scales = block_scales;
+  const QuantizeStatistics statistics = quantize_with_scales(x.data(), codes);
+  return finished(x, std::move(codes), {}, statistics);
+}
+
+TransformResult Quantizer::finished(const Tensor& x, QuantizedTensor codes, Tensor values,
+                                    const QuantizeStatistics& statistics) {
+  const float tensor_scale = codes.tensor_scale;
   if (statistics.non_finite != 0)
     throw_not_finite(name_, fmt::format("{} of {} infinite or NaN", statistics.non_finite, x.size()));
   saturation_.values += x.size();
@@ -81,11 +95,16 @@ const QuantizedTensor& WeightQuantizer::codes(const Tensor& x, std::uint64_t ver
   return dynamic_cast<const PackedTensor&>(*cached_.operand).tensor();
 }
 
+void WeightQuantizer::set_block_scales(Tensor scales) {
+  block_scales_ = std::move(scales);
+  cached_version_ = 0;
+}
+
 void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   QAD_ASSERT(version != 0 && !observing());
   shared_scale().follow_weights();
   if (version == cached_version_ && scale().value() == cached_scale_) return;
-  cached_ = quantized(as_f32(x), {});
+  cached_ = block_scales_.defined() ? quantized_with(block_scales_, as_f32(x)) : quantized(as_f32(x), {});
   in_codes_ = Quantizer::take_saturation();
   cached_version_ = version;
   cached_scale_ = scale().value();

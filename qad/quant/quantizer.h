@@ -7,7 +7,7 @@
 #include <string>
 
 #include "autograd/tape/operand_transform.h"
-#include "qad/formats/quantized_tensor.h"
+#include "qad/formats/quantize.h"
 #include "qad/quant/tensor_scale.h"
 
 namespace qad {
@@ -37,8 +37,13 @@ class Quantizer : public OperandTransform {
   /// Quantizes with the present scale; `values` (FP32, or BF16 where that is exact), if given,
   /// receives the rounded values.
   [[nodiscard]] TransformResult quantized(const Tensor& x, Tensor values);
+  /// The same with block scales that were chosen.
+  [[nodiscard]] TransformResult quantized_with(const Tensor& block_scales, const Tensor& x);
 
  private:
+  [[nodiscard]] TransformResult finished(const Tensor& x, QuantizedTensor codes, Tensor values,
+                                         const QuantizeStatistics& statistics);
+
   std::string name_;
   std::shared_ptr<TensorScale> scale_;
   StraightThrough ste_;
@@ -51,6 +56,10 @@ class WeightQuantizer final : public Quantizer {
  public:
   using Quantizer::Quantizer;
   [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) override;
+  /// Block scales that stay as they are while the weight moves, [rows, blocks]; undefined: each follows the amax of its
+  /// block.
+  [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
+  void set_block_scales(Tensor scales);
   /// The codes that a forward with these values uses, for export.
   [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
   /// Of the codes in use, however often they were asked for: whether they are kept or made anew changes no count.
@@ -59,6 +68,7 @@ class WeightQuantizer final : public Quantizer {
  private:
   void refresh(const Tensor& x, std::uint64_t version);
 
+  Tensor block_scales_;
   TransformResult cached_;
   std::uint64_t cached_version_ = 0;
   float cached_scale_ = 0.0f;

@@ -162,6 +162,10 @@ class Checker {
       problems_.add(rule.find(key)->at, fmt::format("quantize.rules[{}].{}", i, key), "",
                     fmt::format("unknown number format \"{}\"", format), name_hint(format, known));
     };
+    if (recipe_.calibrate.algorithm != CalibrationKind::max &&
+        recipe_.quantize.tensor_scale.from == TensorScaleSource::data)
+      report("calibrate.algorithm", "max where quantize.tensor_scale.from is data",
+             std::string(enum_name(recipe_.calibrate.algorithm)), "scales that are found need one that stays");
     const std::vector<QuantizeRule>& rules = recipe_.quantize.rules;
     for (std::size_t i = 0; i < rules.size(); ++i) {
       check_one(i, "weights", rules[i].weights);

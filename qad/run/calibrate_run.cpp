@@ -61,7 +61,7 @@ void calibrate_run(Student& student, const Recipe& recipe, const Materials& mate
   };
   try {
     calibrate_further(*student.model, student.quantizers, materials.calibration, done,
-                      recipe.quantize.tensor_scale.from, batch_done);
+                      {recipe.quantize.tensor_scale.from, recipe.calibrate.algorithm}, batch_done);
   } catch (const Stopped&) {
     save(student, materials, done, file);
     log_info("stopped after {} of {} batches of calibration, which are saved", done, materials.calibration.size());

@@ -32,19 +32,33 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Mater
   return {std::shared_ptr<const Tokenizer>(), materials.tokenizer.get()};  // the materials outlive the export
 }
 
+/// Scales as an export has them while this lives, also where training follows the data.
+class AsExported {
+ public:
+  AsExported(QuantizerSet& quantizers, TensorScaleSource of_training)
+      : quantizers_(quantizers), of_training_(of_training) {
+    quantizers_.end_observing(TensorScaleSource::calibration);
+  }
+  ~AsExported() { quantizers_.end_observing(of_training_); }
+  AsExported(const AsExported&) = delete;
+  AsExported& operator=(const AsExported&) = delete;
+
+ private:
+  QuantizerSet& quantizers_;
+  TensorScaleSource of_training_;
+};
+
 }  // namespace
 
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
   if (recipe.export_formats.empty()) return;
-  student.quantizers.end_observing(
-      TensorScaleSource::calibration);  // as export will, also if training follows the data
+  const AsExported scope(student.quantizers, recipe.quantize.tensor_scale.from);
   const fs::path start = start_folder(recipe);
   ExportModel exported = export_model_of(*student.model, student.quantizers, start);
   if (std::ranges::any_of(recipe.export_formats, [](const auto& name) { return exporter(name).holds_tokenizer; }))
     exported.tokenizer = tokenizer_of(start, materials);
   check_exportable(exported);
   for (const std::string& format : recipe.export_formats) static_cast<void>(exporter(format).pack(exported));
-  student.quantizers.end_observing(recipe.quantize.tensor_scale.from);
 }
 
 void check_layout(const std::string& format, const Recipe& recipe) {
@@ -79,7 +93,8 @@ std::vector<ExportSummary> export_formats(const std::vector<std::string>& format
 void fix_scales(Student& student, const Recipe& recipe, const Materials& materials) {
   if (student.quantizers.empty() || recipe.quantize.tensor_scale.from != TensorScaleSource::data) return;
   log_info("calibrates the scales of the export");
-  calibrate(*student.model, student.quantizers, materials.calibration, TensorScaleSource::calibration);
+  calibrate(*student.model, student.quantizers, materials.calibration,
+            {TensorScaleSource::calibration, recipe.calibrate.algorithm});
 }
 
 ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,

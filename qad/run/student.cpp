@@ -26,6 +26,7 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
                    "a student is distilled from a teacher of its own family"});
     student.model = trainable_copy(*start);
   }
+  warn_of_idle_rules(*student.model, recipe.quantize.rules);
   student.quantizers = attach_quantizers(*student.model, recipe.quantize);
   if (recipe.row().quantizes) check_unquantized(*student.model, recipe.quantize);
   return student;

@@ -47,7 +47,7 @@ TEST(StoryModel, PtqExportRunsAsTheStudentDoes) {
   QuantizeConfig quantize = testing::quantize_blocks("nvfp4", "nvfp4");
   quantize.kv_cache = KvCacheFormat::fp8;
   QuantizerSet quantizers = attach_quantizers(*student, quantize);
-  calibrate(*student, quantizers, {story_batch()}, TensorScaleSource::calibration);
+  calibrate(*student, quantizers, {story_batch()}, {TensorScaleSource::calibration});
   const ExportModel model = export_model_of(*student, quantizers, teacher_folder);
   const std::vector<float> of_student = logits(*student);
   EXPECT_NE(of_student, logits(*teacher));

@@ -23,7 +23,7 @@ struct TinyStudent {
       if (parameter->value().shape().rank() == 1)
         for (float& value : parameter->value().span()) value += static_cast<float>(0.1 * random.normal());
     quantizers = attach_quantizers(*model, quantize);
-    calibrate(*model, quantizers, {small_batch()}, TensorScaleSource::calibration);
+    calibrate(*model, quantizers, {small_batch()}, {TensorScaleSource::calibration});
   }
   [[nodiscard]] ExportModel exported() { return export_model_of(*model, quantizers, {}); }
 };

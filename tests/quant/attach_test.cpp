@@ -97,7 +97,7 @@ TEST(Attach, CalibratesAndThenQuantizes) {
   config.kv_cache = KvCacheFormat::fp8;
   QuantizerSet set = attach_quantizers(*model, config);
   EXPECT_EQ(states_of(*model), before);  // observing changes nothing
-  calibrate(*model, set, {small_batch()}, TensorScaleSource::calibration);
+  calibrate(*model, set, {small_batch()}, {TensorScaleSource::calibration});
   EXPECT_NE(states_of(*model), before);
   for (const LinearQuantizers& linear : set.linears())
     EXPECT_TRUE(linear.inputs == nullptr || linear.inputs->scale().amax() > 0.0f) << linear.layer;
@@ -111,7 +111,7 @@ TEST(Attach, CalibratesAndThenQuantizes) {
 
   QuantizerSet stopped = attach_quantizers(*model, config);
   const StopQuestion question([] { return true; });
-  EXPECT_THROW(calibrate(*model, stopped, {small_batch()}, TensorScaleSource::calibration), Stopped);
+  EXPECT_THROW(calibrate(*model, stopped, {small_batch()}, {TensorScaleSource::calibration}), Stopped);
 }
 
 TEST(Attach, RoundsWhatNoRuleQuantizes) {
@@ -140,7 +140,7 @@ TEST(Attach, StateComesBackBitForBit) {
   for (const auto from : {TensorScaleSource::calibration, TensorScaleSource::data}) {
     const auto model = initialize_model(untied_config(), 1);
     QuantizerSet set = attach_quantizers(*model, w4a4());
-    calibrate(*model, set, {small_batch()}, from);
+    calibrate(*model, set, {small_batch()}, {from});
     const std::vector<float> expected = states_of(*model);
     const auto state = set.state();
     QuantizerSet again = attach_quantizers(*model, w4a4());
@@ -153,6 +153,39 @@ TEST(Attach, StateComesBackBitForBit) {
     EXPECT_THROW(attach_quantizers(*model, other).restore(state, "step.h5"), Error);
     EXPECT_THROW(QuantizerSet().restore(state, "step.h5"), Error);
   }
+}
+
+// Scales that were searched stay while the weights move, and a checkpoint has them.
+TEST(Attach, FoundBlockScalesStayAndComeBack) {
+  const auto model = initialize_model(untied_config(), 1);
+  QuantizerSet set = attach_quantizers(*model, w4a4());
+  calibrate(*model, set, {small_batch()}, {TensorScaleSource::calibration});
+  const std::vector<float> by_amax = states_of(*model);
+  EXPECT_TRUE(set.state_tensors().empty());
+  set.observe();
+  calibrate(*model, set, {small_batch()}, {TensorScaleSource::calibration, CalibrationKind::mse});
+  EXPECT_EQ(set.state_tensors().size(), 14u);  // seven linear layers in each of two blocks; the head is kept
+  EXPECT_NE(states_of(*model), by_amax);
+
+  Parameter& weight = *set.linears().front().weight;
+  WeightQuantizer& quantizer = *set.linears().front().weights;
+  const auto before = quantizer.codes(weight.value(), weight.version());
+  for (float& value : weight.value().span()) value *= 0.5f;
+  weight.changed();
+  const auto& after = quantizer.codes(weight.value(), weight.version());
+  EXPECT_TRUE(std::ranges::equal(before.scales.span<std::uint8_t>(), after.scales.span<std::uint8_t>()));
+  EXPECT_FALSE(std::ranges::equal(before.codes.span<std::uint8_t>(), after.codes.span<std::uint8_t>()));
+
+  const std::vector<float> expected = states_of(*model);
+  const auto state = set.state();
+  auto tensors = set.state_tensors();
+  QuantizerSet again = attach_quantizers(*model, w4a4());
+  again.restore(state, "step.h5", tensors);
+  EXPECT_EQ(states_of(*model), expected);
+  again.restore(state, "step.h5");
+  EXPECT_TRUE(again.state_tensors().empty());
+  tensors["other.block_scales"] = tensors.begin()->second;
+  EXPECT_THROW(again.restore(state, "step.h5", tensors), Error);
 }
 
 TEST(Attach, UnsharedGroupsHaveAScaleEach) {

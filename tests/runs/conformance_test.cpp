@@ -67,7 +67,7 @@ TEST(Conformance, StepsAreThoseOfTheFilesWindowsInOrder) {
   quantize.unquantized = UnquantizedType::fp32;
   QuantizerSet quantizers = attach_quantizers(*student, quantize);
   // What calibration saw makes no difference: scales are those of the data.
-  calibrate(*student, quantizers, {windows(ids, 3, 1)}, TensorScaleSource::data);
+  calibrate(*student, quantizers, {windows(ids, 3, 1)}, {TensorScaleSource::data});
   AdamW optimizer({0.9, 0.95, 1e-8, 0.0}, student->parameters());
   for (std::int64_t step = 1; step <= kSteps; ++step) {
     SCOPED_TRACE(step);

@@ -29,7 +29,7 @@ Gradients gradients_of(TinyTraining& training, LossKind kind, std::int64_t micro
   training.student = trainable_copy(*training.teacher);
   training.quantizers = attach_quantizers(*training.student, training.quantize);
   if (!training.quantizers.empty())
-    calibrate(*training.student, training.quantizers, training.evaluation, TensorScaleSource::calibration);
+    calibrate(*training.student, training.quantizers, training.evaluation, {TensorScaleSource::calibration});
   Loader loader(training.train, DataOrder::shuffled, 3);
   std::vector<TokenBatch> batches;
   for (std::int64_t done = 0; done < 8; done += micro) batches.push_back(loader.next(std::min(micro, 8 - done)));

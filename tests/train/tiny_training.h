@@ -107,7 +107,7 @@ class TinyTraining {
     Trainer trainer(config,
                     {*student, teacher.get(), quantizers, &stage, evaluation, checkpoints, listeners, "recipe"});
     if (const auto found = checkpoints.newest_whole()) trainer.restore(found->content, found->file.string());
-    else if (!quantizers.empty()) calibrate(*student, quantizers, evaluation, quantize.tensor_scale.from);
+    else if (!quantizers.empty()) calibrate(*student, quantizers, evaluation, {quantize.tensor_scale.from});
     RunStarted started;
     started.first_step = trainer.state().step;
     started.evaluation_pending = trainer.state().evaluation_pending;

@@ -1,5 +1,4 @@
-// Plans: counts that follow from the recipe, and memory that is held against what a run's parts really take. When ops
-// keep more or less than they did, the second kind fails: qad/plan/plan_memory.cpp is then to follow them.
+// Plans: counts that follow from the recipe, and memory that is held against what a run's parts really take.
 #include "qad/verbs/plan.h"
 
 #include <gtest/gtest.h>
@@ -9,13 +8,13 @@
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
+#include "autograd/core/dry_run.h"
 #include "autograd/core/storage.h"
 #include "data/text/loader.h"
 #include "data/text/token_file.h"
 #include "qad/calib/calibrate.h"
 #include "qad/plan/plan_memory.h"
 #include "qad/plan/plan_subject.h"
-#include "qad/plan/storage_ledger.h"
 #include "qad/run/materials.h"
 #include "qad/run/student.h"
 #include "qad/train/evaluator.h"
@@ -25,22 +24,32 @@
 namespace qad {
 namespace {
 
-TEST(StorageLedger, FollowsTheRealOne) {
-  const auto in_use = [] { return static_cast<std::int64_t>(storage_statistics().in_use_bytes); };
-  release_cached_storage();
-  const std::int64_t before = in_use();
-  StorageLedger ledger;
-  HeldStorage held(ledger);
-  std::vector<Tensor> tensors;
-  for (const std::int64_t size : {1, 100, 1000, 4096, 5000}) {
-    tensors.emplace_back(Shape{size});
-    held.hold(4 * size, 2).drop_all();  // freed blocks are used again
-    held.hold(4 * size);
+// The same ops outside and inside of a dry run ask for the same memory.
+TEST(DryRuns, KeepTheLedgerOfTheRealThing) {
+  const auto work = [] {
+    std::vector<Tensor> tensors;
+    for (const std::int64_t size : {1, 100, 1000, 4096, 5000}) {
+      tensors.push_back(Tensor::zeros({size}));
+      static_cast<void>(Tensor({size}).clone());  // freed blocks are used again
+    }
+    return tensors;
+  };
+  const auto in_use = [] { return storage_statistics().in_use_bytes; };
+  const std::size_t before = in_use();
+  {
+    const DryRun dry;
+    constexpr std::size_t kAll = 4 * (1 + 100 + 1000 + 4096 + 5000);
+    const auto tensors = work();
+    EXPECT_EQ(dry.held_bytes(), kAll);
+    EXPECT_EQ(dry.touched_bytes(), 3 * kAll);
+    const auto more = work();  // finds the two of each size that were freed
+    EXPECT_EQ(dry.touched_bytes(), 4 * kAll);
+    EXPECT_EQ(in_use(), before);
+    const Tensor huge({std::int64_t{1} << 40});  // 4 TiB
+    EXPECT_GT(dry.held_bytes(), std::size_t{1} << 42);
   }
-  EXPECT_GE(in_use() - before, held.bytes());
-  StorageLedger once;
-  for (int i = 0; i < 3; ++i) HeldStorage(once).hold(4096);
-  EXPECT_EQ(once.resident(), 4096);
+  const auto tensors = work();
+  EXPECT_GE(in_use() - before, 4u * (1 + 100 + 1000 + 4096 + 5000));  // whole blocks
 }
 
 // Two steps and two evaluations as a run would do them; what storage then holds or keeps cached is what it ever needed.
@@ -56,7 +65,7 @@ std::int64_t measured_bytes(const Recipe& recipe, const RunFolder& folder) {
   student.model->activation_checkpointing = recipe.train.activation_checkpointing;
   AdamW optimizer(recipe.train.adamw, student.model->parameters());
   if (!student.quantizers.empty())
-    calibrate(*student.model, student.quantizers, materials.calibration, recipe.quantize.tensor_scale.from);
+    calibrate(*student.model, student.quantizers, materials.calibration, {recipe.quantize.tensor_scale.from});
   static_cast<void>(evaluate(*student.model, materials.teacher.get(), materials.evaluation));
   Loader loader(*materials.train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
   for (std::int64_t step = 1; step <= recipe.train.steps; ++step)
@@ -97,6 +106,51 @@ INSTANTIATE_TEST_SUITE_P(Recipes, PlanMemory,
                                            std::vector<std::string>{"data.packing=concatenate",
                                                                     "train.activation_checkpointing=block"},
                                            std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
+
+void expect_memory_of(const ModelConfig& config) {
+  const testing::TinyRun run(config);
+  const Recipe recipe = load_recipe(run.recipe(), {"loss.chunk_mebibytes=1", "train.batch_size=24",
+                                                   "evaluate.batch_size=24", "data.packing=concatenate"});
+  const MemoryPlan plan = memory_of(recipe);
+  const auto measured = static_cast<double>(measured_bytes(recipe, {run.path("unused")}));
+  EXPECT_NEAR(static_cast<double>(plan.total()) / measured, 1.0, 0.05)
+      << plan.total() << " planned, " << measured << " measured";
+}
+
+TEST(PlanMemory, OfModelsWithExperts) {
+  ModelConfig config = deep_config();
+  config.model_type = "qwen3_moe";
+  config.qk_norm = true;
+  config.head_dim = 16;
+  config.experts = ExpertsConfig{.num_experts = 8, .num_experts_per_tok = 2, .moe_intermediate_size = 64};
+  config.experts->mlp_only_layers = {1};
+  expect_memory_of(config);
+}
+
+TEST(PlanMemory, OfModelsWithBlocks) {
+  ModelConfig config = deep_config();
+  config.model_type = "nemotron-nas";
+  config.num_hidden_layers = 4;
+  config.tie_word_embeddings = false;
+  config.intermediate_size = 256;
+  config.blocks = {{2, 256}, {0, 256}, {4, 0}, {2, 256}};
+  config.num_key_value_heads = 4;
+  expect_memory_of(config);
+}
+
+// A batch of 200 million tokens needs no memory to be planned.
+TEST(PlanMemory, OfBatchesBeyondAnyMachine) {
+  const testing::TinyRun run(deep_config());
+  const auto planned = [&](const char* batch) {
+    return memory_of(load_recipe(run.recipe(), {std::string("train.batch_size=") + batch, "data.packing=concatenate",
+                                                "data.sequence_length=2048"}));
+  };
+  const std::int64_t before = resident_bytes_now();
+  const MemoryPlan large = planned("100000"), half = planned("50000");
+  EXPECT_LT(resident_bytes_now() - before, std::int64_t{1} << 30);
+  EXPECT_NEAR(static_cast<double>(large.activations) / static_cast<double>(half.activations), 2.0, 0.02);
+  EXPECT_GT(large.activations, std::int64_t{1} << 40);
+}
 
 TEST(PlanMemory, CheckpointedBlocksKeepLess) {
   const testing::TinyRun run(deep_config());

@@ -1,0 +1,72 @@
+#include "models/layers/experts_layer.h"
+
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/experts.h"
+#include "models/layers/make_linear.h"
+
+namespace qad {
+namespace {
+
+class ExpertsLayer final : public Layer {
+ public:
+  ExpertsLayer(const ExpertsConfig& config, ParameterPointer router, LinearGroup gate_up, LinearGroup down)
+      : config_(config), router_(std::move(router)), gate_up_(std::move(gate_up)), down_(std::move(down)) {}
+
+  [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
+                                    LayerState* /*state*/) const override {
+    const std::int64_t k = config_.num_experts_per_tok;
+    const Routing routing = route(linear(x_TC, router_->operand(), {}), k, config_.norm_topk_prob);
+    const std::vector<RoutedRows> rows = rows_by_expert(routing, config_.num_experts);
+    const Variable input_TC = transformed(x_TC, gate_up_.input_slot);
+    Variable sum_TC(Tensor::zeros(x_TC.shape()));
+    for (std::size_t e = 0; e < rows.size(); ++e) {
+      if (rows[e]->empty()) continue;
+      const Variable own = gather_tokens(input_TC, rows[e], k);
+      const Variable inner = swiglu(gate_up_.members[2 * e](own), gate_up_.members[2 * e + 1](own));
+      sum_TC = add_routed(std::move(sum_TC), down_.members[e](transformed(inner, down_.input_slot)), rows[e], routing);
+    }
+    return sum_TC;
+  }
+
+  void visit(ModuleVisitor& visitor) override {
+    visitor.parameter(router_);
+    qad::visit(gate_up_, visitor);
+    qad::visit(down_, visitor);
+  }
+
+ private:
+  ExpertsConfig config_;
+  ParameterPointer router_;  ///< [E, C]
+  LinearGroup gate_up_;      ///< members gate and up of each expert in turn
+  LinearGroup down_;         ///< a member each
+};
+
+}  // namespace
+
+Residual make_experts(const ModelConfig& config, std::int64_t index, const ParameterMaker& make) {
+  const std::string prefix = "model.layers." + std::to_string(index), mlp = prefix + ".mlp";
+  const ExpertsConfig& sizes = *config.experts;
+  const std::int64_t hidden = config.hidden_size, inner = sizes.moe_intermediate_size;
+  Residual part{make({prefix + ".post_attention_layernorm.weight", {hidden}, Role::norm}),
+                static_cast<float>(config.rms_norm_eps), nullptr};
+  ParameterPointer router = make({mlp + ".gate.weight", {sizes.num_experts, hidden}, Role::router});
+  LinearGroup gate_up{.name = mlp + ".experts.gate_up_proj", .fed_by = part.norm},
+      down{.name = mlp + ".experts.down_proj"};
+  const double share = static_cast<double>(sizes.num_experts_per_tok) / static_cast<double>(sizes.num_experts);
+  for (std::int64_t e = 0; e < sizes.num_experts; ++e) {
+    const std::string expert = mlp + ".experts." + std::to_string(e);
+    for (const char* name : {".gate_proj", ".up_proj"}) {
+      gate_up.members.push_back(make_linear({.name = expert + name, .out = inner, .in = hidden}, make));
+      gate_up.members.back().fused = expert + ".gate_up_proj";
+      gate_up.members.back().token_share = share;
+    }
+    down.members.push_back(
+        make_linear({.name = expert + ".down_proj", .out = hidden, .in = inner, .adds_to_residual = true}, make));
+    down.members.back().fused = expert + ".down_proj";
+    down.members.back().token_share = share;
+  }
+  part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(gate_up), std::move(down));
+  return part;
+}
+
+}  // namespace qad

@@ -1,0 +1,136 @@
+// Qwen3-MoE against transformers: logits, hidden states, gradients, decoding, both dialects of config.json.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "autograd/ops/fused_linear_loss.h"
+#include "data/files/safetensors.h"
+#include "models/decode/generate.h"
+#include "models/families/hf_config.h"
+#include "tests/support/error_of.h"
+#include "tests/support/tiny_family.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::batch_of;
+using testing::expect_close;
+using testing::TinyFamily;
+
+class Qwen3Moe : public ::testing::Test {
+ protected:
+  TinyFamily family_{"qwen3-moe"};
+};
+
+TEST_F(Qwen3Moe, LogitsAndHiddenStates) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto model = load_model(family_.folder(), WeightType::file);
+  const auto prompts = family_.prompts();
+  for (std::size_t p = 0; p < prompts.size(); ++p) {
+    const NoGradScope no_grad;
+    const TokenBatch batch = batch_of(prompts[p]);
+    const std::vector<float> hidden = family_.numbers("hidden-" + std::to_string(p) + ".npy");
+    const std::size_t size = hidden.size() / (model->blocks().size() + 1);
+    const auto expect_state = [&](const Variable& x, std::size_t layer) {
+      expect_close(x.value(), std::span(hidden).subspan(layer * size, size), 1e-4, "layer " + std::to_string(layer));
+    };
+    const ForwardPlan plan = LanguageModel::plan_of(batch);
+    Variable x = model->embed(batch);
+    expect_state(x, 0);
+    for (std::size_t layer = 1; layer <= model->blocks().size(); ++layer) {
+      x = model->blocks()[layer - 1](x, plan, nullptr);
+      if (layer < model->blocks().size()) expect_state(x, layer);
+    }
+    expect_state(model->finish(x), model->blocks().size());
+    expect_close(logits_of(*model, model->hidden_states(batch).value()),
+                 family_.numbers("logits-" + std::to_string(p) + ".npy"), 1e-4, "logits");
+  }
+}
+
+// transformers stacks the experts: [experts, gate rows and then up rows, in] and [experts, out, in].
+TEST_F(Qwen3Moe, Gradients) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto model = trainable_copy(*load_model(family_.folder(), WeightType::f32));
+  const TokenBatch batch = batch_of(family_.prompts().back());
+  const auto count = static_cast<float>(batch.size() - 1);
+  std::vector<float> weights(batch.labels.size(), 1.0f / count);
+  weights.back() = 0;
+  const FusedLoss loss =
+      fused_linear_loss(model->hidden_states(batch), model->head().members.front().weight->operand(), nullptr,
+                        batch.labels, weights, {kernels::RowLoss::cross_entropy, 1.0f, std::size_t{1} << 24});
+  backward(loss.loss);
+  const SafetensorsFile file(family_.reference("grads.safetensors"));
+  std::size_t compared = 0;
+  for (const ParameterPointer& parameter : model->parameters()) {
+    const std::string& name = parameter->name;
+    const Tensor& gradient = parameter->variable.sink()->gradient();
+    const auto experts = name.find(".experts.");
+    if (experts == std::string::npos) {
+      expect_close(gradient, file.tensor(name).span(), 1e-4, name);
+    } else {
+      const std::size_t begin = experts + std::string_view(".experts.").size();
+      const auto e = static_cast<std::size_t>(std::stoi(name.substr(begin)));
+      const bool is_down = name.ends_with("down_proj.weight");
+      const Tensor stacked = file.tensor(name.substr(0, begin) + (is_down ? "down_proj" : "gate_up_proj"));
+      const auto size = static_cast<std::size_t>(parameter->value().size());
+      const std::size_t place = is_down ? e * size : 2 * e * size + (name.ends_with("up_proj.weight") ? size : 0);
+      const Tensor own = gradient.defined() ? gradient : Tensor::zeros(parameter->value().shape());
+      expect_close(own, stacked.span().subspan(place, size), 1e-4, name);
+    }
+    ++compared;
+  }
+  EXPECT_EQ(compared, 2u + 4 * 8 + 3 + 3 * (1 + 3 * 8) + 1);
+}
+
+TEST_F(Qwen3Moe, DecodesWhatItsWholeForwardSays) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto model = load_model(family_.folder(), WeightType::file);
+  const std::vector<std::int32_t> prompt = family_.prompts()[1], expected = family_.greedy();
+  GenerateConfig config;
+  config.max_tokens = 0;
+  config.max_new_tokens = static_cast<std::int64_t>(expected.size());
+  config.stop_at_eos = false;
+  const auto texts = generate(*model, {prompt}, config);
+  EXPECT_TRUE(std::ranges::equal(texts.front().continuation(), expected));
+}
+
+TEST_F(Qwen3Moe, BothDialectsOfItsConfigAreOneModel) {
+  QAD_REQUIRE_SHARED_DATA();
+  const auto read = [&](const char* name) {
+    return parse_hf_config(read_file(family_.folder() / name, "a config"), name);
+  };
+  const ModelConfig published = read("config.json"), own = read("config.v5.json");
+  EXPECT_EQ(to_hf_config(published, "bfloat16"), to_hf_config(own, "bfloat16"));
+  EXPECT_EQ(to_hf_config(parse_hf_config(to_hf_config(own, "bfloat16"), "c"), "bfloat16"),
+            to_hf_config(own, "bfloat16"));
+  ASSERT_TRUE(own.experts);
+  EXPECT_TRUE(own.experts->has_layer(0));
+  EXPECT_FALSE(own.experts->has_layer(1));
+}
+
+TEST_F(Qwen3Moe, SavedAndLoadedItIsTheSame) {
+  QAD_REQUIRE_SHARED_DATA();
+  const testing::TemporaryFolder folder;
+  const auto model = load_model(family_.folder(), WeightType::file);
+  save_model(folder / "model", *model, DType::bf16);
+  const auto loaded = load_model(folder / "model", WeightType::file);
+  const auto logits = [&](LanguageModel& one) {
+    const NoGradScope no_grad;
+    return logits_of(one, one.hidden_states(batch_of(family_.prompts()[2])).value());
+  };
+  expect_close(logits(*loaded), logits(*model).span(), 0, "logits");
+}
+
+TEST(Qwen3MoeConfig, RefusesWhatDisagrees) {
+  const auto message = [](const std::string& keys) {
+    return testing::error_of([&] { (void)parse_hf_config(R"({"model_type": "qwen3_moe", )" + keys + "}", "c"); });
+  };
+  testing::expect_mentions(message(R"("num_experts": 4, "num_local_experts": 8)"),
+                           {"c: expected as many num_experts as num_local_experts", "got 4"});
+  testing::expect_mentions(message(R"("num_experts": 4, "num_experts_per_tok": 5)"), {"num_experts_per_tok", "got 5"});
+  testing::expect_mentions(message(R"("decoder_sparse_step": 0)"), {"decoder_sparse_step"});
+}
+
+}  // namespace
+}  // namespace qad
