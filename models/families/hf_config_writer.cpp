@@ -28,15 +28,6 @@ void write_window(const ModelConfig& config, WindowRule rule, Json& json) {
   json["max_window_layers"] = config.max_window_layers;
 }
 
-void write_experts(const ExpertsConfig& experts, Json& json) {
-  json["num_experts"] = experts.num_experts;
-  json["num_experts_per_tok"] = experts.num_experts_per_tok;
-  json["moe_intermediate_size"] = experts.moe_intermediate_size;
-  json["norm_topk_prob"] = experts.norm_topk_prob;
-  json["decoder_sparse_step"] = experts.decoder_sparse_step;
-  json["mlp_only_layers"] = experts.mlp_only_layers;
-}
-
 // Visits fields into a JSON object.
 struct FieldWriter {
   Json& json;
@@ -84,7 +75,8 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
   write_window(config, family.window, json);
   write_special_tokens(config, json);
   if (family.has_blocks) write_blocks(config, json);
-  if (config.experts) write_experts(*config.experts, json);
+  if (ExpertsConfig experts = config.experts.value_or(ExpertsConfig()); config.experts)
+    experts.visit_fields(FieldWriter{json});  // their names are those of config.json
   json["torch_dtype"] = torch_dtype;
   json["use_cache"] = true;
   return json.dump(2) + "\n";

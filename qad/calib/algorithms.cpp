@@ -5,7 +5,6 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
-#include "qad/formats/block_scales.h"
 
 namespace qad {
 namespace {
@@ -14,11 +13,7 @@ namespace {
 void search_weight_scales(QuantizerSet& quantizers) {
   for (const LinearQuantizers& linear : quantizers.linears()) {
     throw_if_stopped();
-    if (!linear.weights || !scales_can_be_searched(linear.weights->format())) continue;
-    const Tensor& value = linear.weight->value();
-    const Tensor floats = value.dtype() == DType::f32 ? value : value.to(DType::f32);
-    linear.weights->set_block_scales(scales_of_least_error(linear.weights->format(), floats.data(), floats.rows(),
-                                                           floats.cols(), linear.weights->scale().value()));
+    if (linear.weights) linear.weights->search_block_scales(linear.weight->value());
   }
 }
 

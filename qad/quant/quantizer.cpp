@@ -8,6 +8,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
+#include "qad/formats/block_scales.h"
 #include "qad/quant/packed_tensor.h"
 
 namespace qad {
@@ -98,6 +99,12 @@ const QuantizedTensor& WeightQuantizer::codes(const Tensor& x, std::uint64_t ver
 void WeightQuantizer::set_block_scales(Tensor scales) {
   block_scales_ = std::move(scales);
   cached_version_ = 0;
+}
+
+void WeightQuantizer::search_block_scales(const Tensor& x) {
+  if (!scales_can_be_searched(format())) return;
+  const Tensor floats = as_f32(x);
+  set_block_scales(scales_of_least_error(format(), floats.data(), floats.rows(), floats.cols(), scale().value()));
 }
 
 void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {

@@ -60,6 +60,8 @@ class WeightQuantizer final : public Quantizer {
   /// block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
   void set_block_scales(Tensor scales);
+  /// Those of the least squared error for these values (block_scales.h), where the format's scales can be searched.
+  void search_block_scales(const Tensor& x);
   /// The codes that a forward with these values uses, for export.
   [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
   /// Of the codes in use, however often they were asked for: whether they are kept or made anew changes no count.
