@@ -82,6 +82,12 @@ void read_blocks(const ConfigReader& config_json, ModelConfig& config) {
   if (std::ranges::all_of(config.blocks, [&](const BlockConfig& block) { return block == all; })) config.blocks.clear();
 }
 
+void refuse_blocks(const ConfigReader& config_json, const ModelConfig& config) {
+  if (config_json.has("block_configs") && !config_json.at("block_configs").empty())
+    throw Error({config_json.who(), "block_configs not to be there", "model_type " + config.model_type,
+                 "it is nemotron-nas that has them"});
+}
+
 void write_blocks(const ModelConfig& config, Json& config_json) {
   Json blocks = Json::array();
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {

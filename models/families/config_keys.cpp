@@ -15,8 +15,7 @@ using Json = ConfigReader::Json;
 
 struct NeutralKey {
   const char* key;
-  std::vector<Json> values;                   // each of which changes nothing; null and absence don't either
-  std::vector<std::string_view> except = {};  // the families that do it
+  std::vector<Json> values;  // each of which changes nothing; null and absence don't either
 };
 
 // From the configs of the dense decoders in transformers 5.24, by what they touch.
@@ -44,9 +43,9 @@ const std::vector<NeutralKey>& neutral_keys() {
       {"attn_temperature_tuning", {false, 0}},
       {"use_logn_attn", {false}},
       {"clip_qkv", {}},
-      {"qk_norm", {false}, {"qwen3", "qwen3_moe"}},
-      {"use_qk_norm", {false}, {"qwen3", "qwen3_moe"}},
-      {"qk_layernorm", {false}, {"qwen3", "qwen3_moe"}},
+      {"qk_norm", {false}},
+      {"use_qk_norm", {false}},
+      {"qk_layernorm", {false}},
       {"attn_output_gate", {false}},
       {"use_attention_gate", {false}},
       {"attention_k_eq_v", {false}},
@@ -102,8 +101,8 @@ const std::vector<NeutralKey>& neutral_keys() {
       {"logits_soft_cap", {}},
       {"output_logit_soft_cap", {}},
       // layers of another kind, and layers that differ
-      {"num_local_experts", {0}, {"qwen3_moe"}},
-      {"num_experts", {0}, {"qwen3_moe"}},
+      {"num_local_experts", {0}},
+      {"num_experts", {0}},
       {"n_routed_experts", {0}},
       {"moe_num_experts", {0}},
       {"layers_block_type", {}},
@@ -133,12 +132,12 @@ std::string names_of(const std::vector<Json>& values) {
 
 }  // namespace
 
-void check_keys(const ConfigReader& config_json, std::string_view model_type) {
+void check_keys(const ConfigReader& config_json, std::span<const std::string_view> known) {
   for (const char* key : kNeverNull)
     if (config_json.has(key) && !config_json.says(key))
       config_json.refuse(key, fmt::format("a value for {}", key), "leave the key out for the family's own");
-  for (const auto& [key, values, except] : neutral_keys()) {
-    if (!config_json.says(key) || std::ranges::count(except, model_type) > 0) continue;
+  for (const auto& [key, values] : neutral_keys()) {
+    if (!config_json.says(key) || std::ranges::count(known, key) > 0) continue;
     if (std::ranges::find(values, config_json.at(key)) != values.end()) continue;
     config_json.refuse(key, key + (values.empty() ? " not to be there" : " to be " + names_of(values)),
                        "models with it are not supported");

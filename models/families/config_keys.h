@@ -3,12 +3,15 @@
 // Keys that transformers' class of the family does not know are ignored there, and here unless this table has them.
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "models/families/config_reader.h"
 
 namespace qad {
 
-/// Throws, naming the key.
-void check_keys(const ConfigReader& config_json, std::string_view model_type);
+/// Throws, naming the key, unless it is among those that the family knows (Family::known_keys).
+void check_keys(const ConfigReader& config_json, std::span<const std::string_view> known);
 /// Throws if the weights beside the config are packed already: such a folder is read by qad/layouts.
 void check_not_quantized(const ConfigReader& config_json);
 /// What to do with a packed model where one in a floating type is wanted.

@@ -1,32 +1,44 @@
-#include "models/families/llama.h"
+// Llama.
+#include <nlohmann/json.hpp>
 
-#include "models/layers/attention_layer.h"
-#include "models/layers/experts_layer.h"
-#include "models/layers/feed_forward_layer.h"
+#include "models/families/common_keys.h"
+#include "models/families/family.h"
+#include "models/families/llama_gguf.h"
+#include "models/families/llama_kind.h"
 
 namespace qad {
+namespace {
 
-std::unique_ptr<LanguageModel> make_llama(const ModelConfig& config, const ParameterMaker& make) {
-  const std::int64_t vocabulary = config.vocab_size, hidden = config.hidden_size;
-  LanguageModel::Modules modules;
-  modules.embedding = make({"model.embed_tokens.weight", {vocabulary, hidden}, Role::embedding});
-  const auto rotary = std::make_shared<Rotary>(config);
-  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    const BlockConfig block = config.block(i);
-    std::vector<Residual> parts;
-    if (block.num_key_value_heads > 0) parts.push_back(make_attention(config, i, rotary, make));
-    if (config.experts && config.experts->has_layer(i)) parts.push_back(make_experts(config, i, make));
-    else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, i, make));
-    modules.blocks.emplace_back("model.layers." + std::to_string(i), std::move(parts));
-  }
-  modules.norm = make({"model.norm.weight", {hidden}, Role::norm});
-  modules.head.name = "lm_head";
-  modules.head.members = {
-      {"lm_head",
-       config.tie_word_embeddings ? modules.embedding : make({"lm_head.weight", {vocabulary, hidden}, Role::head}),
-       nullptr}};
-  if (!config.tie_word_embeddings) modules.head.fed_by = modules.norm;
-  return std::make_unique<LanguageModel>(config, std::move(modules));
+constexpr LlamaDefaults kDefaults = {.vocab_size = 32000,
+                                     .hidden_size = 4096,
+                                     .intermediate_size = 11008,
+                                     .num_hidden_layers = 32,
+                                     .num_attention_heads = 32,
+                                     .max_position_embeddings = 2048};
+
+void read_keys(const ConfigReader& config_json, ModelConfig& config) {
+  read_llama_sizes(config_json, kDefaults, config);
+  read_llama_widths(config_json, kDefaults, config);
+  read_numbers(config_json, config);
+  read_attention_bias(config_json, config);
+  config.mlp_bias = config_json.flag("mlp_bias", false);
+  read_llama_rest(config_json, WindowRule::none, config);
 }
+
+void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) {
+  write_llama_sizes(config, config_json);
+  config_json["attention_bias"] = config.attention_bias;
+  config_json["mlp_bias"] = config.mlp_bias;
+  write_llama_rest(config, WindowRule::none, config_json);
+}
+
+}  // namespace
+
+extern constinit const Family kLlama = {.model_type = "llama",
+                                        .architecture = "LlamaForCausalLM",
+                                        .read = read_keys,
+                                        .write = write_keys,
+                                        .make = make_llama_kind,
+                                        .gguf = &kLlamaGguf};
 
 }  // namespace qad

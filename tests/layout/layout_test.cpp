@@ -150,6 +150,34 @@ TEST(Layout, AutogradNeverHearsOfQuantizers) {
   }
 }
 
+/// The model_type of every row in models/families.
+std::string families_as_regex() {
+  static const std::regex row("\\.model_type = \"([^\"]+)\"");
+  std::string any;
+  for (const std::string& file : sources()) {
+    if (!file.starts_with("models/families/")) continue;
+    const std::string text = read_file(testing::source_dir() / file, "a source");
+    for (std::sregex_iterator match(text.begin(), text.end(), row), end; match != end; ++match)
+      any += (any.empty() ? "" : "|") + (*match)[1].str();
+  }
+  return any;
+}
+
+TEST(Layout, NoOtherRoomSpellsAFamily) {
+  const std::string any = families_as_regex();
+  EXPECT_TRUE(any.starts_with("llama|mistral|")) << any << ": are the rows written otherwise now?";
+  const std::regex name("\"(" + any + ")\"");
+  // These say it of something else: what a fresh model is, transformers' tokenizers, llama.cpp's tokenizers.
+  const std::set<std::string> may = {"models/model_config.h", "data/tokenizer/tokens_beside.cpp",
+                                     "qad/layouts/gguf_tokenizer.cpp"};
+  for (const std::string& file : sources()) {
+    if (is_test_or_bench(file) || file.starts_with("models/families/") || may.contains(file)) continue;
+    const std::string text = read_file(testing::source_dir() / file, "a source");
+    std::smatch match;
+    EXPECT_FALSE(std::regex_search(text, match, name)) << file << " says " << match.str();
+  }
+}
+
 TEST(Layout, FilesCanBeTakenInAtASitting) {
   for (const std::string& file : sources()) {
     const std::string text = read_file(testing::source_dir() / file, "a source");

@@ -1,0 +1,59 @@
+#include "models/families/common_keys.h"
+
+#include <nlohmann/json.hpp>
+
+namespace qad {
+namespace {
+
+using Json = ConfigReader::Json;
+
+// Visits fields into a JSON object.
+struct FieldWriter {
+  Json& json;
+  template <class T>
+  void operator()(const Field& field, T& value) const {
+    Json& place = json[std::string(field.name)];
+    if constexpr (requires { value.has_value(); }) {
+      if (value) (*this)(field, *value);
+    } else if constexpr (HasFields<T>) value.visit_fields(FieldWriter{place});
+    else if constexpr (NamedEnum<T>) place = enum_name(value);
+    else place = value;
+  }
+};
+
+}  // namespace
+
+void check_activation(const ConfigReader& config_json) {
+  const std::string name = config_json.text("hidden_act", "silu");
+  if (name != "silu" && name != "swish") config_json.refuse("hidden_act", "hidden_act silu");
+}
+
+void read_numbers(const ConfigReader& config_json, ModelConfig& config) {
+  config.rms_norm_eps = config_json.at_least(0, "rms_norm_eps", 1e-6);
+  config.initializer_range = config_json.at_least(0, "initializer_range", 0.02);
+  config.tie_word_embeddings = config_json.flag("tie_word_embeddings", false);
+}
+
+void read_special_tokens(const ConfigReader& config_json, ModelConfig& config) {
+  config.bos_token_id = config_json.whole("bos_token_id", -1, -1);
+  config.eos_token_id = config_json.wholes("eos_token_id", -1);
+  std::erase(config.eos_token_id, -1);  // is none
+}
+
+void write_special_tokens(const ModelConfig& config, Json& config_json) {
+  config_json["bos_token_id"] = config.bos_token_id >= 0 ? Json(config.bos_token_id) : Json(nullptr);
+  if (config.eos_token_id.empty()) config_json["eos_token_id"] = nullptr;
+  else if (config.eos_token_id.size() == 1) config_json["eos_token_id"] = config.eos_token_id.front();
+  else config_json["eos_token_id"] = config.eos_token_id;
+}
+
+Json fields_of(ModelConfig config) {
+  config.head_dim = config.head_size();
+  Json json;
+  config.visit_fields(FieldWriter{json});
+  return json;
+}
+
+void write_fields(ExpertsConfig experts, Json& config_json) { experts.visit_fields(FieldWriter{config_json}); }
+
+}  // namespace qad

@@ -1,0 +1,24 @@
+// Keys of a config.json that mean the same in every family, for a family's `read` and `write` to call.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "models/families/config_reader.h"
+#include "models/model_config.h"
+
+namespace qad {
+
+/// hidden_act must be silu, which is swish.
+void check_activation(const ConfigReader& config_json);
+/// rms_norm_eps, initializer_range and tie_word_embeddings.
+void read_numbers(const ConfigReader& config_json, ModelConfig& config);
+/// bos_token_id, and eos_token_id: one id, several or none.
+void read_special_tokens(const ConfigReader& config_json, ModelConfig& config);
+void write_special_tokens(const ModelConfig& config, nlohmann::ordered_json& config_json);
+
+/// Every field of a config under its name; head_dim is the width of a head.
+[[nodiscard]] nlohmann::ordered_json fields_of(ModelConfig config);
+/// Adds every field of the experts under its name.
+void write_fields(ExpertsConfig experts, nlohmann::ordered_json& config_json);
+
+}  // namespace qad

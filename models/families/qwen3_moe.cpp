@@ -1,0 +1,65 @@
+// Qwen3-MoE: Qwen3 with experts in place of a feed-forward layer, and a sliding window in every layer, if it is used at
+// all.
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "models/families/common_keys.h"
+#include "models/families/family.h"
+#include "models/families/llama_kind.h"
+
+namespace qad {
+namespace {
+
+constexpr LlamaDefaults kDefaults = {.vocab_size = 151936,
+                                     .hidden_size = 2048,
+                                     .intermediate_size = 6144,
+                                     .num_hidden_layers = 24,
+                                     .num_attention_heads = 32,
+                                     .num_key_value_heads = 4,
+                                     .max_position_embeddings = 32768};
+
+// It has norms on the heads of q and k, and experts.
+constexpr auto kKnownKeys =
+    std::to_array<std::string_view>({"qk_norm", "use_qk_norm", "qk_layernorm", "num_local_experts", "num_experts"});
+
+// transformers 5 writes num_local_experts where publishers write num_experts.
+void read_experts(const ConfigReader& config_json, ModelConfig& config) {
+  const auto size = [&](const char* key, std::int64_t fallback) { return config_json.whole(key, fallback, 1); };
+  ExpertsConfig& experts = config.experts.emplace();
+  experts.num_experts = size(config_json.says("num_local_experts") ? "num_local_experts" : "num_experts", 128);
+  if (config_json.says("num_experts") && size("num_experts", 128) != experts.num_experts)
+    config_json.refuse("num_experts", "as many num_experts as num_local_experts");
+  experts.num_experts_per_tok = size("num_experts_per_tok", 8);
+  experts.moe_intermediate_size = size("moe_intermediate_size", 768);
+  experts.decoder_sparse_step = size("decoder_sparse_step", 1);
+  experts.norm_topk_prob = config_json.flag("norm_topk_prob", false);
+  experts.mlp_only_layers = config_json.wholes("mlp_only_layers", 0);
+}
+
+void read_keys(const ConfigReader& config_json, ModelConfig& config) {
+  read_llama_sizes(config_json, kDefaults, config);
+  read_llama_widths(config_json, kDefaults, config);
+  read_numbers(config_json, config);
+  config.qk_norm = true;
+  read_experts(config_json, config);
+  read_attention_bias(config_json, config);
+  read_llama_rest(config_json, WindowRule::all_if_used, config);
+}
+
+void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) {
+  write_llama_sizes(config, config_json);
+  config_json["attention_bias"] = config.attention_bias;
+  write_llama_rest(config, WindowRule::all_if_used, config_json);
+  if (config.experts) write_fields(*config.experts, config_json);  // their names are those of config.json
+}
+
+}  // namespace
+
+extern constinit const Family kQwen3Moe = {.model_type = "qwen3_moe",
+                                           .architecture = "Qwen3MoeForCausalLM",
+                                           .known_keys = kKnownKeys,
+                                           .read = read_keys,
+                                           .write = write_keys,
+                                           .make = make_llama_kind};
+
+}  // namespace qad

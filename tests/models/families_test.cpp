@@ -1,0 +1,83 @@
+// What every row of the registry of families must have, whichever families there are.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "models/families/gguf_family.h"
+#include "models/families/hf_config.h"
+#include "models/families/registry.h"
+#include "models/import/model_folder.h"
+#include "tests/support/small_model.h"
+
+namespace qad {
+namespace {
+
+/// A small model's config.json, in the family's own words.
+ModelConfig small_one(const Family& family) {
+  const std::string sizes = R"("vocab_size": 64, "hidden_size": 32, "intermediate_size": 256, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "block_configs": )";
+  const std::string block = R"({"attention": {"n_heads_in_group": 2}, "ffn": {"ffn_mult": 12}})";
+  const std::string blocks = family.model_type == "nemotron-nas" ? "[" + block + ", " + block + "]" : "[]";
+  return parse_hf_config("{\"model_type\": \"" + std::string(family.model_type) + "\", " + sizes + blocks + "}",
+                         "config.json");
+}
+
+struct HelpOf {
+  std::string_view name;
+  std::string& help;
+  template <class T>
+  void operator()(const Field& field, T& /*value*/) const {
+    if (field.name == name) help = field.help;
+  }
+};
+
+TEST(Families, HaveNamesOfTheirOwn) {
+  std::set<std::string_view> types, classes;
+  for (const Family* family : families()) {
+    EXPECT_TRUE(types.insert(family->model_type).second) << family->model_type;
+    EXPECT_TRUE(classes.insert(family->architecture).second) << family->architecture;
+    EXPECT_EQ(&family_of(std::string(family->model_type), "test"), family);
+  }
+}
+
+TEST(Families, AreToldInTheHelpOfModelType) {
+  std::string help;
+  ModelConfig().visit_fields(HelpOf{"model_type", help});
+  for (const Family* family : families()) EXPECT_NE(help.find(family->model_type), std::string::npos) << help;
+}
+
+TEST(Families, ReadWhatTheyWrite) {
+  for (const Family* family : families()) {
+    const std::string written = to_hf_config(small_one(*family), "bfloat16");
+    EXPECT_EQ(to_hf_config(parse_hf_config(written, "config.json"), "bfloat16"), written);
+    EXPECT_NE(written.find("\"" + std::string(family->architecture) + "\""), std::string::npos) << written;
+  }
+}
+
+/// "model.layers.1.mlp.up_proj.weight" -> "mlp.up_proj", in a layer
+std::pair<std::string, bool> module_of(std::string tensor) {
+  tensor.resize(tensor.rfind('.'));
+  const std::string layers = "model.layers.";
+  const bool in_layer = tensor.starts_with(layers);
+  return {in_layer ? tensor.substr(tensor.find('.', layers.size()) + 1) : tensor, in_layer};
+}
+
+TEST(Families, NameEveryModuleInGguf) {
+  std::string with_gguf;
+  for (const Family* family : families()) {
+    if (family->gguf == nullptr) continue;
+    with_gguf += std::string(family->model_type) + " as " + std::string(family->gguf->architecture) + "\n";
+    for (const ParameterPointer& parameter : initialize_model(small_one(*family), 1)->parameters()) {
+      const auto [module, in_layer] = module_of(parameter->name);
+      const auto names = in_layer ? family->gguf->in_layer : family->gguf->around;
+      EXPECT_EQ(std::ranges::count(names, std::string_view(module), &GgufName::ours), 1) << parameter->name;
+    }
+    for (const std::string_view module : family->gguf->neighbours)
+      EXPECT_EQ(std::ranges::count(family->gguf->in_layer, module, &GgufName::ours), 1) << module;
+  }
+  EXPECT_EQ(with_gguf, "llama as llama\nmistral as llama\nqwen2 as qwen2\nqwen3 as qwen3\n");
+}
+
+}  // namespace
+}  // namespace qad
