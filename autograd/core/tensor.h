@@ -84,4 +84,7 @@ class Tensor {
   DType dtype_ = DType::f32;
 };
 
+/// The tensor itself where it is FP32, else a copy that is.
+[[nodiscard]] inline Tensor as_f32(const Tensor& x) { return x.dtype() == DType::f32 ? x : x.to(DType::f32); }
+
 }  // namespace qad

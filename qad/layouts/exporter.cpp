@@ -10,7 +10,7 @@ LayerFormats formats_of(const ExportLinear& linear) {
 
 Tensor as_stored(const Tensor& value, DType dense_type) {
   if (value.dtype() == dense_type) return value;
-  const Tensor wide = value.dtype() == DType::f32 ? value : value.to(DType::f32);
+  const Tensor wide = as_f32(value);
   return dense_type == DType::f32 ? wide : wide.to(dense_type);
 }
 

@@ -38,7 +38,7 @@ class RoundedView final : public Operand {
 
 TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) {
   if (x.dtype() == DType::bf16) return {operand_of(x), x, {}};
-  return {std::make_shared<RoundedView>(x.dtype() == DType::f32 ? x : x.to(DType::f32)), {}, {}};
+  return {std::make_shared<RoundedView>(as_f32(x)), {}, {}};
 }
 
 }  // namespace qad
