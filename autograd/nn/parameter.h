@@ -19,6 +19,7 @@ enum class Role : std::uint8_t {
   router,  ///< of experts
   decay,   ///< of a recurrence
   head,    ///< of the output, where it is not the embedding
+  scale,   ///< of a quantizer
 };
 
 struct Parameter {
@@ -36,7 +37,9 @@ struct Parameter {
   /// To be called by whoever has written to value().
   void changed() { ++version_; }
   /// Whether weight decay pulls it to zero: matrices that are multiplied.
-  [[nodiscard]] bool decays() const { return role != Role::norm && role != Role::bias && role != Role::decay; }
+  [[nodiscard]] bool decays() const {
+    return role != Role::norm && role != Role::bias && role != Role::decay && role != Role::scale;
+  }
   [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
   /// As ops read it.
   [[nodiscard]] ParameterOperand operand() const { return {variable, version_, slot}; }

@@ -5,21 +5,22 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
+#include "qad/formats/block_scales.h"
 
 namespace qad {
 namespace {
 
 // ModelOpt calls it mse too; weights alone, since the blocks of an input are new in every forward.
-void search_weight_scales(QuantizerSet& quantizers) {
-  for (const LinearQuantizers& linear : quantizers.linears()) {
+void search_weight_scales(std::span<const LinearQuantizers* const> linears, const ShowInputs& /*show_inputs*/) {
+  for (const LinearQuantizers* linear : linears) {
     throw_if_stopped();
-    if (linear.weights) linear.weights->search_block_scales(linear.weight->value());
+    linear->weights->search_block_scales(linear->weight->value());
   }
 }
 
 constexpr std::array<CalibrationAlgorithm, 2> kAlgorithms = {{
-    {CalibrationKind::max, nullptr},
-    {CalibrationKind::mse, search_weight_scales},
+    {.kind = CalibrationKind::max},
+    {.kind = CalibrationKind::mse, .find_scales = search_weight_scales, .serves = scales_can_be_searched},
 }};
 
 }  // namespace
@@ -28,6 +29,21 @@ const CalibrationAlgorithm& calibration_algorithm(CalibrationKind kind) {
   const auto* const found = std::ranges::find(kAlgorithms, kind, &CalibrationAlgorithm::kind);
   QAD_ASSERT(found != kAlgorithms.end());
   return *found;
+}
+
+bool works_by_block(const QuantizerSet& quantizers) {
+  return std::ranges::any_of(quantizers.linears(), [](const LinearQuantizers& linear) {
+    return linear.weights != nullptr && calibration_algorithm(linear.algorithm).by_block;
+  });
+}
+
+void find_scales(const QuantizerSet& quantizers, const ShowInputs& show_inputs) {
+  for (const CalibrationAlgorithm& algorithm : kAlgorithms) {
+    std::vector<const LinearQuantizers*> linears;
+    for (const LinearQuantizers& linear : quantizers.linears())
+      if (linear.weights != nullptr && linear.algorithm == algorithm.kind) linears.push_back(&linear);
+    if (algorithm.find_scales != nullptr && !linears.empty()) algorithm.find_scales(linears, show_inputs);
+  }
 }
 
 }  // namespace qad

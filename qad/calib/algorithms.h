@@ -1,16 +1,30 @@
-// Ways of finding scales, a row each: all of them watch some text first (calibrate.h).
+// Ways of finding scales, a row each: all of them watch some text first (calibrate.h), whole or a block at a time
+// (by_block.h).
 #pragma once
 
-#include "qad/calib/calibrate_config.h"
+#include <span>
+
+#include "qad/calib/by_block.h"
 #include "qad/quant/attach.h"
 
 namespace qad {
 
 struct CalibrationAlgorithm {
   CalibrationKind kind;
-  /// What is done once tensor scales are found; null: nothing.
-  void (*find_scales)(QuantizerSet& quantizers);
+  /// What is done once tensor scales are found, for the linear layers whose rule names this one; null: nothing.
+  /// `show_inputs` is empty unless by_block.
+  void (*find_scales)(std::span<const LinearQuantizers* const> linears, const ShowInputs& show_inputs) = nullptr;
+  /// Whether a layer must see what the blocks before it give when they are quantized.
+  bool by_block = false;
+  /// Whether there is anything to find for weights in this format; null: in any.
+  bool (*serves)(const BlockFormat&) = nullptr;
 };
 [[nodiscard]] const CalibrationAlgorithm& calibration_algorithm(CalibrationKind kind);
+
+/// Whether a layer's algorithm asks for the whole calibration to go by blocks.
+[[nodiscard]] bool works_by_block(const QuantizerSet& quantizers);
+
+/// Each layer's by its own algorithm.
+void find_scales(const QuantizerSet& quantizers, const ShowInputs& show_inputs);
 
 }  // namespace qad

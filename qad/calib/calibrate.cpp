@@ -7,14 +7,19 @@
 namespace qad {
 
 void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-               const CalibrationRules& rules) {
+               std::optional<TensorScaleSource> all) {
   quantizers.observe();
-  calibrate_further(model, quantizers, batches, 0, rules, [](std::size_t) {});
+  calibrate_further(
+      model, quantizers, batches, 0, [](std::size_t) {}, all);
 }
 
 void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-                       std::size_t first, const CalibrationRules& rules,
-                       const std::function<void(std::size_t)>& batch_done) {
+                       std::size_t first, const std::function<void(std::size_t)>& batch_done,
+                       std::optional<TensorScaleSource> all) {
+  if (works_by_block(quantizers)) {
+    calibrate_by_block(model, quantizers, batches, all, find_scales);
+    return;
+  }
   const NoGradScope no_grad;
   for (std::size_t i = first; i < batches.size(); ++i) {
     throw_if_stopped();
@@ -22,9 +27,8 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
     static_cast<void>(transformed(model.hidden_states(batches[i]), model.head().input_slot));
     batch_done(i + 1);
   }
-  quantizers.end_observing(rules.from);
-  if (auto* const find_scales = calibration_algorithm(rules.algorithm).find_scales; find_scales != nullptr)
-    find_scales(quantizers);
+  quantizers.end_observing(all);
+  find_scales(quantizers, {});
 }
 
 }  // namespace qad

@@ -1,30 +1,27 @@
 // Calibration: the unquantized model reads some text, every quantizer keeps the largest magnitude that it saw, and its
-// tensor scale follows from that; then the algorithm (algorithms.h) finds what else there is.
+// tensor scale follows from that; then each layer's algorithm (algorithms.h) finds what else there is.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "models/language_model.h"
-#include "qad/calib/calibrate_config.h"
 #include "qad/quant/attach.h"
 
 namespace qad {
 
-struct CalibrationRules {
-  TensorScaleSource from = TensorScaleSource::calibration;
-  CalibrationKind algorithm = CalibrationKind::max;
-};
-
-/// Observes over `batches`, then finds the scales as `rules` say. After Stopped the quantizers still observe what
-/// came before the batch that was stopped, or a part of it too, which they will see again.
+/// Observes over `batches`, then finds the scales as the rules of the quantizers say; tensor scales all come from
+/// where `all` says, if it does. After Stopped the quantizers still observe what came before the batch that was
+/// stopped, or a part of it too, which they will see again.
 void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-               const CalibrationRules& rules);
+               std::optional<TensorScaleSource> all = {});
 
-/// The same from a batch on, for quantizers that observe already; batch_done(batches done) after each.
+/// The same from a batch on, for quantizers that observe already; batch_done(batches done) after each. Where an
+/// algorithm works by blocks (works_by_block) it begins anew and no batch is ever done.
 void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-                       std::size_t first, const CalibrationRules& rules,
-                       const std::function<void(std::size_t)>& batch_done);
+                       std::size_t first, const std::function<void(std::size_t)>& batch_done,
+                       std::optional<TensorScaleSource> all = {});
 
 }  // namespace qad

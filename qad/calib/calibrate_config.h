@@ -2,19 +2,13 @@
 // found.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 
 #include "data/text/data_config.h"
+#include "qad/quant/quant_config.h"
 
 namespace qad {
-
-/// A row each in qad/calib/algorithms.cpp.
-enum class CalibrationKind : std::uint8_t { max, mse };
-inline constexpr auto enum_names(CalibrationKind) {
-  return std::to_array<EnumName<CalibrationKind>>({{CalibrationKind::max, "max"}, {CalibrationKind::mse, "mse"}});
-}
 
 struct CalibrateConfig {
   std::optional<MixtureConfig> source;
@@ -29,7 +23,7 @@ struct CalibrateConfig {
     visit(Field{"seed", "of the choice of sequences"}.at_least(0), seed);
     visit(Field{"algorithm",
                 "max: block scales follow the largest magnitude; mse: those of weights are searched once for the least "
-                "squared error, and kept"},
+                "squared error, and kept; a rule may say another"},
           algorithm);
   }
 };

@@ -151,12 +151,6 @@ bool holds_bitsandbytes(const LayerFormats& formats) {
   return find_row(std::span<const Kind>(kKinds), formats) != nullptr;
 }
 
-std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline) {
-  if (!outline.quantized_cache) return {};
-  return {{{"keys and values", "none that are quantized", "fp8",
-            "bitsandbytes has no place for their scales; leave kv_cache at none, or export in another layout"}}};
-}
-
 ExportFiles pack_bitsandbytes(const ExportModel& model) {
   check_holds("bitsandbytes", model);
   ExportFiles files;

@@ -273,8 +273,7 @@ ExportModel unpack_compressed_tensors(const ExportFiles& files) {
   for (const std::string& name : stored_layers(std::span<const Packing>(kPackings), tensors))
     model.linears.push_back(take_parts(stored_packing(groups, name).stored, name, tensors));
   for (const std::string& name : tensors.stems({".k_scale"}))
-    model.key_value_scales.push_back(
-        {name, tensors.take_scale(name + ".k_scale"), tensors.take_scale(name + ".v_scale")});
+    add_cache_scale(model, {name, tensors.take_scale(name + ".k_scale"), tensors.take_scale(name + ".v_scale")});
   for (const std::string& name : names_at(config, {"quantization_config", "ignore"}))
     model.linears.push_back({name, "", {}, {}});
   model.dense = tensors.rest();

@@ -38,6 +38,18 @@ std::string others_that_hold(const LayerFormats& formats) {
   return names.empty() ? std::string(last) : fmt::format("{} or {}", fmt::join(names, ", "), last);
 }
 
+Refusal cache_refusal(const Exporter& exporter, const BlockFormat& format) {
+  std::vector<std::string_view> others;
+  for (const Exporter& other : exporters())
+    if (!other.stores_codes || other.cache_format == format.name) others.push_back(other.name);
+  const std::string held(exporter.cache_format);
+  return {
+      {"keys and values", held.empty() ? "none that are quantized" : held + " or none that are quantized",
+       std::string(format.name),
+       fmt::format("{} has no place for their scales; {}, or export as {}", exporter.name,
+                   held.empty() ? "leave kv_cache at none" : "set kv_cache to " + held, fmt::join(others, " or "))}};
+}
+
 }  // namespace
 
 LayerRefusals ExportOutline::layer_refusals() const {
@@ -48,16 +60,18 @@ LayerRefusals ExportOutline::layer_refusals() const {
 
 ExportOutline outline_of(const ModelConfig& config, std::span<const LinearShape> layers,
                          const QuantizeConfig& quantize) {
-  const Policy policy(quantize.rules);
-  ExportOutline outline{config, {}, quantize.kv_cache != KvCacheFormat::none};
-  for (const LinearShape& layer : layers)
+  const Policy policy(quantize);
+  ExportOutline outline{config, {}, policy.cache().formats.inputs};
+  for (const LinearShape& layer : layers) {
+    const LayerOptions options = policy.options(layer.name);
     outline.linears.push_back(
-        {layer.name, layer.in_features, policy(layer.name), quantize.tensor_scale.round == TensorScaleRound::pow2});
+        {layer.name, layer.in_features, options.formats, options.tensor_scale.round == TensorScaleRound::pow2});
+  }
   return outline;
 }
 
 ExportOutline outline_of(const ExportModel& model, const ModelConfig& config) {
-  ExportOutline outline{config, {}, !model.key_value_scales.empty()};
+  ExportOutline outline{config, {}, model.cache_format};
   for (const ExportLinear& linear : model.linears) {
     OutlineLinear& one = outline.linears.emplace_back();
     one.name = linear.name;
@@ -92,6 +106,8 @@ std::vector<Refusal> export_refusals(const Exporter& exporter, const ExportOutli
                    fmt::format("{} has no place for these; export as {}", exporter.name, others_that_hold(formats))});
   }
   for (Refusal& refusal : of_layers.told()) refusals.push_back(std::move(refusal));
+  if (exporter.stores_codes && outline.cache != nullptr && outline.cache->name != exporter.cache_format)
+    refusals.push_back(cache_refusal(exporter, *outline.cache));
   if (exporter.refuse != nullptr)
     for (Refusal& refusal : exporter.refuse(outline)) refusals.push_back(std::move(refusal));
   for (auto& [problem, rule] : refusals)

@@ -25,7 +25,7 @@ struct OutlineLinear {
 struct ExportOutline {
   ModelConfig config;
   std::vector<OutlineLinear> linears;  ///< every linear layer, quantized or not
-  bool quantized_cache = false;        ///< FP8 keys and values
+  const BlockFormat* cache = nullptr;  ///< of keys and values; null: they are not quantized
 
   /// To gather refusals of these layers.
   [[nodiscard]] LayerRefusals layer_refusals() const;

@@ -40,7 +40,7 @@ struct ExportLinear {
   std::optional<InputScale> input;        ///< none: the input stays as it is (W4A16)
 };
 
-/// FP8 keys and values of one attention layer: E4M3 codes under one multiplier each, amax/448.
+/// Keys and values of one attention layer: codes under one multiplier each, amax/448 in fp8.
 struct KeyValueScale {
   std::string attention;  ///< model.layers.0.self_attn
   float key = 1.0f, value = 1.0f;
@@ -51,6 +51,7 @@ struct ExportModel {
   std::string generation_config_json;            ///< its end tokens count, not config.json's; empty: none
   std::vector<NamedTensor> dense;                ///< all that is not quantized, in the order of the layers
   std::vector<ExportLinear> linears;             ///< every linear layer, quantized or not, lm_head among them
+  const BlockFormat* cache_format = nullptr;     ///< of keys and values; null: the cache is not quantized
   std::vector<KeyValueScale> key_value_scales;   ///< one an attention layer; none: the cache is not quantized
   DType dense_type = DType::bf16;                ///< in which the dense tensors are written: BF16 or FP32
   std::shared_ptr<const Tokenizer> tokenizer{};  ///< for layouts that hold it inside; null: none
@@ -81,8 +82,11 @@ struct Exporter {
   ExportModel (*unpack)(const ExportFiles&);
   /// Whether it has a place for a quantized layer of these formats.
   bool (*holds)(const LayerFormats&);
-  /// What else it has no place for: sizes of the model, scales, the cache. Null: nothing.
+  /// What else it has no place for: sizes of the model, scales. Null: nothing.
   std::vector<Refusal> (*refuse)(const ExportOutline&) = nullptr;
+  /// The format of keys and values for which it has a place; empty: none. Where no codes are stored, nothing is said of
+  /// it and any will do.
+  std::string_view cache_format{};
   /// Whether codes and scales are stored. If not, unpack gives the dequantized weights as dense tensors.
   bool stores_codes = true;
   bool holds_tokenizer = false;  ///< pack takes the model's tokenizer

@@ -70,6 +70,7 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
     }
   for (const ParameterPointer& parameter : student.parameters())
     if (!packed.contains(parameter.get())) model.dense.push_back({parameter->name, parameter->value()});
+  if (!quantizers.caches().empty()) model.cache_format = &quantizers.caches().front().keys->format();
   for (const CacheQuantizers& cache : quantizers.caches())
     model.key_value_scales.push_back(
         {cache.attention, input_scale_of(*cache.keys).tensor_scale, input_scale_of(*cache.values).tensor_scale});

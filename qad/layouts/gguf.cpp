@@ -278,7 +278,7 @@ ExportModel unpack_gguf(const ExportFiles& files) {
     model.dense.push_back({module.name + "." + kind, tensor.value});
   }
   if (!tensors.has("output.weight")) model.linears.push_back({"lm_head", "", {}, {}});
-  model.key_value_scales = cache_scales(files.metadata);
+  for (KeyValueScale& scale : cache_scales(files.metadata)) add_cache_scale(model, std::move(scale));
   return model;
 }
 

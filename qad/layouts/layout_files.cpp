@@ -161,4 +161,9 @@ std::vector<std::string> TensorTable::stems(const std::vector<std::string_view>&
   return stems;
 }
 
+void add_cache_scale(ExportModel& model, KeyValueScale scale) {
+  model.cache_format = &block_format(kStoredCacheFormat);
+  model.key_value_scales.push_back(std::move(scale));
+}
+
 }  // namespace qad

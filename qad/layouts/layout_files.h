@@ -36,6 +36,12 @@ using OrderedJson = nlohmann::ordered_json;
 /// The dense tensors of a model in its dense type.
 void append_dense(const ExportModel& model, std::vector<FileTensor>& tensors);
 
+/// The one format in which a layout can say that keys and values are quantized: one scale a tensor, as engines keep
+/// them.
+inline constexpr std::string_view kStoredCacheFormat = "fp8";
+/// Adds scales that a layout had for keys and values in that format.
+void add_cache_scale(ExportModel& model, KeyValueScale scale);
+
 /// A list of names under a path of keys; empty where the path ends early.
 [[nodiscard]] std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list<const char*> path);
 

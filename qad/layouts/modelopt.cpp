@@ -162,8 +162,7 @@ ExportModel unpack_modelopt(const ExportFiles& files) {
   for (const std::string& name : stored_layers(std::span<const Algorithm>(kAlgorithms), tensors))
     model.linears.push_back(take_parts(stored_algorithm(name, tensors).stored, name, tensors));
   for (const std::string& name : tensors.stems({kKeyScale}))
-    model.key_value_scales.push_back(
-        {name, tensors.take_scale(name + kKeyScale), tensors.take_scale(name + kValueScale)});
+    add_cache_scale(model, {name, tensors.take_scale(name + kKeyScale), tensors.take_scale(name + kValueScale)});
   for (const std::string& name : excluded(files)) model.linears.push_back({name, "", {}, {}});
   model.dense = tensors.rest();
   return model;

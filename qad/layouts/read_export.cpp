@@ -76,14 +76,16 @@ void fill_input_slots(LanguageModel& model, const ExportModel& exported) {
 
 void fill_cache_slots(LanguageModel& model, const ExportModel& exported) {
   if (exported.key_value_scales.empty()) return;
+  QAD_ASSERT(exported.cache_format != nullptr);
   std::map<std::string, const KeyValueScale*> scales;
   for (const KeyValueScale& scale : exported.key_value_scales) scales[scale.attention] = &scale;
-  const BlockFormat& fp8 = block_format("fp8");
   for (SelfAttention* attention : model.attention_layers()) {
     const auto found = scales.find(attention->name);
     if (found == scales.end()) throw Error({attention->name, "scales of keys and values", "none", ""});
-    attention->key_slot = calibrated_quantizer(attention->name + " (keys)", {&fp8, found->second->key});
-    attention->value_slot = calibrated_quantizer(attention->name + " (values)", {&fp8, found->second->value});
+    attention->key_slot =
+        calibrated_quantizer(attention->name + " (keys)", {exported.cache_format, found->second->key});
+    attention->value_slot =
+        calibrated_quantizer(attention->name + " (values)", {exported.cache_format, found->second->value});
   }
 }
 

@@ -75,6 +75,9 @@ void compare_quantizers(const ExportModel& student, const ExportModel& got) {
   if (have.size() != student.linears.size())
     differ("linear layers", fmt::format("{}", student.linears.size()), fmt::format("{}", have.size()));
 
+  if (name_of(got.cache_format) != name_of(student.cache_format))
+    differ("the format of keys and values", std::string(name_of(student.cache_format)),
+           std::string(name_of(got.cache_format)));
   std::map<std::string, const KeyValueScale*> scales;
   for (const KeyValueScale& scale : got.key_value_scales) scales[scale.attention] = &scale;
   if (scales.size() != student.key_value_scales.size())

@@ -22,10 +22,9 @@ namespace {
 
 constexpr std::int64_t kMostTokens = 1 << 17;  // of a forward that a plan runs through
 
-std::int64_t bytes_of(LanguageModel& model) {
+std::int64_t bytes_of(const ParameterList& parameters) {
   std::int64_t bytes = 0;
-  for (const ParameterPointer& parameter : model.parameters())
-    bytes += static_cast<std::int64_t>(parameter->value().bytes());
+  for (const ParameterPointer& parameter : parameters) bytes += static_cast<std::int64_t>(parameter->value().bytes());
   return bytes;
 }
 
@@ -63,19 +62,17 @@ class Rehearsal {
     const ModelConfig& config = subject_.student->config();
     if (subject_.teacher) {
       teacher_ = model_of(*subject_.teacher, type_of(subject_.teacher_value_bytes), false);
-      plan_.teacher = bytes_of(*teacher_);
+      plan_.teacher = bytes_of(teacher_->parameters());
     }
     student_ = model_of(config, DType::f32, true);
     student_->activation_checkpointing = recipe.train.activation_checkpointing;
-    plan_.student = bytes_of(*student_);
     if (subject_.start_value_bytes > 0) hold_start();
-    AdamW optimizer(recipe.train.adamw, subject_.trains() ? student_->parameters() : ParameterList());
+    QuantizerSet quantizers = attach_quantizers(*student_, recipe.quantize, recipe.calibrate.algorithm);
+    trained_ = trained_parameters(*student_, quantizers);
+    plan_.student = bytes_of(trained_);
+    AdamW optimizer(recipe.train.adamw, subject_.trains() ? trained_ : ParameterList());
     plan_.moments = subject_.trains() ? 2 * plan_.student : 0;
-
-    QuantizerSet quantizers = attach_quantizers(*student_, recipe.quantize);
-    if (!quantizers.empty())
-      calibrate(*student_, quantizers, batches(subject_.text.calibration_batches),
-                {recipe.quantize.tensor_scale.from, recipe.calibrate.algorithm});
+    if (!quantizers.empty()) calibrate(*student_, quantizers, batches(subject_.text.calibration_batches));
     hold_codes();
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
     if (subject_.trains()) train(optimizer);
@@ -139,7 +136,7 @@ class Rehearsal {
                             logit_chunk_rows(static_cast<std::size_t>(recipe.loss.chunk_mebibytes) << 20, vocabulary,
                                              batch.size(), matrices));
       // Every micro-batch but the first runs beside gradients.
-      for (const ParameterPointer& parameter : student_->parameters())
+      for (const ParameterPointer& parameter : trained_)
         static_cast<void>(parameter->variable.sink()->buffer(parameter->value().shape()));
       plan_.gradients = plan_.student;
       LossConfig loss = recipe.loss;
@@ -203,6 +200,7 @@ class Rehearsal {
   std::int64_t most_tokens_;
   DryRun dry_;  // before all that is made in it
   std::unique_ptr<LanguageModel> teacher_, student_;
+  ParameterList trained_;
   MemoryPlan plan_;
 };
 

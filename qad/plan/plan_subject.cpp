@@ -149,7 +149,7 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   if (recipe.row().start == Start::merged) subject.start_value_bytes = 12;
   if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   warn_of_idle_rules(*subject.student, recipe.quantize.rules);
-  subject.quantizers = attach_quantizers(*subject.student, recipe.quantize);
+  subject.quantizers = attach_quantizers(*subject.student, recipe.quantize, recipe.calibrate.algorithm);
   return subject;
 }
 

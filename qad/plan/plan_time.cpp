@@ -196,10 +196,10 @@ LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, con
   QuantizerSet quantizers;
   if (config.num_hidden_layers > 0 && !subject.quantizers.empty()) {
     quantizers = attach_quantizers(*model, probe_quantization(subject, like_layer));
-    calibrate(*model, quantizers, {batch}, {subject.recipe.quantize.tensor_scale.from});
+    calibrate(*model, quantizers, {batch});
   }
   model->activation_checkpointing = subject.recipe.train.activation_checkpointing;
-  const ParameterList parameters = model->parameters();
+  const ParameterList parameters = trained_parameters(*model, quantizers);
   const Tensor gradient = random_tensor({batch.size(), model->config().hidden_size}, 1e-3);
   LayerTimes times;
   times.forward = seconds_of([&] {

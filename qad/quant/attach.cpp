@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "autograd/base/error.h"
@@ -25,43 +26,46 @@ double bits_of(const LinearQuantizers& linear) {
 
 }  // namespace
 
-QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config) {
-  const Policy policy(config.rules);
-  throw_if_any(quantize_refusals(linear_shapes(model), config), "quantize.rules");
-  const TensorScaleRound round = config.tensor_scale.round;
+QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config, CalibrationKind algorithm) {
+  const Policy policy(config, algorithm);
+  throw_if_any(quantize_refusals(linear_shapes(model), config), "quantize.rules", ExitCode::usage);
+  throw_if_any(cache_refusals(model.config(), config), "quantize.kv_cache", ExitCode::usage);
   QuantizerSet set;
   set.shares_groups_ = config.share_groups;
   const TransformSlot unquantized =
       config.unquantized == UnquantizedType::bf16 ? std::make_shared<Bf16Rounding>() : nullptr;
   for (const ParameterPointer& parameter : model.parameters()) parameter->slot = unquantized;
   for (LinearGroup* group : model.linear_groups()) {
-    const LayerFormats formats = policy(group->members.front().name);  // the same for all of them, as was checked
+    // What is shared is the same for all of them, as was checked.
+    const LayerOptions of_group = policy.options(group->members.front().name);
     std::shared_ptr<ActivationQuantizer> inputs;
-    if (formats.inputs) {
-      inputs = set.make_activation(group->name + ".input", *formats.inputs, round, config.ste);
+    if (of_group.formats.inputs) {
+      inputs = set.make_activation(group->name + ".input", of_group);
       group->input_slot = inputs;
     }
     std::map<std::string, std::shared_ptr<TensorScale>> scales;
     for (Linear& member : group->members) {
+      const LayerOptions options = policy.options(member.name);
       std::shared_ptr<WeightQuantizer> weights;
-      if (formats.weights) {
+      if (options.formats.weights) {
         const std::string& fused = member.fused.empty() ? group->name : member.fused;
         const std::string& shared = config.share_groups ? fused : member.name;
         std::shared_ptr<TensorScale>& scale = scales[shared];
-        if (scale == nullptr) scale = set.make_scale(shared + ".weight", *formats.weights, round);
+        if (scale == nullptr)
+          scale = set.make_scale(shared + ".weight", *options.formats.weights, options.tensor_scale);
         scale->add_weight(member.weight);
-        weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, config.ste);
-        set.quantizers_.push_back(weights);
+        weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, options.ste);
+        set.add(weights);
         member.weight->slot = weights;
       }
-      set.linears_.push_back({member.name, group->name, member.weight, weights, inputs});
+      set.linears_.push_back({member.name, group->name, member.weight, weights, inputs, options.algorithm});
     }
   }
-  if (config.kv_cache == KvCacheFormat::none) return set;
+  if (policy.cache().formats.inputs == nullptr) return set;
   for (SelfAttention* attention : model.attention_layers()) {
     // Rounded to a power of two they are exact in BF16, in which compressed-tensors keeps them.
     const auto make = [&](const char* operand) {
-      return set.make_activation(attention->name + operand, block_format("fp8"), config.tensor_scale.round, config.ste);
+      return set.make_activation(attention->name + operand, policy.cache());
     };
     set.caches_.push_back({attention->name, make(".keys"), make(".values")});
     attention->key_slot = set.caches_.back().keys;
@@ -88,16 +92,54 @@ void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
 }
 
 std::shared_ptr<TensorScale> QuantizerSet::make_scale(std::string name, const BlockFormat& format,
-                                                      TensorScaleRound round) {
-  scales_.push_back(std::make_shared<TensorScale>(std::move(name), format, round));
+                                                      const TensorScaleConfig& config) {
+  scales_.push_back(std::make_shared<TensorScale>(std::move(name), format, config.round, config.from));
   return scales_.back();
 }
 
-std::shared_ptr<ActivationQuantizer> QuantizerSet::make_activation(const std::string& name, const BlockFormat& format,
-                                                                   TensorScaleRound round, StraightThrough ste) {
-  auto quantizer = std::make_shared<ActivationQuantizer>(name, make_scale(name, format, round), ste);
-  quantizers_.push_back(quantizer);
+void QuantizerSet::add(std::shared_ptr<Quantizer> quantizer) { quantizers_.push_back(std::move(quantizer)); }
+
+std::shared_ptr<ActivationQuantizer> QuantizerSet::make_activation(const std::string& name,
+                                                                   const LayerOptions& options) {
+  auto quantizer = std::make_shared<ActivationQuantizer>(
+      name, make_scale(name, *options.formats.inputs, options.tensor_scale), options.ste);
+  add(quantizer);
   return quantizer;
+}
+
+QuantizerSet QuantizerSet::only(const std::function<bool(const Quantizer&)>& wanted) const {
+  QuantizerSet part;
+  part.shares_groups_ = shares_groups_;
+  std::set<const TensorScale*> kept;
+  for (const auto& quantizer : quantizers_) {
+    if (!wanted(*quantizer)) continue;
+    part.quantizers_.push_back(quantizer);
+    kept.insert(&quantizer->scale());
+  }
+  for (const auto& scale : scales_)
+    if (kept.contains(scale.get())) part.scales_.push_back(scale);
+  for (LinearQuantizers linear : linears_) {
+    if (linear.weights && !wanted(*linear.weights)) linear.weights = nullptr;
+    if (linear.inputs && !wanted(*linear.inputs)) linear.inputs = nullptr;
+    if (linear.weights || linear.inputs) part.linears_.push_back(std::move(linear));
+  }
+  for (const CacheQuantizers& cache : caches_)
+    if (wanted(*cache.keys) && wanted(*cache.values)) part.caches_.push_back(cache);
+  return part;
+}
+
+ParameterList QuantizerSet::parameters() const {
+  ParameterList all;
+  for (const auto& quantizer : quantizers_)
+    for (const ParameterPointer& parameter : quantizer->parameters())
+      if (std::ranges::find(all, parameter) == all.end()) all.push_back(parameter);
+  return all;
+}
+
+ParameterList trained_parameters(LanguageModel& model, const QuantizerSet& quantizers) {
+  ParameterList all = model.parameters();
+  for (ParameterPointer& parameter : quantizers.parameters()) all.push_back(std::move(parameter));
+  return all;
 }
 
 void QuantizerSet::set_observing(bool observing) {
@@ -116,8 +158,8 @@ void QuantizerSet::observe_further(std::span<const NamedValue> state, const std:
   set_observing(true);
 }
 
-void QuantizerSet::end_observing(TensorScaleSource from) {
-  for (const auto& scale : scales_) scale->end_observing(from);
+void QuantizerSet::end_observing(std::optional<TensorScaleSource> all) {
+  for (const auto& scale : scales_) scale->end_observing(all.value_or(scale->source()));
   set_observing(false);
 }
 

@@ -3,14 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "models/language_model.h"
+#include "qad/quant/policy.h"
 #include "qad/quant/quant_config.h"
 #include "qad/quant/quantizer.h"
 
@@ -18,11 +21,12 @@ namespace qad {
 
 /// Every linear layer of the model, quantized or not.
 struct LinearQuantizers {
-  std::string layer;                            ///< module name
-  std::string group;                            ///< name of its input group
-  ParameterPointer weight;                      ///< [out, in]
-  std::shared_ptr<WeightQuantizer> weights;     ///< null: not quantized
-  std::shared_ptr<ActivationQuantizer> inputs;  ///< shared by the group; null: not quantized
+  std::string layer;                                 ///< module name
+  std::string group;                                 ///< name of its input group
+  ParameterPointer weight;                           ///< [out, in]
+  std::shared_ptr<WeightQuantizer> weights;          ///< null: not quantized
+  std::shared_ptr<ActivationQuantizer> inputs;       ///< shared by the group; null: not quantized
+  CalibrationKind algorithm = CalibrationKind::max;  ///< how the scales of `weights` are found
 };
 
 struct CacheQuantizers {
@@ -52,12 +56,25 @@ class QuantizerSet {
 
   /// From now on operands pass unchanged and are watched; what was seen before is forgotten.
   void observe();
+  /// Whether they do, without a change of what was seen.
+  void set_observing(bool observing);
   /// The same, going on from a state() that was taken while others observed. Names that do not fit are an Error that
   /// names `file`.
   void observe_further(std::span<const NamedValue> state, const std::string& file);
-  /// Ends that: scales come from what was seen, or follow the data. Before an export they are always to come from
-  /// calibration. Throws, naming the operand, if a layer never saw a token.
-  void end_observing(TensorScaleSource from);
+  /// Ends that: scales come from what was seen, or follow the data, each as its rule says or all as `all` does: before
+  /// an export they are to come from calibration. Throws, naming the operand, if a layer never saw a token.
+  void end_observing(std::optional<TensorScaleSource> all = {});
+
+  /// The same quantizers, those that are `wanted` alone. Linear layers without one of them are left out.
+  [[nodiscard]] QuantizerSet only(const std::function<bool(const Quantizer&)>& wanted) const;
+
+  // For who fills a slot with a quantizer of another kind: it is one of this set from then on.
+  [[nodiscard]] std::shared_ptr<TensorScale> make_scale(std::string name, const BlockFormat& format,
+                                                        const TensorScaleConfig& config);
+  void add(std::shared_ptr<Quantizer> quantizer);
+
+  /// What the quantizers train themselves, each once.
+  [[nodiscard]] ParameterList parameters() const;
 
   /// Counts since the last call.
   [[nodiscard]] SaturationCounts take_saturation();
@@ -71,13 +88,10 @@ class QuantizerSet {
   void restore(std::span<const NamedValue> state, const std::string& file, const NamedTensors& tensors = {});
 
  private:
-  friend QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
+  friend QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config, CalibrationKind algorithm);
 
-  void set_observing(bool observing);
   void restore_block_scales(NamedTensors tensors, const std::string& file);
-  std::shared_ptr<TensorScale> make_scale(std::string name, const BlockFormat& format, TensorScaleRound round);
-  std::shared_ptr<ActivationQuantizer> make_activation(const std::string& name, const BlockFormat& format,
-                                                       TensorScaleRound round, StraightThrough ste);
+  std::shared_ptr<ActivationQuantizer> make_activation(const std::string& name, const LayerOptions& options);
 
   bool shares_groups_ = true;
   std::vector<LinearQuantizers> linears_;
@@ -87,8 +101,13 @@ class QuantizerSet {
 };
 
 /// Fills the slots of `model`, those of parameters that no rule quantizes with BF16 rounding (or none, as `unquantized`
-/// says); the quantizers observe until end_observing(). Throws what quantize_refusals (layer_refusals.h) finds.
-[[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config);
+/// says); the quantizers observe until end_observing(). `algorithm` is that of rules that name none. Throws Error
+/// (usage): what quantize_refusals and cache_refusals (layer_refusals.h) find.
+[[nodiscard]] QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config,
+                                             CalibrationKind algorithm = CalibrationKind::max);
+
+/// All that training moves: the model's parameters, then those of its quantizers.
+[[nodiscard]] ParameterList trained_parameters(LanguageModel& model, const QuantizerSet& quantizers);
 
 /// Logs a warning for each rule that asks for a format and meets no layer of the model.
 void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules);

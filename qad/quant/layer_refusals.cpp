@@ -29,6 +29,43 @@ std::string described(const LayerFormats& formats) {
   return fmt::format("weights {}, inputs {}", name_of(formats.weights), name_of(formats.inputs));
 }
 
+/// "identity (quantize.rules[2])".
+std::string with_rule(std::string_view option, int rule) {
+  return fmt::format("{} (quantize.rules[{}])", option, rule);
+}
+
+std::string described(const TensorScaleConfig& scale) {
+  return fmt::format("round {}, from {}", enum_name(scale.round), enum_name(scale.from));
+}
+
+bool has_tensor_scale(const LayerFormats& formats) {
+  return (formats.weights != nullptr && formats.weights->has_tensor_scale) ||
+         (formats.inputs != nullptr && formats.inputs->has_tensor_scale);
+}
+
+/// What members of a group share can be had in one way only: the scale of their weights, and their input.
+void check_shared(const LinearShape& layer, const LinearShape& first, const Policy& policy, bool share_groups,
+                  LayerRefusals& refusals) {
+  const int rule = policy.rule_of(layer.name), first_rule = policy.rule_of(first.name);
+  if (rule == first_rule) return;
+  const LayerOptions& own = policy.of_rule(rule);
+  const LayerOptions& expected = policy.of_rule(first_rule);
+  const auto refuse = [&](std::string_view what, const std::string& wanted, const std::string& got,
+                          std::string_view shared) {
+    refusals.add(layer.name,
+                 {"",
+                  fmt::format("the {} of {}, {}, since they share {}", what, short_pattern(first.name),
+                              with_rule(wanted, first_rule), shared),
+                  with_rule(got, rule), "let the rules of the whole group say the same"},
+                 rule);
+  };
+  const bool shares_input = expected.formats.inputs != nullptr;
+  if ((share_groups || shares_input) && has_tensor_scale(expected.formats) && own.tensor_scale != expected.tensor_scale)
+    refuse("tensor_scale", described(expected.tensor_scale), described(own.tensor_scale), "a scale");
+  if (shares_input && own.ste != expected.ste)
+    refuse("ste", std::string(enum_name(expected.ste)), std::string(enum_name(own.ste)), "a quantized input");
+}
+
 }  // namespace
 
 std::vector<std::string> patterns_of(const std::vector<std::string>& some, std::span<const std::string> all) {
@@ -85,7 +122,7 @@ void throw_if_any(const std::vector<Refusal>& refusals, const std::string& what,
 }
 
 std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, const QuantizeConfig& config) {
-  const Policy policy(config.rules);
+  const Policy policy(config);
   std::vector<std::string> names;
   for (const LinearShape& layer : layers) names.push_back(layer.name);
   LayerRefusals refusals(std::move(names));
@@ -101,6 +138,7 @@ std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, cons
                                 described(expected)),
                     described(formats), "let the same rules match the whole group"},
                    rule);
+    else if (formats != LayerFormats{}) check_shared(layer, *first, policy, config.share_groups, refusals);
     for (const BlockFormat* format : {formats.weights, formats.inputs}) {
       if (format == nullptr || layer.in_features % format->block_size(layer.in_features) == 0) continue;
       refusals.add(layer.name,
@@ -113,6 +151,13 @@ std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, cons
                    true);
   }
   return refusals.told();
+}
+
+std::vector<Refusal> cache_refusals(const ModelConfig& model, const QuantizeConfig& config) {
+  const BlockFormat* const format = Policy(config).cache().formats.inputs;
+  if (format == nullptr || model.head_size() % format->block_size(model.head_size()) == 0) return {};
+  return {{{"keys and values", fmt::format("a head_dim that is a multiple of {} for {}", format->block, format->name),
+            fmt::format("{}", model.head_size()), "choose another format for kv_cache, or none"}}};
 }
 
 }  // namespace qad

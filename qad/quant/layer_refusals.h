@@ -46,7 +46,11 @@ class LayerRefusals {
 void throw_if_any(const std::vector<Refusal>& refusals, const std::string& what, ExitCode code = ExitCode::failed);
 
 /// Why the rules do not fit a model of these layers: an inner dimension that is no multiple of a format's block, a
-/// fused group that is quantized in part, a tied head that would be. Empty: attach_quantizers will take them.
+/// fused group that is quantized in part or whose members want their shared scale otherwise, a tied head that would be
+/// quantized. Empty: attach_quantizers will take them.
 [[nodiscard]] std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, const QuantizeConfig& config);
+
+/// Why keys and values do not fit the format of the cache: a block would go over heads, which engines keep apart.
+[[nodiscard]] std::vector<Refusal> cache_refusals(const ModelConfig& model, const QuantizeConfig& config);
 
 }  // namespace qad

@@ -39,18 +39,28 @@ bool glob_match(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
-Policy::Policy(const std::vector<QuantizeRule>& rules) {
-  for (std::size_t i = 0; i < rules.size(); ++i) {
-    const QuantizeRule& rule = rules[i];
-    const auto who = [&](std::string_view key) { return fmt::format("quantize.rules[{}].{}", i, key); };
-    rules_.push_back(
-        {rule.layers, {format_or_none(rule.weights, who("weights")), format_or_none(rule.inputs, who("inputs"))}});
+Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
+  const auto resolved = [&](const QuantizeRule& rule, const LayerFormats& formats) {
+    const RuleTensorScale own = rule.tensor_scale.value_or(RuleTensorScale{});
+    const TensorScaleConfig& common = config.tensor_scale;
+    return LayerOptions{formats,
+                        {own.round.value_or(common.round), own.from.value_or(common.from)},
+                        rule.ste.value_or(config.ste),
+                        rule.algorithm.value_or(algorithm)};
+  };
+  for (std::size_t i = 0; i < config.rules.size(); ++i) {
+    const QuantizeRule& rule = config.rules[i];
+    const auto format = [&](std::string_view key, const std::string& name) {
+      return format_or_none(name, fmt::format("quantize.rules[{}].{}", i, key));
+    };
+    rules_.push_back({rule.layers, resolved(rule, {format("weights", rule.weights), format("inputs", rule.inputs)})});
   }
+  cache_ = resolved({}, {nullptr, format_or_none(config.kv_cache, "quantize.kv_cache")});
 }
 
-LayerFormats Policy::operator()(std::string_view layer) const {
+LayerOptions Policy::options(std::string_view layer) const {
   const int rule = rule_of(layer);
-  return rule < 0 ? LayerFormats{} : rules_[static_cast<std::size_t>(rule)].formats;
+  return rule < 0 ? LayerOptions{} : of_rule(rule);
 }
 
 int Policy::rule_of(std::string_view layer) const {

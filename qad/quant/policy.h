@@ -1,4 +1,5 @@
-// From a layer's name to its number formats, by the rules of a QuantizeConfig.
+// From a layer's name to all that a recipe says of its quantizers: by the rules of a QuantizeConfig, and by its own
+// keys where a rule says nothing.
 #pragma once
 
 #include <string>
@@ -18,21 +19,33 @@ struct LayerFormats {
   friend bool operator==(const LayerFormats&, const LayerFormats&) = default;
 };
 
+struct LayerOptions {
+  LayerFormats formats{};
+  TensorScaleConfig tensor_scale{};
+  StraightThrough ste = StraightThrough::identity;
+  CalibrationKind algorithm = CalibrationKind::max;  ///< of the weights
+};
+
 class Policy {
  public:
-  /// Throws, naming the rule, if a number format is unknown.
-  explicit Policy(const std::vector<QuantizeRule>& rules);
+  /// `algorithm` is that of rules that name none. Throws, naming the rule or key, if a number format is unknown.
+  explicit Policy(const QuantizeConfig& config, CalibrationKind algorithm = CalibrationKind::max);
   /// What the last rule that matches says; nothing is quantized where none does.
-  [[nodiscard]] LayerFormats operator()(std::string_view layer) const;
+  [[nodiscard]] LayerFormats operator()(std::string_view layer) const { return options(layer).formats; }
+  [[nodiscard]] LayerOptions options(std::string_view layer) const;
+  /// Of keys and values, which no rule names.
+  [[nodiscard]] LayerOptions cache() const { return cache_; }
   /// The index of that rule; -1 where none matches.
   [[nodiscard]] int rule_of(std::string_view layer) const;
+  [[nodiscard]] const LayerOptions& of_rule(int rule) const { return rules_[static_cast<std::size_t>(rule)].options; }
 
  private:
   struct Rule {
     std::string layers;
-    LayerFormats formats;
+    LayerOptions options;
   };
   std::vector<Rule> rules_;
+  LayerOptions cache_;
 };
 
 /// A name with * for its numbers, which many layers share: model.layers.12.mlp.up_proj -> model.layers.*.mlp.up_proj.

@@ -1,8 +1,9 @@
-// The recipe's `quantize` section: which operands of which layers get which number format.
+// The recipe's `quantize` section: which operands of which layers get which number format, and how it is applied.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,25 +11,6 @@
 #include "qad/formats/block_format.h"
 
 namespace qad {
-
-/// Decides for every linear layer whose module name matches; of several matching rules the last one counts, whole.
-struct QuantizeRule {
-  std::string layers = "*";
-  std::string weights = "none";
-  std::string inputs = "none";
-
-  template <class Visitor>
-  void visit_fields(Visitor&& visit) {
-    visit(Field{"layers", "module names; * stands for any characters, ? for one"}.required(), layers);
-    visit(Field{"weights", "number format of the weights (nvfp4, mxfp4, fp8, int8, …), or none"}, weights);
-    visit(Field{"inputs", "number format of the layer's inputs, or none"}, inputs);
-  }
-};
-
-enum class KvCacheFormat : std::uint8_t { none, fp8 };
-inline constexpr auto enum_names(KvCacheFormat) {
-  return std::to_array<EnumName<KvCacheFormat>>({{KvCacheFormat::none, "none"}, {KvCacheFormat::fp8, "fp8"}});
-}
 
 enum class TensorScaleSource : std::uint8_t {
   calibration,  ///< found once, then frozen; block scales follow the data
@@ -42,6 +24,7 @@ inline constexpr auto enum_names(TensorScaleSource) {
 struct TensorScaleConfig {
   TensorScaleRound round = TensorScaleRound::pow2;
   TensorScaleSource from = TensorScaleSource::calibration;
+  friend bool operator==(const TensorScaleConfig&, const TensorScaleConfig&) = default;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -61,6 +44,45 @@ inline constexpr auto enum_names(StraightThrough) {
       {{StraightThrough::identity, "identity"}, {StraightThrough::clip, "clip"}});
 }
 
+/// How scales are found. A row each in qad/calib/algorithms.cpp.
+enum class CalibrationKind : std::uint8_t { max, mse };
+inline constexpr auto enum_names(CalibrationKind) {
+  return std::to_array<EnumName<CalibrationKind>>({{CalibrationKind::max, "max"}, {CalibrationKind::mse, "mse"}});
+}
+
+/// What a rule says of the tensor scale otherwise than the recipe.
+struct RuleTensorScale {
+  std::optional<TensorScaleRound> round{};
+  std::optional<TensorScaleSource> from{};
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"round", "as quantize.tensor_scale.round, which counts where this says nothing"}, round);
+    visit(Field{"from", "as quantize.tensor_scale.from, which counts where this says nothing"}, from);
+  }
+};
+
+/// Decides for every linear layer whose module name matches; of several matching rules the last one counts, whole. Of
+/// what it does not say, the recipe's own keys count; qad/quant/policy.h puts both together.
+struct QuantizeRule {
+  std::string layers = "*";
+  std::string weights = "none";
+  std::string inputs = "none";
+  std::optional<RuleTensorScale> tensor_scale{};
+  std::optional<StraightThrough> ste{};
+  std::optional<CalibrationKind> algorithm{};
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"layers", "module names; * stands for any characters, ? for one"}.required(), layers);
+    visit(Field{"weights", "number format of the weights (nvfp4, mxfp4, fp8, int8, …), or none"}, weights);
+    visit(Field{"inputs", "number format of the layer's inputs, or none"}, inputs);
+    visit(Field{"tensor_scale", "the scale above the block scales, in these layers"}, tensor_scale);
+    visit(Field{"ste", "as quantize.ste, which counts where this says nothing"}, ste);
+    visit(Field{"algorithm", "as calibrate.algorithm, which counts where this says nothing"}, algorithm);
+  }
+};
+
 /// In which numbers the forward reads parameters that no rule quantizes.
 enum class UnquantizedType : std::uint8_t {
   bf16,  ///< rounded, as the exported files hold them
@@ -73,7 +95,7 @@ inline constexpr auto enum_names(UnquantizedType) {
 struct QuantizeConfig {
   std::vector<QuantizeRule> rules{};
   UnquantizedType unquantized = UnquantizedType::bf16;
-  KvCacheFormat kv_cache = KvCacheFormat::none;
+  std::string kv_cache = "none";
   bool share_groups = true;
   TensorScaleConfig tensor_scale;
   StraightThrough ste = StraightThrough::identity;
@@ -86,7 +108,9 @@ struct QuantizeConfig {
               "how the forward reads what no rule quantizes (embedding, norms, biases, a kept head): bf16 as exported, "
               "or the fp32 masters"},
         unquantized);
-    visit(Field{"kv_cache", "number format of keys and values, one tensor scale for each of a layer"}, kv_cache);
+    visit(Field{"kv_cache",
+                "number format of keys and values (fp8, nvfp4, …), one tensor scale for each of a layer; or none"},
+          kv_cache);
     visit(Field{"share_groups",
                 "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},
           share_groups);

@@ -14,8 +14,6 @@
 namespace qad {
 namespace {
 
-Tensor as_f32(const Tensor& x) { return x.dtype() == DType::f32 ? x : x.to(DType::f32); }
-
 [[noreturn]] void throw_not_finite(const std::string& name, const std::string& got) {
   throw NotFinite({name, "finite values", got, "training has diverged, or the model's file is damaged"});
 }

@@ -28,6 +28,10 @@ class Quantizer : public OperandTransform {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const BlockFormat& format() const { return scale_->format(); }
   [[nodiscard]] const TensorScale& scale() const { return *scale_; }
+  /// Parameters of its own, which are trained and saved with the model's, by their names: scales have Role::scale.
+  /// Whose result follows from them makes it anew when their version does. apply() gives them their gradients in the
+  /// `backward` of its result.
+  [[nodiscard]] virtual ParameterList parameters() const { return {}; }
   /// The counts so far, which start again at zero. What is quantized again (recompute) counts again.
   [[nodiscard]] virtual SaturationCount take_saturation();
 

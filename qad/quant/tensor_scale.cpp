@@ -17,8 +17,8 @@ std::shared_ptr<const Parameter> alive(const std::weak_ptr<const Parameter>& wei
 
 }  // namespace
 
-TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round)
-    : name_(std::move(name)), format_(&format), round_(round) {}
+TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round, TensorScaleSource source)
+    : name_(std::move(name)), format_(&format), round_(round), source_(source) {}
 
 void TensorScale::start_observing(float seen) {
   observed_ = seen > 0.0f;
@@ -68,7 +68,7 @@ float TensorScale::weights_amax() const {
   for (const auto& kept : weights_) {
     const auto weight = alive(kept);
     const Tensor& value = weight->value();
-    const Tensor floats = value.dtype() == DType::f32 ? value : value.to(DType::f32);
+    const Tensor floats = as_f32(value);
     const float amax = qad::amax(floats.data(), floats.size());
     if (!std::isfinite(amax)) throw NotFinite({weight->name, "finite values", "an infinity or NaN", ""});
     largest = std::max(largest, amax);

@@ -14,7 +14,9 @@ namespace qad {
 
 class TensorScale {
  public:
-  TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round);
+  /// `source`: where it comes from by its rule, once observing ends.
+  TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round,
+              TensorScaleSource source = TensorScaleSource::calibration);
 
   /// Makes this the scale of weights: its amax is theirs at the time of end_observing(), or always the present one's.
   void add_weight(const ParameterPointer& weight) { weights_.push_back(weight); }
@@ -33,6 +35,7 @@ class TensorScale {
   [[nodiscard]] const BlockFormat& format() const { return *format_; }
   [[nodiscard]] float value() const { return value_; }  ///< the multiplier
   [[nodiscard]] float amax() const { return amax_; }
+  [[nodiscard]] TensorScaleSource source() const { return source_; }
   [[nodiscard]] bool follows_data() const { return from_ == TensorScaleSource::data; }
   /// From a checkpoint; exact, because it is frozen as it was.
   void restore(float amax, float value, TensorScaleSource from);
@@ -43,6 +46,7 @@ class TensorScale {
   std::string name_;
   const BlockFormat* format_;
   TensorScaleRound round_;
+  TensorScaleSource source_;  ///< by its rule
   TensorScaleSource from_ = TensorScaleSource::calibration;
   std::vector<std::weak_ptr<const Parameter>> weights_;  ///< weak: a weight's slot owns its quantizer, which owns this
   std::uint64_t seen_versions_ = 0;                      ///< sum of the weights' versions that the value belongs to

@@ -116,8 +116,10 @@ void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problem
   check_starts(recipe, tree, problems);
   if (recipe.row().is_comparison) return;  // its arms may have other rules, and are checked each
   const std::optional<StudentSizes> student = student_sizes(recipe);
-  const bool all_known = std::ranges::all_of(
-      recipe.quantize.rules, [](const QuantizeRule& rule) { return is_known(rule.weights) && is_known(rule.inputs); });
+  const bool all_known =
+      is_known(recipe.quantize.kv_cache) && std::ranges::all_of(recipe.quantize.rules, [](const QuantizeRule& rule) {
+        return is_known(rule.weights) && is_known(rule.inputs);
+      });
   if (!student || !all_known) return;
   const auto report = [&](const YamlPosition& at, const std::string& key, const Problem& problem) {
     problems.add(at, key + ": " + problem.who, problem.expected, problem.got, problem.hint);
@@ -126,6 +128,8 @@ void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problem
     const std::string key = rule < 0 ? "quantize.rules" : fmt::format("quantize.rules[{}]", rule);
     report(place_of(tree, "quantize.rules", rule), key, problem);
   }
+  for (const auto& [problem, rule] : cache_refusals(student->config, recipe.quantize))
+    report(place_of(tree, "quantize.kv_cache", -1), "quantize.kv_cache", problem);
   const ExportOutline outline = outline_of(student->config, student->layers, recipe.quantize);
   for (const auto& [layout, key, at] : layouts_of(recipe, tree))
     for (const auto& [problem, rule] : export_refusals(*layout, outline)) report(at, key, problem);

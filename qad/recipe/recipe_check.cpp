@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <cctype>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/base/error.h"
 #include "models/families/hf_config.h"
+#include "qad/calib/algorithms.h"
 #include "qad/formats/block_format.h"
 #include "qad/layouts/registry.h"
+#include "qad/quant/policy.h"
 #include "qad/recipe/nearest_name.h"
 
 namespace qad {
@@ -156,29 +159,70 @@ class Checker {
   void check_formats() {
     std::vector<std::string_view> known = {"none"};
     for (const BlockFormat& format : block_formats()) known.push_back(format.name);
-    const auto check_one = [&](std::size_t i, std::string_view key, const std::string& format) {
+    const auto check_one = [&](const std::string& key, const YamlNode* node, const std::string& format) {
       if (std::find(known.begin(), known.end(), format) != known.end()) return;
-      const YamlNode& rule = tree_.find_path("quantize.rules")->items[i];
-      problems_.add(rule.find(key)->at, fmt::format("quantize.rules[{}].{}", i, key), "",
-                    fmt::format("unknown number format \"{}\"", format), name_hint(format, known));
+      problems_.add(node->at, key, "", fmt::format("unknown number format \"{}\"", format), name_hint(format, known));
     };
     if (recipe_.calibrate.algorithm != CalibrationKind::max &&
         recipe_.quantize.tensor_scale.from == TensorScaleSource::data)
       report("calibrate.algorithm", "max where quantize.tensor_scale.from is data",
              std::string(enum_name(recipe_.calibrate.algorithm)), "scales that are found need one that stays");
+    const std::size_t before = problems_.count();
     const std::vector<QuantizeRule>& rules = recipe_.quantize.rules;
     for (std::size_t i = 0; i < rules.size(); ++i) {
-      check_one(i, "weights", rules[i].weights);
-      check_one(i, "inputs", rules[i].inputs);
+      check_one(fmt::format("quantize.rules[{}].weights", i), rule_at(i).find("weights"), rules[i].weights);
+      check_one(fmt::format("quantize.rules[{}].inputs", i), rule_at(i).find("inputs"), rules[i].inputs);
     }
+    const std::string& cache = recipe_.quantize.kv_cache;
+    check_one("quantize.kv_cache", tree_.find_path("quantize.kv_cache"), cache);
+    if (problems_.count() == before) check_rule_options();
     if (row_.quantizes) return;
     const std::string_view kind = enum_name(recipe_.kind);
     if (!rules.empty())
       report("quantize.rules", fmt::format("no rules for kind: {}", kind), "some",
              "quantize its result by kind: ptq, qat or qad");
-    if (recipe_.quantize.kv_cache != KvCacheFormat::none)
-      report("quantize.kv_cache", fmt::format("none for kind: {}", kind),
-             std::string(enum_name(recipe_.quantize.kv_cache)), "quantize its result by kind: ptq, qat or qad");
+    if (cache != "none")
+      report("quantize.kv_cache", fmt::format("none for kind: {}", kind), cache,
+             "quantize its result by kind: ptq, qat or qad");
+  }
+
+  [[nodiscard]] const YamlNode& rule_at(std::size_t rule) const {
+    return tree_.find_path("quantize.rules")->items[rule];
+  }
+
+  /// What a rule says for itself: options that nothing would follow look like some that count.
+  void check_rule_options() {
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    for (std::size_t i = 0; i < recipe_.quantize.rules.size(); ++i) {
+      const QuantizeRule& rule = recipe_.quantize.rules[i];
+      const LayerOptions& options = policy.of_rule(static_cast<int>(i));
+      const CalibrationAlgorithm& algorithm = calibration_algorithm(options.algorithm);
+      const auto refuse = [&](std::string_view key, std::string expected, std::string got, std::string hint) {
+        problems_.add(rule_at(i).find(key)->at, fmt::format("quantize.rules[{}].{}", i, key), std::move(expected),
+                      std::move(got), std::move(hint));
+      };
+      constexpr const char* kWhole = "the last rule that matches a layer counts, whole: say its formats here too";
+      if (options.formats == LayerFormats{}) {
+        using Said = std::pair<const char*, bool>;
+        for (const auto& [key, is_said] :
+             {Said{"tensor_scale", rule.tensor_scale.has_value()}, Said{"ste", rule.ste.has_value()},
+              Said{"algorithm", rule.algorithm.has_value()}})
+          if (is_said) refuse(key, "weights or inputs beside it", "none", kWhole);
+        continue;
+      }
+      if (options.formats.weights == nullptr) {
+        if (rule.algorithm) refuse("algorithm", "weights beside it, whose scales it finds", "none", kWhole);
+        continue;
+      }
+      if (rule.algorithm && algorithm.serves != nullptr && !algorithm.serves(*options.formats.weights))
+        refuse("algorithm", "weights in a format with block scales to search", rule.weights, "or algorithm: max");
+      if (algorithm.find_scales == nullptr || options.tensor_scale.from != TensorScaleSource::data) continue;
+      const std::string found(enum_name(options.algorithm));
+      constexpr const char* kStays = "scales that are found need one that stays";
+      if (rule.algorithm) refuse("algorithm", "max where the tensor scale is from data", found, kStays);
+      else if (rule.tensor_scale && rule.tensor_scale->from)
+        refuse("tensor_scale", "from: calibration where calibrate.algorithm is " + found, "data", kStays);
+    }
   }
 
   void check_export() {

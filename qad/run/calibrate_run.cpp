@@ -4,6 +4,7 @@
 
 #include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
+#include "qad/calib/algorithms.h"
 #include "qad/calib/calibrate.h"
 #include "qad/checkpoint/checkpoint.h"
 
@@ -49,7 +50,7 @@ std::size_t take_up(Student& student, const Materials& materials, const fs::path
 
 }  // namespace
 
-void calibrate_run(Student& student, const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
+void calibrate_run(Student& student, const Materials& materials, const RunFolder& folder) {
   const fs::path file = folder.calibration();
   std::size_t done = take_up(student, materials, file);
   Clock::time_point saved = Clock::now();
@@ -60,9 +61,12 @@ void calibrate_run(Student& student, const Recipe& recipe, const Materials& mate
     saved = Clock::now();
   };
   try {
-    calibrate_further(*student.model, student.quantizers, materials.calibration, done,
-                      {recipe.quantize.tensor_scale.from, recipe.calibrate.algorithm}, batch_done);
+    calibrate_further(*student.model, student.quantizers, materials.calibration, done, batch_done);
   } catch (const Stopped&) {
+    if (works_by_block(student.quantizers)) {
+      log_info("stopped in its calibration, which goes by blocks and begins again when the run is resumed");
+      throw;
+    }
     save(student, materials, done, file);
     log_info("stopped after {} of {} batches of calibration, which are saved", done, materials.calibration.size());
     throw;

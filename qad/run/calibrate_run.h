@@ -7,8 +7,9 @@
 namespace qad {
 
 /// Finds the student's scales as the recipe says. What was seen is saved into the run's folder about every half minute
-/// and when it is stopped, and taken up from there; the file goes when the run's first checkpoint has the scales. The
-/// scales are the same bits however often that was interrupted.
-void calibrate_run(Student& student, const Recipe& recipe, const Materials& materials, const RunFolder& folder);
+/// and when it is stopped, and taken up from there; the file goes when the run's first checkpoint has the scales. Where
+/// an algorithm works by blocks it begins again instead. The scales are the same bits however often that was
+/// interrupted.
+void calibrate_run(Student& student, const Materials& materials, const RunFolder& folder);
 
 }  // namespace qad

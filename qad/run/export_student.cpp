@@ -35,24 +35,22 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Mater
 /// Scales as an export has them while this lives, also where training follows the data.
 class AsExported {
  public:
-  AsExported(QuantizerSet& quantizers, TensorScaleSource of_training)
-      : quantizers_(quantizers), of_training_(of_training) {
+  explicit AsExported(QuantizerSet& quantizers) : quantizers_(quantizers) {
     quantizers_.end_observing(TensorScaleSource::calibration);
   }
-  ~AsExported() { quantizers_.end_observing(of_training_); }
+  ~AsExported() { quantizers_.end_observing(); }
   AsExported(const AsExported&) = delete;
   AsExported& operator=(const AsExported&) = delete;
 
  private:
   QuantizerSet& quantizers_;
-  TensorScaleSource of_training_;
 };
 
 }  // namespace
 
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
   if (recipe.export_formats.empty()) return;
-  const AsExported scope(student.quantizers, recipe.quantize.tensor_scale.from);
+  const AsExported scope(student.quantizers);
   const fs::path start = start_folder(recipe);
   ExportModel exported = export_model_of(*student.model, student.quantizers, start);
   if (std::ranges::any_of(recipe.export_formats, [](const auto& name) { return exporter(name).holds_tokenizer; }))
@@ -81,7 +79,7 @@ std::vector<ExportSummary> export_formats(const std::vector<std::string>& format
   if (formats.empty()) return summaries;
   const std::string run = run_id(folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best, materials.inputs);
-  fix_scales(saved.student, recipe, materials);
+  fix_scales(saved.student, materials);
   for (const std::string& format : formats) {
     OutputFolder out = export_folder(folder.exported(format), run);
     summaries.push_back(export_student(format, saved.student, recipe, materials, out, run));
@@ -90,11 +88,11 @@ std::vector<ExportSummary> export_formats(const std::vector<std::string>& format
   return summaries;
 }
 
-void fix_scales(Student& student, const Recipe& recipe, const Materials& materials) {
-  if (student.quantizers.empty() || recipe.quantize.tensor_scale.from != TensorScaleSource::data) return;
+void fix_scales(Student& student, const Materials& materials) {
+  QuantizerSet followers = student.quantizers.only([](const Quantizer& one) { return one.scale().follows_data(); });
+  if (followers.empty()) return;
   log_info("calibrates the scales of the export");
-  calibrate(*student.model, student.quantizers, materials.calibration,
-            {TensorScaleSource::calibration, recipe.calibrate.algorithm});
+  calibrate(*student.model, followers, materials.calibration, TensorScaleSource::calibration);
 }
 
 ExportSummary export_student(const std::string& format, Student& student, const Recipe& recipe,

@@ -26,8 +26,9 @@ void check_layout(const std::string& format, const Recipe& recipe);
 [[nodiscard]] std::vector<ExportSummary> export_formats(const std::vector<std::string>& formats, const Recipe& recipe,
                                                         const Materials& materials, const RunFolder& folder);
 
-/// A student whose scales follow the data gets those of a last calibration; any other stays as it is.
-void fix_scales(Student& student, const Recipe& recipe, const Materials& materials);
+/// Scales that follow the data become those of a last calibration, in which the others quantize as they are; these
+/// stay.
+void fix_scales(Student& student, const Materials& materials);
 
 /// Writes `student`, its scales fixed, to `out` in one layout, with the config.json of the model that it started from.
 /// `run` is run_id of the run that it is of; `shard_bytes` 0: the exporters' own limit.

@@ -27,7 +27,7 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
     student.model = trainable_copy(*start);
   }
   warn_of_idle_rules(*student.model, recipe.quantize.rules);
-  student.quantizers = attach_quantizers(*student.model, recipe.quantize);
+  student.quantizers = attach_quantizers(*student.model, recipe.quantize, recipe.calibrate.algorithm);
   if (recipe.row().quantizes) check_unquantized(*student.model, recipe.quantize);
   return student;
 }

@@ -26,7 +26,7 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
   OutputFolder out = export_folder(options.out, run);
   const Materials materials = load_materials(recipe, folder);
   SavedStudent saved = load_student(folder, recipe, materials.teacher.get(), options.checkpoint, materials.inputs);
-  fix_scales(saved.student, recipe, materials);
+  fix_scales(saved.student, materials);
   const ExportSummary summary =
       export_student(options.format, saved.student, recipe, materials, out, run, options.shard_bytes.value_or(0));
   print << options.format << " of step " << saved.state.step << " (" << saved.file.filename().string()

@@ -1,6 +1,7 @@
 #include "qad/verbs/inspect.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -45,13 +46,33 @@ std::vector<Fact> recipe_facts(const Recipe& recipe) {
   return facts;
 }
 
+/// "scale round none, mse"; empty where a rule says nothing of its own.
+std::string options_of(const QuantizeRule& rule) {
+  std::vector<std::string> options;
+  if (rule.tensor_scale && rule.tensor_scale->round)
+    options.push_back(fmt::format("scale round {}", enum_name(*rule.tensor_scale->round)));
+  if (rule.tensor_scale && rule.tensor_scale->from)
+    options.push_back(fmt::format("scale from {}", enum_name(*rule.tensor_scale->from)));
+  if (rule.ste) options.push_back(fmt::format("gradient {}", enum_name(*rule.ste)));
+  if (rule.algorithm) options.push_back(fmt::format("algorithm {}", enum_name(*rule.algorithm)));
+  return fmt::format("{}", fmt::join(options, ", "));
+}
+
 void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
   if (quantize.rules.empty()) return;
-  Table table({{"layers", Align::left}, {"weights", Align::left}, {"inputs", Align::left}});
-  for (const QuantizeRule& rule : quantize.rules) table.add_row({rule.layers, rule.weights, rule.inputs});
+  const bool have_options =
+      std::ranges::any_of(quantize.rules, [](const QuantizeRule& rule) { return !options_of(rule).empty(); });
+  std::vector<Column> columns = {{"layers", Align::left}, {"weights", Align::left}, {"inputs", Align::left}};
+  if (have_options) columns.push_back({"otherwise than the rest", Align::left});
+  Table table(columns);
+  for (const QuantizeRule& rule : quantize.rules) {
+    std::vector<std::string> row = {rule.layers, rule.weights, rule.inputs};
+    if (have_options) row.push_back(options_of(rule));
+    table.add_row(row);
+  }
   print << "\nquantizers, the last rule that matches a layer decides\n" << table.text();
   print << text_of({{"unquantized", std::string(enum_name(quantize.unquantized))},
-                    {"keys, values", std::string(enum_name(quantize.kv_cache))},
+                    {"keys, values", quantize.kv_cache},
                     {"tensor scale", fmt::format("round {}, from {}", enum_name(quantize.tensor_scale.round),
                                                  enum_name(quantize.tensor_scale.from))},
                     {"groups", quantize.share_groups ? "share their scales" : "a scale each"},

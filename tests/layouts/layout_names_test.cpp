@@ -21,7 +21,7 @@ using testing::TinyStudent;
 
 QuantizeConfig w4a4_fp8_cache() {
   QuantizeConfig config = quantize_blocks("nvfp4", "nvfp4");
-  config.kv_cache = KvCacheFormat::fp8;
+  config.kv_cache = "fp8";
   return config;
 }
 

@@ -103,10 +103,35 @@ TEST(Refusals, AQuantizedCacheInBitsandbytes) {
   ModelConfig config = small_config();
   config.hidden_size = config.intermediate_size = 64;
   QuantizeConfig quantize = quantize_blocks("nf4_g64", "none");
-  quantize.kv_cache = KvCacheFormat::fp8;
+  quantize.kv_cache = "fp8";
   TinyStudent student(config, quantize);
   expect_error([&] { exporter("bitsandbytes").pack(student.exported()); },
                {"bitsandbytes: keys and values: expected none that are quantized, got fp8"});
+}
+
+// Each says what it can hold; only dense, which says nothing of the cache, takes any.
+TEST(Refusals, CachesOfOtherFormatsThanALayoutCanSay) {
+  ModelConfig config = small_config();
+  config.hidden_size = config.intermediate_size = 64;
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  for (const char* format : {"nvfp4", "int8", "fp8_channel"}) {
+    quantize.kv_cache = format;
+    TinyStudent student(config, quantize);
+    for (const char* layout : {"modelopt", "compressed_tensors", "gguf"})
+      expect_error([&] { exporter(layout).pack(student.exported()); },
+                   {std::string(layout) + ": keys and values: expected fp8 or none that are quantized, got " + format +
+                    " (" + layout + " has no place for their scales; set kv_cache to fp8, or export as dense)"});
+    const ExportModel back = exporter("dense").unpack(exporter("dense").pack(student.exported()));
+    EXPECT_TRUE(back.key_value_scales.empty());
+    EXPECT_EQ(back.cache_format, nullptr);
+  }
+  quantize.kv_cache = "fp8";
+  TinyStudent student(config, quantize);
+  for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) {
+    const ExportModel back = exporter(layout).unpack(exporter(layout).pack(student.exported()));
+    EXPECT_EQ(back.cache_format, &block_format("fp8")) << layout;
+    EXPECT_EQ(back.key_value_scales.size(), 2u) << layout;
+  }
 }
 
 TEST(Refusals, PlainStudentsInLayoutsOfCodes) {

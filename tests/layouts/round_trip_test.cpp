@@ -32,7 +32,7 @@ ModelConfig wide_config(bool tied = true) {
 }
 
 QuantizeConfig with_fp8_cache(QuantizeConfig config) {
-  config.kv_cache = KvCacheFormat::fp8;
+  config.kv_cache = "fp8";
   return config;
 }
 

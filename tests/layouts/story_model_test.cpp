@@ -45,7 +45,7 @@ TEST(StoryModel, PtqExportRunsAsTheStudentDoes) {
   const auto teacher = load_model(teacher_folder, WeightType::bf16);
   const auto student = trainable_copy(*teacher);
   QuantizeConfig quantize = testing::quantize_blocks("nvfp4", "nvfp4");
-  quantize.kv_cache = KvCacheFormat::fp8;
+  quantize.kv_cache = "fp8";
   QuantizerSet quantizers = attach_quantizers(*student, quantize);
   calibrate(*student, quantizers, {story_batch()}, {TensorScaleSource::calibration});
   const ExportModel model = export_model_of(*student, quantizers, teacher_folder);

@@ -4,9 +4,16 @@
 #include <gtest/gtest.h>
 
 #include "autograd/base/error.h"
+#include "tests/support/error_of.h"
 
 namespace qad {
 namespace {
+
+QuantizeConfig with_rules(std::vector<QuantizeRule> rules) {
+  QuantizeConfig config;
+  config.rules = std::move(rules);
+  return config;
+}
 
 TEST(Glob, MatchesTheWholeName) {
   EXPECT_TRUE(glob_match("*", ""));
@@ -23,17 +30,45 @@ TEST(Glob, MatchesTheWholeName) {
 }
 
 TEST(Policy, TheLastRuleThatMatchesDecides) {
-  const Policy policy({{"*", "nvfp4", "nvfp4"}, {"*.down_proj", "fp8", "none"}, {"lm_head", "none", "none"}});
+  const Policy policy(
+      with_rules({{"*", "nvfp4", "nvfp4"}, {"*.down_proj", "fp8", "none"}, {"lm_head", "none", "none"}}));
   EXPECT_EQ(policy("model.layers.0.mlp.up_proj").weights, &block_format("nvfp4"));
   EXPECT_EQ(policy("model.layers.0.mlp.down_proj").weights, &block_format("fp8"));
   EXPECT_EQ(policy("model.layers.0.mlp.down_proj").inputs, nullptr);
   EXPECT_EQ(policy("lm_head"), LayerFormats{});
-  EXPECT_EQ(Policy({})("anything"), LayerFormats{});
+  EXPECT_EQ(Policy(with_rules({}))("anything"), LayerFormats{});
+}
+
+TEST(Policy, OptionsAreTheRulesOwnOrElseTheRecipes) {
+  QuantizeConfig config = with_rules({{"*", "nvfp4", "nvfp4"}, {"*q_proj", "fp8", "none"}});
+  config.tensor_scale.round = TensorScaleRound::none;
+  config.kv_cache = "mxfp4";
+  config.rules[1].tensor_scale = RuleTensorScale{{}, TensorScaleSource::data};
+  config.rules[1].ste = StraightThrough::clip;
+  config.rules[0].algorithm = CalibrationKind::max;
+  const Policy policy(config, CalibrationKind::mse);
+  const LayerOptions usual = policy.options("o_proj"), own = policy.options("q_proj"), cache = policy.cache();
+  EXPECT_EQ(usual.tensor_scale, (TensorScaleConfig{TensorScaleRound::none, TensorScaleSource::calibration}));
+  EXPECT_EQ(usual.ste, StraightThrough::identity);
+  EXPECT_EQ(usual.algorithm, CalibrationKind::max);
+  EXPECT_EQ(own.formats.weights, &block_format("fp8"));
+  EXPECT_EQ(own.tensor_scale, (TensorScaleConfig{TensorScaleRound::none, TensorScaleSource::data}));
+  EXPECT_EQ(own.ste, StraightThrough::clip);
+  EXPECT_EQ(own.algorithm, CalibrationKind::mse);
+  EXPECT_EQ(cache.formats, (LayerFormats{nullptr, &block_format("mxfp4")}));
+  EXPECT_EQ(cache.tensor_scale, usual.tensor_scale);
+}
+
+TEST(Policy, AnUnknownFormatOfTheCacheIsToldWithThoseKnown) {
+  QuantizeConfig config;
+  config.kv_cache = "fp7";
+  testing::expect_mentions(testing::error_of([&] { static_cast<void>(Policy(config)); }),
+                           {"quantize.kv_cache: ", "nvfp4, mxfp4, fp8", "fp7", "or none"});
 }
 
 TEST(Policy, AnUnknownFormatNamesTheRule) {
   try {
-    const Policy policy({{"*", "nvfp4", "none"}, {"*mlp*", "none", "fp7"}});
+    const Policy policy(with_rules({{"*", "nvfp4", "none"}, {"*mlp*", "none", "fp7"}}));
     FAIL();
   } catch (const Error& error) {
     const std::string text = error.what();

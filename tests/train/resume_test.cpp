@@ -88,7 +88,7 @@ TEST(ResumeOften, StoppedAndKilledInTurnAtEveryFewPolls) {
 TEST(ResumeScales, WhereTheyFollowTheData) {
   QuantizeConfig quantize = testing::nvfp4_blocks();
   quantize.tensor_scale = {TensorScaleRound::none, TensorScaleSource::data};
-  quantize.kv_cache = KvCacheFormat::fp8;
+  quantize.kv_cache = "fp8";
   TinyTraining undisturbed(testing::tiny_trainer_config(), quantize);
   const int polls = polls_of(undisturbed);
   for (int moment = 3; moment <= polls; moment += polls / 12 | 1) {

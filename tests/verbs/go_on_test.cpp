@@ -149,7 +149,7 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
   ASSERT_GT(materials.calibration.size(), 4u);
   const auto calibrated = [&] {
     Student student = make_student(recipe, materials.teacher.get());
-    calibrate_run(student, recipe, materials, folder);
+    calibrate_run(student, materials, folder);
     return student.quantizers.state();
   };
   const auto whole = calibrated();
@@ -172,7 +172,7 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
   const auto done = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at("batches")));
   ASSERT_GT(done, 0u);
   ASSERT_LT(done, materials.calibration.size());
-  calibrate_run(half, recipe, batches_of(done), folder);
+  calibrate_run(half, batches_of(done), folder);
   EXPECT_EQ(half.quantizers.state(), whole);
 }
 

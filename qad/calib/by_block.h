@@ -1,0 +1,28 @@
+// Calibration a block of the model at a time: its quantizers watch the hidden states that the blocks before it give
+// when these are quantized, so that what is found for a block can make up for what the others do. Of hidden states, one
+// layer's are in memory, for all batches.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "models/language_model.h"
+#include "qad/quant/attach.h"
+
+namespace qad {
+
+/// What came to a group of linear layers in one batch, [T, C]; of experts, what came to each in turn.
+using SeeInput = std::function<void(const LinearGroup& group, const Tensor& x_TC)>;
+/// Shows what the quantizers of a block watched: its groups in the order in which they run, batch after batch, nothing
+/// in the block itself being quantized. May be called several times; each time the block runs again.
+using ShowInputs = std::function<void(const SeeInput& see)>;
+/// Finds what is left to find for these quantizers, all those of a block, whose tensor scales are found.
+using FindScales = std::function<void(const QuantizerSet& quantizers, const ShowInputs& show_inputs)>;
+
+/// Begins anew, block after block and the head last. Scales come from calibration or from the data as their rules say,
+/// or all as `all` does. After Stopped it has to begin anew.
+void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                        std::optional<TensorScaleSource> all, const FindScales& find_scales);
+
+}  // namespace qad

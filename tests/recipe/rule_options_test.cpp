@@ -1,0 +1,145 @@
+// Options of a quantize rule in a recipe: read, written back, explained, and refused where nothing would follow them.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
+#include "models/families/hf_config.h"
+#include "qad/recipe/recipe.h"
+#include "tests/support/error_of.h"
+#include "tests/support/paths.h"
+#include "tests/support/small_model.h"
+
+namespace qad {
+namespace {
+
+using testing::expect_mentions;
+
+class RuleOptions : public ::testing::Test {
+ protected:
+  RuleOptions() { write_teacher(testing::small_config()); }
+  void write_teacher(const ModelConfig& config) {
+    write_file_atomically(folder_ / "teacher/config.json", to_hf_config(config, "bfloat16"));
+  }
+  Recipe load(const std::string& rest) {
+    write_file_atomically(folder_ / "r.yaml", "kind: qad\nteacher: {model: " + (folder_ / "teacher").string() +
+                                                  "}\ndata: {train: {text: a}, eval: {text: b}}\n" + rest);
+    return load_recipe(folder_ / "r.yaml");
+  }
+  std::string said(const std::string& rest) {
+    try {
+      static_cast<void>(load(rest));
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::usage);
+      return error.what();
+    }
+    return "no error";
+  }
+  testing::TemporaryFolder folder_;
+};
+
+constexpr const char* kRules = R"(quantize:
+  rules:
+    - {layers: "*", weights: nvfp4, inputs: nvfp4}
+    - {layers: lm_head}
+)";
+
+// The rules above with one more.
+std::string rules_and(std::string_view rule) { return fmt::format("{}    - {}\n", kRules, rule); }
+
+TEST_F(RuleOptions, AreReadAndWrittenBack) {
+  const Recipe recipe = load(
+      rules_and("{layers: \"*.down_proj\", weights: nvfp4, tensor_scale: {round: none}, ste: clip, algorithm: mse}") +
+      "    - {layers: \"*.o_proj\", weights: fp8, tensor_scale: {from: data}, algorithm: max}\n");
+  ASSERT_EQ(recipe.quantize.rules.size(), 4u);
+  const QuantizeRule &plain = recipe.quantize.rules[0], &down = recipe.quantize.rules[2];
+  EXPECT_FALSE(plain.tensor_scale || plain.ste || plain.algorithm);
+  EXPECT_EQ(down.tensor_scale->round, TensorScaleRound::none);
+  EXPECT_EQ(down.tensor_scale->from, std::nullopt);
+  EXPECT_EQ(down.ste, StraightThrough::clip);
+  EXPECT_EQ(down.algorithm, CalibrationKind::mse);
+  const std::string text = recipe_text(recipe);
+  EXPECT_EQ(recipe_text(parse_recipe(text, "r")), text);
+  for (const char* line : {"round: none", "ste: clip", "algorithm: mse", "from: data", "kv_cache: none"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  // Rules without options are written as they always were.
+  const std::string usual = recipe_text(load(kRules));
+  EXPECT_NE(usual.find("- layers: \"*\"\n      weights: nvfp4\n      inputs: nvfp4\n    - layers: lm_head\n      "
+                       "weights: none\n      inputs: none\n  unquantized: bf16\n  kv_cache: none\n"),
+            std::string::npos)
+      << usual;
+}
+
+TEST(RuleOptionsExplained, AreListedWithTheirChoices) {
+  const std::vector<KeyDescription> keys = describe_recipe();
+  const auto type_of = [&](const char* key) {
+    const auto found = std::ranges::find(keys, key, &KeyDescription::key);
+    return found == keys.end() ? std::string("not there") : found->type;
+  };
+  EXPECT_EQ(type_of("quantize.rules[].tensor_scale"), "section");
+  EXPECT_EQ(type_of("quantize.rules[].tensor_scale.round"), "pow2 | none");
+  EXPECT_EQ(type_of("quantize.rules[].tensor_scale.from"), "calibration | data");
+  EXPECT_EQ(type_of("quantize.rules[].ste"), "identity | clip");
+  EXPECT_EQ(type_of("quantize.rules[].algorithm"), "max | mse");
+  EXPECT_EQ(type_of("quantize.kv_cache"), "text");
+}
+
+TEST_F(RuleOptions, OfAGroupThatSharesAScaleMustAgree) {
+  expect_mentions(said(rules_and("{layers: \"*.up_proj\", weights: nvfp4, inputs: nvfp4, tensor_scale: {from: data}}")),
+                  {"r.yaml:8:7: quantize.rules[2]: *.up_proj (2 layers): expected the tensor_scale of *.gate_proj, "
+                   "round pow2, from calibration (quantize.rules[0]), since they share a scale, got round pow2, from "
+                   "data (quantize.rules[2])"});
+  EXPECT_EQ(said(rules_and("{layers: \"*mlp.*_proj\", weights: nvfp4, inputs: nvfp4, tensor_scale: {from: data}}")),
+            "no error");
+}
+
+TEST_F(RuleOptions, ThatNothingWouldFollowAreRefused) {
+  const std::string whole = "(the last rule that matches a layer counts, whole: say its formats here too)";
+  const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
+  EXPECT_NE(last("{layers: \"*.down_proj\", ste: clip}")
+                .find("quantize.rules[2].ste: expected weights or inputs beside it, got none " + whole),
+            std::string::npos);
+  EXPECT_NE(last("{layers: \"*.down_proj\", algorithm: mse}").find("quantize.rules[2].algorithm: expected weights or"),
+            std::string::npos);
+  EXPECT_NE(last("{layers: \"*.down_proj\", inputs: nvfp4, algorithm: mse}")
+                .find("quantize.rules[2].algorithm: expected weights beside it, whose scales it finds, got none"),
+            std::string::npos);
+  EXPECT_NE(last("{layers: \"*.down_proj\", weights: fp8, algorithm: mse}")
+                .find("quantize.rules[2].algorithm: expected weights in a format with block scales to search, got fp8"),
+            std::string::npos);
+  EXPECT_NE(
+      last("{layers: \"*.down_proj\", weights: nvfp4, algorithm: mse, tensor_scale: {from: data}}")
+          .find("quantize.rules[2].algorithm: expected max where the tensor scale is from data, got mse (scales that"),
+      std::string::npos);
+  EXPECT_NE(
+      last("{layers: \"*.down_proj\", weights: nvfp4, tensor_scale: {from: data}}\ncalibrate: {algorithm: mse}")
+          .find(
+              "quantize.rules[2].tensor_scale: expected from: calibration where calibrate.algorithm is mse, got data"),
+      std::string::npos);
+  EXPECT_EQ(last("{layers: \"*.down_proj\", weights: fp8, ste: clip, algorithm: max}"), "no error");
+}
+
+TEST_F(RuleOptions, TheCacheHasTheFormatOfAnyName) {
+  ModelConfig wide = testing::small_config();
+  wide.hidden_size = 128;
+  write_teacher(wide);
+  for (const BlockFormat& format : block_formats()) {
+    if (format.block > 32) continue;  // heads are 32 wide
+    EXPECT_EQ(said("quantize: {kv_cache: " + std::string(format.name) + "}\n"), "no error") << format.name;
+  }
+  expect_mentions(said("quantize: {kv_cache: nf4_g64}\n"),
+                  {"r.yaml:4:22: quantize.kv_cache: keys and values: expected a head_dim that is a multiple of 64 for "
+                   "nf4_g64, got 32"});
+  expect_mentions(said("quantize: {kv_cache: fp9}\n"),
+                  {"r.yaml:4:22: quantize.kv_cache: unknown number format \"fp9\" (did you mean \"fp8\"?)"});
+  const std::string rules = "quantize: {kv_cache: nvfp4, rules: [{layers: \"*_proj\", weights: nvfp4}]}\nexport: ";
+  EXPECT_EQ(said(rules + "[dense]\n"), "no error");
+  expect_mentions(said(rules + "[modelopt]\n"),
+                  {"export[0]: modelopt: keys and values: expected fp8 or none that are quantized, got nvfp4 (modelopt "
+                   "has no place for their scales; set kv_cache to fp8, or export as dense)"});
+}
+
+}  // namespace
+}  // namespace qad
