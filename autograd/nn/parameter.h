@@ -19,7 +19,7 @@ enum class Role : std::uint8_t {
   router,  ///< of experts
   decay,   ///< of a recurrence
   head,    ///< of the output, where it is not the embedding
-  scale,   ///< of a quantizer
+  scale,   ///< that is trained
 };
 
 struct Parameter {

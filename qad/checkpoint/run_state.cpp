@@ -40,6 +40,7 @@ void visit_numbers(State& state, Visit&& visit) {
 
 constexpr const char* kRollout = "last_step.rollout.";
 constexpr const char* kModel = "model/";
+constexpr const char* kQuantizer = "quantizer/";
 constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
 constexpr const char* kUpdates = "adamw.updates";
@@ -60,10 +61,14 @@ void restore_tensor(const CheckpointContent& content, const std::string& name, c
 }
 
 // best.h5 has no optimizer, and one who exports the last checkpoint does not ask for its own: both may be there.
-void check_no_surplus(const CheckpointContent& content, LanguageModel& student, const std::string& file) {
+void check_no_surplus(const CheckpointContent& content, const RunParts& parts, const std::string& file) {
   std::set<std::string> known;
-  for (const ParameterPointer& parameter : student.parameters())
-    for (const char* kind : {kModel, kFirstMoment, kSecondMoment}) known.insert(kind + parameter->name);
+  const auto add = [&](const ParameterList& parameters, const char* values) {
+    for (const ParameterPointer& parameter : parameters)
+      for (const char* kind : {values, kFirstMoment, kSecondMoment}) known.insert(kind + parameter->name);
+  };
+  add(parts.student.parameters(), kModel);
+  add(parts.quantizers.parameters(), kQuantizer);
   for (const auto& [name, tensor] : content.tensors)
     if (!known.contains(name) && !name.starts_with(kScale))
       throw Error({file, "no tensors but the model's", name + " as well", kHint});
@@ -87,6 +92,8 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
   for (const auto& [name, tensor] : parts.quantizers.state_tensors()) content.tensors[kScale + name] = tensor;
   for (const ParameterPointer& parameter : parts.student.parameters())
     content.tensors[kModel + parameter->name] = parameter->value();
+  for (const ParameterPointer& parameter : parts.quantizers.parameters())
+    content.tensors[kQuantizer + parameter->name] = parameter->value();
   if (parts.optimizer != nullptr) {
     content.numbers[kUpdates] = parts.optimizer->updates();
     for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {
@@ -117,11 +124,15 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
     visit_rollout(state.last_step.rollout.emplace(), [&](const char* name, double& figure) {
       figure = std::get<double>(number(std::string(kRollout) + name));
     });
-  for (const ParameterPointer& parameter : parts.student.parameters()) {
-    restore_tensor(content, kModel + parameter->name, parameter->value(), file);
-    parameter->changed();
-  }
-  check_no_surplus(content, parts.student, file);
+  const auto restore_values = [&](const ParameterList& parameters, const char* kind) {
+    for (const ParameterPointer& parameter : parameters) {
+      restore_tensor(content, kind + parameter->name, parameter->value(), file);
+      parameter->changed();
+    }
+  };
+  restore_values(parts.student.parameters(), kModel);
+  restore_values(parts.quantizers.parameters(), kQuantizer);
+  check_no_surplus(content, parts, file);
   std::vector<QuantizerSet::NamedValue> scales;
   for (const auto& [name, value] : content.numbers)
     if (name.starts_with(kScale))

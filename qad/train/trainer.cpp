@@ -13,7 +13,8 @@ namespace qad {
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
       parts_(parts),
-      optimizer_(config.train.adamw, config.train.steps > 0 ? parts.student.parameters() : ParameterList()),
+      optimizer_(config.train.adamw,
+                 config.train.steps > 0 ? trained_parameters(parts.student, parts.quantizers) : ParameterList()),
       divergence_(config.loss, parts.student.config().vocab_size) {
   parts_.student.activation_checkpointing = config.train.activation_checkpointing;
 }

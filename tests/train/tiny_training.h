@@ -96,6 +96,7 @@ class TinyTraining {
     student = trainable_copy(*teacher);
     if (perturb_student) perturb_student(*student);
     quantizers = attach_quantizers(*student, quantize);
+    if (change_quantizers) change_quantizers(*student, quantizers);
     CheckpointFolder checkpoints(folder / "checkpoints", config.checkpoint.keep);
     Loader loader(train, order, 7);
     MetricsLog metrics(folder / "metrics.jsonl");
@@ -130,6 +131,7 @@ class TinyTraining {
   int threads = 1;  ///< more are slower on loops as small as these
   std::unique_ptr<LanguageModel> teacher;
   std::function<void(LanguageModel&)> perturb_student;
+  std::function<void(LanguageModel&, QuantizerSet&)> change_quantizers;
   PackedSequences train{ragged_documents(60, 1), Packing::documents, 32};
   std::vector<TokenBatch> evaluation = batches(PackedSequences(ragged_documents(12, 2), Packing::documents, 32), 3);
   TemporaryFolder folder;
