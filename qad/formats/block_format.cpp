@@ -16,13 +16,16 @@ namespace {
 
 constexpr auto kRow = BlockFormat::kWholeRow;
 constexpr auto kAmax = BlockScaleRule::amax;
+constexpr simd::RowFunctions kFastNvfp4 = {simd::quantize_nvfp4_row, simd::dequantize_nvfp4_row};
+constexpr simd::RowFunctions kFastMxfp4 = {simd::quantize_mxfp4_row, simd::dequantize_mxfp4_row};
+constexpr simd::RowFunctions kFastFp8 = {simd::quantize_fp8_row, nullptr};
 
 // clang-format off
 constinit const std::array<BlockFormat, 7> kFormats = {{
-    // name        element  block  scale    rule                          tensor scale
-    {"nvfp4",       &kE2M1,    16, &kE4M3,  kAmax,                        true},
-    {"mxfp4",       &kE2M1,    32, &kE8M0,  BlockScaleRule::power_of_two, false},
-    {"fp8",         &kE4M3,  kRow, nullptr, kAmax,                        true},
+    // name        element  block  scale    rule                          tensor scale, fast functions
+    {"nvfp4",       &kE2M1,    16, &kE4M3,  kAmax,                        true,  kFastNvfp4},
+    {"mxfp4",       &kE2M1,    32, &kE8M0,  BlockScaleRule::power_of_two, false, kFastMxfp4},
+    {"fp8",         &kE4M3,  kRow, nullptr, kAmax,                        true,  kFastFp8},
     {"fp8_channel", &kE4M3,  kRow, &kF32,   kAmax,                        false},
     {"int8",        &kInt8,  kRow, &kF32,   kAmax,                        false},
     {"int4_g128",   &kInt4,   128, &kBF16,  kAmax,                        false},
@@ -30,7 +33,7 @@ constinit const std::array<BlockFormat, 7> kFormats = {{
 }};
 // clang-format on
 
-/// With a tensor scale of 1.
+// With a tensor scale of 1.
 float largest_value(const BlockFormat& format) {
   return format.element->max * (format.scale ? format.scale->max : 1.0f);
 }

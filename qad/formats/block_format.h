@@ -15,6 +15,7 @@
 #include "autograd/base/fields.h"
 #include "autograd/core/dtype.h"
 #include "qad/formats/element.h"
+#include "qad/formats/quantize_simd.h"
 
 namespace qad {
 
@@ -39,6 +40,7 @@ struct BlockFormat {
   const ElementType* scale;    ///< of the block scale; null: the tensor scale is the only one
   BlockScaleRule rule;
   bool has_tensor_scale;
+  simd::RowFunctions fast{};
 
   [[nodiscard]] std::int64_t block_size(std::int64_t cols) const { return block == kWholeRow ? cols : block; }
   [[nodiscard]] std::int64_t blocks_per_row(std::int64_t cols) const { return scale ? cols / block_size(cols) : 0; }

@@ -17,7 +17,7 @@ float amax_of(const float* x, std::int64_t count) {
   return largest;
 }
 
-/// Squared error of a block under a scale; gives up once it is not below `enough`.
+// Squared error of a block under a scale; gives up once it is not below `enough`.
 double error_of(const ElementType& element, const float* values, const float* x, std::int64_t count, float scale,
                 double enough) {
   double error = 0;
@@ -28,7 +28,7 @@ double error_of(const ElementType& element, const float* values, const float* x,
   return error;
 }
 
-/// Codes of the scale element that stand for finite numbers above 0, in rising order of these.
+// Codes of the scale element that stand for finite numbers above 0, in rising order of these.
 std::vector<std::uint32_t> positive_codes(const ElementType& element) {
   std::vector<std::uint32_t> codes;
   const auto values = value_table(element);

@@ -41,15 +41,6 @@ double bytes_of_rows(const QuantizedTensor& tensor, std::int64_t rows, std::size
                                       static_cast<double>(tensor.cols) * static_cast<double>(value_bytes));
 }
 
-bool is_nvfp4(const BlockFormat& format) {
-  return format.element == &kE2M1 && format.scale == &kE4M3 && format.block == 16 && format.has_tensor_scale;
-}
-bool is_mxfp4(const BlockFormat& format) {
-  return format.element == &kE2M1 && format.scale == &kE8M0 && format.block == 32 &&
-         format.rule == BlockScaleRule::power_of_two && !format.has_tensor_scale;
-}
-bool is_fp8(const BlockFormat& format) { return format.element == &kE4M3 && format.scale == nullptr; }
-
 // Returns the bits of the row's largest magnitude.
 std::uint32_t code_row(const float* x, QuantizedTensor& out, std::int64_t row) {
   reference::code_row(*out.format, out.tensor_scale, x, out.cols, row_scales(out, row), row_codes(out, row), nullptr);
@@ -60,13 +51,9 @@ std::uint32_t code_row(const float* x, QuantizedTensor& out, std::int64_t row) {
 std::uint32_t quantize_row(const float* x, QuantizedTensor& out, std::int64_t row, float* values, bool stream) {
   std::uint8_t* codes = row_codes(out, row);
   std::byte* scales = row_scales(out, row);
-  if (is_nvfp4(*out.format))
-    return simd::quantize_nvfp4_row(x, out.cols, out.tensor_scale, codes, reinterpret_cast<std::uint8_t*>(scales),
-                                    values, stream);
-  if (is_mxfp4(*out.format))
-    return simd::quantize_mxfp4_row(x, out.cols, codes, reinterpret_cast<std::uint8_t*>(scales), values, stream);
-  if (is_fp8(*out.format)) simd::quantize_fp8(x, out.cols, out.tensor_scale, codes, values);
-  else reference::quantize_row(*out.format, out.tensor_scale, x, out.cols, codes, scales, values);
+  if (const auto fast = out.format->fast.quantize)
+    return fast(x, out.cols, out.tensor_scale, codes, reinterpret_cast<std::uint8_t*>(scales), values, stream);
+  reference::quantize_row(*out.format, out.tensor_scale, x, out.cols, codes, scales, values);
   return simd::amax_bits(x, out.cols);
 }
 
@@ -147,12 +134,8 @@ void dequantize_rows_to(const QuantizedTensor& tensor, std::int64_t begin, std::
     for (std::int64_t row = first; row < last; ++row) {
       const std::uint8_t* codes = row_codes(tensor, begin + row);
       const std::byte* scales = row_scales(tensor, begin + row);
-      if (is_nvfp4(*tensor.format))
-        simd::dequantize_nvfp4_row(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols,
-                                   tensor.tensor_scale, target.begin(row));
-      else if (is_mxfp4(*tensor.format))
-        simd::dequantize_mxfp4_row(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols,
-                                   target.begin(row));
+      if (const auto fast = tensor.format->fast.dequantize)
+        fast(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols, tensor.tensor_scale, target.begin(row));
       else
         reference::dequantize_row(*tensor.format, tensor.tensor_scale, codes, scales, tensor.cols, target.begin(row));
       target.end(row);

@@ -391,17 +391,20 @@ void dequantize_nvfp4_row(const std::uint8_t* codes, const std::uint8_t* scales,
   HWY_DYNAMIC_DISPATCH(DequantizeNvfp4Row)(codes, scales, cols, tensor_scale, value_table(kE4M3).data(), out);
 }
 
-std::uint32_t quantize_mxfp4_row(const float* x, std::int64_t cols, std::uint8_t* codes, std::uint8_t* scales,
-                                 float* values, bool stream) {
+std::uint32_t quantize_mxfp4_row(const float* x, std::int64_t cols, float /*tensor_scale*/, std::uint8_t* codes,
+                                 std::uint8_t* scales, float* values, bool stream) {
   return HWY_DYNAMIC_DISPATCH(QuantizeMxfp4Row)(x, cols, codes, scales, values, stream);
 }
 
-void dequantize_mxfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols, float* out) {
+void dequantize_mxfp4_row(const std::uint8_t* codes, const std::uint8_t* scales, std::int64_t cols,
+                          float /*tensor_scale*/, float* out) {
   HWY_DYNAMIC_DISPATCH(DequantizeMxfp4Row)(codes, scales, cols, value_table(kE8M0).data(), out);
 }
 
-void quantize_fp8(const float* x, std::int64_t count, float tensor_scale, std::uint8_t* codes, float* values) {
-  HWY_DYNAMIC_DISPATCH(QuantizeFp8)(x, count, tensor_scale, codes, values);
+std::uint32_t quantize_fp8_row(const float* x, std::int64_t cols, float tensor_scale, std::uint8_t* codes,
+                               std::uint8_t* /*scales*/, float* values, bool /*stream*/) {
+  HWY_DYNAMIC_DISPATCH(QuantizeFp8)(x, cols, tensor_scale, codes, values);
+  return amax_bits(x, cols);
 }
 
 void upper_halves(const float* x, std::int64_t count, std::uint16_t* out) {
