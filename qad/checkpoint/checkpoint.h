@@ -21,9 +21,11 @@ inline constexpr std::uint32_t kCheckpointFormatVersion = 1;
 
 /// Names may have slashes, which become HDF5 groups; no name may be a folder of another.
 struct CheckpointContent {
+  using Number = std::variant<std::int64_t, std::uint64_t, double>;
+
   std::map<std::string, Tensor> tensors;  ///< of any dtype and shape
   std::map<std::string, std::string> texts;
-  std::map<std::string, std::variant<std::int64_t, std::uint64_t, double>> numbers;
+  std::map<std::string, Number> numbers;
   std::string program;  ///< that wrote it, "qad 0.1.0"; filled by load_checkpoint, ignored by save_checkpoint
 };
 

@@ -1,10 +1,13 @@
-// What is measured of a run: of its steps and of its student. Checkpoints, metrics.jsonl and summary.json have them.
+// What is measured of a run: of its steps and of its student. Checkpoints, metrics.jsonl and summary.json have them, by
+// the names that each lists (autograd/base/result_fields.h).
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
+
+#include "autograd/base/result_fields.h"
 
 namespace qad {
 
@@ -26,24 +29,22 @@ struct EvalFigures {
   std::int64_t tokens = 0;
 
   [[nodiscard]] bool measured() const { return !std::isnan(kl_mean) || !std::isnan(cross_entropy); }
-};
 
-/// Calls visit(name, number) for each, by the names that metrics.jsonl, summary.json and checkpoints have for them.
-template <class Figures, class Visit>
-void visit_figures(Figures& figures, Visit&& visit) {
-  visit("kl_mean", figures.kl_mean);
-  visit("kl_mean_stderr", figures.kl_mean_stderr);
-  visit("kl_p99", figures.kl_p99);
-  visit("kl_p99_stderr", figures.kl_p99_stderr);
-  visit("cross_entropy", figures.cross_entropy);
-  visit("cross_entropy_stderr", figures.cross_entropy_stderr);
-  visit("perplexity", figures.perplexity);
-  visit("perplexity_stderr", figures.perplexity_stderr);
-  visit("top1_agreement", figures.top1_agreement);
-  visit("top1_stderr", figures.top1_stderr);
-  visit("documents", figures.documents);
-  visit("tokens", figures.tokens);
-}
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("kl_mean", self.kl_mean);
+    visit("kl_mean_stderr", self.kl_mean_stderr);
+    visit("kl_p99", self.kl_p99);
+    visit("kl_p99_stderr", self.kl_p99_stderr);
+    visit("cross_entropy", self.cross_entropy);
+    visit("cross_entropy_stderr", self.cross_entropy_stderr);
+    visit("perplexity", self.perplexity);
+    visit("perplexity_stderr", self.perplexity_stderr);
+    visit("top1_agreement", self.top1_agreement);
+    visit("top1_stderr", self.top1_stderr);
+    visit("documents", self.documents);
+    visit("tokens", self.tokens);
+  }
+};
 
 /// What a step of reinforcement learning saw of the answers that the model wrote in it.
 struct RolloutFigures {
@@ -54,18 +55,16 @@ struct RolloutFigures {
   double cut = kNone;           ///< share of answers that reached the limit
   double learned_from = kNone;  ///< share of prompts whose answers differ in reward
   double kl = kNone;            ///< to the model that the run started from, nats a token, over answers learned from
-};
 
-/// As visit_figures.
-template <class Figures, class Visit>
-void visit_rollout(Figures& figures, Visit&& visit) {
-  visit("reward", figures.reward);
-  visit("right", figures.right);
-  visit("length", figures.length);
-  visit("cut", figures.cut);
-  visit("learned_from", figures.learned_from);
-  visit("kl", figures.kl);
-}
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("reward", self.reward);
+    visit("right", self.right);
+    visit("length", self.length);
+    visit("cut", self.cut);
+    visit("learned_from", self.learned_from);
+    visit("kl", self.kl);
+  }
+};
 
 /// What a training step was.
 struct StepDone {
@@ -80,6 +79,20 @@ struct StepDone {
   bool skipped = false;       ///< loss or gradient was not finite: nothing was updated
   bool eval_follows = false;  ///< eval_done of this step comes next
   std::optional<RolloutFigures> rollout{};
+
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("step", self.step);
+    visit("tokens", self.tokens);
+    visit("loss", self.loss);
+    visit("lr", self.lr);
+    visit("grad_norm", self.grad_norm);
+    visit("tokens_per_second", self.tokens_per_second);
+    visit("saturated_weights", self.saturated_weights);
+    visit("saturated_activations", self.saturated_activations);
+    visit("skipped", self.skipped);
+    visit("eval_follows", self.eval_follows);
+    visit("rollout", self.rollout);
+  }
 };
 
 }  // namespace qad

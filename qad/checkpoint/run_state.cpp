@@ -1,6 +1,9 @@
 #include "qad/checkpoint/run_state.h"
 
+#include <optional>
 #include <set>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "autograd/base/error.h"
@@ -9,44 +12,74 @@
 namespace qad {
 namespace {
 
-// One list of the counters and figures for both directions.
-template <class State, class Visit>
-void visit_numbers(State& state, Visit&& visit) {
-  visit("step", state.step);
-  visit("tokens", state.tokens);
-  visit("data_position", state.data_position);
-  visit("skipped_steps", state.skipped_steps);
-  visit("skipped_in_a_row", state.skipped_in_a_row);
-  visit("beyond_in_a_row", state.beyond_in_a_row);
-  visit("evaluations_without_better", state.evaluations_without_better);
-  visit("best_step", state.best_step);
-  visit("has_best", state.has_best);
-  visit("seconds", state.seconds);
-  visit("evaluation_pending", state.evaluation_pending);
-  visit_figures(state.best, [&](const char* name, auto& figure) { visit(std::string("best.") + name, figure); });
-  visit_figures(state.before, [&](const char* name, auto& figure) { visit(std::string("before.") + name, figure); });
-  auto& last = state.last_step;
-  visit("last_step.step", last.step);
-  visit("last_step.tokens", last.tokens);
-  visit("last_step.loss", last.loss);
-  visit("last_step.lr", last.lr);
-  visit("last_step.grad_norm", last.grad_norm);
-  visit("last_step.tokens_per_second", last.tokens_per_second);
-  visit("last_step.saturated_weights", last.saturated_weights);
-  visit("last_step.saturated_activations", last.saturated_activations);
-  visit("last_step.skipped", last.skipped);
-  visit("last_step.eval_follows", last.eval_follows);
-}
-
-constexpr const char* kRollout = "last_step.rollout.";
 constexpr const char* kModel = "model/";
 constexpr const char* kQuantizer = "quantizer/";
 constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
 constexpr const char* kUpdates = "adamw.updates";
 constexpr const char* kScale = "scale/";
-constexpr const char* kDiverged = "diverged";
 constexpr const char* kHint = "is it a checkpoint of another model?";
+
+// A state's fields in a checkpoint: numbers, texts that say anything, and the fields of its parts as part.field.
+struct FieldWriter {
+  CheckpointContent& content;
+  std::string prefix{};
+
+  template <class T>
+  void operator()(const char* name, const T& value) const {
+    const std::string key = prefix + name;
+    if constexpr (std::is_floating_point_v<T>) content.numbers[key] = value;
+    else if constexpr (std::is_integral_v<T>) content.numbers[key] = static_cast<std::int64_t>(value);
+    else visit_fields(value, FieldWriter{content, key + "."});
+  }
+  void operator()(const char* name, const std::string& text) const {
+    if (!text.empty()) content.texts[prefix + name] = text;
+  }
+  template <class T>
+  void operator()(const char* name, const std::optional<T>& part) const {
+    if (part) (*this)(name, *part);
+  }
+};
+
+CheckpointContent::Number number_of(const CheckpointContent& content, const std::string& name,
+                                    const std::string& file) {
+  const auto found = content.numbers.find(name);
+  if (found == content.numbers.end()) throw Error({file, "the number " + name, "none", "is it another program's?"});
+  return found->second;
+}
+
+struct FieldReader {
+  const CheckpointContent& content;
+  const std::string& file;
+  std::string prefix{};
+
+  template <class T>
+  void operator()(const char* name, T& value) const {
+    const std::string key = prefix + name;
+    if constexpr (std::is_arithmetic_v<T>) {
+      using Stored = std::conditional_t<std::is_floating_point_v<T>, double, std::int64_t>;
+      if (!may_lack(key)) value = static_cast<T>(std::get<Stored>(number_of(content, key, file)));
+    } else {
+      visit_fields(value, FieldReader{content, file, key + "."});
+    }
+  }
+  void operator()(const char* name, std::string& text) const {
+    if (const auto found = content.texts.find(prefix + name); found != content.texts.end()) text = found->second;
+  }
+  template <class T>
+  void operator()(const char* name, std::optional<T>& part) const {
+    const std::string fields = prefix + name + ".";
+    const auto first = content.numbers.lower_bound(fields);
+    if (first != content.numbers.end() && first->first.starts_with(fields)) (*this)(name, part.emplace());
+  }
+
+ private:
+  // Of a checkpoint of an older program, which did not know it.
+  [[nodiscard]] bool may_lack(const std::string& key) const {
+    const bool is_newer = key.starts_with("best.") || key.starts_with("before.") || key == "beyond_in_a_row";
+    return is_newer && !content.numbers.contains(key);
+  }
+};
 
 void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
                     const std::string& file) {
@@ -80,14 +113,7 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
   CheckpointContent content;
   content.texts["recipe"] = recipe;
   content.texts["kernels"] = kernel_description();  // which bits these are (HACKING.md, numerics 8)
-  if (!state.diverged.empty()) content.texts[kDiverged] = state.diverged;
-  visit_numbers(state, [&](const std::string& name, const auto& value) {
-    if constexpr (std::is_floating_point_v<std::remove_cvref_t<decltype(value)>>) content.numbers[name] = value;
-    else content.numbers[name] = static_cast<std::int64_t>(value);
-  });
-  if (state.last_step.rollout)
-    visit_rollout(*state.last_step.rollout,
-                  [&](const char* name, double figure) { content.numbers[std::string(kRollout) + name] = figure; });
+  visit_fields(state, FieldWriter{content});
   for (const auto& [name, value] : parts.quantizers.state()) content.numbers[kScale + name] = value;
   for (const auto& [name, tensor] : parts.quantizers.state_tensors()) content.tensors[kScale + name] = tensor;
   for (const ParameterPointer& parameter : parts.student.parameters())
@@ -106,24 +132,8 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
 }
 
 RunState unpack(const CheckpointContent& content, const RunParts& parts, const std::string& file) {
-  const auto number = [&](const std::string& name) {
-    const auto found = content.numbers.find(name);
-    if (found == content.numbers.end()) throw Error({file, "the number " + name, "none", "is it another program's?"});
-    return found->second;
-  };
   RunState state;
-  visit_numbers(state, [&](const std::string& name, auto& value) {
-    using Value = std::remove_cvref_t<decltype(value)>;
-    const bool is_newer = name.starts_with("best.") || name.starts_with("before.") || name == "beyond_in_a_row";
-    if (is_newer && !content.numbers.contains(name)) return;  // an older program did not know it
-    if constexpr (std::is_floating_point_v<Value>) value = std::get<double>(number(name));
-    else value = static_cast<Value>(std::get<std::int64_t>(number(name)));
-  });
-  if (const auto found = content.texts.find(kDiverged); found != content.texts.end()) state.diverged = found->second;
-  if (content.numbers.contains(std::string(kRollout) + "reward"))
-    visit_rollout(state.last_step.rollout.emplace(), [&](const char* name, double& figure) {
-      figure = std::get<double>(number(std::string(kRollout) + name));
-    });
+  visit_fields(state, FieldReader{content, file});
   const auto restore_values = [&](const ParameterList& parameters, const char* kind) {
     for (const ParameterPointer& parameter : parameters) {
       restore_tensor(content, kind + parameter->name, parameter->value(), file);
@@ -142,7 +152,7 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
     if (name.starts_with(kScale)) block_scales[name.substr(std::string_view(kScale).size())] = tensor;
   parts.quantizers.restore(scales, file, block_scales);
   if (parts.optimizer != nullptr) {
-    parts.optimizer->set_updates(std::get<std::int64_t>(number(kUpdates)));
+    parts.optimizer->set_updates(std::get<std::int64_t>(number_of(content, kUpdates, file)));
     for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {
       const std::string& name = parts.optimizer->parameters()[i]->name;
       restore_tensor(content, kFirstMoment + name, parts.optimizer->states()[i].first, file);

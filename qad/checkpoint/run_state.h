@@ -29,6 +29,24 @@ struct RunState {
   /// The last step's facts, and whether its evaluation is still to be done (a signal came in the middle of it).
   StepDone last_step;
   bool evaluation_pending = true;  ///< also true before the first one, at step 0
+
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("step", self.step);
+    visit("tokens", self.tokens);
+    visit("data_position", self.data_position);
+    visit("skipped_steps", self.skipped_steps);
+    visit("skipped_in_a_row", self.skipped_in_a_row);
+    visit("beyond_in_a_row", self.beyond_in_a_row);
+    visit("evaluations_without_better", self.evaluations_without_better);
+    visit("best_step", self.best_step);
+    visit("has_best", self.has_best);
+    visit("seconds", self.seconds);
+    visit("evaluation_pending", self.evaluation_pending);
+    visit("best", self.best);
+    visit("before", self.before);
+    visit("last_step", self.last_step);
+    visit("diverged", self.diverged);
+  }
 };
 
 /// The parts of a run that have state. `optimizer` is null in best.h5, which is for export and not for resuming.

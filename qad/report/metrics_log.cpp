@@ -1,61 +1,50 @@
 #include "qad/report/metrics_log.h"
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
-#include "qad/report/eval_json.h"
+#include "qad/report/figures_json.h"
 
 namespace qad {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json json_of(const StepDone& event) {
-  Json json = {{"step", event.step},
-               {"tokens", event.tokens},
-               {"loss", event.loss},
-               {"lr", event.lr},
-               {"grad_norm", event.grad_norm},
-               {"tokens_per_second", event.tokens_per_second},
-               {"saturated_weights", event.saturated_weights},
-               {"saturated_activations", event.saturated_activations}};
-  if (event.skipped) json["skipped"] = true;
-  if (event.rollout) {
-    Json& rollout = json["rollout"] = Json::object();
-    visit_rollout(*event.rollout, [&](const char* name, double figure) {
-      if (!std::isnan(figure)) rollout[name] = figure;
-    });
-  }
+// A number that is not finite is written as null; what is false or of other training is left out.
+Json json_of(StepDone event) {
+  event.eval_follows = false;  // the record has the evaluation itself
+  Json json = Json::object();
+  visit_fields(event, [&]<class T>(const char* name, const T& value) {
+    if constexpr (std::is_same_v<T, std::optional<RolloutFigures>>) {
+      if (value) json[name] = qad::json_of(*value);
+    } else if (!std::is_same_v<T, bool> || value) {
+      json[name] = value;
+    }
+  });
   return json;
 }
 
 MetricsRecord record_of(const Json& json) {
+  for (const char* key : {"step", "tokens"}) static_cast<void>(json.at(key));  // without them it is no record
   MetricsRecord record;
   StepDone& training = record.training;
-  training.step = json.at("step").get<std::int64_t>();
-  training.tokens = json.at("tokens").get<std::int64_t>();
-  training.loss = number_or_nan(json, "loss");
-  training.lr = number_or_nan(json, "lr");
-  training.grad_norm = number_or_nan(json, "grad_norm");
-  training.tokens_per_second = number_or_nan(json, "tokens_per_second");
-  training.saturated_weights = json.value("saturated_weights", std::int64_t{0});
-  training.saturated_activations = json.value("saturated_activations", std::int64_t{0});
-  training.skipped = json.value("skipped", false);
-  if (const auto rollout = json.find("rollout"); rollout != json.end())
-    visit_rollout(training.rollout.emplace(),
-                  [&](const char* name, double& figure) { figure = number_or_nan(*rollout, name); });
+  visit_fields(training, [&]<class T>(const char* name, T& value) {
+    if constexpr (std::is_same_v<T, double>) value = number_or_nan(json, name);
+    else if constexpr (std::is_arithmetic_v<T>) value = json.value(name, T{});
+    else if (const auto rollout = json.find(name); rollout != json.end()) read_figures(*rollout, value.emplace());
+  });
   if (const auto eval = json.find("eval"); eval != json.end()) {
-    record.eval = eval_figures_of(*eval);
+    read_figures(*eval, record.eval.emplace());
     training.eval_follows = training.step > 0;
   }
   return record;
 }
 
-/// Calls visit(line, record) for every whole line.
+// Calls visit(line, record) for every whole line.
 template <class Visit>
 void for_each_record(const std::filesystem::path& file, Visit visit) {
   const std::string contents = read_file(file, "the metrics of a run", kAnySize);

@@ -3,57 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <type_traits>
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "data/files/json_file.h"
-#include "qad/report/eval_json.h"
+#include "qad/report/figures_json.h"
 
 namespace qad {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json json_of(const ProblemFigures& figures) {
+Json json_of(const AnsweredProblem& record) {
   Json json = Json::object();
-  visit_problem_figures(figures, [&](const char* name, auto figure) {
-    if (!std::isnan(static_cast<double>(figure))) json[name] = figure;
-  });
+  visit_fields(record, [&](const char* name, const auto& value) { json[name] = value; });
   return json;
 }
 
-ProblemFigures figures_in(const Json& json) {
-  ProblemFigures figures;
-  visit_problem_figures(figures, [&](const char* name, auto& figure) {
-    if constexpr (std::is_same_v<decltype(figure), double&>) figure = number_or_nan(json, name);
-    else figure = json.value(name, std::int64_t{0});
-  });
-  return figures;
-}
-
-Json json_of(const AnsweredProblem& record) {
-  return {{"family", record.family},   {"index", record.index},
-          {"prompt", record.prompt},   {"answer", record.answer},
-          {"greedy", record.greedy},   {"right", record.greedy_right},
-          {"samples", record.samples}, {"samples_right", record.samples_right},
-          {"tokens", record.tokens},   {"cut", record.cut}};
-}
-
 AnsweredProblem record_of(const Json& json) {
-  return {.family = json.at("family").get<std::string>(),
-          .index = json.at("index").get<std::int64_t>(),
-          .prompt = json.at("prompt").get<std::string>(),
-          .answer = json.at("answer").get<std::string>(),
-          .greedy = json.at("greedy").get<std::string>(),
-          .greedy_right = json.at("right").get<bool>(),
-          .samples = json.at("samples").get<std::int64_t>(),
-          .samples_right = json.at("samples_right").get<std::int64_t>(),
-          .tokens = json.at("tokens").get<std::int64_t>(),
-          .cut = json.at("cut").get<std::int64_t>()};
+  AnsweredProblem record;
+  visit_fields(record, [&]<class T>(const char* name, T& value) { value = json.at(name).template get<T>(); });
+  return record;
 }
 
 }  // namespace
@@ -68,8 +40,8 @@ Json json_of(const ProblemResults& results) {
 ProblemResults problem_results_of(const Json& json) {
   ProblemResults results;
   for (const auto& [name, figures] : json.items()) {
-    if (name == "mean") results.mean = figures_in(figures);
-    else results.families.push_back({name, figures_in(figures)});
+    if (name != "mean") results.families.push_back({name, {}});
+    read_figures(figures, name == "mean" ? results.mean : results.families.back().figures);
   }
   return results;
 }

@@ -8,7 +8,7 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "data/files/json_file.h"
-#include "qad/report/eval_json.h"
+#include "qad/report/figures_json.h"
 #include "qad/report/machine.h"
 #include "qad/report/problem_json.h"
 
@@ -54,9 +54,7 @@ struct Reader {
   void operator()(const char* name, std::string& value) const { value = json.value(name, std::string()); }
   void operator()(const char* name, std::int64_t& value) const { value = json.value(name, std::int64_t{0}); }
   void operator()(const char* name, double& value) const { value = number_or_nan(json, name); }
-  void operator()(const char* name, EvalFigures& value) const {
-    value = eval_figures_of(json.value(name, Json::object()));
-  }
+  void operator()(const char* name, EvalFigures& value) const { read_figures(json.value(name, Json::object()), value); }
   void operator()(const char* name, ProblemResults& value) const {
     value = problem_results_of(json.value(name, Json::object()));
   }
@@ -72,13 +70,13 @@ struct Reader {
 template <class Part>
 Json json_of_part(const Part& part) {
   Json json = Json::object();
-  Part::visit(part, Writer{json});
+  visit_fields(part, Writer{json});
   return json;
 }
 
 template <class Part>
 void read_part(const Json& json, Part& part) {
-  Part::visit(part, Reader{json});
+  visit_fields(part, Reader{json});
 }
 
 // Standard errors over documents are averaged as well; what differs between seeds is not in them.
@@ -86,14 +84,14 @@ EvalFigures mean_eval(const std::vector<RunSummary>& runs, EvalFigures RunSummar
   std::vector<double> sums;
   for (const RunSummary& run : runs) {
     std::size_t i = 0;
-    visit_figures(run.*figures, [&](const char*, auto value) {
+    visit_fields(run.*figures, [&](const char*, auto value) {
       if (i == sums.size()) sums.push_back(0.0);
       sums[i++] += static_cast<double>(value);
     });
   }
   EvalFigures mean;
   std::size_t i = 0;
-  visit_figures(mean, [&]<class T>(const char*, T& value) {
+  visit_fields(mean, [&]<class T>(const char*, T& value) {
     value = static_cast<T>(sums[i++] / static_cast<double>(runs.size()));
   });
   return mean;

@@ -29,8 +29,7 @@ struct ExportSummary {
   std::int64_t bytes = 0;
   EvalFigures eval{};  ///< measured again from the exported bytes
 
-  template <class Visitor>
-  static void visit(auto& self, Visitor&& visit) {
+  static void visit_fields(auto& self, auto&& visit) {
     visit("format", self.format), visit("folder", self.folder), visit("bytes", self.bytes), visit("eval", self.eval);
   }
 };
@@ -45,8 +44,7 @@ struct CandidateSummary {
   std::int64_t best_step = 0;
   EvalFigures eval{};
 
-  template <class Visitor>
-  static void visit(auto& self, Visitor&& visit) {
+  static void visit_fields(auto& self, auto&& visit) {
     visit("name", self.name), visit("lr", self.lr), visit("folders", self.folders), visit("end", self.end);
     visit("reason", self.reason), visit("best_step", self.best_step), visit("eval", self.eval);
   }
@@ -68,8 +66,7 @@ struct ArmSummary {
   ProblemResults problems{};
   std::vector<CandidateSummary> candidates{};  ///< where several were tried
 
-  template <class Visitor>
-  static void visit(auto& self, Visitor&& visit) {
+  static void visit_fields(auto& self, auto&& visit) {
     visit("name", self.name), visit("kind", self.kind), visit("folders", self.folders), visit("steps", self.steps);
     visit("tokens", self.tokens), visit("seconds", self.seconds), visit("bits_per_weight", self.bits_per_weight);
     visit("end", self.end), visit("reason", self.reason), visit("best_step", self.best_step);
@@ -99,8 +96,7 @@ struct RunSummary {
   std::vector<ExportSummary> exports{};
   std::vector<ArmSummary> arms{};
 
-  template <class Visitor>
-  static void visit(auto& self, Visitor&& visit) {
+  static void visit_fields(auto& self, auto&& visit) {
     visit("kind", self.kind), visit("version", self.version), visit("machine", self.machine);
     visit("teacher", self.teacher), visit("student", self.student), visit("steps", self.steps);
     visit("tokens", self.tokens), visit("seconds", self.seconds), visit("peak_rss_bytes", self.peak_rss_bytes);

@@ -31,10 +31,10 @@ std::vector<Scalar> scalars_of(const MetricsRecord& record) {
     add("saturated_activations", training.saturated_activations);
   }
   if (training.rollout)
-    visit_rollout(*training.rollout,
-                  [&](const char* name, double figure) { add(std::string("rollout/") + name, figure); });
+    visit_fields(*training.rollout,
+                 [&](const char* name, double figure) { add(std::string("rollout/") + name, figure); });
   if (record.eval)
-    visit_figures(*record.eval, [&](const char* name, auto figure) { add(std::string("eval/") + name, figure); });
+    visit_fields(*record.eval, [&](const char* name, auto figure) { add(std::string("eval/") + name, figure); });
   return scalars;
 }
 

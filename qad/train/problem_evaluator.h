@@ -46,6 +46,19 @@ struct AnsweredProblem {
   [[nodiscard]] double exact_match() const {
     return static_cast<double>((greedy_right ? 1 : 0) + samples_right) / static_cast<double>(answers());
   }
+
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("family", self.family);
+    visit("index", self.index);
+    visit("prompt", self.prompt);
+    visit("answer", self.answer);
+    visit("greedy", self.greedy);
+    visit("right", self.greedy_right);
+    visit("samples", self.samples);
+    visit("samples_right", self.samples_right);
+    visit("tokens", self.tokens);
+    visit("cut", self.cut);
+  }
 };
 
 /// Family by family, each in the order of its indices.

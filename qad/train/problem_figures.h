@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/base/result_fields.h"
 #include "qad/train/problem_evaluator.h"
 
 namespace qad {
@@ -24,26 +25,24 @@ struct ProblemFigures {
   double right_to_wrong = kNone, wrong_to_right = kNone;  ///< share of greedy answers, against the teacher's
   double recovered = kNone;                               ///< of what PTQ lost (recover, below)
   double recovered_low = kNone, recovered_high = kNone;
-};
 
-/// Calls visit(name, number) for each, by the names that summary.json has for them.
-template <class Figures, class Visit>
-void visit_problem_figures(Figures& figures, Visit&& visit) {
-  visit("problems", figures.problems);
-  visit("exact_match", figures.exact_match);
-  visit("exact_match_low", figures.exact_match_low);
-  visit("exact_match_high", figures.exact_match_high);
-  visit("greedy", figures.greedy);
-  visit("greedy_low", figures.greedy_low);
-  visit("greedy_high", figures.greedy_high);
-  visit("mean_tokens", figures.mean_tokens);
-  visit("cut", figures.cut);
-  visit("right_to_wrong", figures.right_to_wrong);
-  visit("wrong_to_right", figures.wrong_to_right);
-  visit("recovered", figures.recovered);
-  visit("recovered_low", figures.recovered_low);
-  visit("recovered_high", figures.recovered_high);
-}
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("problems", self.problems);
+    visit("exact_match", self.exact_match);
+    visit("exact_match_low", self.exact_match_low);
+    visit("exact_match_high", self.exact_match_high);
+    visit("greedy", self.greedy);
+    visit("greedy_low", self.greedy_low);
+    visit("greedy_high", self.greedy_high);
+    visit("mean_tokens", self.mean_tokens);
+    visit("cut", self.cut);
+    visit("right_to_wrong", self.right_to_wrong);
+    visit("wrong_to_right", self.wrong_to_right);
+    visit("recovered", self.recovered);
+    visit("recovered_low", self.recovered_low);
+    visit("recovered_high", self.recovered_high);
+  }
+};
 
 struct ProblemResults {
   struct Family {

@@ -78,12 +78,17 @@ void Trainer::step() {
     state_.diverged = divergence_.after_steps(result.loss, score(state_.before));
   const SaturationCounts saturated = parts_.quantizers.take_saturation();
   state_.evaluation_pending = evaluation_due(state_.step);
-  state_.last_step = {state_.step,          state_.tokens,
-                      result.loss,          result.learning_rate,
-                      result.gradient_norm, static_cast<double>(result.tokens) / (steady_seconds() - began),
-                      saturated.weights,    saturated.activations,
-                      result.skipped,       state_.evaluation_pending,
-                      result.rollout};
+  state_.last_step = {.step = state_.step,
+                      .tokens = state_.tokens,
+                      .loss = result.loss,
+                      .lr = result.learning_rate,
+                      .grad_norm = result.gradient_norm,
+                      .tokens_per_second = static_cast<double>(result.tokens) / (steady_seconds() - began),
+                      .saturated_weights = saturated.weights,
+                      .saturated_activations = saturated.activations,
+                      .skipped = result.skipped,
+                      .eval_follows = state_.evaluation_pending,
+                      .rollout = result.rollout};
   parts_.listener.step_done(state_.last_step);
 }
 
@@ -103,7 +108,11 @@ void Trainer::evaluate_now() {
     state_.best_step = state_.step;
     parts_.checkpoints.save_best(content(nullptr));
   }
-  parts_.listener.eval_done({state_.step, state_.tokens, figures, better && !config_.best_is_last, better});
+  parts_.listener.eval_done({.step = state_.step,
+                             .tokens = state_.tokens,
+                             .figures = figures,
+                             .best = better && !config_.best_is_last,
+                             .kept = better});
 }
 
 void Trainer::save_checkpoint() {
@@ -122,15 +131,15 @@ CheckpointContent Trainer::content(AdamW* optimizer) const {
 
 RunFinished Trainer::finish(RunEnd end) {
   if (saved_step_ != state_.step) save_checkpoint();
-  const RunFinished finished{end,
-                             state_.step,
-                             state_.tokens,
-                             earlier_seconds_ + (steady_seconds() - started_),
-                             state_.best_step,
-                             state_.skipped_steps,
-                             state_.best,
-                             state_.before,
-                             state_.diverged};
+  const RunFinished finished{.end = end,
+                             .step = state_.step,
+                             .tokens = state_.tokens,
+                             .seconds = earlier_seconds_ + (steady_seconds() - started_),
+                             .best_step = state_.best_step,
+                             .skipped_steps = state_.skipped_steps,
+                             .eval = state_.best,
+                             .before = state_.before,
+                             .reason = state_.diverged};
   parts_.listener.run_finished(finished);
   return finished;
 }

@@ -6,7 +6,7 @@
 #include "autograd/base/error.h"
 #include "data/files/file_kinds.h"
 #include "qad/report/comparison_table.h"
-#include "qad/report/eval_json.h"
+#include "qad/report/figures_json.h"
 #include "qad/report/problem_json.h"
 #include "qad/report/summary.h"
 #include "qad/run/any_model.h"
@@ -53,8 +53,8 @@ void apply(const EvalOptions& options, DataConfig& data) {
 
 struct Subject {
   std::unique_ptr<LanguageModel> model;
-  std::unique_ptr<LanguageModel> own_teacher;    ///< the recipe's: the student is made from it
-  std::unique_ptr<LanguageModel> other_teacher;  ///< the command line's: only measured against
+  std::unique_ptr<LanguageModel> own_teacher;    // the recipe's: the student is made from it
+  std::unique_ptr<LanguageModel> other_teacher;  // the command line's: only measured against
   std::string name;
 
   [[nodiscard]] LanguageModel* teacher() const { return other_teacher ? other_teacher.get() : own_teacher.get(); }

@@ -94,6 +94,36 @@ TEST(MetricsLog, SkippedStepWithoutALossIsNull) {
   EXPECT_TRUE(records.at(0).training.skipped);
 }
 
+TEST(MetricsLog, ARecordHasEveryFieldInItsPlace) {
+  const testing::TemporaryFolder folder;
+  MetricsLog log(folder / "metrics.jsonl");
+  log.run_started({});
+  log.step_done({.step = 1,
+                 .tokens = 2,
+                 .loss = 0.5,
+                 .lr = 0.25,
+                 .grad_norm = 2.5,
+                 .tokens_per_second = 12.5,
+                 .saturated_weights = 5,
+                 .saturated_activations = 6,
+                 .skipped = true,
+                 .eval_follows = true,
+                 .rollout = RolloutFigures{.reward = 0.125, .kl = 0.0625}});
+  log.eval_done({.step = 1, .tokens = 2, .figures = {.cross_entropy = 0.75, .documents = 3}});
+  EXPECT_EQ(read_file(folder / "metrics.jsonl", "metrics"),
+            R"({"step":1,"tokens":2,"loss":0.5,"lr":0.25,"grad_norm":2.5,"tokens_per_second":12.5,)"
+            R"("saturated_weights":5,"saturated_activations":6,"skipped":true,"rollout":{"reward":0.125,"kl":0.0625},)"
+            R"("eval":{"cross_entropy":0.75,"documents":3,"tokens":0}})"
+            "\n");
+  const MetricsRecord record = read_metrics(folder / "metrics.jsonl").at(0);
+  EXPECT_EQ(record.training.saturated_weights, 5);
+  EXPECT_TRUE(record.training.skipped && record.training.eval_follows);
+  EXPECT_EQ(record.training.rollout.value().kl, 0.0625);
+  EXPECT_EQ(record.eval.value().documents, 3);
+  write_file_atomically(folder / "metrics.jsonl", "{\"step\":1,\"loss\":2}\n");
+  EXPECT_THROW(static_cast<void>(read_metrics(folder / "metrics.jsonl")), Error);  // no tokens
+}
+
 TEST(MetricsLog, ResumeDropsWhatTheCheckpointDoesNotKnow) {
   const testing::TemporaryFolder folder;
   const auto file = folder / "metrics.jsonl";

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "tests/support/error_of.h"
 #include "tests/train/tiny_training.h"
@@ -37,6 +38,58 @@ TEST_F(SavedState, ComesBack) {
   EXPECT_EQ(state.best.kl_mean, 0.25);
   EXPECT_EQ(state.best.kl_p99_stderr, 0.125);
   EXPECT_EQ(state.best.tokens, 77);
+}
+
+TEST_F(SavedState, HasEveryFieldUnderItsName) {
+  RunState state;
+  state.skipped_in_a_row = 2;
+  state.has_best = true;
+  state.seconds = 1.5;
+  state.diverged = "why";
+  state.before.cross_entropy = 0.75;
+  state.last_step = {.step = 3,
+                     .tokens = 77,
+                     .loss = 0.5,
+                     .lr = 0.25,
+                     .grad_norm = 2.5,
+                     .tokens_per_second = 12.5,
+                     .saturated_weights = 5,
+                     .saturated_activations = 6,
+                     .skipped = true,
+                     .eval_follows = true,
+                     .rollout = RolloutFigures{.reward = 0.125, .kl = 0.0625}};
+  const CheckpointContent content = pack(state, parts_, "recipe");
+  using Number = CheckpointContent::Number;
+  const std::map<std::string, Number> some = {{"skipped_in_a_row", std::int64_t{2}},
+                                              {"has_best", std::int64_t{1}},
+                                              {"evaluation_pending", std::int64_t{1}},
+                                              {"seconds", 1.5},
+                                              {"before.cross_entropy", 0.75},
+                                              {"last_step.step", std::int64_t{3}},
+                                              {"last_step.tokens", std::int64_t{77}},
+                                              {"last_step.loss", 0.5},
+                                              {"last_step.lr", 0.25},
+                                              {"last_step.grad_norm", 2.5},
+                                              {"last_step.tokens_per_second", 12.5},
+                                              {"last_step.saturated_weights", std::int64_t{5}},
+                                              {"last_step.saturated_activations", std::int64_t{6}},
+                                              {"last_step.skipped", std::int64_t{1}},
+                                              {"last_step.eval_follows", std::int64_t{1}},
+                                              {"last_step.rollout.reward", 0.125},
+                                              {"last_step.rollout.kl", 0.0625}};
+  for (const auto& [name, number] : some) EXPECT_TRUE(content.numbers.at(name) == number) << name;
+  EXPECT_EQ(content.numbers.size(), 11u + 2 * 12 + 10 + 6);
+  EXPECT_EQ(content.texts.at("diverged"), "why");
+
+  const RunState again = unpacked(content);
+  EXPECT_EQ(again.diverged, "why");
+  EXPECT_TRUE(again.has_best && again.last_step.skipped && again.last_step.eval_follows);
+  EXPECT_EQ(again.last_step.grad_norm, 2.5);
+  EXPECT_EQ(again.last_step.saturated_activations, 6);
+  EXPECT_EQ(again.last_step.rollout.value().kl, 0.0625);
+  EXPECT_TRUE(std::isnan(again.last_step.rollout.value().length));
+  EXPECT_FALSE(unpacked(packed()).last_step.rollout.has_value());
+  EXPECT_FALSE(packed().texts.contains("diverged"));
 }
 
 TEST_F(SavedState, AFigureThatAnOlderProgramDidNotMeasureIsNone) {
