@@ -15,6 +15,7 @@
 #include "data/jinja/json.h"
 #include "data/jinja/parser.h"
 #include "data/jinja/strings.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -33,7 +34,7 @@ bool is_assistant(const Value& message) {
 
 }  // namespace
 
-/// A conversation as templates see it.
+// A conversation as templates see it.
 struct detail::Conversation {
   Value messages, tools;
   jinja::Limits limits;
@@ -43,7 +44,7 @@ using detail::Conversation;
 struct ChatTemplate::Parsed {
   jinja::Block program;
   jinja::Environment environment;
-  std::string header;  ///< what a prompt for the assistant ends with
+  std::string header;  // what a prompt for the assistant ends with
 
   Parsed(const NamedTemplate& named, const Variables& variables, const std::string& date)
       : program(jinja::parse_template(named.source, named.who)) {
@@ -63,7 +64,7 @@ struct ChatTemplate::Parsed {
     return jinja::run_template(program, here);
   }
 
-  /// Found on a conversation of one question; empty for a template that takes no such conversation.
+  // Found on a conversation of one question; empty for a template that takes no such conversation.
   [[nodiscard]] std::string find_header() const {
     Dict question;
     question.set("role", "user");
@@ -107,16 +108,16 @@ struct ChatTemplate::Choice {
 
 namespace {
 
-/// The text of a special token: as such, or as an object with its `content`.
+// The text of a special token: as such, or as an object with its `content`.
 std::string token_text(const Json& token) {
   if (token.is_object()) return token_text(token.value("content", Json()));
   return token.is_string() ? token.get<std::string>() : "";
 }
 
-/// The first file that names a token decides.
+// The first file that names a token decides.
 ChatTemplate::Variables special_tokens(const fs::path& folder) {
   ChatTemplate::Variables tokens;
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+  for (const char* name : {kTokenizerConfig, kSpecialTokensMap}) {
     if (!fs::exists(folder / name)) continue;
     const Json config = read_json_file(folder / name, name);
     if (!config.is_object()) continue;
@@ -130,7 +131,7 @@ ChatTemplate::Variables special_tokens(const fs::path& folder) {
   return tokens;
 }
 
-/// For messages: the beginning of a value as JSON.
+// For messages: the beginning of a value as JSON.
 std::string beginning(const Value& value) {
   std::string text;
   jinja::Budget budget{jinja::Limits()};
@@ -142,7 +143,7 @@ std::string beginning(const Value& value) {
   return text.substr(0, jinja::byte_of(text, 40));
 }
 
-/// What is null in a message is as if it were not there; reasoning goes by all names that templates know for it.
+// What is null in a message is as if it were not there; reasoning goes by all names that templates know for it.
 Dict normalized(const Dict& message) {
   const Value* reasoning = nullptr;
   for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
@@ -157,7 +158,7 @@ Dict normalized(const Dict& message) {
   return result;
 }
 
-/// `size` is that of its text.
+// `size` is that of its text.
 Conversation conversation_of(const Value& record, std::size_t size, const std::string& who) {
   const Dict* object = record.dict();
   const Value* messages = object != nullptr ? object->find("messages") : nullptr;

@@ -91,11 +91,11 @@ void BpeModel::encode(std::string_view text, std::vector<std::int32_t>& ids) con
   merge(characters(text), ids);
 }
 
-/// Symbols form a linked list; a queue holds the merges of neighbours. A merge in the queue is stale when one of its
-/// symbols has gone or changed, which shows in the pair that now stands at its place.
+// Symbols form a linked list; a queue holds the merges of neighbours. A merge in the queue is stale when one of its
+// symbols has gone or changed, which shows in the pair that now stands at its place.
 void BpeModel::merge(std::span<const std::int32_t> symbols, std::vector<std::int32_t>& ids) const {
   struct Symbol {
-    std::int32_t id, previous, next;  ///< id -1: merged into its left neighbour
+    std::int32_t id, previous, next;  // id -1: merged into its left neighbour
   };
   struct Candidate {
     std::int32_t rank, position, id;

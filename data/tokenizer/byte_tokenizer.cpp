@@ -2,11 +2,12 @@
 #include <nlohmann/json.hpp>
 
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
 namespace {
 
-/// A tokenizer.json that other tools read as well; the vocabulary goes in below.
+// A tokenizer.json that other tools read as well; the vocabulary goes in below.
 constexpr const char* kByteTokenizer = R"({
   "version": "1.0", "truncation": null, "padding": null,
   "added_tokens": [
@@ -42,7 +43,7 @@ std::unique_ptr<Tokenizer> make_byte_tokenizer() {
   BpeTokenizerParts parts = parse_tokenizer_json(contents, "bytes");
   parts.bos = 256;
   parts.eos = 257;
-  parts.files = {{"tokenizer.json", contents}, {"tokenizer_config.json", std::string(kByteTokenizerConfig) + '\n'}};
+  parts.files = {{kTokenizerJson, contents}, {kTokenizerConfig, std::string(kByteTokenizerConfig) + '\n'}};
   return std::make_unique<BpeTokenizer>(std::move(parts));
 }
 

@@ -6,16 +6,13 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "data/files/json_file.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr const char* kFile = "chat_template.jinja";
-constexpr const char* kFolder = "additional_chat_templates";
-constexpr const char* kConfig = "tokenizer_config.json";
 
 std::vector<NamedTemplate> templates_of_config(const std::string& config, const std::string& file) {
   const Json whole = parse_python_json(config, file);
@@ -37,11 +34,11 @@ std::vector<NamedTemplate> templates_of_config(const std::string& config, const 
 
 std::vector<std::string> chat_template_files(const fs::path& folder) {
   std::vector<std::string> names;
-  if (fs::is_regular_file(folder / kFile)) names.emplace_back(kFile);
-  if (fs::is_directory(folder / kFolder))
-    for (const auto& entry : fs::directory_iterator(folder / kFolder))
+  if (fs::is_regular_file(folder / kChatTemplate)) names.emplace_back(kChatTemplate);
+  if (fs::is_directory(folder / kChatTemplateFolder))
+    for (const auto& entry : fs::directory_iterator(folder / kChatTemplateFolder))
       if (entry.is_regular_file() && entry.path().extension() == ".jinja")
-        names.push_back(std::string(kFolder) + "/" + entry.path().filename().string());
+        names.push_back(std::string(kChatTemplateFolder) + "/" + entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -51,17 +48,19 @@ std::vector<NamedTemplate> chat_templates_of(std::span<const std::pair<std::stri
   std::vector<NamedTemplate> templates;
   for (const auto& [name, contents] : files)
     if (const fs::path file = name; file.extension() == ".jinja")
-      templates.push_back({name == kFile ? "default" : file.stem().string(), (folder / file).string(), contents});
+      templates.push_back(
+          {name == kChatTemplate ? "default" : file.stem().string(), (folder / file).string(), contents});
   for (const auto& [name, contents] : files)
-    if (templates.empty() && name == kConfig) templates = templates_of_config(contents, (folder / name).string());
+    if (templates.empty() && name == kTokenizerConfig)
+      templates = templates_of_config(contents, (folder / name).string());
   return templates;
 }
 
 bool has_chat_template(const fs::path& folder) {
   if (folder.empty()) return false;
   if (!chat_template_files(folder).empty()) return true;
-  if (!fs::exists(folder / kConfig)) return false;
-  const Json config = read_json_file(folder / kConfig, "a tokenizer_config.json");
+  if (!fs::exists(folder / kTokenizerConfig)) return false;
+  const Json config = read_json_file(folder / kTokenizerConfig, "a tokenizer_config.json");
   return config.is_object() && !config.value("chat_template", Json()).is_null();
 }
 
@@ -72,9 +71,9 @@ std::vector<NamedTemplate> read_chat_templates(const fs::path& place) {
   if (!is_config)
     for (const std::string& name : chat_template_files(folder))
       files.emplace_back(name, read_file(folder / name, "a chat template"));
-  const fs::path config = is_config ? place : place / kConfig;
+  const fs::path config = is_config ? place : place / kTokenizerConfig;
   if (files.empty() && !place.empty() && fs::exists(config))
-    files.emplace_back(kConfig, read_file(config, "a tokenizer_config.json"));
+    files.emplace_back(kTokenizerConfig, read_file(config, "a tokenizer_config.json"));
   std::vector<NamedTemplate> templates = chat_templates_of(files, folder);
   if (templates.empty())
     throw Error({place.empty() ? "a conversation" : place.string(),

@@ -8,6 +8,7 @@
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "data/tokenizer/tokens_beside.h"
 
 namespace qad {
@@ -74,7 +75,7 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
   }
   if (beside.add_bos == true && beside.of.contains("bos_token")) parts.prefix = {*parts.bos};
   if (beside.add_eos == true && beside.of.contains("eos_token")) parts.suffix = {*parts.eos};
-  parts.files = {{"vocab.json", vocab_text}, {"merges.txt", merge_text}};
+  parts.files = {{kVocabJson, vocab_text}, {kMergesText, merge_text}};
   add_tokenizer_files(folder, parts.files);
   return std::make_unique<BpeTokenizer>(std::move(parts));
 }

@@ -14,6 +14,7 @@
 #include "autograd/base/warn_once.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -71,7 +72,7 @@ std::vector<ScoredMerge> merges_of(const std::vector<ScoredToken>& tokens, const
   return merges;
 }
 
-/// In a tokenizer.json every merge has a rank of its own, so it can't say that two tokens have one score.
+// In a tokenizer.json every merge has a rank of its own, so it can't say that two tokens have one score.
 bool scores_differ(const std::vector<ScoredMerge>& merges) {
   for (std::size_t i = 1; i < merges.size(); ++i)
     if (merges[i - 1].score == merges[i].score &&
@@ -118,7 +119,7 @@ NamedFiles as_tokenizer_json(const std::vector<ScoredToken>& tokens, const std::
   for (std::size_t id = 0; id < tokens.size(); ++id) root["model"]["vocab"][tokens[id].text] = id;
   for (const ScoredMerge& merge : merges) root["model"]["merges"].push_back({merge.left, merge.right});
   const Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", bos}, {"eos_token", eos}};
-  return {{"tokenizer.json", root.dump(1) + "\n"}, {"tokenizer_config.json", config.dump(1) + "\n"}};
+  return {{kTokenizerJson, root.dump(1) + "\n"}, {kTokenizerConfig, config.dump(1) + "\n"}};
 }
 
 }  // namespace
@@ -146,7 +147,7 @@ std::unique_ptr<Tokenizer> read_llama2c(const fs::path& file) {
   parts.bos = kBos;
   parts.eos = kEos;
   parts.prefix = {kBos};
-  parts.files = {{"tokenizer.bin", contents}};
+  parts.files = {{kLlama2cTokenizer, contents}};
   if (scores_differ(merges)) {
     for (auto& named : as_tokenizer_json(tokens, merges)) parts.files.push_back(std::move(named));
   } else {

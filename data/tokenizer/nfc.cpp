@@ -12,7 +12,7 @@ namespace qad {
 namespace {
 
 struct Decomposition {
-  char32_t whole, first, second = 0;  ///< second is 0 when there is one part
+  char32_t whole, first, second = 0;  // second is 0 when there is one part
 };
 struct CombiningRange {
   char32_t first, last;
@@ -61,7 +61,7 @@ void decompose(char32_t c, std::vector<Mark>& out) {
   }
 }
 
-/// The one character for a pair; 0 when there is none.
+// The one character for a pair; 0 when there is none.
 char32_t compose(char32_t first, char32_t second) {
   if (first - kLeads < kLeadCount && second - kVowels < kVowelCount)
     return kSyllables + ((first - kLeads) * kVowelCount + (second - kVowels)) * kTailCount;
@@ -77,7 +77,7 @@ char32_t compose(char32_t first, char32_t second) {
   return found == kPairs.end() ? 0 : found->second;
 }
 
-/// No character below U+0300 changes, and none combines with another one below it.
+// No character below U+0300 changes, and none combines with another one below it.
 bool is_surely_normal(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xcc; });
 }

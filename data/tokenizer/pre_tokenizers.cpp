@@ -12,7 +12,7 @@ struct Cut {
   bool is_match;
 };
 
-/// Matches and what lies between them, in order, without gaps.
+// Matches and what lies between them, in order, without gaps.
 std::vector<Cut> cuts(std::string_view text, const Pattern& pattern, bool invert) {
   std::vector<Cut> out;
   std::size_t done = 0;
@@ -26,7 +26,7 @@ std::vector<Cut> cuts(std::string_view text, const Pattern& pattern, bool invert
   return out;
 }
 
-/// Of matches in a row only the one that touches the text is merged with it.
+// Of matches in a row only the one that touches the text is merged with it.
 std::vector<TextRange> arrange(const std::vector<Cut>& cuts, SplitBehavior behavior) {
   std::vector<TextRange> out;
   for (std::size_t i = 0; i < cuts.size(); ++i) {
@@ -74,8 +74,8 @@ void split_pieces(std::vector<Piece>& pieces, const Pattern& pattern, SplitBehav
   pieces = std::move(out);
 }
 
-/// Bytes that print as themselves in Latin-1 stand for themselves; the others follow from U+0100 on (GPT-2,
-/// encoder.py).
+// Bytes that print as themselves in Latin-1 stand for themselves; the others follow from U+0100 on (GPT-2,
+// encoder.py).
 std::array<std::string, 256> make_byte_characters() {
   std::array<std::string, 256> characters;
   char32_t next = 0x100;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view kHint =
     "tokenize with the original tokenizer and give the ids as HDF5 (data.train.token_file)";
 
-/// Writes a pattern of Oniguruma's in PCRE2's words, and refuses what has no others.
+// Writes a pattern of Oniguruma's in PCRE2's words, and refuses what has no others.
 class Translator {
  public:
   Translator(std::string_view pattern, std::string_view who) : pattern_(pattern), who_(who) {}
@@ -46,7 +46,7 @@ class Translator {
     throw Error({std::string(who_), "a regular expression without " + what, in_quotes(pattern_), std::string(kHint)});
   }
 
-  /// White space is Unicode's, where PCRE2 also counts U+180E; a word character is what Oniguruma counts as one.
+  // White space is Unicode's, where PCRE2 also counts U+180E; a word character is what Oniguruma counts as one.
   void escape(char kind) {
 #define QAD_WORD_IN_CLASS "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 #define QAD_WORD QAD_WORD_IN_CLASS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
@@ -73,7 +73,7 @@ class Translator {
 #undef QAD_WORD_IN_CLASS
   }
 
-  /// \p{L} and its like whole: its braces are no repetition.
+  // \p{L} and its like whole: its braces are no repetition.
   [[nodiscard]] std::size_t length_of_escape() const {
     const std::size_t end =
         at_ + 2 < pattern_.size() && pattern_[at_ + 2] == '{' ? pattern_.find('}', at_) : pattern_.npos;
@@ -96,7 +96,7 @@ class Translator {
     copy(1);
   }
 
-  /// (?m) is what PCRE2 calls (?s); ^ and $ are at every line in any case.
+  // (?m) is what PCRE2 calls (?s); ^ and $ are at every line in any case.
   void group_options(std::string_view rest) {
     const std::size_t end = rest.find_first_not_of("imx-", 2);
     if (end == 2 || end == std::string_view::npos || (rest[end] != ':' && rest[end] != ')')) return copy(2);
@@ -106,7 +106,7 @@ class Translator {
     put(options, end);
   }
 
-  /// Oniguruma takes some letters for two others when case counts for nothing: U+00DF for ss.
+  // Oniguruma takes some letters for two others when case counts for nothing: U+00DF for ss.
   void check_letters() const {
     std::string lower(pattern_);
     std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -138,7 +138,7 @@ std::string reason(int code) {
   return text;
 }
 
-/// What a thread matches with.
+// What a thread matches with.
 struct Scratch {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
@@ -151,8 +151,8 @@ struct Scratch {
   }
 };
 
-/// Steps of backtracking for one match: what patterns of tokenizers need grows with the text, what one that goes astray
-/// needs doubles with every character.
+// Steps of backtracking for one match: what patterns of tokenizers need grows with the text, what one that goes astray
+// needs doubles with every character.
 std::uint32_t most_steps(std::size_t bytes) {
   return static_cast<std::uint32_t>(std::min<std::size_t>(100'000 + 16 * bytes, 2'000'000'000));
 }

@@ -18,7 +18,7 @@ namespace {
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   explicit SentencePieceTokenizer(const fs::path& file) {
-    files_.emplace_back("tokenizer.model", read_file(file, "a tokenizer"));
+    files_.emplace_back(kSentencePieceFile, read_file(file, "a tokenizer"));
     if (const auto status = processor_.LoadFromSerializedProto(files_[0].second); !status.ok())
       throw Error({file.string(), "a model of SentencePiece", status.ToString(),
                    "Llama 3 has another layout under this name; its tokenizer.json will do"});
@@ -135,9 +135,9 @@ class SentencePieceTokenizer final : public Tokenizer {
     bool control;
   };
   sentencepiece::SentencePieceProcessor processor_;
-  std::vector<Piece> info_;  ///< by id
+  std::vector<Piece> info_;  // by id
   AddedVocabulary vocabulary_;
-  AddedTokens found_;  ///< in a text
+  AddedTokens found_;  // in a text
   std::vector<std::int32_t> prefix_, suffix_;
   std::optional<std::int32_t> bos_, eos_, pad_;
   NamedFiles files_;

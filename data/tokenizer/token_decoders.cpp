@@ -18,7 +18,7 @@ std::string join(const std::vector<std::string>& tokens, std::string_view betwee
   return text;
 }
 
-/// The bytes that a token's characters stand for; the token itself when a character stands for none.
+// The bytes that a token's characters stand for; the token itself when a character stands for none.
 std::string bytes_of_characters(const std::string& token) {
   static const auto kBytes = [] {
     std::unordered_map<std::string, char> bytes;
@@ -37,7 +37,7 @@ std::string bytes_of_characters(const std::string& token) {
   return bytes;
 }
 
-/// The byte of a token like <0x0A>.
+// The byte of a token like <0x0A>.
 std::optional<char> byte_of_token(const std::string& token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
   unsigned value = 0;

@@ -24,8 +24,8 @@ std::unique_ptr<Tokenizer> load_file(const fs::path& file) {
   const std::string name = file.filename().string();
   if (file.extension() == ".bin") return read_llama2c(file);
   if (file.extension() == ".model") return read_sentencepiece(file);
-  if (name.ends_with("vocab.json")) {
-    const std::string merges = name.substr(0, name.size() - std::string_view("vocab.json").size()) + "merges.txt";
+  if (name.ends_with(kVocabJson)) {
+    const std::string merges = name.substr(0, name.size() - std::string_view(kVocabJson).size()) + kMergesText;
     return read_gpt2_pair(file, file.parent_path() / merges);
   }
   if (file.extension() == ".json") return read_tokenizer_json(file);

@@ -11,15 +11,13 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::array<std::string_view, 4> kTokenizers = {"tokenizer.json", "tokenizer.model", "vocab.json",
-                                                         "tokenizer.bin"};
-constexpr std::array<std::string_view, 5> kBeside = {"merges.txt", "tokenizer_config.json", "special_tokens_map.json",
-                                                     "added_tokens.json", "chat_template.json"};
+constexpr std::array kTokenizers = {kTokenizerJson, kSentencePieceFile, kVocabJson, kLlama2cTokenizer};
+constexpr std::array kBeside = {kMergesText, kTokenizerConfig, kSpecialTokensMap, kAddedTokens, kChatTemplateJson};
 
 }  // namespace
 
 fs::path tokenizer_file(const fs::path& folder) {
-  for (const std::string_view name : kTokenizers)
+  for (const char* name : kTokenizers)
     if (place_at(folder / name) != Place::nothing) return folder / name;  // what is no file is refused by its reader
   return {};
 }
@@ -29,8 +27,8 @@ void add_tokenizer_files(const fs::path& folder, NamedFiles& files) {
     if (find_file(files, name) == nullptr && fs::is_regular_file(folder / name))
       files.emplace_back(name, read_file(folder / name, "a tokenizer's file"));
   };
-  for (const std::string_view name : kTokenizers) add(std::string(name));
-  for (const std::string_view name : kBeside) add(std::string(name));
+  std::ranges::for_each(kTokenizers, add);
+  std::ranges::for_each(kBeside, add);
   std::ranges::for_each(chat_template_files(folder), add);
 }
 

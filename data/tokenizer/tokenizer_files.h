@@ -1,4 +1,4 @@
-// The names of a tokenizer's files in a model's folder, kept here alone.
+// A tokenizer's files in a model's folder: the one list of their names.
 #pragma once
 
 #include <filesystem>
@@ -8,6 +8,20 @@
 #include <vector>
 
 namespace qad {
+
+/// What a tokenizer is read from, one of these by itself ...
+inline constexpr const char* kTokenizerJson = "tokenizer.json";  ///< Hugging Face's
+inline constexpr const char* kSentencePieceFile = "tokenizer.model";
+inline constexpr const char* kVocabJson = "vocab.json";  ///< GPT-2's, with merges.txt
+inline constexpr const char* kMergesText = "merges.txt";
+inline constexpr const char* kLlama2cTokenizer = "tokenizer.bin";
+/// ... and the small files beside it.
+inline constexpr const char* kTokenizerConfig = "tokenizer_config.json";
+inline constexpr const char* kSpecialTokensMap = "special_tokens_map.json";
+inline constexpr const char* kAddedTokens = "added_tokens.json";
+inline constexpr const char* kChatTemplate = "chat_template.jinja";
+inline constexpr const char* kChatTemplateJson = "chat_template.json";           ///< of processors; goes along unread
+inline constexpr const char* kChatTemplateFolder = "additional_chat_templates";  ///< of NAME.jinja
 
 /// Names, relative to a folder, and contents.
 using NamedFiles = std::vector<std::pair<std::string, std::string>>;

@@ -10,6 +10,7 @@
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_files.h"
 #include "data/tokenizer/tokens_beside.h"
 
 namespace qad {
@@ -21,7 +22,7 @@ using Json = nlohmann::json;
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
 constexpr std::size_t kMostSteps = 256;  // of a stage: each goes through the whole text
 
-/// Reads one tokenizer.json; `who_` is its name in messages.
+// Reads one tokenizer.json; `who_` is its name in messages.
 class Reader {
  public:
   explicit Reader(std::string who) : who_(std::move(who)) {}
@@ -43,7 +44,7 @@ class Reader {
     return parts;
   }
 
-  /// With the ids that the file gives them, which need not be those that they get.
+  // With the ids that the file gives them, which need not be those that they get.
   [[nodiscard]] std::vector<std::pair<std::int64_t, AddedToken>> added_tokens(const Json& root) const {
     std::vector<std::pair<std::int64_t, AddedToken>> tokens;
     if (const Json* list = present(root, "added_tokens"))
@@ -57,7 +58,7 @@ class Reader {
       throw Error({who_, fmt::format("a {} of at most {} steps", stage, kMostSteps), std::to_string(steps), ""});
   }
 
-  /// The value of a key that is there and not null.
+  // The value of a key that is there and not null.
   static const Json* present(const Json& object, const char* key) {
     const auto found = object.find(key);
     return found == object.end() || found->is_null() ? nullptr : &*found;
@@ -69,7 +70,7 @@ class Reader {
                  "tokenize with the original tokenizer and give the ids as HDF5 (data.train.token_file)"});
   }
 
-  /// An id or a count. The JSON library would turn 1e300 into an integer unasked.
+  // An id or a count. The JSON library would turn 1e300 into an integer unasked.
   [[nodiscard]] std::int32_t number(const Json& value) const {
     if (const std::int64_t result = value.is_number_integer() ? value.get<std::int64_t>() : -1;
         result >= 0 && result < kMostTokens)
@@ -156,7 +157,7 @@ class Reader {
     refuse("Split behavior", name, "Removed, Isolated, MergedWithPrevious, MergedWithNext and Contiguous");
   }
 
-  /// Older files say add_prefix_space in place of prepend_scheme.
+  // Older files say add_prefix_space in place of prepend_scheme.
   [[nodiscard]] PrependScheme prepend_scheme(const Json& json) const {
     const std::string name = json.value("prepend_scheme", json.value("add_prefix_space", true) ? "always" : "never");
     if (name == "always") return PrependScheme::always;
@@ -165,7 +166,7 @@ class Reader {
     refuse("prepend_scheme", name, "always, first and never");
   }
 
-  /// What stands for a space: one character.
+  // What stands for a space: one character.
   [[nodiscard]] std::string mark(const Json& json) const {
     const std::string text = json.at("replacement").get<std::string>();
     if (text.empty() || utf8_length(text[0]) != text.size())
@@ -207,8 +208,8 @@ class Reader {
     else refuse("decoder", type, "ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Strip and Sequence");
   }
 
-  /// What goes around a single text; the second text of a pair does not concern us. Of several each goes around what
-  /// the one before it has made.
+  // What goes around a single text; the second text of a pair does not concern us. Of several each goes around what
+  // the one before it has made.
   void add_template(const Json& json, BpeTokenizerParts& parts) const {
     const std::string type = type_of(json);
     if (type == "Sequence") {
@@ -236,7 +237,7 @@ class Reader {
   std::string who_;
 };
 
-/// The ids that the files give to tokens count for nothing; whoever wrote others may want to know.
+// The ids that the files give to tokens count for nothing; whoever wrote others may want to know.
 void tell_other_ids(const BpeTokenizerParts& parts, const TokenizerFileFacts& file, const TokensBeside& beside) {
   const auto tell = [&](const std::string& content, std::int64_t said) {
     const auto id = parts.id_of(content);
@@ -304,14 +305,14 @@ std::unique_ptr<Tokenizer> read_tokenizer_json(const fs::path& file) {
   const auto tell_ignored = [&](const char* key, std::optional<bool> said, bool has) {
     if (said == true && !has)
       warn_once(fmt::format("{}: {} has no effect, as in transformers 5: the template of tokenizer.json decides",
-                            (folder / "tokenizer_config.json").string(), key));
+                            (folder / kTokenizerConfig).string(), key));
   };
   tell_ignored("add_bos_token", beside.add_bos, !parts.prefix.empty());
   tell_ignored("add_eos_token", beside.add_eos, !parts.suffix.empty());
   if (!parts.bos && parts.prefix.size() == 1) parts.bos = parts.prefix[0];
   if (!parts.eos && parts.suffix.size() == 1) parts.eos = parts.suffix[0];
 
-  parts.files.emplace_back("tokenizer.json", contents);
+  parts.files.emplace_back(kTokenizerJson, contents);
   add_tokenizer_files(folder, parts.files);
   return std::make_unique<BpeTokenizer>(std::move(parts));
 }

@@ -9,6 +9,7 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "data/files/json_file.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -20,14 +21,14 @@ constexpr std::array<std::string_view, 7> kRoles = {"bos_token", "eos_token", "u
                                                     "pad_token", "cls_token", "mask_token"};
 bool is_role(std::string_view key) { return std::ranges::find(kRoles, key) != kRoles.end(); }
 
-/// A token as a file names it: by its text alone, or with flags.
+// A token as a file names it: by its text alone, or with flags.
 struct Named {
   AddedToken token;
   bool is_text = false;
   bool says_normalized = false;
-  bool unread = false;  ///< an object of tokenizer_config.json, which added_tokens.json is not yet matched with
+  bool unread = false;  // an object of tokenizer_config.json, which added_tokens.json is not yet matched with
 
-  /// What makes two of them one.
+  // What makes two of them one.
   [[nodiscard]] std::string key() const {
     std::string flags;
     for (const bool flag : {is_text, token.special, token.single_word, token.lstrip, token.rstrip, token.normalized})
@@ -36,10 +37,10 @@ struct Named {
   }
 };
 
-/// Several by name, in the order in which the names were first met.
+// Several by name, in the order in which the names were first met.
 class NamedList {
  public:
-  /// No token: said to be none.
+  // No token: said to be none.
   void set(const std::string& name, std::optional<Named> token) {
     const auto [place, is_new] = places_.try_emplace(name, entries_.size());
     if (is_new) entries_.emplace_back(name, std::move(token));
@@ -57,7 +58,7 @@ class NamedList {
   std::vector<std::pair<std::string, std::optional<Named>>> entries_;
 };
 
-/// A file that may be absent, as an object.
+// A file that may be absent, as an object.
 Json read_object(const fs::path& file) {
   if (!fs::exists(file)) return Json::object();
   Json json = parse_python_json(read_file(file, "a tokenizer's file"), file.string());
@@ -75,7 +76,7 @@ std::string text_at(const Json& object, const std::string& key) {
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
-/// Reads one file's values; its name stands in errors.
+// Reads one file's values; its name stands in errors.
 class Values {
  public:
   explicit Values(std::string who) : who_(std::move(who)) {}
@@ -91,7 +92,7 @@ class Values {
     return found->get<bool>();
   }
 
-  /// A text, or an object with `content` and flags.
+  // A text, or an object with `content` and flags.
   [[nodiscard]] Named token(const std::string& key, const Json& json, bool special) const {
     Named named;
     if (json.is_string()) {
@@ -116,11 +117,11 @@ class Values {
   std::string who_;
 };
 
-/// The arguments that transformers gives to a tokenizer's class.
+// The arguments that transformers gives to a tokenizer's class.
 class Arguments {
  public:
   Arguments(const fs::path& folder, const TokenizerFileFacts& file) : file_(file) {
-    const fs::path config = folder / "tokenizer_config.json", map = folder / "special_tokens_map.json";
+    const fs::path config = folder / kTokenizerConfig, map = folder / kSpecialTokensMap;
     const Json json = read_object(config);
     read_config(json, Values(config.string()));
     if (const Json* decoder = present(json, "added_tokens_decoder")) {
@@ -129,12 +130,12 @@ class Arguments {
     }
     // Without it the older files count, and what the tokenizer.json adds itself.
     read_map(read_object(map), Values(map.string()));
-    const fs::path added = folder / "added_tokens.json";
+    const fs::path added = folder / kAddedTokens;
     read_added(read_object(added), Values(added.string()));
     for (const auto& [id, token] : file.added) remember(id, {token, false, true});
   }
 
-  /// Roles of which no file speaks have the class's own token.
+  // Roles of which no file speaks have the class's own token.
   void set_defaults(const std::string& tokenizer_class) {
     const auto set = [&](std::initializer_list<const char*> roles, const char* text) {
       for (const char* role : roles)
@@ -281,16 +282,16 @@ class Arguments {
 
   const TokenizerFileFacts& file_;
   NamedList roles_;
-  NamedList texts_;   ///< special tokens of other names that tokenizer_config.json gives as texts; they come last, and
-  NamedList others_;  ///< their token counts where these have the name too
+  NamedList texts_;   // special tokens of other names that tokenizer_config.json gives as texts; they come last, and
+  NamedList others_;  // their token counts where these have the name too
   std::vector<Named> extra_;
-  bool has_extra_ = false;  ///< tokenizer_config.json has a list of further special tokens, perhaps an empty one
+  bool has_extra_ = false;  // tokenizer_config.json has a list of further special tokens, perhaps an empty one
   std::map<std::int64_t, Named> by_id_;
   std::map<std::string, Named> by_content_;
 };
 
-/// The class that AutoTokenizer takes: the one that the files name or that goes with the family; empty for the one that
-/// takes a tokenizer.json as it is.
+// The class that AutoTokenizer takes: the one that the files name or that goes with the family; empty for the one that
+// takes a tokenizer.json as it is.
 std::string class_of(const Json& tokenizer_config, const Json& config, const TokenizerFileFacts& file) {
   const auto plain = [](std::string name) {
     if (name.ends_with("Fast")) name.resize(name.size() - 4);
@@ -309,7 +310,7 @@ std::string class_of(const Json& tokenizer_config, const Json& config, const Tok
 
 TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts& file) {
   const Json config = read_object(folder / "config.json");
-  const fs::path place = folder / "tokenizer_config.json";
+  const fs::path place = folder / kTokenizerConfig;
   const Json json = read_object(place);
   const Values values(place.string());
   TokensBeside beside;

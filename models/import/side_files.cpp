@@ -9,19 +9,19 @@
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/log.h"
+#include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uintmax_t kLargest = std::uintmax_t{64} << 20;
-constexpr std::string_view kTemplates = "additional_chat_templates";
 
 bool is_one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   return std::ranges::find(names, name) != names.end();
 }
 
-/// By name and kind: configs, code and texts; no weights, whose configs and indices are written with them.
+// By name and kind: configs, code and texts; no weights, whose configs and indices are written with them.
 bool goes_along(const fs::path& file) {
   const std::string name = file.filename().string(), kind = file.extension().string();
   if (name.starts_with(".") || name.starts_with("README") || name.ends_with(".index.json")) return false;
@@ -30,8 +30,8 @@ bool goes_along(const fs::path& file) {
     return false;
   for (const std::string_view legal : {"LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY"})
     if (name.starts_with(legal)) return true;
-  return name == "tokenizer.bin" || is_one_of(kind, {".json", ".jinja", ".py", ".txt", ".model", ".tiktoken", ".spm",
-                                                     ".bpe", ".vocab", ".codes", ".dict"});
+  return name == kLlama2cTokenizer || is_one_of(kind, {".json", ".jinja", ".py", ".txt", ".model", ".tiktoken", ".spm",
+                                                       ".bpe", ".vocab", ".codes", ".dict"});
 }
 
 std::vector<fs::path> files_in(const fs::path& folder) {
@@ -56,10 +56,10 @@ void copy_small(const fs::path& file, const fs::path& target) {
 void copy_side_files(const fs::path& from, const fs::path& to) {
   for (const fs::path& file : files_in(from))
     if (goes_along(file)) copy_small(file, to / file.filename());
-  if (!fs::is_directory(from / kTemplates)) return;
-  for (const fs::path& file : files_in(from / kTemplates))
+  if (!fs::is_directory(from / kChatTemplateFolder)) return;
+  for (const fs::path& file : files_in(from / kChatTemplateFolder))
     if (file.extension() == ".jinja" && !file.filename().string().starts_with("."))
-      copy_small(file, to / kTemplates / file.filename());
+      copy_small(file, to / kChatTemplateFolder / file.filename());
 }
 
 }  // namespace qad
