@@ -8,6 +8,7 @@
 #include "autograd/base/interrupt.h"
 #include "models/import/model_folder.h"
 #include "tests/support/near.h"
+#include "tests/support/small_model.h"
 
 namespace qad {
 namespace {
@@ -15,12 +16,8 @@ namespace {
 using Prompts = std::vector<std::vector<std::int32_t>>;
 
 std::unique_ptr<LanguageModel> loud_model() {
-  ModelConfig sizes;
+  ModelConfig sizes = testing::small_config();
   sizes.vocab_size = 50;
-  sizes.hidden_size = 32;
-  sizes.intermediate_size = 48;
-  sizes.num_attention_heads = 4;
-  sizes.num_key_value_heads = 2;
   sizes.initializer_range = 0.3;
   return initialize_model(sizes, 3);
 }
@@ -105,9 +102,7 @@ TEST(Generate, SaysWhichSequencesEnded) {
 }
 
 TEST(Generate, SamplingDependsOnSeedAndSequenceAlone) {
-  ModelConfig sizes;
-  sizes.vocab_size = 50;
-  const auto model = initialize_model(sizes, 3);
+  const auto model = initialize_model(testing::small_config(), 3);
   GenerateConfig config;
   config.max_tokens = 30;
   config.temperature = 1.0;

@@ -1,4 +1,5 @@
-// A model and a batch small enough to be made anew in every test, with groups, GQA and a head.
+// A model and a batch small enough to be made anew in every test, with groups, GQA and a head. The one place where
+// tests say what a small model is: who needs another takes this one and says what differs.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,15 @@ inline ModelConfig small_config(bool tied = true) {
   config.num_attention_heads = 4;
   config.num_key_value_heads = 2;
   config.tie_word_embeddings = tied;
+  return config;
+}
+
+/// The same for the tokenizer `bytes`.
+inline ModelConfig small_config_of_bytes() {
+  ModelConfig config = small_config();
+  config.vocab_size = 258;
+  config.bos_token_id = 256;
+  config.eos_token_id = {257};
   return config;
 }
 

@@ -9,6 +9,7 @@
 #include "autograd/base/error.h"
 #include "models/import/model_folder.h"
 #include "qad/train/problem_figures.h"
+#include "tests/support/small_model.h"
 
 namespace qad {
 namespace {
@@ -31,7 +32,7 @@ class Pupil {
         solutions_[problem.prompt] = problem.solution;
       }
   }
-  /// `answer(i, sample)` gives the answer to prompt i, where sample -1 is the greedy one.
+  // `answer(i, sample)` gives the answer to prompt i, where sample -1 is the greedy one.
   template <class Give>
   [[nodiscard]] Answerer giving(Give give) const {
     return [this, give](const AnswerRequest& request) {
@@ -164,14 +165,7 @@ TEST(ProblemFigures, OtherProblemsAreRefused) {
 
 // A model decodes: lengths, limits and texts come from it.
 TEST(ProblemEvaluator, AModelAnswers) {
-  ModelConfig sizes;
-  sizes.vocab_size = 258;
-  sizes.hidden_size = 32;
-  sizes.intermediate_size = 64;
-  sizes.num_hidden_layers = 2;
-  sizes.num_attention_heads = 2;
-  sizes.num_key_value_heads = 1;
-  sizes.eos_token_id = {257};
+  ModelConfig sizes = testing::small_config_of_bytes();
   sizes.initializer_range = 0.3;
   const auto model = initialize_model(sizes, 1);
   ProblemEvaluationConfig config = small_config();

@@ -86,7 +86,7 @@ TEST(ResumeOften, StoppedAndKilledInTurnAtEveryFewPolls) {
 }
 
 TEST(ResumeScales, WhereTheyFollowTheData) {
-  QuantizeConfig quantize = testing::nvfp4_blocks();
+  QuantizeConfig quantize = testing::quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale = {TensorScaleRound::none, TensorScaleSource::data};
   quantize.kv_cache = "fp8";
   TinyTraining undisturbed(testing::tiny_trainer_config(), quantize);

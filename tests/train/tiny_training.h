@@ -18,17 +18,13 @@
 #include "qad/train/trainer.h"
 #include "tests/support/paths.h"
 #include "tests/support/same_run.h"
+#include "tests/support/small_model.h"
 
 namespace qad::testing {
 
 inline ModelConfig tiny_model_config() {
-  ModelConfig config;
+  ModelConfig config = small_config();
   config.vocab_size = 48;
-  config.hidden_size = 32;
-  config.intermediate_size = 48;
-  config.num_hidden_layers = 2;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
   return config;
 }
 
@@ -53,12 +49,6 @@ inline Documents one_token_documents(std::int64_t count) {
   return documents;
 }
 
-inline QuantizeConfig nvfp4_blocks() {
-  QuantizeConfig config;
-  config.rules = {{"*", "nvfp4", "nvfp4"}, {"lm_head", "none", "none"}};
-  return config;
-}
-
 /// Six steps of four sequences, two at a time; evaluations and checkpoints at steps of their own.
 inline TrainerConfig tiny_trainer_config() {
   TrainerConfig config;
@@ -74,7 +64,8 @@ inline TrainerConfig tiny_trainer_config() {
 
 class TinyTraining {
  public:
-  explicit TinyTraining(TrainerConfig trainer = tiny_trainer_config(), QuantizeConfig quantize_config = nvfp4_blocks())
+  explicit TinyTraining(TrainerConfig trainer = tiny_trainer_config(),
+                        QuantizeConfig quantize_config = quantize_blocks("nvfp4", "nvfp4"))
       : config(std::move(trainer)), quantize(std::move(quantize_config)), teacher(make_teacher(tiny_model_config())) {}
 
   /// With larger weights than fresh ones, so that it has opinions.

@@ -16,7 +16,7 @@ using testing::TinyTraining;
 constexpr const char* kLayer = "model.layers.1.self_attn.o_proj";
 constexpr const char* kFactor = "model.layers.1.self_attn.o_proj.input.factor";
 
-/// Multiplies an input by a factor that it learns: y = factor·x, dx = factor·dy, dfactor = Σ dy·x.
+// Multiplies an input by a factor that it learns: y = factor·x, dx = factor·dy, dfactor = Σ dy·x.
 class LearnedFactor final : public Quantizer {
  public:
   LearnedFactor(const std::string& name, std::shared_ptr<TensorScale> scale)
@@ -61,7 +61,7 @@ struct WithFactor : TinyTraining {
     change_quantizers = [](LanguageModel& model, QuantizerSet& set) { put_factor(model, set); };
   }
   static QuantizeConfig rules() {
-    QuantizeConfig config = testing::nvfp4_blocks();
+    QuantizeConfig config = testing::quantize_blocks("nvfp4", "nvfp4");
     config.rules.push_back({kLayer, "nvfp4", "none"});
     return config;
   }

@@ -8,19 +8,14 @@
 #include "data/tokenizer/tokenizer.h"
 #include "models/import/model_folder.h"
 #include "tests/support/paths.h"
+#include "tests/support/small_model.h"
 
 namespace qad::testing {
 
 inline ModelConfig tiny_config() {
-  ModelConfig config;
-  config.vocab_size = 258;
-  config.hidden_size = 32;
+  ModelConfig config = small_config_of_bytes();
   config.intermediate_size = 64;
   config.num_hidden_layers = 3;
-  config.num_attention_heads = 4;
-  config.num_key_value_heads = 2;
-  config.bos_token_id = 256;
-  config.eos_token_id = {257};
   return config;
 }
 
