@@ -32,25 +32,27 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Mater
   return {std::shared_ptr<const Tokenizer>(), materials.tokenizer.get()};  // the materials outlive the export
 }
 
-/// Scales as an export has them while this lives, also where training follows the data.
-class AsExported {
+// Puts all scales back to what they were, also when an exception passes.
+class KeptScales {
  public:
-  explicit AsExported(QuantizerSet& quantizers) : quantizers_(quantizers) {
-    quantizers_.end_observing(TensorScaleSource::calibration);
-  }
-  ~AsExported() { quantizers_.end_observing(); }
-  AsExported(const AsExported&) = delete;
-  AsExported& operator=(const AsExported&) = delete;
+  explicit KeptScales(QuantizerSet& quantizers)
+      : quantizers_(quantizers), scales_(quantizers.state()), block_scales_(quantizers.state_tensors()) {}
+  ~KeptScales() { quantizers_.restore(scales_, "the scales of training", block_scales_); }
+  KeptScales(const KeptScales&) = delete;
+  KeptScales& operator=(const KeptScales&) = delete;
 
  private:
   QuantizerSet& quantizers_;
+  std::vector<QuantizerSet::NamedValue> scales_;
+  QuantizerSet::NamedTensors block_scales_;
 };
 
 }  // namespace
 
 void check_exports(const Recipe& recipe, const Materials& materials, Student& student) {
   if (recipe.export_formats.empty()) return;
-  const AsExported scope(student.quantizers);
+  const KeptScales kept(student.quantizers);
+  student.quantizers.end_observing(TensorScaleSource::calibration);  // as an export has them, whatever training follows
   const fs::path start = start_folder(recipe);
   ExportModel exported = export_model_of(*student.model, student.quantizers, start);
   if (std::ranges::any_of(recipe.export_formats, [](const auto& name) { return exporter(name).holds_tokenizer; }))
