@@ -5,7 +5,7 @@
 namespace qad::bench {
 namespace {
 
-/// segments, keys of each, heads, key/value heads, head size, queries of each (fewer than keys: decoding), threads
+// segments, keys of each, heads, key/value heads, head size, queries of each (fewer than keys: decoding), threads
 void attention(benchmark::State& state, bool backward) {
   const std::int64_t segments = state.range(0), keys = state.range(1), heads = state.range(2),
                      kv_heads = state.range(3);

@@ -17,7 +17,7 @@ void gemm(benchmark::State& state, Transpose transpose_a, Transpose transpose_b)
           [&] { kernels::gemm(transpose_a, transpose_b, m, n, k, a.data(), lda, b.data(), ldb, false, c.data(), n); });
 }
 
-/// m = tokens, n = outputs, k = inputs; `role` says which of the three products of a Linear.
+// m = tokens, n = outputs, k = inputs; `role` says which of the three products of a Linear.
 void shapes(benchmark::internal::Benchmark* bench, char role) {
   bench->UseRealTime();
   struct Linear {

@@ -22,7 +22,7 @@ struct Buffers {
         e(static_cast<std::size_t>(size)) {}
 };
 
-/// `passes`: buffers of the full size that are read or written.
+// `passes`: buffers of the full size that are read or written.
 template <class Body>
 void run(benchmark::State& state, const Buffers& buffers, int passes, Body&& body) {
   measure(state, state.range(1), "GB/s", 4.0 * passes * static_cast<double>(buffers.size), body);

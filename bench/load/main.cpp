@@ -24,7 +24,7 @@ namespace {
 using namespace qad;
 namespace fs = std::filesystem;
 
-/// A Llama of 1.08 billion parameters.
+// A Llama of 1.08 billion parameters.
 ModelConfig model_config() {
   ModelConfig config;
   config.vocab_size = 258;
@@ -37,7 +37,7 @@ ModelConfig model_config() {
   return config;
 }
 
-/// Random weights; those of one shape are the same, so that making them takes little time and memory.
+// Random weights; those of one shape are the same, so that making them takes little time and memory.
 void make_model_folder(const fs::path& folder) {
   const ModelConfig config = model_config();
   std::map<std::string, Tensor> by_shape;
@@ -58,7 +58,7 @@ void make_model_folder(const fs::path& folder) {
   write_file_atomically(folder / "config.json", to_hf_config(config, "bfloat16"));
 }
 
-/// The next reader finds the file on the disk alone.
+// The next reader finds the file on the disk alone.
 void forget_pages(const fs::path& file) {
   const int fd = ::open(file.c_str(), O_RDONLY);
   ::fsync(fd);

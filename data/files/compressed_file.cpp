@@ -24,7 +24,7 @@ constexpr std::string_view kDamaged = "was it copied whole?";
 
 bool is_gzip(std::string_view bytes) { return bytes.starts_with("\x1f\x8b"); }
 
-/// A frame, or one of the frames that readers skip, which may stand before it.
+// A frame, or one of the frames that readers skip, which may stand before it.
 bool is_zstd(std::string_view bytes) {
   using namespace std::string_view_literals;
   const bool is_skipped = bytes.size() >= 4 && (bytes[0] & 0xf0) == 0x50 && bytes.substr(1, 3) == "\x2a\x4d\x18"sv;
@@ -35,7 +35,7 @@ bool is_zstd(std::string_view bytes) {
   throw Error({who, fmt::format("whole {} data", kind), std::string(reason), std::string(kDamaged)});
 }
 
-/// What comes out of a decompressor, up to a limit.
+// What comes out of a decompressor, up to a limit.
 class Output {
  public:
   enum class Beyond { error, left_out };
@@ -63,13 +63,13 @@ class Output {
   bool has_left_out_ = false;
 };
 
-/// Compressed bytes, all of a file or the first ones.
+// Compressed bytes, all of a file or the first ones.
 struct Input {
   std::string_view bytes;
   bool is_whole;
 };
 
-/// One member after the other, as `cat a.gz b.gz` makes them; zeros may follow the last, as on tapes.
+// One member after the other, as `cat a.gz b.gz` makes them; zeros may follow the last, as on tapes.
 void gunzip(Input in, Output& output) {
   z_stream stream{};
   constexpr int kGzipOnly = 16 + MAX_WBITS;
@@ -103,7 +103,7 @@ void gunzip(Input in, Output& output) {
   }
 }
 
-/// One frame after the other. `most_window` bytes: windows of `zstd --long` are no longer than the text may be.
+// One frame after the other. `most_window` bytes: windows of `zstd --long` are no longer than the text may be.
 void unzstd(Input in, Output& output, std::size_t most_window) {
   const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
   if (context == nullptr) throw std::bad_alloc();

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using namespace std::string_view_literals;
 namespace {
 
-/// A kind of file by its first bytes. In `command`, IN and OUT stand for the file and for what is made of it.
+// A kind of file by its first bytes. In `command`, IN and OUT stand for the file and for what is made of it.
 struct Kind {
   std::string_view name, magic, command, out_ending;
   std::size_t offset = 0;
@@ -58,12 +58,12 @@ constexpr auto kKinds = std::to_array<Kind>({
     {"UTF-16", "\xfe\xff"sv, "iconv -f UTF-16 -t UTF-8 IN > OUT", ".utf8"},
 });
 
-/// A text may well begin with the letters ORC.
+// A text may well begin with the letters ORC.
 bool is_binary(std::string_view bytes) {
   return bytes.find('\0') != std::string_view::npos || find_invalid_utf8(bytes) != std::string_view::npos;
 }
 
-/// The command with a file's name in it, as far as a shell and Python take the name as it is.
+// The command with a file's name in it, as far as a shell and Python take the name as it is.
 std::string filled_in(std::string_view command, const fs::path& file, std::string_view out_ending) {
   const bool is_easy = file.string().find_first_of("'\"\\$`\n") == std::string::npos;
   const std::string in = is_easy ? file.string() : "FILE";
@@ -83,7 +83,7 @@ std::string filled_in(std::string_view command, const fs::path& file, std::strin
   return text;
 }
 
-/// A command that reads its standard input, with the file as that.
+// A command that reads its standard input, with the file as that.
 std::string fed(const std::string& command, const fs::path& file) {
   const std::string ending = file.extension().string();
   const std::string unpack = ending == ".gz" ? "gzip -dc IN | " : ending == ".zst" ? "zstd -dc IN | " : "";

@@ -34,7 +34,7 @@ constexpr std::uint32_t kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kA
 
 std::uint64_t padded(std::uint64_t size) { return (size + kAlignment - 1) / kAlignment * kAlignment; }
 
-/// Reads front to back and never beyond the end.
+// Reads front to back and never beyond the end.
 class Cursor {
  public:
   Cursor(std::span<const std::byte> file, const std::string& who) : file_(file), who_(who) {}
@@ -49,7 +49,7 @@ class Cursor {
     std::memcpy(&value, take(sizeof value), sizeof value);
     return value;
   }
-  /// A count of things that take at least `bytes` each.
+  // A count of things that take at least `bytes` each.
   std::uint64_t count(std::uint64_t bytes) {
     const auto value = number<std::uint64_t>();
     if (value > left() / bytes) cut_off(value);
@@ -110,7 +110,7 @@ class Cursor {
   std::uint64_t at_ = 0;
 };
 
-/// Bytes of a tensor of this shape; an Error if they are more than `most`.
+// Bytes of a tensor of this shape; an Error if they are more than `most`.
 std::uint64_t bytes_of(const GgufType& type, const std::vector<std::int64_t>& shape, std::uint64_t most,
                        const std::string& who) {
   if (shape.empty() || shape.back() % type.values != 0)

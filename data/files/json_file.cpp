@@ -56,7 +56,7 @@ class Builder {
   }
 
   [[nodiscard]] Json& root() { return root_; }
-  [[nodiscard]] std::size_t byte() const { return byte_; }  ///< where it failed; 0 for a number that no type holds
+  [[nodiscard]] std::size_t byte() const { return byte_; }  // where it failed; 0 for a number that no type holds
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:

@@ -31,7 +31,7 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   return entries;
 }
 
-/// Adds the files below `folder` that the parts of a pattern lead to.
+// Adds the files below `folder` that the parts of a pattern lead to.
 void collect(const fs::path& folder, std::span<const fs::path> parts, std::set<fs::path>& found) {
   const std::string part = parts.front().string();
   const auto rest = parts.subspan(1);

@@ -8,11 +8,11 @@ namespace qad {
 namespace {
 
 struct Step {
-  std::size_t length;  ///< of the character, or of the maximal invalid part
+  std::size_t length;  // of the character, or of the maximal invalid part
   bool valid;
 };
 
-/// The second byte's range depends on the lead (Unicode, table 3-7): it excludes overlong forms and surrogates.
+// The second byte's range depends on the lead (Unicode, table 3-7): it excludes overlong forms and surrogates.
 Step step_at(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u; };
   const unsigned lead = byte(0);

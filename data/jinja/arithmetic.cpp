@@ -11,7 +11,7 @@
 namespace qad::jinja {
 namespace {
 
-/// Text that is not safe beside one that is, is escaped for HTML.
+// Text that is not safe beside one that is, is escaped for HTML.
 Value add_texts(const Text& left, const Text& right, Budget& budget) {
   std::string text;
   Writer out(text, budget);

@@ -16,12 +16,12 @@ namespace {
 
 bool is_one_of(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
 
-/// What stands behind the colon of a field.
+// What stands behind the colon of a field.
 struct Spec {
   Field field;
-  bool aligned = false;  ///< by itself, and not as its type is
+  bool aligned = false;  // by itself, and not as its type is
   bool zeros = false;
-  char grouping = 0;  ///< , or _
+  char grouping = 0;  // , or _
   char type = 0;
 };
 
@@ -104,7 +104,7 @@ void format_text(std::string_view value, Spec spec, std::string_view text, Write
   pad(cut(value, spec.field.precision), spec.field, out);
 }
 
-/// format() of Python.
+// format() of Python.
 void format_value(const Value& value, std::string_view text, Writer& out) {
   if (text.empty()) return print(value, out);
   if (value.is_number()) return format_number(value, parse_spec(text), text, out);
@@ -117,7 +117,7 @@ class BraceFormat {
   BraceFormat(const Arguments& arguments, bool safe, Writer& out)
       : arguments_(arguments), safe_(safe), budget_(out.budget()) {}
 
-  /// Fields may have fields in their format, and these once more.
+  // Fields may have fields in their format, and these once more.
   void run(std::string_view format, int depth, Writer& out) {
     if (depth > 2) throw Failure{"fields within fields at most 2 deep", "more"};
     for (std::size_t mark = 0; (mark = format.find_first_of("{}")) != std::string_view::npos;) {

@@ -8,7 +8,7 @@
 namespace qad::jinja {
 namespace {
 
-constexpr std::int64_t kBetweenPolls = 10'000;  ///< about a millisecond
+constexpr std::int64_t kBetweenPolls = 10'000;  // about a millisecond
 
 }  // namespace
 

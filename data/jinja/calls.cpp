@@ -98,8 +98,8 @@ Value Interpreter::call_macro(const Macro& macro, const Arguments& arguments) {
   return text;
 }
 
-/// Sets a macro's parameters; what is left of the arguments is `varargs`, `kwargs` and `caller`, if the body reads
-/// them.
+// Sets a macro's parameters; what is left of the arguments is `varargs`, `kwargs` and `caller`, if the body reads
+// them.
 void Interpreter::bind(const Macro& macro, const Arguments& arguments) {
   const Statement& definition = macro.definition();
   const auto refuse = [&](const std::string& got) {

@@ -9,7 +9,7 @@
 namespace qad::jinja {
 namespace {
 
-/// The items whose value, or attribute, passes a test or not.
+// The items whose value, or attribute, passes a test or not.
 template <bool by_attribute, bool keep>
 Value select(const Value& value, const Arguments& arguments, Budget& budget) {
   constexpr std::size_t kTest = by_attribute ? 1 : 0;  // where the test's name stands

@@ -11,8 +11,8 @@
 namespace qad::jinja {
 namespace {
 
-/// Of statements and expressions within each other, macros that call themselves included. Each takes up to 1 KiB of
-/// the stack, of which threads have 2 MiB at least.
+// Of statements and expressions within each other, macros that call themselves included. Each takes up to 1 KiB of
+// the stack, of which threads have 2 MiB at least.
 constexpr int kDeepestRun = 1000;
 
 ScopePointer scope_within(ScopePointer parent) {
@@ -137,7 +137,7 @@ void Interpreter::assign(const Target& target, const Value& value) {
   else space->attributes.set(name, value);
 }
 
-/// What the body prints becomes a value, which is set or printed.
+// What the body prints becomes a value, which is set or printed.
 Flow Interpreter::captured(const Statement& statement) {
   outputs_.emplace_back();
   Flow flow = Flow::on;
@@ -176,7 +176,7 @@ Flow Interpreter::generation(const Statement& statement) {
   return flow;
 }
 
-/// What is captured has no place of its own in the text.
+// What is captured has no place of its own in the text.
 void Interpreter::add_span(std::size_t begin, const Dict* item) {
   if (outputs_.size() != 1) return;
   budget_.make(2 * sizeof(Span));
@@ -198,7 +198,7 @@ Items Interpreter::filtered(const Statement& statement, const Items& items) {
   return {made, made->items};
 }
 
-/// A turn has its own scope, which is that of the turn before without what it set, unless somebody keeps that.
+// A turn has its own scope, which is that of the turn before without what it set, unless somebody keeps that.
 void Interpreter::clear_turn(ScopePointer& turn, const std::vector<std::string>& kept) const {
   if (turn == nullptr || turn.use_count() > 1) {
     turn = scope_within(scope_);

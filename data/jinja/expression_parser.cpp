@@ -9,7 +9,7 @@ namespace {
 
 // Both bound how deep parsing, running and freeing recurse. Python's own limits are lower.
 constexpr int kDeepestBrackets = 100;
-constexpr int kDeepestExpression = 200;  ///< links of a chain such as a + b + c included
+constexpr int kDeepestExpression = 200;  // links of a chain such as a + b + c included
 
 bool is_comparison(const Token& token) {
   static constexpr std::string_view kOperators[] = {"==", "!=", "<", "<=", ">", ">="};
@@ -152,7 +152,7 @@ ExprPtr ExpressionParser::product() {
   return left;
 }
 
-/// From the left, and weaker than a sign, unlike Python.
+// From the left, and weaker than a sign, unlike Python.
 ExprPtr ExpressionParser::power() {
   ExprPtr left = unary(true);
   while (tokens_.is_op("**")) {

@@ -96,7 +96,7 @@ Value Interpreter::slice_of(const Expr& expr) {
   return slice(value, start, stop, part(expr, 3), budget_);
 }
 
-/// A filter or a test.
+// A filter or a test.
 Value Interpreter::apply(const Expr& expr) {
   const Value value = part(expr, 0);
   const Arguments given = arguments(expr);

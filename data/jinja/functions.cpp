@@ -28,7 +28,7 @@ Value range(const Arguments& arguments, Budget& budget) {
   return make_range(bounds[0], bounds[1], bounds[2], budget);
 }
 
-/// What dict() of Python makes: of a dict, or of pairs of key and value, and of named arguments.
+// What dict() of Python makes: of a dict, or of pairs of key and value, and of named arguments.
 Dict dict(const Arguments& arguments, Budget& budget) {
   Dict made;
   if (arguments.in_order.size() > 1) throw Failure{"at most one argument without a name", "more"};
@@ -66,7 +66,7 @@ std::tm day_of(const std::string& date) {
   return day;
 }
 
-/// Python's strftime is the C library's, one directive after the other; of its flags we have those of glibc.
+// Python's strftime is the C library's, one directive after the other; of its flags we have those of glibc.
 Value strftime_now(const Arguments& arguments, const std::string& date, Budget& budget) {
   arguments.check("strftime_now", {"format"}, 1);
   const std::tm day = day_of(date);

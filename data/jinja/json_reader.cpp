@@ -11,14 +11,14 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Builds values as the parser goes; objects and lists that are open wait on a stack.
+// Builds values as the parser goes; objects and lists that are open wait on a stack.
 class Builder : public nlohmann::json_sax<Json> {
  public:
   bool null() override { return add(None()); }
   bool boolean(bool value) override { return add(value); }
   bool number_integer(std::int64_t value) override { return add(value); }
   bool number_unsigned(std::uint64_t value) override { return add(integer_from_digits(std::to_string(value))); }
-  /// The text says whether it was a float, or an integer beyond 64 bits.
+  // The text says whether it was a float, or an integer beyond 64 bits.
   bool number_float(double value, const std::string& text) override {
     if (text.find_first_of(".eE") != std::string::npos) return add(value);
     const bool negative = text.starts_with('-');

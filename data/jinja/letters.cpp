@@ -17,7 +17,7 @@ struct Shift {
   std::int32_t distance;
 };
 struct Several {
-  char32_t from, to[3];  ///< zeros at the end are none
+  char32_t from, to[3];  // zeros at the end are none
 };
 struct Range {
   char32_t first, last;
@@ -25,7 +25,7 @@ struct Range {
 
 #include "data/jinja/letters_tables.inc"
 
-/// The last row of a table in order that begins at or before `c`; null if none does.
+// The last row of a table in order that begins at or before `c`; null if none does.
 template <class Row, std::size_t size>
 const Row* row_at(const Row (&table)[size], char32_t c, char32_t Row::*first) {
   const Row* after = std::ranges::upper_bound(table, c, {}, first);
@@ -38,7 +38,7 @@ bool is_in(const Range (&table)[size], char32_t c) {
   return row != nullptr && c <= row->last;
 }
 
-/// Appends what a character becomes, if the tables say that it changes.
+// Appends what a character becomes, if the tables say that it changes.
 template <std::size_t shifts, std::size_t severals>
 bool change(const Shift (&shift)[shifts], const Several (&several)[severals], char32_t c, std::string& out) {
   if (const Several* row = row_at(several, c, &Several::from); row != nullptr && row->from == c) {
@@ -89,7 +89,7 @@ std::string swapped_letter(char32_t c) {
   return low == now ? up : up == now ? low : now;
 }
 
-/// Each character by what `rule` says for its place.
+// Each character by what `rule` says for its place.
 template <class Rule>
 void each_letter(std::string_view text, Writer& out, Rule rule) {
   for (std::size_t at = 0; at < text.size();) {

@@ -13,12 +13,12 @@
 namespace qad::jinja {
 namespace {
 
-constexpr std::size_t kLargest = 1 << 20;  ///< bytes of a template; the largest published ones have 50,000
+constexpr std::size_t kLargest = 1 << 20;  // bytes of a template; the largest published ones have 50,000
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool begins_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
-/// All line ends as \n, without the last one.
+// All line ends as \n, without the last one.
 std::string normal_lines(std::string_view source) {
   std::string text;
   for (std::size_t at = 0; at < source.size(); ++at) {
@@ -73,7 +73,7 @@ class Lexer {
     return rest_.size();
   }
 
-  /// Text before a tag: a minus strips all white space, a block alone on its line the white space before it.
+  // Text before a tag: a minus strips all white space, a block alone on its line the white space before it.
   void add_text(std::string_view text, char tag, char sign) {
     if (tag != ' ' && sign == '-') {
       text = strip(text, std::nullopt, Side::right);
@@ -86,7 +86,7 @@ class Lexer {
     if (!text.empty()) add(TokenKind::text, std::string(text));
   }
 
-  /// Behind a tag's end `close` at `at_`, after which a minus strips white space and a block one line end.
+  // Behind a tag's end `close` at `at_`, after which a minus strips white space and a block one line end.
   bool skip_end(std::string_view close, bool trim_newline) {
     const std::string_view here = rest_.substr(at_);
     const bool minus = here.starts_with('-') && here.substr(1).starts_with(close);
@@ -100,7 +100,7 @@ class Lexer {
     return true;
   }
 
-  /// Where {% raw %} ends, whose tag begins at `at_`; 0 for another tag.
+  // Where {% raw %} ends, whose tag begins at `at_`; 0 for another tag.
   [[nodiscard]] std::size_t raw_begin() const {
     const auto behind_space = [&](std::size_t at) {
       return rest_.size() - strip(rest_.substr(at), std::nullopt, Side::left).size();
@@ -112,7 +112,7 @@ class Lexer {
     return rest_.substr(end).starts_with("%}") ? end + 2 : 0;
   }
 
-  /// Text from `begin` to {% endraw %}, as it stands.
+  // Text from `begin` to {% endraw %}, as it stands.
   void read_raw(std::size_t begin) {
     line_starts_ = rest_[begin - 1] == '\n';
     for (std::size_t tag = begin; (tag = rest_.find("{%", tag)) != std::string_view::npos; ++tag) {
@@ -184,7 +184,7 @@ class Lexer {
     open.pop_back();
   }
 
-  /// Digits of a base with single _ between them, from `at` on; where they end.
+  // Digits of a base with single _ between them, from `at` on; where they end.
   [[nodiscard]] std::size_t digits_end(std::size_t at, std::string_view digits) const {
     const auto is_one = [&](std::size_t i) {
       return i < rest_.size() && digits.find(rest_[i]) != std::string_view::npos;
@@ -285,7 +285,7 @@ class Lexer {
   std::string who_;
   std::size_t at_ = 0;
   int line_ = 1;
-  bool line_starts_ = true;  ///< whether text at `at_` begins a line
+  bool line_starts_ = true;  // whether text at `at_` begins a line
   std::vector<Token> tokens_;
 };
 

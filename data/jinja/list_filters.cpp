@@ -16,7 +16,7 @@
 namespace qad::jinja {
 namespace {
 
-/// What items are compared by: text without regard to case, unless case matters.
+// What items are compared by: text without regard to case, unless case matters.
 Value comparable(const Value& value, bool case_sensitive, Budget& budget) {
   if (case_sensitive || value.text() == nullptr) return value;
   std::string text;
@@ -25,7 +25,7 @@ Value comparable(const Value& value, bool case_sensitive, Budget& budget) {
   return text;
 }
 
-/// Items and what they are compared by, which for `sort` and `groupby` puts them in order.
+// Items and what they are compared by, which for `sort` and `groupby` puts them in order.
 struct Keyed {
   Value key, entry;
 };
@@ -210,7 +210,7 @@ Value reverse(const Value& value, const Arguments& arguments, Budget& budget) {
   return reversed;
 }
 
-/// Lists of so many items each.
+// Lists of so many items each.
 Value batch(const Value& value, const Arguments& arguments, Budget& budget) {
   arguments.check("batch", {"linecount", "fill_with"}, 1);
   const std::int64_t count = integer_of(*arguments.find(0, "linecount"), "a count");
@@ -232,7 +232,7 @@ Value batch(const Value& value, const Arguments& arguments, Budget& budget) {
   return batches.take();
 }
 
-/// So many lists of about as many items each.
+// So many lists of about as many items each.
 Value slice_filter(const Value& value, const Arguments& arguments, Budget& budget) {
   arguments.check("slice", {"slices", "fill_with"}, 1);
   const std::int64_t slices = integer_of(*arguments.find(0, "slices"), "a number of slices");

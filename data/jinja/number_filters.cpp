@@ -14,7 +14,7 @@
 namespace qad::jinja {
 namespace {
 
-/// Python knows the digits of all scripts.
+// Python knows the digits of all scripts.
 void require_ascii(std::string_view text) {
   const auto other = [](char c) { return static_cast<unsigned char>(c) >= 0x80; };
   if (std::ranges::any_of(strip(text, std::nullopt, Side::both), other))

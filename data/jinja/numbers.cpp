@@ -23,7 +23,7 @@ unsigned digit_value(char c) {
   return lower >= 'a' && lower <= 'z' ? static_cast<unsigned>(lower - 'a') + 10 : 99;
 }
 
-/// Digits of another base in base 10.
+// Digits of another base in base 10.
 std::string decimal(std::string_view digits, unsigned base) {
   constexpr std::uint64_t kLimb = 1'000'000'000;
   std::vector<std::uint64_t> limbs = {0};
@@ -41,7 +41,7 @@ std::string decimal(std::string_view digits, unsigned base) {
   return text;
 }
 
-/// < 0, 0 or > 0 for integers as decimal digits.
+// < 0, 0 or > 0 for integers as decimal digits.
 int compare_digits(std::string_view a, std::string_view b) {
   const bool a_below = a.starts_with('-'), b_below = b.starts_with('-');
   if (a_below != b_below) return a_below ? -1 : 1;

@@ -12,7 +12,7 @@
 namespace qad::jinja {
 namespace {
 
-/// Whether a test's argument may stand without brackets here: `x is divisibleby 3`.
+// Whether a test's argument may stand without brackets here: `x is divisibleby 3`.
 bool begins_argument(const Token& token) {
   return token.kind == TokenKind::string || token.kind == TokenKind::integer || token.kind == TokenKind::number ||
          (token.kind == TokenKind::op && (token.text == "[" || token.text == "{")) ||

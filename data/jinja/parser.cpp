@@ -10,7 +10,7 @@
 namespace qad::jinja {
 namespace {
 
-constexpr int kDeepest = 100;  ///< of statements within statements
+constexpr int kDeepest = 100;  // of statements within statements
 
 class Parser {
  public:
@@ -24,7 +24,7 @@ class Parser {
  private:
   using Ends = std::initializer_list<std::string_view>;
 
-  /// Statements up to a tag whose name is among `ends`, which stays, behind its {%; without `ends` up to the end.
+  // Statements up to a tag whose name is among `ends`, which stays, behind its {%; without `ends` up to the end.
   Block block(Ends ends, int opened, std::string_view opener) {
     if (++depth_ > kDeepest) tokens_.fail(fmt::format("tags nested at most {} deep", kDeepest));
     Block statements;
@@ -53,7 +53,7 @@ class Parser {
     return statements;
   }
 
-  /// The rest of a tag, and statements up to the tag `end`, whole.
+  // The rest of a tag, and statements up to the tag `end`, whole.
   Block body_until(std::string_view end, const Statement& statement, std::string_view opener) {
     end_tag();
     Block body = block({end}, statement.line, opener);
@@ -102,7 +102,7 @@ class Parser {
     return statement;
   }
 
-  /// Behind the tag's name.
+  // Behind the tag's name.
   Statement begin(StatementKind kind) {
     Statement statement = make(kind);
     tokens_.take();
@@ -211,7 +211,7 @@ class Parser {
     }
   }
 
-  /// The body and which special names it reads, without those that are parameters.
+  // The body and which special names it reads, without those that are parameters.
   void macro_body(Statement& statement, std::string_view end, std::string_view opener) {
     const SpecialNames around = std::exchange(expressions_.names_read, {});
     const int loops = std::exchange(loops_, 0);

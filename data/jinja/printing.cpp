@@ -10,7 +10,7 @@
 namespace qad::jinja {
 namespace {
 
-/// Between the items of a list, a comma.
+// Between the items of a list, a comma.
 class Comma {
  public:
   explicit Comma(Writer& out) : out_(out) {}

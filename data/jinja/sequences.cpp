@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t kLongestRange = 100'000;
 
-/// The `count` indices that a slice takes, from `first` on by `step`, before `last`.
+// The `count` indices that a slice takes, from `first` on by `step`, before `last`.
 struct Indices {
   std::int64_t first, last, step, count;
 };

@@ -15,7 +15,7 @@ bool ends_line(char32_t c) {
   return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
 
-/// The first stretch without white space: where it begins and ends.
+// The first stretch without white space: where it begins and ends.
 std::pair<std::size_t, std::size_t> first_word(std::string_view text) {
   const std::string_view word = strip(text, std::nullopt, Side::left);
   std::size_t end = 0;
@@ -39,7 +39,7 @@ std::pair<std::size_t, std::size_t> last_word(std::string_view text) {
 
 }  // namespace
 
-/// str.isspace counts the four separators of ASCII too.
+// str.isspace counts the four separators of ASCII too.
 bool is_space(char32_t c) { return is_white_space(c) || (c >= 0x1c && c <= 0x1f); }
 
 std::string_view strip(std::string_view text, std::optional<std::string_view> chars, Side side) {

@@ -17,7 +17,7 @@
 namespace qad::jinja {
 namespace {
 
-/// The value as text, which stays safe if it is.
+// The value as text, which stays safe if it is.
 Value soft_text(const Value& value, Budget& budget) {
   if (value.text() != nullptr) return value;
   return printed(value, budget);
@@ -28,7 +28,7 @@ Value string(const Value& value, const Arguments& arguments, Budget& budget) {
   return soft_text(value, budget);
 }
 
-/// A method of text as a filter.
+// A method of text as a filter.
 template <const char* const& name>
 Value by_method(const Value& value, const Arguments& arguments, Budget& budget) {
   return call_method(soft_text(value, budget), name, arguments, budget);
@@ -49,7 +49,7 @@ Value center(const Value& value, const Arguments& arguments, Budget& budget) {
                      budget);
 }
 
-/// Words begin behind - and white space and an open bracket.
+// Words begin behind - and white space and an open bracket.
 Value title_filter(const Value& value, const Arguments& arguments, Budget& budget) {
   arguments.check("title", {});
   const std::string text = printed(value, budget);

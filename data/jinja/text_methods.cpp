@@ -15,7 +15,7 @@
 namespace qad::jinja {
 namespace {
 
-/// A call of a method: the text, what the method is called and given.
+// A call of a method: the text, what the method is called and given.
 struct Call {
   const Text& text;
   const std::string& name;
@@ -28,10 +28,10 @@ struct Call {
   [[nodiscard]] const std::string& text_at(std::size_t i, std::string_view called) const {
     return text_of(*arguments.find(i, called), called);
   }
-  /// A text made of this one, and safe as it is.
+  // A text made of this one, and safe as it is.
   [[nodiscard]] Value made(std::string text_made) const { return Value(std::move(text_made), text.safe); }
   [[nodiscard]] Value part(std::string_view part) const { return make_text(part, budget, text.safe); }
-  /// As it goes into this text, which may be for HTML.
+  // As it goes into this text, which may be for HTML.
   void add_escaped(const Value& value, Writer& out) const {
     const std::string& bytes = text_of(value, name);
     if (text.safe && !value.text()->safe) escape_html(bytes, out);
@@ -97,7 +97,7 @@ Value partition(const Call& call) {
   return parts.take();
 }
 
-/// The part that optional arguments `start` and `end` leave to search in, and in `begin` its first character's index.
+// The part that optional arguments `start` and `end` leave to search in, and in `begin` its first character's index.
 std::optional<std::string_view> searched(const Call& call, std::int64_t& begin) {
   const auto size = static_cast<std::int64_t>(call.text.characters);
   const auto bound = [&](std::size_t i, std::string_view name, std::int64_t otherwise) {
@@ -114,7 +114,7 @@ std::optional<std::string_view> searched(const Call& call, std::int64_t& begin) 
   return rest.substr(0, byte_of(rest, static_cast<std::size_t>(end - begin)));
 }
 
-/// startswith and endswith take one text or several.
+// startswith and endswith take one text or several.
 template <bool at_start>
 Value has_end(const Call& call) {
   call.only({"ends", "start", "end"}, 1);
@@ -187,7 +187,7 @@ Value joined(const Call& call) {
   return call.made(std::move(text));
 }
 
-/// center, ljust, rjust and zfill.
+// center, ljust, rjust and zfill.
 Value padded(const Call& call) {
   const bool zeros = call.name == "zfill";
   call.only(zeros ? std::initializer_list<std::string_view>{"width"}

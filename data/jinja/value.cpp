@@ -11,10 +11,10 @@
 namespace qad::jinja {
 namespace {
 
-constexpr std::size_t kOverhead = 64;  ///< bytes that a text, list or dict takes without what it holds
-constexpr std::size_t kEntry = 160;    ///< bytes that an entry of a dict takes, its place in the index included
-constexpr std::size_t kSmall = 16;     ///< entries that are as well looked through
-constexpr std::size_t kLongestTuple = 100'000;  ///< bytes of a tuple that is a key
+constexpr std::size_t kOverhead = 64;           // bytes that a text, list or dict takes without what it holds
+constexpr std::size_t kEntry = 160;             // bytes that an entry of a dict takes, its place in the index included
+constexpr std::size_t kSmall = 16;              // entries that are as well looked through
+constexpr std::size_t kLongestTuple = 100'000;  // bytes of a tuple that is a key
 
 void name_of(const Value& key, std::string& name) {
   if (const std::string* text = key.bytes()) {

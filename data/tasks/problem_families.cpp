@@ -71,7 +71,7 @@ void addition(Writer& w, Work& work) {
   work.answer = std::to_string(add_columns(work, a, b));
 }
 
-/// What a column borrows from the next stands in its first number: 13-7, then one less.
+// What a column borrows from the next stands in its first number: 13-7, then one less.
 void subtraction(Writer& w, Work& work) {
   std::int64_t a = w.number(1000, 99999), b = w.number(100, a - 1);
   work.question = fmt::format("{}-{}", a, b);
@@ -165,7 +165,7 @@ void reverse_letters(Writer& w, Work& work) {
   work.answer = text;
 }
 
-/// Every letter with how often the one that is asked for has come.
+// Every letter with how often the one that is asked for has come.
 void count_letter(Writer& w, Work& work) {
   const std::string text = letters(w, w.number(10, 18), "abcd");
   const char wanted = text[static_cast<std::size_t>(w.number(0, 9))];
@@ -177,7 +177,7 @@ void count_letter(Writer& w, Work& work) {
   work.answer = std::to_string(count);
 }
 
-/// Which brackets close what is open, found by striking out pairs.
+// Which brackets close what is open, found by striking out pairs.
 void close_brackets(Writer& w, Work& work) {
   constexpr std::string_view kOpen = "([{<", kClose = ")]}>";
   std::string text, open;
@@ -222,7 +222,7 @@ void symbols(Writer& w, Work& work) {
 
 namespace {
 
-/// A line of the program with its numbers put in, then its value: "c=4*7=28".
+// A line of the program with its numbers put in, then its value: "c=4*7=28".
 void assignments(Writer& w, Work& work) {
   std::array<std::int64_t, 3> values{};   // what is true decides what is asked
   std::array<std::int64_t, 3> written{};  // and these, with their slip, are what the steps say

@@ -16,7 +16,7 @@ using problems::Work;
 constexpr std::uint64_t kNumbersAProblem = 1 << 12;  // far more than any problem draws
 constexpr std::size_t kLongestQuestion = 90, kLongestSolution = 79;
 
-/// One question of 16 is for validation and one for tests.
+// One question of 16 is for validation and one for tests.
 ProblemSplit split_of(std::string_view question) {
   const std::uint64_t part = hash64(question) % 16;
   return part == 0 ? ProblemSplit::validation : part == 1 ? ProblemSplit::test : ProblemSplit::train;
@@ -26,7 +26,7 @@ Random random_at(std::string_view use, std::uint64_t seed, std::int64_t index) {
   return Random(seed, stream_of(use), static_cast<std::uint64_t>(index) * kNumbersAProblem);
 }
 
-/// `slip`: which step is written down wrong; negative: none.
+// `slip`: which step is written down wrong; negative: none.
 Work work_out(ProblemFamily family, ProblemSplit split, std::uint64_t seed, std::int64_t index, int slip) {
   synthetic::Writer writer(random_at(enum_name(family), seed, index));
   for (;;) {

@@ -26,7 +26,7 @@ std::string capitalised(std::string text) {
   return text;
 }
 
-/// What the sentences of one story speak of.
+// What the sentences of one story speak of.
 struct Cast {
   Person hero, other;
   std::string kind, thing, food, adjective, adjective2, colour, place, place2, spot;
@@ -46,8 +46,8 @@ struct Cast {
   }
 };
 
-/// Words that are new in every sentence. Drawn one statement after the other, here as everywhere in these files: the
-/// order in which a call evaluates its arguments is the compiler's, and the texts must not depend on it.
+// Words that are new in every sentence. Drawn one statement after the other, here as everywhere in these files: the
+// order in which a call evaluates its arguments is the compiler's, and the texts must not depend on it.
 struct FreshWords {
   std::string feeling, feeling2, time, weather, action, adverb, sound, exclamation, topic;
   std::int64_t number;
@@ -66,7 +66,7 @@ struct FreshWords {
   }
 };
 
-/// The sentence with its {slots} filled.
+// The sentence with its {slots} filled.
 std::string told(std::string_view sentence, const Cast& cast, Writer& w) {
   const FreshWords fresh(w);
   return fmt::format(fmt::runtime(sentence), fmt::arg("hero", cast.hero.name), fmt::arg("he", cast.hero.he),
@@ -159,7 +159,7 @@ std::string plotted(Writer& w) {
   return text;
 }
 
-/// Objects come and go, and the last sentence has the right count.
+// Objects come and go, and the last sentence has the right count.
 std::string counting(Writer& w) {
   const Person hero = person(w), other = person(w, hero.name);
   const bool is_food = w.chance(0.5);
@@ -180,7 +180,7 @@ std::string counting(Writer& w) {
   return text + fmt::format(" Now {} has {}.", hero.name, counted(count, item));
 }
 
-/// A thing is carried about; the question asks where it ended.
+// A thing is carried about; the question asks where it ended.
 std::string moving(Writer& w) {
   const auto things = w.different(Words::things, 2);
   const auto spots = w.different(Words::spots, 4);
@@ -200,7 +200,7 @@ std::string moving(Writer& w) {
   return text + fmt::format(" Where is the {}? It is {}.", things[asked], now[asked]);
 }
 
-/// Questions about what was said a line earlier.
+// Questions about what was said a line earlier.
 std::string dialogue(Writer& w) {
   const Cast cast(w);
   const std::string a = cast.hero.name, b = cast.other.name;
@@ -228,7 +228,7 @@ std::string letter(Writer& w) {
                      cast.hero.name, cast.thing, cast.spot);
 }
 
-/// Who is taller, older, …: an order told in pieces.
+// Who is taller, older, …: an order told in pieces.
 std::string comparing(Writer& w) {
   const auto names = w.different(w.chance(0.5) ? Words::girls : Words::boys, 3);
   constexpr std::array<std::array<std::string_view, 3>, 5> kMeasures = {{{"taller", "tallest", "shortest"},

@@ -12,7 +12,7 @@
 namespace qad::synthetic {
 namespace {
 
-/// A number of one to four digits, every length alike.
+// A number of one to four digits, every length alike.
 std::int64_t any_length(Writer& w, std::int64_t most_digits) {
   constexpr std::array<std::int64_t, 5> kPowers = {1, 10, 100, 1000, 10000};
   const auto digits = static_cast<std::size_t>(w.number(1, most_digits));
@@ -41,7 +41,7 @@ std::string sums(Writer& w) {
   return text;
 }
 
-/// Addition digit by digit, with the carries.
+// Addition digit by digit, with the carries.
 std::string written_sum(Writer& w) {
   const std::int64_t a = w.number(100, 9999), b = w.number(100, 9999);
   std::string text = fmt::format("Add {} and {}.", a, b);
@@ -82,7 +82,7 @@ std::string reversing(Writer& w) {
                      list.back());
 }
 
-/// Pairs, then questions about them in another order.
+// Pairs, then questions about them in another order.
 std::string recall(Writer& w) {
   const std::int64_t count = w.number(3, 5);
   const auto keys = w.different(w.chance(0.5) ? Words::girls : Words::boys, count);
@@ -126,7 +126,7 @@ std::string calendar(Writer& w) {
   return text;
 }
 
-/// Assignments in Python, then what print shows.
+// Assignments in Python, then what print shows.
 std::string straight_program(Writer& w) {
   std::array<std::int64_t, 3> values{};
   constexpr std::array<char, 3> kNames = {'a', 'b', 'c'};
@@ -158,7 +158,7 @@ std::string loop_program(Writer& w) {
   return text + fmt::format("if {} > 30: print('{}')\n# {}", name, "big", is_big ? "big" : "nothing");
 }
 
-/// Words taken apart letter by letter.
+// Words taken apart letter by letter.
 std::string spelling(Writer& w) {
   constexpr std::array<Words, 4> kLists = {Words::things, Words::animals, Words::jobs, Words::foods};
   std::string text;
@@ -182,7 +182,7 @@ std::string spelling(Writer& w) {
   return text;
 }
 
-/// Arithmetic progressions and doublings, as long as they stay short.
+// Arithmetic progressions and doublings, as long as they stay short.
 std::string sequences(Writer& w) {
   std::string text;
   while (text.size() < 80) {

@@ -5,7 +5,7 @@
 namespace qad {
 namespace {
 
-/// The fields of a struct whose fields are all optional, in their order.
+// The fields of a struct whose fields are all optional, in their order.
 struct Places {
   std::vector<void*> places;
   template <class T>
@@ -14,7 +14,7 @@ struct Places {
   }
 };
 
-/// Fills each field that says nothing from the same field of another struct.
+// Fills each field that says nothing from the same field of another struct.
 struct Filler {
   const std::vector<void*>& from;
   std::size_t next = 0;

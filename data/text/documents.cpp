@@ -15,16 +15,16 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kBlock = 256;  ///< documents encoded between two looks at the number of tokens
-constexpr std::int64_t kChunk = 16;   ///< documents that one thread takes at a time
+constexpr std::int64_t kBlock = 256;  // documents encoded between two looks at the number of tokens
+constexpr std::int64_t kChunk = 16;   // documents that one thread takes at a time
 
 struct Encoded {
   std::vector<std::int32_t> ids;
   std::int64_t prompt_tokens = 0;
-  std::vector<std::uint8_t> labels{};  ///< [tokens], or empty: all but the prompt's
+  std::vector<std::uint8_t> labels{};  // [tokens], or empty: all but the prompt's
 };
 
-/// What goes around each document.
+// What goes around each document.
 struct Frame {
   std::vector<std::int32_t> prefix, suffix;
 };
@@ -39,14 +39,14 @@ std::vector<std::int32_t> edge(std::optional<bool> wanted, std::optional<std::in
   return {*token};
 }
 
-/// How many tokens of `ids` the beginning of their text alone would give.
+// How many tokens of `ids` the beginning of their text alone would give.
 std::int64_t shared_tokens(std::string_view beginning, const std::vector<std::int32_t>& ids,
                            const Tokenizer& tokenizer) {
   const std::vector<std::int32_t> alone = tokenizer.encode(beginning, false);
   return std::mismatch(alone.begin(), alone.end(), ids.begin(), ids.end()).first - alone.begin();
 }
 
-/// [tokens of prefix, ids and suffix]: 1 within the document's spans of labels.
+// [tokens of prefix, ids and suffix]: 1 within the document's spans of labels.
 std::vector<std::uint8_t> labels_of(const TextDocument& document, const std::vector<std::int32_t>& ids,
                                     const Tokenizer& tokenizer, const Frame& frame) {
   std::vector<std::uint8_t> labels(frame.prefix.size() + ids.size() + frame.suffix.size(), 0);
@@ -116,7 +116,7 @@ Documents random_tokens(const RandomTokensConfig& config, std::int64_t vocabular
   return documents;
 }
 
-/// At most `most_tokens`; no more files are read than they take.
+// At most `most_tokens`; no more files are read than they take.
 Documents token_files(std::span<const std::string> names, std::int64_t most_tokens) {
   const std::vector<std::filesystem::path> files = expand_files(names, "a file of token ids");
   Documents documents = read_token_file(files.front(), most_tokens);
@@ -128,13 +128,13 @@ Documents token_files(std::span<const std::string> names, std::int64_t most_toke
   return documents;
 }
 
-/// How many documents of `count` a source leaves out. Those behind the beginning of a text are taken to be like it.
+// How many documents of `count` a source leaves out. Those behind the beginning of a text are taken to be like it.
 std::int64_t skipped(const SourceConfig& config, std::int64_t count, bool is_beginning) {
   const std::int64_t skip = std::min(config.skip_documents, count);
   return is_beginning && skip == count ? 0 : skip;
 }
 
-/// What a tokenizer must read, and what messages call it.
+// What a tokenizer must read, and what messages call it.
 std::vector<TextDocument> texts_of(const SourceConfig& config, const TextFormat& format, const Tokenizer& tokenizer,
                                    std::string& name, ReadLimit& limit) {
   if (!config.text && !config.jsonl) return made_up(config);

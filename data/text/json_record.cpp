@@ -19,8 +19,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 64;
-constexpr std::size_t kEscape = 6;  ///< length of \ud800
-/// In messages, the keys of what is said and by whom.
+constexpr std::size_t kEscape = 6;  // length of \ud800
+// In messages, the keys of what is said and by whom.
 constexpr auto kWords = std::to_array<std::string_view>({"role", "content", "from", "value", "text"});
 
 bool is_token(char c) {
@@ -32,7 +32,7 @@ bool has_comma_behind(std::string_view line) {
   return last != std::string_view::npos && line[last] == ',';
 }
 
-/// Whether a number in JSON's form is one that no type of 64 bits holds.
+// Whether a number in JSON's form is one that no type of 64 bits holds.
 bool is_beyond_64_bits(std::string_view number) {
   const char *begin = number.data(), *end = begin + number.size();
   if (number.find_first_of(".eE") != std::string_view::npos) {
@@ -46,7 +46,7 @@ bool is_beyond_64_bits(std::string_view number) {
          std::from_chars(begin, end, natural).ec != std::errc();
 }
 
-/// The code unit of an escape \uXXXX at `at`; -1 for other text.
+// The code unit of an escape \uXXXX at `at`; -1 for other text.
 int escaped_unit(std::string_view text, std::size_t at) {
   if (at + kEscape > text.size() || text[at] != '\\' || text[at + 1] != 'u') return -1;
   int unit = 0;
@@ -54,21 +54,21 @@ int escaped_unit(std::string_view text, std::size_t at) {
   return std::from_chars(text.data() + at + 2, end, unit, 16).ptr == end ? unit : -1;
 }
 
-/// Where a value stands in the list or object around it.
+// Where a value stands in the list or object around it.
 struct Place {
   bool is_list = false;
-  std::size_t index = 0;  ///< in a list
-  std::string key = {};   ///< in an object, with its escapes
+  std::size_t index = 0;  // in a list
+  std::string key = {};   // in an object, with its escapes
 };
 
-/// Escapes in keys are rare enough to be looked at only where a key matters.
+// Escapes in keys are rare enough to be looked at only where a key matters.
 std::string without_escapes(const std::string& key) {
   if (key.find('\\') == std::string::npos) return key;
   const Json text = Json::parse('"' + key + '"', nullptr, /*allow_exceptions=*/false);
   return text.is_string() ? text.get<std::string>() : "";  // nobody asks for a broken key
 }
 
-/// Python's number in the place of the 0 that the library was given.
+// Python's number in the place of the 0 that the library was given.
 void plant(Json& json, const std::vector<Place>& path, double number) {
   Json* at = &json;
   for (const Place& place : path) {
@@ -83,16 +83,16 @@ void plant(Json& json, const std::vector<Place>& path, double number) {
 }  // namespace
 
 struct JsonRecord::Trouble {
-  std::string key;  ///< of the record, that the value in trouble stands under
+  std::string key;  // of the record, that the value in trouble stands under
   Problem problem;
 };
 
-/// First a look at the tokens, which makes JSON of the same length out of what is none; then the library reads it.
+// First a look at the tokens, which makes JSON of the same length out of what is none; then the library reads it.
 struct JsonRecord::Parser {
   std::string_view line;
   const std::string& who;
   std::vector<Trouble>& troubles;
-  std::string patched = {};  ///< empty: the line needs no patch
+  std::string patched = {};  // empty: the line needs no patch
   std::vector<Place> path = {};
   std::vector<std::pair<std::vector<Place>, double>> to_plant = {};
 
@@ -104,14 +104,14 @@ struct JsonRecord::Parser {
     troubles.push_back({std::move(key), {who, std::move(expected), std::move(got), ""}});
   }
   [[nodiscard]] std::string top_key() const { return path.empty() ? "" : without_escapes(path.front().key); }
-  /// Whether the value here is what a record holds itself, or words of a conversation.
+  // Whether the value here is what a record holds itself, or words of a conversation.
   [[nodiscard]] bool is_read_as_text() const {
     const auto object = std::find_if(path.rbegin(), path.rend(), [](const Place& place) { return !place.is_list; });
     if (object == path.rend() || object + 1 == path.rend()) return true;
     return std::ranges::find(kWords, object->key) != kWords.end();
   }
 
-  /// From an opening quote to behind the closing one.
+  // From an opening quote to behind the closing one.
   std::size_t string(std::size_t begin) {
     const std::size_t troubles_before = troubles.size();
     std::size_t at = begin + 1;

@@ -13,7 +13,7 @@
 namespace qad {
 namespace {
 
-constexpr double kMostInEpoch = 1 << 26;  ///< the order of an epoch is a list in memory
+constexpr double kMostInEpoch = 1 << 26;  // the order of an epoch is a list in memory
 
 std::int64_t tokens_between(const Documents& documents, std::int64_t begin, std::int64_t end) {
   return documents.offsets[static_cast<std::size_t>(end)] - documents.offsets[static_cast<std::size_t>(begin)];

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr auto kConversationKeys = std::to_array<std::string_view>({"messages", "conversations", "conversation"});
 
-/// Who speaks, in ShareGPT's words and in those of chat templates.
+// Who speaks, in ShareGPT's words and in those of chat templates.
 struct Speaker {
   std::string_view from, role;
 };
@@ -40,7 +40,7 @@ std::string role_of(const std::string& from, const std::string& who) {
                "as messages with a role, any speaker can be named"});
 }
 
-/// {"from": "human", "value": "…"} as {"role": "user", "content": "…"}; what has a role stays as it is.
+// {"from": "human", "value": "…"} as {"role": "user", "content": "…"}; what has a role stays as it is.
 Json message_of(const Json& turn, const std::string& who) {
   if (!turn.is_object()) throw Error({who, "messages that are objects", turn.type_name(), ""});
   if (turn.contains("role") || !turn.contains("from")) return turn;
@@ -59,7 +59,7 @@ Json messages_of(const Json& turns, const JsonRecord& record) {
   return messages;
 }
 
-/// ShareGPT's records may have the system's message beside the turns.
+// ShareGPT's records may have the system's message beside the turns.
 Json with_system(Json messages, const JsonRecord& record) {
   const Json* system = record.find("system");
   const bool has_own = !messages.empty() && messages[0].value("role", Json()) == "system";
@@ -69,7 +69,7 @@ Json with_system(Json messages, const JsonRecord& record) {
   return messages;
 }
 
-/// Tables can't hold tools of different forms, so many have them as JSON in a text.
+// Tables can't hold tools of different forms, so many have them as JSON in a text.
 Json tools_of(const JsonRecord& record) {
   const Json* tools = record.find("tools");
   if (tools == nullptr) return {};

@@ -12,7 +12,7 @@ using Ids = std::span<const std::int32_t>;
 
 std::uint64_t hash_of(Ids document) { return hash64(std::as_bytes(document)); }
 
-/// Whether one begins with the other, and that is long enough to be no accident.
+// Whether one begins with the other, and that is long enough to be no accident.
 bool is_beginning(Ids a, Ids b) {
   const auto shorter = std::min(a.size(), b.size());
   return static_cast<std::int64_t>(shorter) >= kEnoughTokens && std::ranges::equal(a.first(shorter), b.first(shorter));

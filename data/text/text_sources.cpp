@@ -22,7 +22,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-/// Calls visit(line, its number from 1) for the lines that are not blank.
+// Calls visit(line, its number from 1) for the lines that are not blank.
 template <class Visit>
 void for_each_line(std::string_view text, Visit&& visit) {
   std::int64_t number = 1;
@@ -35,7 +35,7 @@ void for_each_line(std::string_view text, Visit&& visit) {
   }
 }
 
-/// Without its byte order mark.
+// Without its byte order mark.
 std::string checked_utf8(std::string text, const fs::path& file, std::string_view what) {
   const std::size_t mark = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   text.erase(0, mark);
@@ -45,7 +45,7 @@ std::string checked_utf8(std::string text, const fs::path& file, std::string_vie
   return text;
 }
 
-/// Up to the last line end, or else to the last whole character.
+// Up to the last line end, or else to the last whole character.
 void end_whole(std::string& text) {
   if (const std::size_t end = text.rfind('\n'); end != std::string::npos) {
     text.resize(end + 1);
@@ -55,7 +55,7 @@ void end_whole(std::string& text) {
   if (!text.empty() && (text.back() & 0x80) != 0) text.pop_back();
 }
 
-/// read_utf8 of a text or of its beginning.
+// read_utf8 of a text or of its beginning.
 std::string read_limited(const fs::path& file, std::string_view what, ReadLimit& limit) {
   std::string text = limit.bytes < kAnySize ? beginning_of(file, limit.bytes) : "";
   limit.was_cut = limit.was_cut || !text.empty();

@@ -12,15 +12,15 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kBlock = std::int64_t{1} << 20;  ///< numbers read at a time
+constexpr std::int64_t kBlock = std::int64_t{1} << 20;  // numbers read at a time
 
-/// An id that 32 bits can't hold becomes the largest or smallest that they can: both are beyond any vocabulary.
+// An id that 32 bits can't hold becomes the largest or smallest that they can: both are beyond any vocabulary.
 std::int32_t narrow(std::int64_t id) {
   using Limits = std::numeric_limits<std::int32_t>;
   return static_cast<std::int32_t>(std::clamp<std::int64_t>(id, Limits::min(), Limits::max()));
 }
 
-/// Calls take(number, its place) for the first `count` numbers of a dataset, without ever holding them all as 64 bits.
+// Calls take(number, its place) for the first `count` numbers of a dataset, without ever holding them all as 64 bits.
 template <class Take>
 void for_each_number(const Hdf5Reader& file, const char* dataset, std::int64_t count, Take&& take) {
   std::vector<std::int64_t> block;
@@ -37,7 +37,7 @@ std::vector<std::int32_t> read_ids(const Hdf5Reader& file, std::int64_t count) {
   return ids;
 }
 
-/// As they are in the file, where `tokens` is the number of all its ids.
+// As they are in the file, where `tokens` is the number of all its ids.
 std::vector<std::int64_t> read_offsets(const Hdf5Reader& file, std::int64_t tokens, const std::string& who) {
   std::vector<std::int64_t> offsets{0};
   if (file.has("offsets")) {

@@ -19,20 +19,20 @@ constexpr std::int64_t kPromptTokensTogether = 8192;
 
 // One that is decoded now.
 struct Sequence {
-  std::size_t result;  ///< its place in the results
-  std::int64_t slot;   ///< its part of the state
-  std::int64_t limit;  ///< longest it may become
+  std::size_t result;  // its place in the results
+  std::int64_t slot;   // its part of the state
+  std::int64_t limit;  // longest it may become
   Random random;
-  std::int64_t cached = 0;     ///< tokens that the state has of it
-  std::int64_t like = -1;      ///< slot of the sequence whose prompt it has, until the state has that
-  std::size_t logits_row = 0;  ///< of this turn
+  std::int64_t cached = 0;     // tokens that the state has of it
+  std::int64_t like = -1;      // slot of the sequence whose prompt it has, until the state has that
+  std::size_t logits_row = 0;  // of this turn
 };
 
 // The tokens that the model has not seen, of all sequences, as one batch.
 struct Turn {
   TokenBatch batch;
   std::vector<SequencePart> parts;
-  std::vector<std::int64_t> last_token;  ///< of each part
+  std::vector<std::int64_t> last_token;  // of each part
 };
 
 Tensor rows_of(const Tensor& x, const std::vector<std::int64_t>& rows) {
@@ -63,7 +63,7 @@ class Decoder {
   const GenerateConfig& config_;
   const GenerateHooks& hooks_;
   std::int64_t first_sequence_;
-  std::int64_t capacity_ = 0;  ///< tokens of a slot
+  std::int64_t capacity_ = 0;  // tokens of a slot
   std::vector<GeneratedSequence> results_;
   std::size_t next_prompt_ = 0;
   std::vector<std::int64_t> free_slots_;

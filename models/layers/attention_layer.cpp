@@ -10,7 +10,7 @@ namespace {
 
 using Segments = std::vector<kernels::AttentionSegment>;
 
-/// Rotated keys and values: row slot·capacity + position of both is that of a token.
+// Rotated keys and values: row slot·capacity + position of both is that of a token.
 class KeyValueState final : public LayerState {
  public:
   KeyValueState(std::int64_t slots, std::int64_t capacity, std::int64_t width)

@@ -36,9 +36,9 @@ class ExpertsLayer final : public Layer {
 
  private:
   ExpertsConfig config_;
-  ParameterPointer router_;  ///< [E, C]
-  LinearGroup gate_up_;      ///< members gate and up of each expert in turn
-  LinearGroup down_;         ///< a member each
+  ParameterPointer router_;  // [E, C]
+  LinearGroup gate_up_;      // members gate and up of each expert in turn
+  LinearGroup down_;         // a member each
 };
 
 }  // namespace

@@ -34,7 +34,7 @@ Number to_number(const std::string& who, const std::string& text, std::string_vi
   return number;
 }
 
-/// `recipes explain KEY` has no `=`; an override has one after a dotted key.
+// `recipes explain KEY` has no `=`; an override has one after a dotted key.
 bool looks_like_override(const std::string& text) {
   const std::size_t equals = text.find('=');
   return equals != std::string::npos && equals > 0 && text.front() != '-';

@@ -14,7 +14,7 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-/// What goes behind `complete`: files are fish's own offer, and -f takes it away.
+// What goes behind `complete`: files are fish's own offer, and -f takes it away.
 std::string offer_of(const std::string& value_name) {
   switch (completion_of(value_name)) {
     case Completion::nothing: return " -x";
@@ -26,7 +26,7 @@ std::string offer_of(const std::string& value_name) {
   return "";
 }
 
-/// An argument is offered whatever its place: fish doesn't count places.
+// An argument is offered whatever its place: fish doesn't count places.
 std::string line_of(const std::string& verb, const ArgumentDescription& argument) {
   std::string offer = offer_of(argument.name);
   if (offer == " -x") return "";

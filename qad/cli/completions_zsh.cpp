@@ -5,7 +5,7 @@
 namespace qad::cli {
 namespace {
 
-/// For what stands in single quotes and between the colons of _arguments.
+// For what stands in single quotes and between the colons of _arguments.
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -36,7 +36,7 @@ std::string spec_of(const OptionDescription& option) {
   return fmt::format("{}[{}]{}'", names, escaped(option.help), value);
 }
 
-/// As if it had to be given: for one that may be left out zsh offers what follows it as well.
+// As if it had to be given: for one that may be left out zsh offers what follows it as well.
 std::string spec_of(const ArgumentDescription& argument) {
   return fmt::format("'{}:{}:{}'", argument.repeats ? "*" : "", escaped(argument.name), action_of(argument.name));
 }

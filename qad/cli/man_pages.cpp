@@ -10,7 +10,7 @@
 namespace qad::cli {
 namespace {
 
-/// Text as troff reads it back: no request at a line's start, hyphens that can be copied.
+// Text as troff reads it back: no request at a line's start, hyphens that can be copied.
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -33,7 +33,7 @@ std::string heading(std::string_view name) {
   return fmt::format(".TH \"{}\" 1 \"\" \"qad {}\" \"qad manual\"\n.SH NAME\n", escaped(upper), kVersion);
 }
 
-/// Lower at its start and without its full stop, as after a dash.
+// Lower at its start and without its full stop, as after a dash.
 std::string after_dash(std::string summary) {
   if (!summary.empty()) summary[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(summary[0])));
   if (summary.ends_with('.')) summary.pop_back();

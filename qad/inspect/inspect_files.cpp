@@ -147,7 +147,7 @@ std::vector<Fact> config_facts(const ModelConfig& config) {
           {"context", std::to_string(config.max_position_embeddings)}};
 }
 
-/// Tokenizer and chat template, which a model may lack.
+// Tokenizer and chat template, which a model may lack.
 std::vector<Fact> text_facts(const fs::path& folder, const ModelConfig& config) {
   const auto said = [](const auto& action) -> std::string {
     try {

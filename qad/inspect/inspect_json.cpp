@@ -87,7 +87,7 @@ Json states_json(const FileStates& states) {
   return json;
 }
 
-/// The weights of a model, counted, and the bits they take.
+// The weights of a model, counted, and the bits they take.
 struct Weights {
   double values = 0, bits = 0;
 };

@@ -21,7 +21,7 @@ Tensor bytes_of(const std::string& text) {
   return bytes;
 }
 
-/// As Python's json.dumps writes it.
+// As Python's json.dumps writes it.
 FileTensor pack_state(const std::string& name, const StoredPart& part, const ExportLinear& linear) {
   const QuantizedTensor& weight = *linear.weight;
   return {name, std::string(part.dtype),
@@ -54,7 +54,7 @@ void unpack_state(const std::string& name, const StoredPart& part, TensorTable& 
     throw Error({name, fmt::format("rows of whole blocks of {}", weight.format->block), shape.dump(), kReadable});
 }
 
-/// Nibbles of a byte change places.
+// Nibbles of a byte change places.
 void swap_nibbles(const Tensor& from, const Tensor& to) {
   std::ranges::transform(from.span<std::uint8_t>(), to.span<std::uint8_t>().begin(),
                          [](std::uint8_t byte) { return static_cast<std::uint8_t>(byte << 4 | byte >> 4); });
@@ -120,13 +120,13 @@ struct Kind {
 };
 constexpr auto kKinds = std::to_array<Kind>({{{"nf4_g64", "none", kNf4Parts}}});
 
-/// In BF16 where that holds every value.
+// In BF16 where that holds every value.
 Tensor narrowed(const Tensor& value) {
   const Tensor wide = as_stored(value, DType::f32), narrow = as_stored(wide, DType::bf16);
   return std::ranges::equal(wide.span(), as_stored(narrow, DType::f32).span()) ? narrow : value;
 }
 
-/// The keys that transformers writes.
+// The keys that transformers writes.
 OrderedJson quantization_config(const ExportModel& model) {
   OrderedJson json;
   json["_load_in_4bit"] = true;

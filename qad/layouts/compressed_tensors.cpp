@@ -33,15 +33,15 @@ constexpr auto kIntParts = std::to_array<StoredPart>({{".weight_shape", "I64", &
                                                       {".weight_packed", "I32", &kPackedWords},
                                                       {".weight_scale", "", &kBlockScales}});
 
-/// When the scales of inputs are found.
+// When the scales of inputs are found.
 enum class Dynamic { no, local, yes };  // local: those of blocks alone
 
 struct OperandFormat {
-  const char* type = nullptr;  ///< null: stays as it is
+  const char* type = nullptr;  // null: stays as it is
   int bits = 0;
   const char* strategy = nullptr;
-  int group_size = 0;                 ///< 0: none
-  const char* scale_dtype = nullptr;  ///< of block scales
+  int group_size = 0;                 // 0: none
+  const char* scale_dtype = nullptr;  // of block scales
   Dynamic dynamic = Dynamic::no;
 };
 constexpr OperandFormat kAsItIs{};
@@ -53,14 +53,14 @@ constexpr OperandFormat kFp8Tokens{"float", 8, "token", 0, nullptr, Dynamic::yes
 constexpr OperandFormat kInt4Groups{"int", 4, "group", 128};
 constexpr OperandFormat kInt8Rows{"int", 8, "channel"};
 
-/// How the layout tells of a kind of layer.
+// How the layout tells of a kind of layer.
 struct Packing {
   StoredLayer stored;
   const char* name;
   OperandFormat weights, inputs;
 
   [[nodiscard]] bool quantizes_inputs() const { return inputs.type != nullptr; }
-  /// Floats of four bits, which compressed-tensors decodes to BF16 whatever the model's type is.
+  // Floats of four bits, which compressed-tensors decodes to BF16 whatever the model's type is.
   [[nodiscard]] bool is_decoded_to_bf16() const {
     return weights.bits == 4 && std::string_view(weights.type) == "float";
   }
@@ -85,8 +85,8 @@ const Packing& packing_of(const ExportLinear& linear) {
   return *row;
 }
 
-/// Without scale_dtype, compressed-tensors leaves the scales of inputs unrounded where it emulates W4A4 (seen in 0.20).
-/// Readers before its 0.13 do not know the key.
+// Without scale_dtype, compressed-tensors leaves the scales of inputs unrounded where it emulates W4A4 (seen in 0.20).
+// Readers before its 0.13 do not know the key.
 OrderedJson operand_json(const OperandFormat& operand, bool input) {
   const auto or_null = [](const auto& value) { return value ? OrderedJson(value) : OrderedJson(nullptr); };
   OrderedJson json;
@@ -149,7 +149,7 @@ OrderedJson quantization_config(const ExportModel& model) {
   return json;
 }
 
-/// Whether a target of a group (a name, `re:` and an expression for the start of one, or the class) means this layer.
+// Whether a target of a group (a name, `re:` and an expression for the start of one, or the class) means this layer.
 bool means(const OrderedJson& target, const std::string& layer) {
   if (!target.is_string()) return false;
   const auto text = target.get<std::string>();
@@ -158,7 +158,7 @@ bool means(const OrderedJson& target, const std::string& layer) {
   return found && found->begin == 0;
 }
 
-/// A value of the type of `fallback`, which stands for any other.
+// A value of the type of `fallback`, which stands for any other.
 template <class T>
 T value_at(const OrderedJson& json, const char* key, const T& fallback) {
   const auto found = json.is_object() ? json.find(key) : json.end();
@@ -170,7 +170,7 @@ T value_at(const OrderedJson& json, const char* key, const T& fallback) {
   return fits ? found->get<T>() : fallback;
 }
 
-/// What a config says of weights or of inputs.
+// What a config says of weights or of inputs.
 struct Said {
   bool is_quantized, symmetric, dynamic;
   std::string type, strategy;
@@ -201,7 +201,7 @@ struct Said {
   }
 };
 
-/// How the config's groups say that a layer is stored.
+// How the config's groups say that a layer is stored.
 const Packing& stored_packing(const OrderedJson& groups, const std::string& layer) {
   for (const OrderedJson& group : groups) {
     const OrderedJson targets = value_at(group, "targets", OrderedJson());

@@ -38,7 +38,7 @@ Hash128 hash_from(const std::string& digits, const fs::path& who) {
   return hash;
 }
 
-/// All but `self`, without the end: what `self` is the hash of.
+// All but `self`, without the end: what `self` is the hash of.
 std::string begun(const OrderedJson& json) {
   const std::string text = json.dump(2);
   return text.substr(0, text.size() - 2);  // "\n}"
@@ -59,7 +59,7 @@ std::string name_in(const fs::path& folder, const fs::path& file) {
   return file.lexically_relative(folder).generic_string();
 }
 
-/// In subfolders too, such as additional_chat_templates; hidden ones are nobody's.
+// In subfolders too, such as additional_chat_templates; hidden ones are nobody's.
 std::vector<fs::path> files_below(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder))
@@ -68,7 +68,7 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   return files;
 }
 
-/// Those of the marker that are there, each as it was; the first that is not is an Error.
+// Those of the marker that are there, each as it was; the first that is not is an Error.
 std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker& marker) {
   std::vector<fs::path> paths;
   std::set<std::string> names;

@@ -11,10 +11,10 @@
 namespace qad {
 namespace {
 
-/// "nvfp4", or "plain".
+// "nvfp4", or "plain".
 std::string_view said(const BlockFormat* format) { return format != nullptr ? format->name : "plain"; }
 
-/// Every pair of formats for which the layout has a place: "nvfp4 weights with nvfp4 or plain inputs, fp8 weights …".
+// Every pair of formats for which the layout has a place: "nvfp4 weights with nvfp4 or plain inputs, fp8 weights …".
 std::string held_formats(const Exporter& exporter) {
   std::vector<std::string> kinds;
   for (const BlockFormat& weights : block_formats()) {
@@ -28,7 +28,7 @@ std::string held_formats(const Exporter& exporter) {
   return fmt::format("{}", fmt::join(kinds, ", "));
 }
 
-/// Layouts that have a place for these formats.
+// Layouts that have a place for these formats.
 std::string others_that_hold(const LayerFormats& formats) {
   std::vector<std::string_view> names;
   for (const Exporter& other : exporters())

@@ -13,13 +13,13 @@
 namespace qad {
 namespace {
 
-/// LlamaForCausalLM -> LlamaModel, whose weights have other names and no head.
+// LlamaForCausalLM -> LlamaModel, whose weights have other names and no head.
 std::string base_model_class(const std::string& architecture) {
   return architecture.substr(0, architecture.find("ForCausalLM")) + "Model";
 }
 
-/// The original's keys as they are, then those that today's readers want and it lacks. What says how positions are
-/// turned stands in both dialects, and the class is the one whose names and head the weights have.
+// The original's keys as they are, then those that today's readers want and it lacks. What says how positions are
+// turned stands in both dialects, and the class is the one whose names and head the weights have.
 std::string config_text(const ModelConfig& config, const std::filesystem::path& folder) {
   const std::string complete = to_hf_config(config, "bfloat16");
   if (folder.empty()) return complete;

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kMixed = "MIXED_PRECISION";
 constexpr const char* kKeyScale = ".k_proj.k_scale";
 constexpr const char* kValueScale = ".v_proj.v_scale";
-/// Of the ModelOpt whose layout this is; readers ask for producer and version.
+// Of the ModelOpt whose layout this is; readers ask for producer and version.
 constexpr const char* kLayoutVersion = "0.47.0";
 
 constexpr auto kNvfp4Parts = std::to_array<StoredPart>({{".weight", "U8", &kCodes},
@@ -28,8 +28,8 @@ constexpr auto kFp8Parts = std::to_array<StoredPart>(
 
 struct Algorithm {
   StoredLayer stored;
-  std::string_view name;  ///< ModelOpt's, for how a layer is quantized
-  int bits, group_size;   ///< 0: none
+  std::string_view name;  // ModelOpt's, for how a layer is quantized
+  int bits, group_size;   // 0: none
 
   [[nodiscard]] bool quantizes_inputs() const { return stored.inputs != "none"; }
 };
@@ -44,7 +44,7 @@ const Algorithm& algorithm(const ExportLinear& linear) {
   return *row;
 }
 
-/// How the tensors of a file say that a layer is stored.
+// How the tensors of a file say that a layer is stored.
 const Algorithm& stored_algorithm(const std::string& layer, const TensorTable& tensors) {
   const std::string_view codes = tensors.dtype_of(layer + ".weight");
   const bool has_inputs = tensors.has(layer + ".input_scale");
@@ -70,7 +70,7 @@ OrderedJson config_group(const Algorithm& row, const OrderedJson& targets) {
   return group;
 }
 
-/// Layers by how they are quantized, in the order of the algorithms' names.
+// Layers by how they are quantized, in the order of the algorithms' names.
 std::map<std::string_view, std::vector<const ExportLinear*>> by_algorithm(const ExportModel& model) {
   std::map<std::string_view, std::vector<const ExportLinear*>> layers;
   for (const ExportLinear& linear : model.linears)
@@ -78,7 +78,7 @@ std::map<std::string_view, std::vector<const ExportLinear*>> by_algorithm(const 
   return layers;
 }
 
-/// What hf_quant_config.json says under "quantization".
+// What hf_quant_config.json says under "quantization".
 OrderedJson quantization_of(const ExportModel& model) {
   OrderedJson layers = OrderedJson::object();
   int group_size = 0;
@@ -99,7 +99,7 @@ OrderedJson quantization_of(const ExportModel& model) {
   return json;
 }
 
-/// The same in the words of config.json.
+// The same in the words of config.json.
 OrderedJson quantization_config(const ExportModel& model, const OrderedJson& quantization,
                                 const OrderedJson& producer) {
   const auto algorithms = by_algorithm(model);
@@ -123,7 +123,7 @@ OrderedJson quantization_config(const ExportModel& model, const OrderedJson& qua
   return json;
 }
 
-/// Older checkpoints have only hf_quant_config.json, others only config.json.
+// Older checkpoints have only hf_quant_config.json, others only config.json.
 std::vector<std::string> excluded(const ExportFiles& files) {
   if (files.texts.contains("hf_quant_config.json"))
     return names_at(parse_text(files, "hf_quant_config.json"), {"quantization", "exclude_modules"});

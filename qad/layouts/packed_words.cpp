@@ -13,7 +13,7 @@ Shape shape_of_words(const QuantizedTensor& weight) {
   return {weight.rows, (weight.cols * weight.format->element->bits + kBitsOfWord - 1) / kBitsOfWord};
 }
 
-/// Two's complement to offset binary and back: the sign bit of every code in a byte, turned over.
+// Two's complement to offset binary and back: the sign bit of every code in a byte, turned over.
 std::uint8_t sign_bits(const QuantizedTensor& weight) { return weight.format->element->bits == 4 ? 0x88 : 0x80; }
 
 FileTensor pack_shape(const std::string& name, const StoredPart& part, const ExportLinear& linear) {

@@ -16,7 +16,7 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-/// null where there is no such file or no JSON object in it.
+// null where there is no such file or no JSON object in it.
 OrderedJson read_object(const fs::path& file) {
   std::error_code ignored;
   if (!fs::is_regular_file(file, ignored)) return {};
@@ -32,7 +32,7 @@ OrderedJson object_at(const OrderedJson& json, const char* key) {
   return json.is_object() && json.contains(key) && json[key].is_object() ? json[key] : OrderedJson();
 }
 
-/// The first of these keys that has a text or a number.
+// The first of these keys that has a text or a number.
 std::string first_said(const OrderedJson& json, std::initializer_list<const char*> keys) {
   for (const char* key : keys) {
     if (!json.contains(key)) continue;

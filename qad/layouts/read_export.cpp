@@ -28,7 +28,7 @@ std::map<std::string, std::string> read_texts(const fs::path& folder) {
   return texts;
 }
 
-/// What the exporters say, with the folder's name before it.
+// What the exporters say, with the folder's name before it.
 template <class Function>
 auto in_folder(const fs::path& folder, Function&& function) {
   try {
@@ -38,13 +38,13 @@ auto in_folder(const fs::path& folder, Function&& function) {
   }
 }
 
-/// Weights as the student multiplies them: in BF16 where that is exact, so that its products have the same bits.
+// Weights as the student multiplies them: in BF16 where that is exact, so that its products have the same bits.
 Tensor as_multiplied(const QuantizedTensor& weight) {
   const Tensor values = dequantized(weight);
   return weight.format->exact_in_bf16(weight.tensor_scale) ? values.to(DType::bf16) : values;
 }
 
-/// A quantizer that was calibrated elsewhere.
+// A quantizer that was calibrated elsewhere.
 TransformSlot calibrated_quantizer(const std::string& name, const InputScale& input) {
   auto scale = std::make_shared<TensorScale>(name, *input.format, TensorScaleRound::none);
   scale->restore(input.format->saturation_limit(input.tensor_scale), input.tensor_scale,

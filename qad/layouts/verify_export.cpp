@@ -16,7 +16,7 @@ constexpr const char* kHint = "the export is not what was trained; nothing was p
   throw Error({who, expected, got, kHint});
 }
 
-/// Both in FP32: the numbers that a forward sees. -0 and 0 are different numbers here.
+// Both in FP32: the numbers that a forward sees. -0 and 0 are different numbers here.
 void compare(const std::string& name, const Tensor& expected, const Tensor& got) {
   if (got.shape() != expected.shape()) differ(name, "shape " + expected.shape().text(), got.shape().text());
   const auto want = expected.span(), have = got.span();

@@ -17,7 +17,7 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-/// Whether a serving engine may run two fused layers as one.
+// Whether a serving engine may run two fused layers as one.
 bool share_scales(const ExportLinear& a, const ExportLinear& b) {
   const bool same_weight =
       !a.weight || (a.weight->format == b.weight->format && a.weight->tensor_scale == b.weight->tensor_scale);

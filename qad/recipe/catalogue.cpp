@@ -22,7 +22,7 @@ const char* place_of_environment() {
   return set != nullptr && *set != '\0' ? set : nullptr;
 }
 
-/// Not any folder that is called so: one with our catalogue and presets.
+// Not any folder that is called so: one with our catalogue and presets.
 bool has_recipes(const fs::path& folder) {
   std::error_code none;
   return fs::is_regular_file(folder / "README.md", none) && fs::is_directory(folder / "presets", none);
@@ -33,7 +33,7 @@ std::string without_ending(std::string name) {
   return name;
 }
 
-/// What helps somebody who named a recipe that isn't there.
+// What helps somebody who named a recipe that isn't there.
 std::string hint_for(const std::string& name) {
   const fs::path folder = recipes_folder();
   std::error_code none;

@@ -18,7 +18,7 @@
 namespace qad {
 namespace {
 
-/// The model that a recipe quantizes, for a comparison that of its arms; none where nobody can tell.
+// The model that a recipe quantizes, for a comparison that of its arms; none where nobody can tell.
 struct StudentSizes {
   ModelConfig config;
   std::vector<LinearShape> layers;
@@ -40,7 +40,7 @@ bool is_known(const std::string& format) {
   return format == "none" || std::ranges::find(block_formats(), format, &BlockFormat::name) != block_formats().end();
 }
 
-/// The place of an item of a list, or of the list, or of the whole recipe.
+// The place of an item of a list, or of the list, or of the whole recipe.
 const YamlPosition& place_of(const YamlNode& tree, std::string_view list, int item) {
   const YamlNode* const node = tree.find_path(list);
   if (node == nullptr) return tree.at;
@@ -50,7 +50,7 @@ const YamlPosition& place_of(const YamlNode& tree, std::string_view list, int it
 
 struct NamedLayout {
   const Exporter* layout;
-  std::string key;  ///< export[1]
+  std::string key;  // export[1]
   YamlPosition at;
 };
 std::vector<NamedLayout> layouts_of(const Recipe& recipe, const YamlNode& tree) {
@@ -64,7 +64,7 @@ std::vector<NamedLayout> layouts_of(const Recipe& recipe, const YamlNode& tree) 
   return layouts;
 }
 
-/// The first that can be read of those which an export would take; null without one.
+// The first that can be read of those which an export would take; null without one.
 std::unique_ptr<Tokenizer> exported_tokenizer(const Recipe& recipe) {
   std::vector<std::filesystem::path> places = {start_folder(recipe), base_folder(recipe)};
   if (recipe.data.tokenizer) places.emplace_back(*recipe.data.tokenizer);
@@ -95,7 +95,7 @@ void check_merged(const std::string& key, const YamlPosition& at, const std::str
   else check_start(key, at, folder, problems);
 }
 
-/// Of every model that the recipe starts from.
+// Of every model that the recipe starts from.
 void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
   const auto at = [&](const char* key) {
     const YamlNode* const node = tree.find_path(key);

@@ -10,10 +10,10 @@
 namespace qad {
 namespace {
 
-/// Visits the fields of one map of the recipe.
+// Visits the fields of one map of the recipe.
 class PathCheck {
  public:
-  /// `map`: null where the recipe does not say it.
+  // `map`: null where the recipe does not say it.
   PathCheck(const YamlNode* map, const YamlPosition& above, std::string key, YamlProblems& problems)
       : map_(map), at_(map != nullptr ? map->at : above), key_(std::move(key)), problems_(problems) {}
 

@@ -15,7 +15,7 @@
 namespace qad {
 namespace {
 
-/// What follows from the kind where nothing was said.
+// What follows from the kind where nothing was said.
 void set_implied(Recipe& recipe, const YamlNode& tree) {
   if (recipe.row().judge == Judge::next_token && tree.find_path("loss.kind") == nullptr)
     recipe.loss.kind = LossKind::cross_entropy;
@@ -31,7 +31,7 @@ YamlNode& child(YamlNode& map, const std::string& key) {
   return map.entries.emplace_back(YamlNode::Entry{key, map.at, {}}).value;
 }
 
-/// The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms.
+// The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms.
 YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNode& arm_node, std::optional<double> lr,
                   std::optional<std::int64_t> seed, YamlProblems& problems) {
   YamlNode tree = comparison;
@@ -58,14 +58,14 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
   return tree;
 }
 
-/// Whether the models that a recipe names are looked at: not by those who read one that has been running; where a
-/// recipe is checked, if they are there; those who are about to run it need them, and all other files.
+// Whether the models that a recipe names are looked at: not by those who read one that has been running; where a
+// recipe is checked, if they are there; those who are about to run it need them, and all other files.
 enum class Models { not_looked_at, looked_at, needed };
 
 Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems);
 
-/// Teacher, text and calibration are loaded once for all arms, so none can have its own; and all answer the same
-/// problems.
+// Teacher, text and calibration are loaded once for all arms, so none can have its own; and all answer the same
+// problems.
 void check_shared(const Recipe& comparison, const Recipe& arm, const YamlPosition& at, const std::string& key,
                   YamlProblems& problems) {
   const YamlNode shared = write_fields(comparison), own = write_fields(arm);

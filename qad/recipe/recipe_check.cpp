@@ -41,7 +41,7 @@ class Checker {
  private:
   [[nodiscard]] bool starts(Start start) const { return row_.start == start; }
 
-  /// At the key, or where it would stand: the nearest section around it.
+  // At the key, or where it would stand: the nearest section around it.
   void report(const std::string& key, std::string expected, std::string got, std::string hint = "") {
     const YamlNode* node = nullptr;
     for (std::string path = key; node == nullptr && !path.empty();) {

@@ -24,13 +24,13 @@ std::string_view without_sign(std::string_view text) {
   return !text.empty() && (text.front() == '-' || text.front() == '+') ? text.substr(1) : text;
 }
 
-/// `010` is eight to some readers and ten to others: it is no number here.
+// `010` is eight to some readers and ten to others: it is no number here.
 bool has_leading_zero(std::string_view text) {
   text = without_sign(text);
   return text.size() > 1 && text[0] == '0' && is_digit(text[1]);
 }
 
-/// The whole text as a number; from_chars knows neither `+` nor, in this check, `inf`, `nan` and hexadecimal digits.
+// The whole text as a number; from_chars knows neither `+` nor, in this check, `inf`, `nan` and hexadecimal digits.
 template <class Number>
 std::optional<Number> parse(std::string_view text) {
   const std::string_view digits = without_sign(text);
@@ -68,7 +68,7 @@ void read_number(const YamlNode& node, const Field& field, const std::string& ke
   else value = *number;
 }
 
-/// QAD_RECIPES is known without being set: where the recipes are.
+// QAD_RECIPES is known without being set: where the recipes are.
 std::optional<std::string> variable(const std::string& name) {
   if (name == "QAD_RECIPES") {
     const std::filesystem::path folder = recipes_folder();
@@ -78,7 +78,7 @@ std::optional<std::string> variable(const std::string& name) {
   return set == nullptr ? std::optional<std::string>() : set;
 }
 
-/// ${NAME} and ${NAME:-default}.
+// ${NAME} and ${NAME:-default}.
 std::string from_environment(const YamlNode& node, const std::string& key, YamlProblems& problems) {
   std::string text = node.scalar;
   for (std::size_t begin = text.find("${"); begin != std::string::npos; begin = text.find("${", begin)) {

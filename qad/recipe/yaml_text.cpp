@@ -9,7 +9,7 @@
 namespace qad {
 namespace {
 
-/// Letters first, then letters, digits and what paths and layer names are made of: safe in block and flow style alike.
+// Letters first, then letters, digits and what paths and layer names are made of: safe in block and flow style alike.
 bool is_plain_word(const std::string& text) {
   // What YAML 1.1 readers take for a truth value or null is quoted as well, for their sake.
   for (const std::string_view taken : {"null", "true", "false", "yes", "no", "on", "off", "y", "n"})

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 constexpr int kMaxDepth = 64;
 constexpr int kMaxNodes = 100'000;  // aliases of aliases grow without end
 
-/// From the library's nodes to ours, with what YAML allows and we do not reported.
+// From the library's nodes to ours, with what YAML allows and we do not reported.
 class Converter {
  public:
   Converter(const std::string& file, YamlProblems& problems) : file_(file), problems_(problems) {}
@@ -101,7 +101,7 @@ class Converter {
   bool too_big_ = false;
 };
 
-/// Where a second document begins; also where the library gave up on the first one without a word.
+// Where a second document begins; also where the library gave up on the first one without a word.
 std::optional<YAML::Mark> second_document(std::string_view text) {
   struct Places final : YAML::EventHandler {
     YAML::Mark last;
@@ -127,7 +127,7 @@ void put_everywhere(YamlNode& node, const YamlPosition& at) {
   for (YamlNode::Entry& entry : node.entries) entry.key_at = at, put_everywhere(entry.value, at);
 }
 
-/// As a reader would type it: relative when it stands below the working directory.
+// As a reader would type it: relative when it stands below the working directory.
 std::string shown(const fs::path& file) {
   const fs::path relative = file.lexically_normal().lexically_proximate(fs::current_path());
   return (file.is_absolute() && (relative.empty() || *relative.begin() == "..")) ? file.lexically_normal().string()
@@ -138,7 +138,7 @@ class Importer {
  public:
   Importer(const fs::path& recipes_folder, YamlProblems& problems) : recipes_(recipes_folder), problems_(problems) {}
 
-  /// Lays the file's imports and then the file itself on what was merged before.
+  // Lays the file's imports and then the file itself on what was merged before.
   void add(const fs::path& file) {
     chain_.push_back(fs::weakly_canonical(file));
     done_.push_back(chain_.back());
@@ -195,8 +195,8 @@ class Importer {
 
   fs::path recipes_;
   YamlProblems& problems_;
-  std::vector<fs::path> chain_;  ///< the files that are being read, outermost first
-  std::vector<fs::path> done_;   ///< and all that were read
+  std::vector<fs::path> chain_;  // the files that are being read, outermost first
+  std::vector<fs::path> done_;   // and all that were read
 };
 
 }  // namespace

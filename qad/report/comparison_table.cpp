@@ -53,7 +53,7 @@ Table comparison_table(const std::vector<ArmSummary>& arms) {
   struct Figure {
     std::string title;
     std::function<std::string(const ArmSummary&)> cell;
-    std::function<double(const ArmSummary&)> value;  ///< a column whose value no arm has is left out
+    std::function<double(const ArmSummary&)> value;  // a column whose value no arm has is left out
   };
   const auto kl = [](const ArmSummary& arm) { return arm.eval.kl_mean; };
   const auto kl_p99 = [](const ArmSummary& arm) { return arm.eval.kl_p99; };

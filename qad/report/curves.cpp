@@ -38,7 +38,7 @@ void add_smoothed(Chart& chart, const std::vector<CurveSource>& sources, Value v
   }
 }
 
-/// Falling by a factor that a linear axis would flatten.
+// Falling by a factor that a linear axis would flatten.
 bool wants_log_axis(const Chart& chart) {
   double low = INFINITY, high = 0.0;
   for (const ChartSeries& series : chart.series)

@@ -69,7 +69,7 @@ struct EventHead {
   bool is_file_version = false;
 };
 
-/// Reads a message field by field; nothing where it is none.
+// Reads a message field by field; nothing where it is none.
 class FieldReader {
  public:
   explicit FieldReader(std::string_view message) : message_(message) {}
@@ -115,7 +115,7 @@ class FieldReader {
   std::size_t at_ = 0;
 };
 
-/// The data of the record at `at`; nothing where there is no whole one.
+// The data of the record at `at`; nothing where there is no whole one.
 std::optional<std::string_view> data_at(std::string_view contents, std::size_t at) {
   const std::string_view rest = contents.substr(at);
   if (rest.size() < kFrameBytes) return std::nullopt;

@@ -19,7 +19,7 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-/// The student nearest to the teacher, where there are several to choose from.
+// The student nearest to the teacher, where there are several to choose from.
 std::size_t best_row_of(const std::vector<ArmSummary>& arms) {
   std::size_t best = kNoRow, students = 0;
   for (std::size_t i = 0; i < arms.size(); ++i) {
@@ -30,7 +30,7 @@ std::size_t best_row_of(const std::vector<ArmSummary>& arms) {
   return students > 1 ? best : kNoRow;
 }
 
-/// Grey for the teacher, one colour after the other for the rest.
+// Grey for the teacher, one colour after the other for the rest.
 std::vector<int> colours_of(const std::vector<ArmSummary>& arms) {
   std::vector<int> colours;
   int next = 0;
@@ -107,7 +107,7 @@ std::string upper(std::string text) {
   return text;
 }
 
-/// What a row that was measured once has for curves.
+// What a row that was measured once has for curves.
 std::vector<MetricsRecord> level_of(const ArmSummary& row) {
   MetricsRecord record;
   record.training.loss = EvalFigures::kNone;

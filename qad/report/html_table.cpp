@@ -10,14 +10,14 @@
 namespace qad {
 namespace {
 
-/// Below which width of the window rows become cards.
+// Below which width of the window rows become cards.
 std::string_view cards_class(std::size_t columns) {
   if (columns <= 3) return "";
   if (columns <= 8) return "cards-600";
   return columns <= 12 ? "cards-980" : "cards";
 }
 
-/// "right→wrong" may go on below its arrow.
+// "right→wrong" may go on below its arrow.
 std::string title_cell(const std::string& title) {
   std::string html = escape_html(title);
   constexpr std::string_view kArrow = "→";
@@ -25,7 +25,7 @@ std::string title_cell(const std::string& title) {
   return html;
 }
 
-/// "0.13 ± 0.01", "93.4 ± 0.2 %", "71.2 (67.4…74.9)": what is behind the figure goes below it.
+// "0.13 ± 0.01", "93.4 ± 0.2 %", "71.2 (67.4…74.9)": what is behind the figure goes below it.
 std::string figure_cell(const std::string& cell) {
   const std::size_t at = std::min(cell.find(" ± "), cell.find(" ("));
   if (at == std::string::npos) return escape_html(cell);

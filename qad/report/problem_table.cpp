@@ -26,7 +26,7 @@ std::string exact_match(const ProblemFigures& figures) {
 struct Figure {
   std::string title;
   std::function<std::string(const ProblemFigures&)> cell;
-  double ProblemFigures::*value;  ///< a column that no row has is left out
+  double ProblemFigures::*value;  // a column that no row has is left out
 };
 
 const std::vector<Figure>& figures_of_mean() {

@@ -16,7 +16,7 @@ namespace {
 constexpr double kWidth = 720, kHeight = 280;
 constexpr double kLeft = 58, kRight = 708, kTop = 14, kBottom = 238;  // the frame of the data
 
-/// Maps data to the frame. Y runs upwards in data and downwards on the page.
+// Maps data to the frame. Y runs upwards in data and downwards on the page.
 struct Axes {
   double x_low, x_high, y_low, y_high;  // y in log10 when log_y
   bool log_y;
@@ -91,7 +91,7 @@ std::string grid(const Chart& chart, const Axes& axes) {
   return out + "\n";
 }
 
-/// Title and keys: HTML, which knows how wide names are and wraps them.
+// Title and keys: HTML, which knows how wide names are and wraps them.
 std::string caption(const Chart& chart) {
   std::string out = fmt::format("<figcaption><b>{}</b>", escape_html(chart.title));
   for (const ChartSeries& series : chart.series) {

@@ -26,7 +26,7 @@ void save(const Student& student, const Materials& materials, std::size_t batche
   save_checkpoint(file, content);
 }
 
-/// The batches that the quantizers have seen; a file that is damaged or of other inputs is as none.
+// The batches that the quantizers have seen; a file that is damaged or of other inputs is as none.
 std::size_t take_up(Student& student, const Materials& materials, const fs::path& file) {
   student.quantizers.observe();
   if (!fs::exists(file)) return 0;

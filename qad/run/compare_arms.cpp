@@ -70,12 +70,12 @@ void add_problems(std::vector<ArmSummary>& arms, const std::vector<AnsweredProbl
     if (arm.steps > 0) recover(arm.problems, answers_of(arm, comparison), ptq_answers, teacher);
 }
 
-/// A learning rate that has run, with all its seeds.
+// A learning rate that has run, with all its seeds.
 struct Tried {
   std::vector<RunSummary> runs;
-  std::vector<std::string> folders;  ///< in the comparison's
+  std::vector<std::string> folders;  // in the comparison's
   ArmSummary row;
-  double score = std::numeric_limits<double>::infinity();  ///< of what may be shown: none that diverged
+  double score = std::numeric_limits<double>::infinity();  // of what may be shown: none that diverged
 };
 
 Tried run_candidate(const ArmCandidate& candidate, const std::string& name, const Materials& materials,
@@ -109,7 +109,7 @@ CandidateSummary candidate_of(const ArmCandidate& candidate, const Tried& tried)
           .eval = tried.row.eval};
 }
 
-/// The best run of the best QAD arm gives the comparison its figures and exports.
+// The best run of the best QAD arm gives the comparison its figures and exports.
 void take_best_qad(const Tried& tried, const LossConfig& loss, std::optional<RunSummary>& best) {
   for (std::size_t i = 0; i < tried.runs.size(); ++i) {
     const RunSummary& run = tried.runs[i];

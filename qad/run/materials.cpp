@@ -141,14 +141,14 @@ std::vector<TokenBatch> all_batches(const PackedSequences& sequences, std::int64
 
 namespace {
 
-/// How many sequences calibration sees: as many as have the tokens, none twice.
+// How many sequences calibration sees: as many as have the tokens, none twice.
 std::int64_t calibration_sequences(Loader& loader, const PackedSequences& sequences, std::int64_t wanted) {
   for (std::int64_t tokens = 0; tokens < wanted && loader.position() < sequences.in_epoch();)
     tokens += loader.next_tokens(1);
   return loader.position();
 }
 
-/// The batches of calibration, each as next(loader, its sequences) makes it.
+// The batches of calibration, each as next(loader, its sequences) makes it.
 template <class Next>
 auto deal_calibration(const PackedSequences& sequences, const Recipe& recipe, Next next) {
   Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));

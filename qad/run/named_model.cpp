@@ -16,14 +16,14 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-/// By parameter, its FP32 master.
+// By parameter, its FP32 master.
 std::map<std::string, Tensor> masters_of(LanguageModel& student) {
   std::map<std::string, Tensor> values;
   for (const ParameterPointer& parameter : student.parameters()) values[parameter->name] = parameter->value();
   return values;
 }
 
-/// By parameter, what a dense export holds: codes dequantized, all else in BF16.
+// By parameter, what a dense export holds: codes dequantized, all else in BF16.
 std::map<std::string, Tensor> quantized_weights_of(const Student& student) {
   std::map<std::string, Tensor> values;
   for (const LinearQuantizers& linear : student.quantizers.linears())

@@ -17,7 +17,7 @@ namespace {
 using Ids = std::vector<std::int32_t>;
 
 struct Answer {
-  Ids ids;  ///< of prompt and answer, the end token included
+  Ids ids;  // of prompt and answer, the end token included
   std::int64_t prompt_tokens = 0;
   bool cut = false;
   Reward reward;
@@ -26,7 +26,7 @@ struct Answer {
   [[nodiscard]] std::int64_t new_tokens() const { return static_cast<std::int64_t>(ids.size()) - prompt_tokens; }
 };
 
-/// `group_size` answers to each prompt, together. Answer i draws from stream `first + i`.
+// `group_size` answers to each prompt, together. Answer i draws from stream `first + i`.
 std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts, const GrpoStageConfig& config,
                            std::int64_t first) {
   const ProfilePhase phase("rollout");
@@ -42,7 +42,7 @@ std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts
   return answers;
 }
 
-/// Rewards and advantages of the answers to one prompt.
+// Rewards and advantages of the answers to one prompt.
 void judge(std::span<Answer> group, const RewardedPrompts& prompts, std::int64_t index) {
   std::vector<double> rewards;
   for (Answer& answer : group) {
@@ -54,7 +54,7 @@ void judge(std::span<Answer> group, const RewardedPrompts& prompts, std::int64_t
   for (std::size_t i = 0; i < group.size(); ++i) group[i].advantage = advantages[i];
 }
 
-/// Log-probability of each label; 0 where there is none.
+// Log-probability of each label; 0 where there is none.
 std::vector<double> label_log_probabilities(LanguageModel& model, const TokenBatch& batch) {
   const NoGradScope no_grad;
   std::vector<double> values =
@@ -92,7 +92,7 @@ std::vector<GrpoBatch> pack(std::span<const Group> groups, const GrpoStageConfig
   return batches;
 }
 
-/// Parameters and moments, to be taken back to.
+// Parameters and moments, to be taken back to.
 class Snapshot {
  public:
   explicit Snapshot(AdamW& optimizer) : optimizer_(optimizer), updates_(optimizer.updates()) {
@@ -136,7 +136,7 @@ RolloutFigures figures_of(std::span<const Answer> answers) {
 
 struct GrpoStage::MiniBatch {
   std::vector<GrpoBatch> batches;
-  std::int64_t tokens = 0;  ///< with a label
+  std::int64_t tokens = 0;  // with a label
 };
 
 StepResult GrpoStage::run(std::int64_t step, AdamW& optimizer) {

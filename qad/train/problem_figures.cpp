@@ -9,10 +9,10 @@
 namespace qad {
 namespace {
 
-/// A number for each problem, by family.
+// A number for each problem, by family.
 using Values = std::vector<std::vector<double>>;
 
-/// The records of each family, in the order in which families first come.
+// The records of each family, in the order in which families first come.
 std::vector<std::vector<const AnsweredProblem*>> by_family(const std::vector<AnsweredProblem>& answered) {
   std::vector<std::vector<const AnsweredProblem*>> families;
   for (const AnsweredProblem& record : answered) {
@@ -24,7 +24,7 @@ std::vector<std::vector<const AnsweredProblem*>> by_family(const std::vector<Ans
   return families;
 }
 
-/// The mean over runs of value(record), for each problem.
+// The mean over runs of value(record), for each problem.
 template <class Value>
 Values values_of(const AnsweredByRun& runs, Value&& value) {
   Values values;
@@ -59,7 +59,7 @@ double mean_of(const std::vector<double>& values, const std::vector<std::size_t>
   return sum / static_cast<double>(values.size());
 }
 
-/// The mean over families of their means.
+// The mean over families of their means.
 double mean_of(const Values& values, const Resample* drawn = nullptr) {
   double sum = 0;
   for (std::size_t f = 0; f < values.size(); ++f) sum += mean_of(values[f], drawn != nullptr ? &(*drawn)[f] : nullptr);

@@ -26,7 +26,7 @@ namespace {
 struct Writer {
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::filesystem::path settings;  ///< the folder whose generation settings count
+  std::filesystem::path settings;  // the folder whose generation settings count
 };
 
 Writer of_run(const GenerateOptions& options) {

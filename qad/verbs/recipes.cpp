@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// `name` in its folder, as `find_recipe` finds it.
+// `name` in its folder, as `find_recipe` finds it.
 fs::path file_of(const fs::path& folder, const std::string& name) { return folder / (name + ".yaml"); }
 
 std::vector<fs::path> files_of(const fs::path& folder) {
@@ -34,7 +34,7 @@ void list(std::ostream& print) {
     print << fmt::format("{:<36} {}\n", name, recipe_title(file_of(folder, name)));
 }
 
-/// What the recipe and its imports say; nothing for a part.
+// What the recipe and its imports say; nothing for a part.
 std::optional<std::string> kind_of(const fs::path& file) {
   YamlProblems problems;
   const YamlNode tree = load_yaml(file, recipes_folder(), problems);

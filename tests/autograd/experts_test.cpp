@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::int64_t kTokens = 7, kExperts = 5, kCols = 6;
 
-/// Σ over a token's experts of weight·(1 + expert)·x, times dy, in all: every expert is a factor.
+// Σ over a token's experts of weight·(1 + expert)·x, times dy, in all: every expert is a factor.
 template <class T>
 T mixture(const std::vector<T>& scores, const std::vector<T>& x, const Real& dy, std::int64_t k, bool normalize) {
   T loss(0);
@@ -44,7 +44,7 @@ Tensor floats_of(const Real& values, const Shape& shape) {
   return tensor;
 }
 
-/// Multiplies by 1 + expert.
+// Multiplies by 1 + expert.
 Variable scaled(const Variable& x, std::size_t expert) {
   const auto factor = static_cast<float>(1 + expert);
   Tensor out = x.value().clone();

@@ -53,7 +53,7 @@ struct Data {
         d_out(normal_floats(c.queries() * c.heads * c.head_dim, 1.0, 4)) {}
 };
 
-/// out, log_sum_exp, dq, dk, dv.
+// out, log_sum_exp, dq, dk, dv.
 template <class T>
 struct Results {
   std::vector<T> out, log_sum_exp, dq, dk, dv;

@@ -17,14 +17,14 @@ namespace {
 using kernels::Transpose;
 
 struct Extents {
-  std::int64_t m, n, k, spare;  ///< spare columns between rows: leading dimension beyond the width
+  std::int64_t m, n, k, spare;  // spare columns between rows: leading dimension beyond the width
 };
 
 std::string text(const Extents& e) {
   return std::to_string(e.m) + "x" + std::to_string(e.n) + "x" + std::to_string(e.k) + "+" + std::to_string(e.spare);
 }
 
-/// C after gemm of normal numbers; what lies between the rows of C must stay.
+// C after gemm of normal numbers; what lies between the rows of C must stay.
 void check(const Extents& e, bool transpose_a, bool transpose_b, bool accumulate) {
   const auto [m, n, k, spare] = e;
   const std::int64_t lda = (transpose_a ? m : k) + spare, ldb = (transpose_b ? k : n) + spare, ldc = n + spare;

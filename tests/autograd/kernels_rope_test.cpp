@@ -13,7 +13,7 @@ struct Case {
   std::int64_t tokens, heads, head_dim;
 };
 
-/// Angles of 40 positions, and positions out of order.
+// Angles of 40 positions, and positions out of order.
 struct Angles {
   std::vector<float> cosines, sines;
   std::vector<std::int32_t> positions;

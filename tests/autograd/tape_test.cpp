@@ -125,7 +125,7 @@ TEST(Tape, RecomputeGivesTheSameBits) {
   EXPECT_EQ(run(false), run(true));
 }
 
-/// Ops read twice the value, and the gradient of it is twice that of what they read.
+// Ops read twice the value, and the gradient of it is twice that of what they read.
 class Twice final : public OperandTransform {
  public:
   TransformResult apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) override {

@@ -15,7 +15,7 @@ constexpr ExitCode kFailed = ExitCode::failed;
 
 class IrregularFile : public ::testing::Test {
  protected:
-  /// `file` as a pipe, a device, a folder and a hole of a terabyte in turn; `command` must name it.
+  // `file` as a pipe, a device, a folder and a hole of a terabyte in turn; `command` must name it.
   void refused(const std::string& file, const Arguments& command) const {
     const fs::path path = work_.path(file), aside = work_.path("aside");
     if (fs::exists(path)) fs::rename(path, aside);

@@ -9,7 +9,7 @@ namespace {
 using testing::Workplace;
 constexpr ExitCode kFailed = ExitCode::failed;
 
-/// Hidden size 24, so that what reads the residual stream fits no block of 16.
+// Hidden size 24, so that what reads the residual stream fits no block of 16.
 ModelConfig narrow_config() {
   ModelConfig config = testing::tiny_config();
   config.hidden_size = 24;

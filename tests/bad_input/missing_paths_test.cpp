@@ -9,7 +9,7 @@ using testing::Workplace;
 
 class MissingPaths : public ::testing::Test {
  protected:
-  /// The place of the override that says it, the key, and the path.
+  // The place of the override that says it, the key, and the path.
   void expect_told(const std::string& override_text, const std::string& key, const std::string& path) {
     for (const std::string verb : {"run", "plan"}) {
       testing::Arguments arguments = {verb, work_.recipe().string(), override_text};

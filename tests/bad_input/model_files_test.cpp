@@ -15,7 +15,7 @@ constexpr ExitCode kFailed = ExitCode::failed;
 constexpr const char* kQuery = "model.layers.0.self_attn.q_proj.weight";
 constexpr const char* kKey = "model.layers.0.self_attn.k_proj.weight";
 
-/// A safetensors file in its three parts, to lie with.
+// A safetensors file in its three parts, to lie with.
 struct Safetensors {
   std::uint64_t header_bytes = 0;
   std::string header, data;
@@ -43,7 +43,7 @@ struct Safetensors {
 
 class BadModel : public ::testing::Test {
  protected:
-  /// Writes the teacher's weights as `change` leaves them; `qad run` must refuse them.
+  // Writes the teacher's weights as `change` leaves them; `qad run` must refuse them.
   void refused(const std::function<void(Safetensors&)>& change, const std::vector<std::string>& words) {
     Safetensors parts = good_;
     change(parts);

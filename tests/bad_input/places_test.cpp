@@ -17,7 +17,7 @@ using testing::Outcome;
 using testing::Workplace;
 constexpr ExitCode kFailed = ExitCode::failed, kUsage = ExitCode::usage;
 
-/// A finished run, and commands that write from it.
+// A finished run, and commands that write from it.
 class Places : public ::testing::Test {
  protected:
   void SetUp() override { work_.run(work_.recipe(), "run"); }
@@ -31,7 +31,7 @@ class Places : public ::testing::Test {
     EXPECT_EQ(outcome.exit_code, 0) << out << ": " << outcome.err;
     EXPECT_TRUE(fs::exists(work_.path(place) / "config.json")) << out;
   }
-  /// `command` in a shell whose working directory is `folder`.
+  // `command` in a shell whose working directory is `folder`.
   [[nodiscard]] Outcome in_shell(const std::string& folder, const Arguments& command,
                                  const std::string& before = "") const {
     Arguments arguments = {"-c", "cd \"$0\" && " + before + " exec \"$@\"", work_.at(folder), QAD_PROGRAM};
@@ -39,7 +39,7 @@ class Places : public ::testing::Test {
     arguments.insert(arguments.end(), {"--quiet", "--threads", "1"});
     return testing::Process(arguments, {}, "/bin/sh").wait();
   }
-  /// What comes first if the work comes before the place.
+  // What comes first if the work comes before the place.
   void make_the_work_impossible() const { fs::remove(work_.path("teacher/model.safetensors")); }
 
   Workplace work_;
@@ -111,7 +111,7 @@ TEST_F(Places, MayBeMountPoints) {
   EXPECT_TRUE(fs::exists(work_.path("run_disk/summary.json")));
 }
 
-/// Another user, if this one is root: whom permissions bind.
+// Another user, if this one is root: whom permissions bind.
 class AsNobody : public Places {
  protected:
   void SetUp() override {

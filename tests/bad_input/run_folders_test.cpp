@@ -58,7 +58,7 @@ TEST(BadPlace, ARecipeThatWasLeftHalfWrittenIsNoHindrance) {
   work.refused({"run", work.recipe().string(), "--out", work.at("full")}, kUsage, {"a new or empty folder"});
 }
 
-/// A run that is over but for its summary, so that resume has a look at it.
+// A run that is over but for its summary, so that resume has a look at it.
 class BadRun : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -68,7 +68,7 @@ class BadRun : public ::testing::Test {
   void for_each_checkpoint(const std::function<void(const fs::path&)>& change) const {
     for (const auto& entry : fs::directory_iterator(work_.path("run/checkpoints"))) change(entry.path());
   }
-  /// resume, which looks at the newest checkpoint, and what looks at the best one.
+  // resume, which looks at the newest checkpoint, and what looks at the best one.
   void all_refuse(const std::vector<std::string>& words) const {
     work_.refused({"export", run_, "--format", "dense", "--out", work_.at("export")}, kFailed, words);
     work_.refused({"eval", run_}, kFailed, words);

@@ -15,7 +15,7 @@ using testing::Outcome;
 using testing::Process;
 using testing::Workplace;
 
-/// Ends only when it is told to.
+// Ends only when it is told to.
 const Arguments kLong = {"train.steps=1000000", "checkpoint.every=3"};
 
 class TwoProcesses : public ::testing::Test {

@@ -70,7 +70,7 @@ std::size_t entries_in(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
 }
 
-/// "whole", "damaged" or the text of another error.
+// "whole", "damaged" or the text of another error.
 std::string verdict(const fs::path& file) {
   try {
     static_cast<void>(load_checkpoint(file));
@@ -167,7 +167,7 @@ TEST(Checkpoint, AFolderThatCannotBeWrittenIsNamed) {
   EXPECT_EQ(entries_in(folder.path()), 2U);
 }
 
-/// While it lives, no file of this process grows beyond so many bytes: what a full disk does, wherever tests may run.
+// While it lives, no file of this process grows beyond so many bytes: what a full disk does, wherever tests may run.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
@@ -187,7 +187,7 @@ class FileSizeLimit {
   void (*handler_)(int);
 };
 
-/// The old checkpoint is whole, nothing lies beside it, and the next save in this process works.
+// The old checkpoint is whole, nothing lies beside it, and the next save in this process works.
 void expect_unharmed(const fs::path& file, std::uint64_t seed) {
   EXPECT_EQ(entries_in(file.parent_path()), 1U);
   expect_same(sample(seed), load_checkpoint(file));

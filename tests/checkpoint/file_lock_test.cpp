@@ -105,7 +105,7 @@ TEST_F(Lock, OfAFolderThatIsNotThereOrIsALinkIsRefused) {
   EXPECT_EQ(read_file(folder_ / "precious", "a file"), "mine");
 }
 
-/// Where the system answers as it does for a file system without locks, or of a mount that keeps them to itself.
+// Where the system answers as it does for a file system without locks, or of a mount that keeps them to itself.
 class WeakLock : public Lock, public ::testing::WithParamInterface<LockAnswer> {
  protected:
   [[nodiscard]] std::string refusal() const {

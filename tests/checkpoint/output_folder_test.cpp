@@ -28,7 +28,7 @@ ino_t inode_of(const fs::path& path) {
 class Output : public ::testing::Test {
  protected:
   [[nodiscard]] fs::path at(const std::string& name) const { return folder_ / name; }
-  /// Every file below a folder, hidden ones too; folders have the text "/".
+  // Every file below a folder, hidden ones too; folders have the text "/".
   [[nodiscard]] Files files_in(const std::string& name = "") const {
     Files files;
     for (const auto& entry : fs::recursive_directory_iterator(at(name)))

@@ -13,7 +13,7 @@ namespace {
 
 using testing::Environment;
 
-/// All variables that have a say, emptied, and then `more`.
+// All variables that have a say, emptied, and then `more`.
 Environment plain(const Environment& more) {
   Environment environment = {
       {"NO_COLOR", ""}, {"CLICOLOR", ""}, {"CLICOLOR_FORCE", ""}, {"COLORTERM", ""}, {"TERM", "xterm"}};
@@ -23,7 +23,7 @@ Environment plain(const Environment& more) {
 
 class EscapeCodes : public ::testing::Test {
  protected:
-  /// What a run of a few steps writes to a terminal (script(1) is one), or to files.
+  // What a run of a few steps writes to a terminal (script(1) is one), or to files.
   std::string written(const Environment& environment, bool on_terminal) {
     const std::string out = run_.path("run" + std::to_string(++runs_)).string();
     const std::string command =

@@ -30,7 +30,7 @@ std::vector<std::string> verbs() {
   return names;
 }
 
-/// `--out` and its like, of `qad help VERB`.
+// `--out` and its like, of `qad help VERB`.
 std::set<std::string> options_of(const std::string& verb) {
   const std::string text = outcome_of({"help", verb}).out;
   const std::string options = text.substr(text.find("\noptions:"));
@@ -69,7 +69,7 @@ TEST(ManPages, TellOfEveryVerbAndEveryOption) {
   }
 }
 
-/// What bash offers for the last word, sorted by bash's own order, in one line.
+// What bash offers for the last word, sorted by bash's own order, in one line.
 std::string offered_by_bash(const std::string& words) {
   const std::string program = QAD_PROGRAM;
   const Outcome outcome =

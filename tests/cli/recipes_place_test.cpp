@@ -11,7 +11,7 @@ using testing::Outcome;
 
 class PlacedProgram : public ::testing::Test {
  protected:
-  /// The program at `place` of an otherwise empty folder.
+  // The program at `place` of an otherwise empty folder.
   std::string program_at(const fs::path& place) {
     fs::create_directories((folder_ / place).parent_path());
     fs::copy_file(QAD_PROGRAM, folder_ / place);
@@ -21,7 +21,7 @@ class PlacedProgram : public ::testing::Test {
     fs::create_directories((folder_ / place).parent_path());
     fs::copy(testing::source_dir() / "recipes", folder_ / place, fs::copy_options::recursive);
   }
-  /// The working directory has recipes too: it doesn't count.
+  // The working directory has recipes too: it doesn't count.
   static Outcome list(const std::string& program, const testing::Environment& more = {}) {
     testing::Environment environment = {{"QAD_RECIPES", ""}};
     for (const auto& [name, value] : more) environment[name] = value;

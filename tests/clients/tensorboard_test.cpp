@@ -10,7 +10,7 @@
 namespace qad {
 namespace {
 
-/// Evaluations at steps 0, 5, 10; the loss of step s is 1/s, held-out KL 0.5 + s.
+// Evaluations at steps 0, 5, 10; the loss of step s is 1/s, held-out KL 0.5 + s.
 void play(const std::filesystem::path& folder, std::int64_t first_step, std::int64_t last_step) {
   MetricsLog metrics(folder / "metrics.jsonl");
   TensorBoardLog events(folder / kEventFile, folder / "metrics.jsonl");

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 nlohmann::json json_file(const fs::path& path) { return nlohmann::json::parse(read_file(path, "test data")); }
 
-/// Counts the lines on which a tokenizer differs, and tells the first.
+// Counts the lines on which a tokenizer differs, and tells the first.
 int differing_lines(const fs::path& folder, const nlohmann::json& lines) {
   const auto tokenizer =
       load_tokenizer(fs::exists(folder / "path") ? fs::path(read_file(folder / "path", "a path")) : folder);

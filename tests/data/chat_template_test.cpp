@@ -57,7 +57,7 @@ TEST(ChatTemplate, TextsEqualPythons) {
   }
 }
 
-/// What the assistant writes, a | after each turn.
+// What the assistant writes, a | after each turn.
 std::string assistant(const std::string& name, const Json& record) {
   const ChatText laid_out = published(name).lay_out(record);
   std::string turns;

@@ -35,7 +35,7 @@ std::string text_of(const std::string& compressed, std::size_t most = kLimit) {
   return decompress(compressed, "a.gz", most);
 }
 
-/// 128 KiB of zeros in four bytes, `blocks` times: a Zstandard frame of RLE blocks.
+// 128 KiB of zeros in four bytes, `blocks` times: a Zstandard frame of RLE blocks.
 std::string bomb(int blocks) {
   std::string frame = bytes("28b52ffd0038");
   for (int i = 0; i < blocks; ++i) {

@@ -30,7 +30,7 @@ class FileKinds : public ::testing::Test {
     const std::vector<std::filesystem::path> files = {write(name, contents)};
     return error_of([&] { static_cast<void>(read_jsonl(files, default_text_format(), folder_.path(), all_)); });
   }
-  /// The command at the end of a message.
+  // The command at the end of a message.
   static std::string command_of(const std::string& message) {
     const std::size_t begin = message.rfind(" (python3");
     const std::size_t at = begin != std::string::npos ? begin : message.rfind(" (");

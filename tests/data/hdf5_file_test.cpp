@@ -167,7 +167,7 @@ TEST(Hdf5File, AFullDiskIsNoticedWhereverItFillsUp) {
   write_samples(disk / "a.h5", tensors);  // and this process can go on
 }
 
-/// A file as other programs write them: library defaults, any type, any link.
+// A file as other programs write them: library defaults, any type, any link.
 class ForeignFile {
  public:
   explicit ForeignFile(const fs::path& path)

@@ -56,7 +56,7 @@ void on_small_stack(const std::function<void()>& action) {
 struct Hostile {
   const char* name;
   std::string source;
-  const char* refusal;  ///< part of the message; "" if it ends well
+  const char* refusal;  // part of the message; "" if it ends well
 };
 
 constexpr const char* kSteps = "a template that comes to an end";

@@ -11,7 +11,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// `count` sequences of one token, whose id is the sequence's number.
+// `count` sequences of one token, whose id is the sequence's number.
 PackedSequences numbered(std::int32_t count) {
   Documents documents;
   for (std::int32_t i = 0; i < count; ++i) documents.add(Ids{i});

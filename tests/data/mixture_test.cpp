@@ -13,7 +13,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// One part: `count` documents of `length` tokens, whose ids are 1000 · part + document.
+// One part: `count` documents of `length` tokens, whose ids are 1000 · part + document.
 struct PartSpec {
   std::int32_t count, length;
   double weight;
@@ -35,7 +35,7 @@ PackedSequences packed(const std::vector<PartSpec>& specs, std::int64_t length =
   return {mixed(specs), packing, length};
 }
 
-/// The ids of the next sequences, each of one document.
+// The ids of the next sequences, each of one document.
 Ids deal(Loader& loader, std::int64_t sequences, std::int64_t batch_size = 1) {
   Ids ids;
   for (std::int64_t done = 0; done < sequences; done += batch_size) {

@@ -12,7 +12,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-/// Documents of these lengths; tokens count up from 0.
+// Documents of these lengths; tokens count up from 0.
 Documents documents_of(std::initializer_list<std::int64_t> lengths) {
   Documents documents;
   documents.source = "test";

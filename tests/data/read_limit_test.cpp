@@ -10,7 +10,7 @@ namespace {
 
 class ReadLimits : public ::testing::Test {
  protected:
-  /// The documents of these files, each with a bar behind it.
+  // The documents of these files, each with a bar behind it.
   std::string read(const std::vector<std::string>& contents, std::uint64_t bytes, const std::string& separator) {
     std::vector<std::filesystem::path> files;
     for (const std::string& content : contents) {

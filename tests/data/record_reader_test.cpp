@@ -32,7 +32,7 @@ class Records : public ::testing::Test {
     const SourceConfig config{.jsonl = std::vector<std::string>{(folder_ / name).string()}, .format = format};
     return load_documents(config, tokenizer_.get(), 258, "data.train");
   }
-  /// The documents with `|` after each.
+  // The documents with `|` after each.
   std::string text(const std::string& lines, const TextFormat& format = {}) {
     const Documents documents = load(lines, format);
     EXPECT_TRUE(documents.mask.empty());
@@ -40,7 +40,7 @@ class Records : public ::testing::Test {
     for (std::int64_t i = 0; i < documents.count(); ++i) all += tokenizer_->decode(documents[i], false) + "|";
     return all;
   }
-  /// The same with a dot in the place of each token that is no label.
+  // The same with a dot in the place of each token that is no label.
   std::string labels(const std::string& lines, TextFormat format = {}) {
     format.loss_on = LossOn::assistant;
     const Documents documents = load(lines, format);

@@ -28,7 +28,7 @@ using testing::TemporaryFolder;
 
 std::span<const std::byte> bytes_of_text(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-/// A file from a header and so many bytes of data.
+// A file from a header and so many bytes of data.
 std::string file_of(const std::string& header, std::size_t data_bytes) {
   const std::uint64_t length = header.size();
   std::string file(sizeof length, '\0');
@@ -36,7 +36,7 @@ std::string file_of(const std::string& header, std::size_t data_bytes) {
   return file + header + std::string(data_bytes, '\1');
 }
 
-/// What the reader says to such a file; "no error" when it is content.
+// What the reader says to such a file; "no error" when it is content.
 std::string verdict(const std::string& file) {
   return error_of([&] { static_cast<void>(parse_safetensors_header(bytes_of_text(file), "m.safetensors")); });
 }

@@ -33,7 +33,7 @@ const std::vector<std::string> kTexts = {
     std::string("\x00\x01\x7f", 3),
 };
 
-/// Those, and random words of them and of stray characters.
+// Those, and random words of them and of stray characters.
 std::vector<std::string> lines() {
   std::vector<std::string> all = kTexts;
   Random random(3, stream_of("lines"));

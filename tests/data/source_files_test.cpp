@@ -26,7 +26,7 @@ class SourceFiles : public ::testing::Test {
     fs::create_directory(folder_ / "folder.txt");  // matches, but is no file
     fs::create_directory_symlink(folder_.path(), folder_ / "deep/loop");
   }
-  /// The files, relative to the folder, with spaces between them.
+  // The files, relative to the folder, with spaces between them.
   std::string files(std::vector<std::string> names) {
     for (std::string& name : names) name = (folder_ / name).string();
     std::string all;

@@ -19,7 +19,7 @@ const std::vector<std::string>& ten_thousand() {
   return kDocuments;
 }
 
-/// Calls visit(match) for every match in every document and returns how many there were.
+// Calls visit(match) for every match in every document and returns how many there were.
 template <class Visit>
 int for_each_match(const std::regex& pattern, Visit visit) {
   int count = 0;

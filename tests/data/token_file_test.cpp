@@ -20,7 +20,7 @@ using Ids = std::vector<std::int32_t>;
 using testing::error_of;
 using testing::TemporaryFolder;
 
-/// A file as other programs write it: 64-bit numbers, datasets by name.
+// A file as other programs write it: 64-bit numbers, datasets by name.
 std::string write_h5(const std::filesystem::path& path,
                      const std::vector<std::pair<const char*, std::vector<std::int64_t>>>& datasets) {
   const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);

@@ -32,7 +32,7 @@ void write(const fs::path& folder, const Json& files) {
     write_file_atomically(folder / name, contents.is_string() ? contents.get<std::string>() : contents.dump());
 }
 
-/// A folder of the goldens: a base, its changes, and files beside it.
+// A folder of the goldens: a base, its changes, and files beside it.
 void write_folder(const fs::path& folder, const Json& bases, const Json& golden) {
   Json root = bases.at(golden.at("base").get<std::string>());
   for (const auto& [key, value] : golden.at("change").items()) root[key] = value;
@@ -70,7 +70,7 @@ TEST(TokenizerFolder, GivesTheIdsOfTransformers) {
   EXPECT_GE(folders, 70);
 }
 
-/// The byte tokenizer's folder with a tokenizer_config.json of one key more.
+// The byte tokenizer's folder with a tokenizer_config.json of one key more.
 std::unique_ptr<Tokenizer> bytes_with(const TemporaryFolder& folder, const std::string& key, const std::string& value) {
   load_tokenizer("bytes")->save(folder.path());
   Json config = Json::parse(read_file(folder / "tokenizer_config.json", ""));
@@ -160,7 +160,7 @@ TEST(SameTokens, NamesTheFirstIdThatDiffers) {
   EXPECT_EQ(message(*more, 258), "no error");
 }
 
-/// A tokenizer.bin of llama2.c: <unk>, start, end, the bytes, a few characters, and what neighbours can make of these.
+// A tokenizer.bin of llama2.c: <unk>, start, end, the bytes, a few characters, and what neighbours can make of these.
 std::string scored_tokens(std::uint64_t seed) {
   std::vector<std::pair<std::string, float>> tokens = {{"<unk>", 0}, {"\n<s>\n", 0}, {"\n</s>\n", 0}};
   for (int byte = 0; byte < 256; ++byte) {

@@ -22,7 +22,7 @@ Json byte_level(bool use_regex = false) {
   return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", use_regex}};
 }
 
-/// A tokenizer.json whose tokens are the bytes as characters.
+// A tokenizer.json whose tokens are the bytes as characters.
 Json bytes() {
   std::vector<std::string> characters;
   for (int byte = 0; byte < 256; ++byte) characters.push_back(byte_character(static_cast<unsigned char>(byte)));

@@ -19,7 +19,7 @@ Outcome outcome_of(const std::string& program, const testing::Arguments& argumen
   return testing::Process(arguments, {}, program).wait(limit);
 }
 
-/// Made and unpacked once.
+// Made and unpacked once.
 class Package : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -38,7 +38,7 @@ class Package : public ::testing::Test {
 
   static fs::path root() { return *folder_ / "root"; }
   static fs::path work() { return *folder_ / "elsewhere"; }
-  /// The unpacked program in a folder that has nothing to do with it, and with next to no environment.
+  // The unpacked program in a folder that has nothing to do with it, and with next to no environment.
   static Outcome installed(const testing::Arguments& arguments, std::chrono::seconds limit) {
     testing::Arguments all = {"-i",
                               "-C",
@@ -96,7 +96,7 @@ TEST_F(Package, ExplainsItself) {
   EXPECT_EQ(installed({"recipes", "check"}, limit).exit_code, 0);
 }
 
-/// Another kind of CPU differs in the last digits, which training makes larger.
+// Another kind of CPU differs in the last digits, which training makes larger.
 void expect_near(double value, double expected, double share, const std::string& what) {
   EXPECT_NEAR(value, expected, share * expected) << what;
 }

@@ -19,8 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Folder -> the folders whose files it may include: what its library USES in CMakeLists.txt, and what that uses. The
-/// program's own folder stands above all.
+// Folder -> the folders whose files it may include: what its library USES in CMakeLists.txt, and what that uses. The
+// program's own folder stands above all.
 std::map<std::string, std::set<std::string>> allowed_arrows() {
   const std::string text = read_file(testing::source_dir() / "CMakeLists.txt", "the build");
   static const std::regex library("\\nqad_library\\((\\S+) USES ([^)]*)\\)"), word("\\S+");
@@ -41,7 +41,7 @@ std::map<std::string, std::set<std::string>> allowed_arrows() {
   return arrows;
 }
 
-/// A header of others and the files that may include it, both as regular expressions.
+// A header of others and the files that may include it, both as regular expressions.
 struct Door {
   std::string header, files, why;
 };
@@ -67,9 +67,9 @@ constexpr int kMostLines = 500;    // fails
 constexpr int kBudgetLines = 400;  // is told: such a file is usually two things
 
 struct Include {
-  std::string file;  ///< relative to the project
+  std::string file;  // relative to the project
   int line;
-  bool in_brackets;  ///< <…>
+  bool in_brackets;  // <…>
   std::string header;
 
   [[nodiscard]] bool is_ours() const { return fs::exists(testing::source_dir() / header); }

@@ -60,7 +60,7 @@ TEST(GgufBlocks, AreThoseOfAnotherProgram) {
   EXPECT_EQ(bytes_of(again.scales), bytes_of(weight.scales));
 }
 
-/// What llama.cpp's table and exponents say of a byte.
+// What llama.cpp's table and exponents say of a byte.
 float value_of(std::uint32_t code) {
   constexpr float kValues[] = {0.0f, 0.5f, 1.0f, 1.5f, 2.0f, 3.0f, 4.0f, 6.0f};
   return (code & 8u) != 0 ? -kValues[code & 7u] : kValues[code & 7u];
@@ -173,7 +173,7 @@ TEST(Gguf, FamiliesAndHeads) {
   EXPECT_EQ(tensor_of(more, "blk.0.attn_q_norm.weight").shape(), Shape{16});
 }
 
-/// Rows of q in heads of 16: llama.cpp's llama has rows i and i + 8 of the hub's order as neighbours.
+// Rows of q in heads of 16: llama.cpp's llama has rows i and i + 8 of the hub's order as neighbours.
 TEST(Gguf, RowsOfQAndKTurnAsNeighboursInLlamaOnly) {
   for (const char* family : {"llama", "qwen2"}) {
     ModelConfig config = config_of(family);

@@ -34,7 +34,7 @@ std::string model_and_pre(const GgufMetadata& metadata) {
   return at<std::string>(metadata, "model") + " " + at<std::string>(metadata, "pre");
 }
 
-/// What Llama 3's and Qwen 2's tokenizer.json say.
+// What Llama 3's and Qwen 2's tokenizer.json say.
 constexpr const char* kLlama3Words =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kQwen2Words =
@@ -48,7 +48,7 @@ Json words(const std::string& regex) {
 }
 const Json kByteLevel = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
 
-/// a, b, c, ab, abc, <end>.
+// a, b, c, ab, abc, <end>.
 Json small_bpe(const Json& pre_tokenizer) {
   return {{"added_tokens", {{{"id", 5}, {"content", "<end>"}, {"special", true}}}},
           {"normalizer", nullptr},

@@ -41,7 +41,7 @@ Tensor floats(const std::string& hex, const Shape& shape) {
   return tensor;
 }
 
-/// A model of one layer p.
+// A model of one layer p.
 ExportModel model_of(const std::string& format, const Json& golden) {
   const Shape shape{golden["shape"][0], golden["shape"][1]};
   const Tensor weight = floats(golden["weight"], shape);
@@ -77,7 +77,7 @@ TEST(LayoutGoldens, WhatIsReadBackIsWhatThePackagesDecode) {
   }
 }
 
-/// What unpack says of the golden layer after `damage`.
+// What unpack says of the golden layer after `damage`.
 std::string said_of(const std::string& format, const std::function<void(ExportFiles&)>& damage) {
   const Exporter& layout = exporter(layout_of(format));
   ExportFiles files = layout.pack(model_of(format, goldens()[format]));

@@ -44,8 +44,8 @@ const std::vector<Projection> kProjections = {{"self_attn.q_proj", 32, 32}, {"se
 
 std::string matrix(int rows, int cols) { return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]"; }
 
-/// `layer(prefix)` gives the lines of what an attention layer adds, `linear(name, out, in)` those of a quantized
-/// linear.
+// `layer(prefix)` gives the lines of what an attention layer adds, `linear(name, out, in)` those of a quantized
+// linear.
 template <class Linear, class Attention>
 std::vector<std::string> expected_listing(Linear linear, Attention attention) {
   std::vector<std::string> lines = {"model.embed_tokens.weight BF16 [64, 32]", "model.norm.weight BF16 [32]"};
@@ -293,7 +293,7 @@ TEST(LayoutNames, TheOriginalConfigKeepsItsKeys) {
     {"rope_type": "llama3", "factor": 8.0}, "custom": [1, 2], "dtype": "bfloat16", "torch_dtype": "bfloat16"})"));
 }
 
-/// config.json of an export of a student that began with this config.
+// config.json of an export of a student that began with this config.
 Json exported_config(const std::string& original) {
   const testing::TemporaryFolder folder;
   write_file_atomically(folder / "config.json", original);

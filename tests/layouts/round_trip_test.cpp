@@ -23,7 +23,7 @@ using testing::small_config;
 using testing::TemporaryFolder;
 using testing::TinyStudent;
 
-/// Rows of 64 and 128: every layout can hold them.
+// Rows of 64 and 128: every layout can hold them.
 ModelConfig wide_config(bool tied = true) {
   ModelConfig config = small_config(tied);
   config.hidden_size = 64;
@@ -49,7 +49,7 @@ QuantizeConfig attention_only() {
   return config;
 }
 
-/// With norms of queries and keys.
+// With norms of queries and keys.
 ModelConfig qwen3_config() {
   ModelConfig config = wide_config(false);
   config.model_type = "qwen3";
@@ -88,7 +88,7 @@ std::vector<Case> cases() {
           {"norms of queries and keys", mixed(), qwen3_config()}};
 }
 
-/// The layouts that have a place for every layer.
+// The layouts that have a place for every layer.
 std::vector<const Exporter*> layouts_for(const ExportModel& model) {
   std::vector<const Exporter*> layouts;
   for (const Exporter& exporter : exporters())
@@ -138,7 +138,7 @@ TEST(RoundTrip, EveryLayoutGivesTheStudentBack) {
   }
 }
 
-/// Rows of 128, as groups of that many need them.
+// Rows of 128, as groups of that many need them.
 ModelConfig wider_config(bool tied = true) {
   ModelConfig config = wide_config(tied);
   config.hidden_size = 128;
@@ -154,7 +154,7 @@ QuantizeConfig three_kinds_of_integers() {
   return config;
 }
 
-/// Rows that do not fill their last word of 32 bits.
+// Rows that do not fill their last word of 32 bits.
 ModelConfig odd_config() {
   ModelConfig config = small_config(false);
   config.hidden_size = 36;

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Any ids will do: it is the bits that must agree.
+// Any ids will do: it is the bits that must agree.
 TokenBatch story_batch() {
   TokenBatch batch;
   for (std::int32_t t = 0; t < 64; ++t) {

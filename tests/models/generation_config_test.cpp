@@ -14,7 +14,7 @@ namespace {
 using testing::error_of;
 using Ids = std::vector<std::int64_t>;
 
-/// Of a folder whose config.json names these end tokens and whose generation_config.json says this; empty: none.
+// Of a folder whose config.json names these end tokens and whose generation_config.json says this; empty: none.
 Ids ends(const std::string& in_config, const std::string& generation) {
   const testing::TemporaryFolder folder;
   write_file_atomically(folder / "config.json",

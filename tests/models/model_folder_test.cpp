@@ -22,7 +22,7 @@ class ModelFolder : public ::testing::Test {
  protected:
   ModelFolder() { save_model(folder_.path(), *made_, DType::bf16); }
 
-  /// The model's weights as the folder gives them, against those that were saved.
+  // The model's weights as the folder gives them, against those that were saved.
   void expect_saved_weights(LanguageModel& loaded) {
     const auto made = made_->parameters(), got = loaded.parameters();
     ASSERT_EQ(made.size(), got.size());

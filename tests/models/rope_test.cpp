@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 using testing::error_of;
 using testing::expect_mentions;
 
-/// The weights of make_rope_goldens.py, by name and index.
+// The weights of make_rope_goldens.py, by name and index.
 ParameterPointer numbered_parameter(const ParameterSpec& spec) {
   std::int64_t seed = 0;
   for (std::size_t i = 0; i < spec.name.size(); ++i) seed += static_cast<std::int64_t>(i + 1) * spec.name[i];

@@ -43,7 +43,7 @@ Stored stored(const std::string& dtype, const Tensor& values) {
   return result;
 }
 
-/// A folder of a small model, whose weights a test changes before they are written.
+// A folder of a small model, whose weights a test changes before they are written.
 class StoredWeightsTest : public ::testing::Test {
  protected:
   void make(
@@ -71,7 +71,7 @@ class StoredWeightsTest : public ::testing::Test {
   std::string refusal(WeightType type = WeightType::file) {
     return error_of([&] { static_cast<void>(load_model(folder_.path(), type)); });
   }
-  /// What loading logs.
+  // What loading logs.
   std::string told() {
     const auto log = folder_ / "log.txt";
     log_to_file(log);

@@ -15,7 +15,7 @@ namespace {
 
 using testing::small_batch;
 
-/// With a head of its own.
+// With a head of its own.
 ModelConfig untied_config() { return testing::small_config(false); }
 
 QuantizeConfig w4a4() { return testing::quantize_blocks("nvfp4", "nvfp4"); }

@@ -108,7 +108,7 @@ struct Group {
       group.members.push_back({"layer", weight, nullptr});
     }
   }
-  /// The layer's output by products in FP32.
+  // The layer's output by products in FP32.
   [[nodiscard]] Tensor in_fp32(const Linear& member) const {
     return times_transposed(inputs->apply(input.value(), 0).value, member.weight->operand().values());
   }

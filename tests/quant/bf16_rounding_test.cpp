@@ -41,8 +41,8 @@ TEST(Bf16Rounding, LeavesBf16AsItIs) {
   EXPECT_EQ(Bf16Rounding().apply(stored, 1).value.raw(), stored.raw());
 }
 
-/// Every kind of op that reads parameters: a rounded master does what a parameter of the rounded values does, and gets
-/// its gradient.
+// Every kind of op that reads parameters: a rounded master does what a parameter of the rounded values does, and gets
+// its gradient.
 TEST(Bf16Rounding, OpsSeeRoundedValuesAndMastersGetTheirGradients) {
   struct Parameters {
     ParameterPointer table, norm, weight, bias;

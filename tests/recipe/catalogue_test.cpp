@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 const fs::path kFolder = testing::source_dir() / "recipes";
 
-/// Every recipe on the disk with what it says it is.
+// Every recipe on the disk with what it says it is.
 std::map<std::string, std::string> on_disk() {
   std::map<std::string, std::string> titles;
   for (const auto& entry : fs::recursive_directory_iterator(kFolder)) {
@@ -63,7 +63,7 @@ TEST(Catalogue, WholeRecipesReadBackFromTheirResolvedText) {
   }
 }
 
-/// The recipes that a recipe runs.
+// The recipes that a recipe runs.
 std::vector<Recipe> runs_of(const Recipe& recipe) {
   if (recipe.kind != RecipeKind::compare) return {recipe};
   std::vector<Recipe> runs;

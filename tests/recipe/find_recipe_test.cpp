@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// QAD_RECIPES for as long as this lives.
+// QAD_RECIPES for as long as this lives.
 struct RecipesIn {
   explicit RecipesIn(const fs::path& folder) { ::setenv("QAD_RECIPES", folder.c_str(), 1); }
   ~RecipesIn() { ::unsetenv("QAD_RECIPES"); }

@@ -18,14 +18,14 @@ namespace {
 
 using testing::expect_mentions;
 
-/// A folder `teacher` with a config.json and no weights.
+// A folder `teacher` with a config.json and no weights.
 class Fit : public ::testing::Test {
  protected:
   Fit() { write_config(testing::small_config()); }
   void write_config(const ModelConfig& config) {
     write_file_atomically(folder_ / "teacher/config.json", to_hf_config(config, "bfloat16"));
   }
-  /// What is said of a recipe of this teacher, folders' names taken out; "no error" if nothing.
+  // What is said of a recipe of this teacher, folders' names taken out; "no error" if nothing.
   std::string said(const std::string& text, const std::vector<std::string>& overrides = {}) {
     write_file_atomically(folder_ / "r.yaml", "teacher: {model: " + (folder_ / "teacher").string() +
                                                   "}\ndata: {train: {text: a}, eval: {text: b}}\n" + text);

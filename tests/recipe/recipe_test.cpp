@@ -40,7 +40,7 @@ class RecipeFile : public ::testing::Test {
     write_file_atomically(folder_ / "r.yaml", text);
     return load_recipe(folder_ / "r.yaml", overrides);
   }
-  /// The message, with the folder's name taken out.
+  // The message, with the folder's name taken out.
   std::string error_of(const std::string& text, const std::vector<std::string>& overrides = {}) {
     try {
       (void)load(text, overrides);

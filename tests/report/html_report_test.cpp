@@ -18,7 +18,7 @@
 namespace qad {
 namespace {
 
-/// Every element that is opened is closed in order; void elements excepted.
+// Every element that is opened is closed in order; void elements excepted.
 ::testing::AssertionResult is_balanced(std::string_view html) {
   std::vector<std::string> open;
   for (std::size_t at = html.find('<'); at != std::string_view::npos; at = html.find('<', at + 1)) {
@@ -57,7 +57,7 @@ EvalFigures figures_with(double kl) {
           .tokens = 48'000};
 }
 
-/// A run of 400 steps whose held-out KL goes from `first` to `last`; noise from a small recurrence.
+// A run of 400 steps whose held-out KL goes from `first` to `last`; noise from a small recurrence.
 void write_curves(const std::filesystem::path& file, double first, double last, double lr) {
   MetricsLog log(file);
   log.run_started({});

@@ -51,7 +51,7 @@ StepDone step_at(std::int64_t step) {
   return event;
 }
 
-/// The steps of a file's records, by cutting it before each step.
+// The steps of a file's records, by cutting it before each step.
 std::vector<std::int64_t> steps_in(const fs::path& file, std::int64_t most) {
   const std::string contents = read_file(file, "events");
   std::vector<std::int64_t> steps;

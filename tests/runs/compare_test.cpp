@@ -20,7 +20,7 @@ using testing::Outcome;
 
 fs::path teacher_folder() { return testing::shared_data() / "tinystories-656k-hf"; }
 
-/// The first documents of the story text, as `qad run recipes/stories/…` would read them for evaluation.
+// The first documents of the story text, as `qad run recipes/stories/…` would read them for evaluation.
 void write_story_tokens(const fs::path& file) {
   SourceConfig source;
   source.text = {(testing::shared_data() / "tinystories-sample" / "tinystories_sample.txt").string()};

@@ -26,7 +26,7 @@ Tensor some_tokens() {
   return ids;
 }
 
-/// Windows [first, first + count) of the stream: every token counts, every window stands alone.
+// Windows [first, first + count) of the stream: every token counts, every window stands alone.
 TokenBatch windows(const Tensor& ids, std::int64_t first, std::int64_t count) {
   TokenBatch batch;
   for (std::int64_t window = first; window < first + count; ++window) {

@@ -27,14 +27,14 @@ class Disturbed : public ::testing::Test {
  protected:
   void SetUp() override { QAD_REQUIRE_SHARED_DATA(); }
 
-  /// The first start of the run, or a resume.
+  // The first start of the run, or a resume.
   [[nodiscard]] Process start(int threads) const {
     Arguments arguments =
         fs::exists(run_ / "recipe.yaml") ? Arguments{"resume", run_.string()} : testing::run_of("small.yaml", run_);
     arguments.insert(arguments.end(), {"--threads", std::to_string(threads)});
     return Process(arguments, testing::run_environment());
   }
-  /// Until metrics.jsonl has the record of this step (they begin with step 0).
+  // Until metrics.jsonl has the record of this step (they begin with step 0).
   void wait_for_step(Process& process, std::int64_t step) const {
     while (process.running() && testing::lines_in(run_ / "metrics.jsonl") <= step)
       std::this_thread::sleep_for(milliseconds(1));

@@ -21,7 +21,7 @@ const fs::path& golden_folder() {
   return folder;
 }
 
-/// "oneDNN 2.6.3 AVX2, SIMD AVX2", from the log.
+// "oneDNN 2.6.3 AVX2, SIMD AVX2", from the log.
 std::string kernels_of(const fs::path& run) {
   const std::string log = read_file(run / "log.txt", "a log");
   const std::size_t begin = log.find("oneDNN");

@@ -11,8 +11,8 @@
 namespace qad {
 namespace {
 
-/// Ragged documents of 20 to 59 tokens. What a document is like counts for as much as what a token is like, so that
-/// tokens of one document are far from independent.
+// Ragged documents of 20 to 59 tokens. What a document is like counts for as much as what a token is like, so that
+// tokens of one document are far from independent.
 std::vector<DocumentValue> sample(std::int64_t documents, Random& random) {
   std::vector<DocumentValue> values;
   for (std::int64_t document = 0; document < documents; ++document) {
@@ -29,7 +29,7 @@ struct Scatter {
   void add(double value, double standard_error) {
     sum += value, squares += value * value, errors += standard_error, ++count;
   }
-  /// The mean of the estimated standard errors over the true one.
+  // The mean of the estimated standard errors over the true one.
   [[nodiscard]] double ratio() const {
     const double mean = sum / count;
     return errors / count / std::sqrt(squares / count - mean * mean);

@@ -70,7 +70,7 @@ TEST(Evaluator, WhatIsNotFiniteIsAnErrorThatNamesTheFirstLayer) {
   EXPECT_EQ(error_with_weight("model.layers.0.mlp.down_proj.weight", 1e3f), "no error");
 }
 
-/// Natural logarithms of the softmax of a row of logits, in double.
+// Natural logarithms of the softmax of a row of logits, in double.
 std::vector<double> log_softmax(const float* logits, std::int64_t size) {
   double largest = logits[0], sum = 0;
   for (std::int64_t i = 0; i < size; ++i) largest = std::max<double>(largest, logits[i]);
@@ -84,7 +84,7 @@ struct DocumentSum {
   double total = 0, count = 0;
 };
 
-/// Mean over tokens and its standard error over documents: of the ratio of two means, by its Taylor expansion.
+// Mean over tokens and its standard error over documents: of the ratio of two means, by its Taylor expansion.
 std::pair<double, double> ratio(const std::map<std::int64_t, DocumentSum>& documents) {
   double total = 0, count = 0, squares = 0;
   for (const auto& [document, sum] : documents) total += sum.total, count += sum.count;

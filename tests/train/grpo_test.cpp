@@ -87,7 +87,7 @@ TEST(GrpoGradientOfAModel, IsThatOfTheObjective) {
   }
 }
 
-/// The more often an answer says one token, the better.
+// The more often an answer says one token, the better.
 class OneTokenPrompts final : public RewardedPrompts {
  public:
   [[nodiscard]] std::vector<std::int32_t> prompt(std::int64_t index) const override {
@@ -100,7 +100,7 @@ class OneTokenPrompts final : public RewardedPrompts {
   static constexpr std::int64_t kLength = 6;
 };
 
-/// As TinyTraining: every call of run() is a new process.
+// As TinyTraining: every call of run() is a new process.
 class GrpoTraining {
  public:
   GrpoTraining() {
@@ -216,7 +216,7 @@ struct Killed {};
 
 class GrpoResume : public ::testing::TestWithParam<std::int64_t> {
  protected:
-  /// With several updates a step, what was done of a stopped one is taken back.
+  // With several updates a step, what was done of a stopped one is taken back.
   static void set_up(GrpoTraining& training) {
     training.grpo.mini_batches = GetParam();
     training.grpo.epochs = GetParam();

@@ -48,7 +48,7 @@ TEST(Schedules, NoStepIsWasted) {
   }
 }
 
-/// w ← w - lr·(m̂/(√v̂ + ε) + λ·w), in double.
+// w ← w - lr·(m̂/(√v̂ + ε) + λ·w), in double.
 struct ByHand {
   double weight, first = 0, second = 0;
   int updates = 0;

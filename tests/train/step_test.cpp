@@ -17,7 +17,7 @@ namespace {
 
 using testing::TinyTraining;
 
-/// A step's loss and gradients, with the batch cut into pieces of `micro` sequences.
+// A step's loss and gradients, with the batch cut into pieces of `micro` sequences.
 struct Gradients {
   double loss = 0;
   std::vector<std::int32_t> tokens;
@@ -128,7 +128,7 @@ TEST(Step, GradientsAreClippedToTheirNorm) {
   }
 }
 
-/// The teacher's state is infinite wherever it reads the token that only this sequence of the text has.
+// The teacher's state is infinite wherever it reads the token that only this sequence of the text has.
 void poison_teacher(TinyTraining& training, const std::vector<std::int64_t>& sequences) {
   constexpr std::int32_t kPoison = 47;
   ModelConfig model = testing::tiny_model_config();

@@ -22,7 +22,7 @@ class DataSources : public ::testing::Test {
     return load_materials(load_recipe(work_.recipe(), overrides), folder);
   }
   std::string fingerprint_of(const std::string& train) { return fingerprint(*load({"data.train=" + train}).train); }
-  /// stderr of `qad eval` of the teacher on this file.
+  // stderr of `qad eval` of the teacher on this file.
   std::string told(const std::string& file, const testing::Arguments& more = {}) {
     testing::Arguments arguments = {"eval", work_.teacher().string(), "--data", file, "--json"};
     arguments.insert(arguments.end(), more.begin(), more.end());

@@ -39,7 +39,7 @@ void expect_has(const std::string& text, std::initializer_list<const char*> part
   for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in\n" << text;
 }
 
-/// Changes one byte in the middle.
+// Changes one byte in the middle.
 void damage(const fs::path& file) {
   std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
   stream.seekp(static_cast<std::streamoff>(fs::file_size(file) / 2));

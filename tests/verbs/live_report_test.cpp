@@ -46,7 +46,7 @@ class Sweep : public ::testing::Test {
 
   Workplace work_;
   fs::path comparison_ = work_.path("cmp"), second_ = comparison_ / "arms" / "qat-lr0.0002";
-  std::string whole_page_, arm_page_;  ///< while the second rate of qat ran
+  std::string whole_page_, arm_page_;  // while the second rate of qat ran
 };
 
 TEST_F(Sweep, IsShownWhileItRunsWhereItStopsAndToItsEnd) {

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using testing::Outcome;
 using testing::Workplace;
 
-/// By parameter, in FP32.
+// By parameter, in FP32.
 std::map<std::string, std::vector<float>> values_of(LanguageModel& model) {
   std::map<std::string, std::vector<float>> values;
   for (const ParameterPointer& parameter : model.parameters()) {

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// While it lives, relative paths begin in `folder`.
+// While it lives, relative paths begin in `folder`.
 class WorkingDirectory {
  public:
   explicit WorkingDirectory(const fs::path& folder) { fs::current_path(folder); }

@@ -22,7 +22,7 @@ class Stages : public ::testing::Test {
       lines += nlohmann::json{{"prompt", std::to_string(i) + "+1="}, {"text", std::to_string(i + 1)}}.dump() + "\n";
     write_file_atomically(work_.path("sums.jsonl"), lines);
   }
-  /// Of `kind`, with `sections` for what it starts from.
+  // Of `kind`, with `sections` for what it starts from.
   [[nodiscard]] std::string recipe(const std::string& kind, const std::string& sections) const {
     const std::string source = "{jsonl: \"" + work_.path("sums.jsonl").string() +
                                "\", prompt_field: prompt, prompt_separator: \"\", eos: true}";

@@ -23,7 +23,7 @@ using testing::Workplace;
 
 Json json_of(const fs::path& file) { return Json::parse(read_file(file, "test data")); }
 
-/// A model like the teacher whose tokenizer has two letters the other way round.
+// A model like the teacher whose tokenizer has two letters the other way round.
 void save_model_with_other_tokens(const fs::path& folder) {
   save_model(folder, *initialize_model(testing::tiny_config(), 7), DType::bf16);
   load_tokenizer("bytes")->save(folder);
@@ -110,7 +110,7 @@ class GenerationSettingsOfAFolder : public ::testing::Test {
   void say(const std::string& settings) {
     write_file_atomically(work_.path("teacher/generation_config.json"), settings);
   }
-  /// What the program writes, and says.
+  // What the program writes, and says.
   [[nodiscard]] Outcome text(const testing::Arguments& more = {}, const std::string& prompt = "A fox") const {
     testing::Arguments arguments = {"generate", work_.at("teacher"), "--prompt", prompt, "--max-tokens", "12"};
     arguments.insert(arguments.end(), more.begin(), more.end());
