@@ -4,7 +4,6 @@
 
 #include "autograd/base/error.h"
 #include "autograd/ops/embedding.h"
-#include "autograd/ops/panel_product.h"
 #include "autograd/ops/require_finite.h"
 #include "autograd/ops/rms_norm.h"
 
@@ -134,7 +133,7 @@ std::vector<SelfAttention*> LanguageModel::attention_layers() {
 
 std::int64_t parameter_count(LanguageModel& model) {
   std::int64_t count = 0;
-  for (const ParameterPointer& parameter : model.parameters()) count += parameter->value().size();
+  for (const ParameterPointer& parameter : model.parameters()) count += parameter->shape().size();
   return count;
 }
 

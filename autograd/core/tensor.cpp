@@ -7,6 +7,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
+#include "autograd/core/elements.h"
 
 namespace qad {
 namespace {
@@ -23,7 +24,7 @@ Tensor::Tensor(const Shape& shape, DType dtype)
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor result(shape, dtype);
-  if (is_touched(result)) std::memset(result.raw(), 0, result.bytes());
+  if (is_touched(result)) element_kernels(result.device()).zero(result.raw(), result.bytes());
   return result;
 }
 
@@ -95,27 +96,17 @@ Tensor Tensor::reusable() const { return unique() ? *this : Tensor(shape_, dtype
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return clone();
   Tensor result(shape_, dtype);
-  const auto convert = [&](auto source, auto target, auto function) {
-    parallel_for(size(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) target[i] = function(source[i]);
-    });
-  };
-  using Bits = std::uint16_t;
-  if (dtype_ == DType::f32 && dtype == DType::bf16) convert(data(), result.data<Bits>(), f32_to_bf16);
-  else if (dtype_ == DType::f32 && dtype == DType::f16) convert(data(), result.data<Bits>(), f32_to_f16);
-  else if (dtype_ == DType::bf16 && dtype == DType::f32) convert(data<Bits>(), result.data(), bf16_to_f32);
-  else if (dtype_ == DType::f16 && dtype == DType::f32) convert(data<Bits>(), result.data(), f16_to_f32);
-  else return to(DType::f32).to(dtype);
+  element_kernels(device()).convert(dtype_, raw(), dtype, result.raw(), size());
   return result;
 }
 
 void Tensor::fill(float value) const {
-  if (is_touched(*this)) std::ranges::fill(span(), value);
+  if (is_touched(*this)) element_kernels(device()).fill(data(), size(), value);
 }
 
 void Tensor::copy_from(const Tensor& other) const {
   QAD_ASSERT(other.shape() == shape_ && other.dtype() == dtype_);
-  if (is_touched(*this)) std::memcpy(raw(), other.raw(), bytes());
+  if (is_touched(*this)) element_kernels(device()).copy(other.raw(), raw(), bytes());
 }
 
 void Tensor::check_access(bool dtype_fits) const { QAD_ASSERT(dtype_fits); }

@@ -10,7 +10,7 @@ namespace {
 double number(std::int64_t value) { return static_cast<double>(value); }
 double floats(std::int64_t count) { return static_cast<double>(sizeof(float)) * number(count); }
 
-/// By what the product is for, as ops/panel_product.h and ops/linear.h form them.
+/// By what the product is for, as tape/operand.h and ops/linear.h form them.
 const char* use_of(Transpose transpose_a, Transpose transpose_b) {
   if (transpose_a == Transpose::yes) return "gemm dW";
   return transpose_b == Transpose::yes ? "gemm forward" : "gemm dX";
@@ -121,6 +121,10 @@ KernelTable profiled(const KernelTable& table) {
   result.embedding_backward = [](std::int64_t tokens, std::int64_t cols, auto... operands) {
     const ProfileScope scope("embedding backward", 0, floats(3 * tokens * cols));
     wrapped.embedding_backward(tokens, cols, operands...);
+  };
+  result.copy_rows = [](std::int64_t rows, std::size_t row_bytes, auto... operands) {
+    const ProfileScope scope("copy rows", 0, 2 * number(rows) * static_cast<double>(row_bytes));
+    wrapped.copy_rows(rows, row_bytes, operands...);
   };
   result.row_loss = [](RowLoss kind, const RowLossInput& input, bool gradient, auto... operands) {
     const int matrices = 1 + (input.teacher != nullptr ? 1 : 0) + (gradient ? 1 : 0);

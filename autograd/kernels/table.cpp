@@ -65,6 +65,7 @@ KernelTable make_cpu_table() {
           .embedding_forward = embedding_forward,
           .embedding_forward_bf16 = embedding_forward_bf16,
           .embedding_backward = embedding_backward,
+          .copy_rows = copy_rows,
           .row_loss = row_loss,
           .row_figures = row_figures,
           .adamw = adamw};

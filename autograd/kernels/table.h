@@ -11,6 +11,7 @@
 #include "autograd/kernels/losses.h"
 #include "autograd/kernels/rms_norm.h"
 #include "autograd/kernels/rope.h"
+#include "autograd/kernels/rows.h"
 
 namespace qad {
 
@@ -32,6 +33,7 @@ struct KernelTable {
   decltype(&kernels::embedding_forward) embedding_forward;
   decltype(&kernels::embedding_forward_bf16) embedding_forward_bf16;
   decltype(&kernels::embedding_backward) embedding_backward;
+  decltype(&kernels::copy_rows) copy_rows;
   decltype(&kernels::row_loss) row_loss;
   decltype(&kernels::row_figures) row_figures;
   decltype(&kernels::adamw) adamw;

@@ -1,21 +1,10 @@
 #include "autograd/nn/attention.h"
 
-#include <algorithm>
-
 #include "autograd/base/error.h"
 #include "autograd/ops/rms_norm.h"
+#include "autograd/ops/rows.h"
 
 namespace qad {
-namespace {
-
-void store_rows(const Tensor& fresh, const std::vector<std::int64_t>& rows, const Tensor& cache) {
-  const std::int64_t cols = fresh.cols();
-  QAD_ASSERT(static_cast<std::int64_t>(rows.size()) == fresh.rows() && cache.cols() == cols);
-  for (std::size_t t = 0; t < rows.size(); ++t)
-    std::copy_n(fresh.data() + static_cast<std::int64_t>(t) * cols, cols, cache.data() + rows[t] * cols);
-}
-
-}  // namespace
 
 Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan, const LayerCache* cache) const {
   std::vector<Variable> projected = qkv(x);
@@ -28,8 +17,8 @@ Variable SelfAttention::operator()(const Variable& x, const AttentionPlan& plan,
   Variable v = transformed(projected[2], value_slot);
   if (cache != nullptr) {
     QAD_ASSERT(!recording());
-    store_rows(k.value(), cache->rows, cache->keys);
-    store_rows(v.value(), cache->rows, cache->values);
+    scatter_rows(k.value(), cache->rows, cache->keys);
+    scatter_rows(v.value(), cache->rows, cache->values);
     k = Variable(cache->keys);
     v = Variable(cache->values);
   }

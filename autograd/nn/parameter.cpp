@@ -10,4 +10,10 @@ ParameterPointer make_parameter(std::string name, Tensor value, bool trained) {
   return std::make_shared<Parameter>(std::move(name), std::move(variable));
 }
 
+ParameterPointer make_parameter(std::string name, std::shared_ptr<const Operand> kept) {
+  auto parameter = std::make_shared<Parameter>(std::move(name), Variable());
+  parameter->kept = std::move(kept);
+  return parameter;
+}
+
 }  // namespace qad

@@ -29,9 +29,13 @@ struct Parameter {
   std::string name;   ///< its name in the model's files, such as model.layers.0.self_attn.q_proj.weight
   Variable variable;  ///< a leaf when trained, else a constant (FP32, BF16 or F16)
   Role role = Role::weight;
-  TransformSlot slot = nullptr;  ///< what ops read instead of the value; null: the value itself
+  TransformSlot slot = nullptr;                   ///< what ops read instead of the value; null: the value itself
+  std::shared_ptr<const Operand> kept = nullptr;  ///< values that no tensor holds, such as codes; null: value()
 
+  /// Undefined where the values are kept in another form (`kept`).
   [[nodiscard]] const Tensor& value() const { return variable.value(); }
+  [[nodiscard]] Shape shape() const { return kept != nullptr ? kept->shape() : value().shape(); }
+  [[nodiscard]] std::size_t bytes() const { return kept != nullptr ? kept->bytes() : value().bytes(); }
   /// Goes up with every change of the value, so that what was derived from it is made anew.
   [[nodiscard]] std::uint64_t version() const { return version_; }
   /// To be called by whoever has written to value().
@@ -42,7 +46,9 @@ struct Parameter {
   }
   [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
   /// As ops read it.
-  [[nodiscard]] ParameterOperand operand() const { return {variable, version_, slot}; }
+  [[nodiscard]] ParameterOperand operand() const {
+    return kept != nullptr ? ParameterOperand(kept) : ParameterOperand(variable, version_, slot);
+  }
 
  private:
   std::uint64_t version_ = 1;
@@ -54,5 +60,7 @@ using ParameterList = std::vector<ParameterPointer>;
 
 /// A parameter from a value; trained ones must be FP32 (the master weights).
 [[nodiscard]] ParameterPointer make_parameter(std::string name, Tensor value, bool trained);
+/// One whose values no tensor holds; it is multiplied as it is kept, and never trained.
+[[nodiscard]] ParameterPointer make_parameter(std::string name, std::shared_ptr<const Operand> kept);
 
 }  // namespace qad

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
 #include "autograd/base/random.h"
+#include "autograd/ops/rows.h"
 
 namespace qad {
 namespace {
@@ -102,12 +102,9 @@ Variable gather_tokens(const Variable& x, const RoutedRows& places, std::int64_t
   const auto token_of = [places, experts_per_token](std::int64_t row) {
     return (*places)[static_cast<std::size_t>(row)] / experts_per_token;
   };
-  Tensor out({rows, cols}, source.dtype());
-  const std::size_t row_bytes = static_cast<std::size_t>(cols) * bytes_of(source.dtype());
-  for_each_row(rows, [&](std::int64_t r) {
-    std::memcpy(out.raw() + static_cast<std::size_t>(r) * row_bytes,
-                source.raw() + static_cast<std::size_t>(token_of(r)) * row_bytes, row_bytes);
-  });
+  std::vector<std::int64_t> tokens_of_rows;
+  for (std::int64_t r = 0; r < rows; ++r) tokens_of_rows.push_back(token_of(r));
+  Tensor out = gather_rows(source, tokens_of_rows);
   return record("gather tokens", std::move(out), {x}, [x = x.sink(), token_of, rows, cols, tokens](const Tensor& dy) {
     const auto [dx, fresh] = x->buffer({tokens, cols});
     if (fresh) dx.fill(0.0f);

@@ -4,7 +4,6 @@
 
 #include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
-#include "autograd/ops/panel_product.h"
 
 namespace qad {
 
@@ -39,14 +38,14 @@ FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head
     const auto first = static_cast<std::size_t>(begin);
     const Tensor x = hidden.value().slice(begin, end);
     const Tensor logits = student_buffer.slice(0, end - begin);
-    times_transposed(x, head_weight.values(), logits.data());
-    if (against_teacher) times_transposed(teacher->hidden.slice(begin, end), *teacher->weight, teacher_buffer.data());
+    head_weight.values().multiply_transposed(x, logits.data());
+    if (against_teacher) teacher->weight->multiply_transposed(teacher->hidden.slice(begin, end), teacher_buffer.data());
     kernel.row_loss(config.kind,
                     {end - begin, vocabulary, against_teacher ? teacher_buffer.data() : nullptr, labels.data() + first,
                      row_weights.data() + first, config.temperature},
                     with_gradient, logits.data(), result.rows.data() + first);
     if (!with_gradient) continue;
-    if (d_hidden.defined()) times(logits, head_weight.values(), false, d_hidden.slice(begin, end));
+    if (d_hidden.defined()) head_weight.values().multiply(logits, false, d_hidden.slice(begin, end));
     if (head_weight.needs_gradient()) accumulate_weight_gradient(head_weight, logits, x);
   }
   for (std::size_t t = 0; t < result.rows.size(); ++t)
@@ -74,8 +73,8 @@ TokenFigures fused_linear_figures(const TeacherHead& student, const TeacherHead&
   for (std::int64_t begin = 0; begin < tokens; begin += step) {
     const std::int64_t end = std::min(tokens, begin + step);
     const auto first = static_cast<std::size_t>(begin);
-    times_transposed(student.hidden.slice(begin, end), *student.weight, student_logits.data());
-    times_transposed(teacher.hidden.slice(begin, end), *teacher.weight, teacher_logits.data());
+    student.weight->multiply_transposed(student.hidden.slice(begin, end), student_logits.data());
+    teacher.weight->multiply_transposed(teacher.hidden.slice(begin, end), teacher_logits.data());
     kernel_table(student.hidden.device())
         .row_figures(end - begin, vocabulary, student_logits.data(), teacher_logits.data(), labels.data() + first,
                      {figures.kl.data() + first, figures.cross_entropy.data() + first,

@@ -2,7 +2,6 @@
 
 #include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
-#include "autograd/ops/panel_product.h"
 
 namespace qad {
 
@@ -77,7 +76,7 @@ Variable linear(const Variable& x, const ParameterOperand& weight, const Paramet
       [x_sink = x.sink(), x_operand = weight.needs_gradient() ? x.operand() : nullptr, weight, bias](const Tensor& dy) {
         if (x_sink != nullptr) {
           const auto [dx, fresh] = x_sink->buffer({dy.rows(), weight.shape().cols()});
-          times(dy, weight.values(), !fresh, dx);
+          weight.values().multiply(dy, !fresh, dx);
         }
         if (weight.needs_gradient()) accumulate_weight_gradient(weight, dy, x_operand->expand());
         if (bias.needs_gradient())

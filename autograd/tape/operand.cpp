@@ -1,11 +1,8 @@
 #include "autograd/tape/operand.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "autograd/base/error.h"
-#include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
+#include "autograd/core/elements.h"
 
 namespace qad {
 namespace {
@@ -17,32 +14,23 @@ class PlainOperand final : public Operand {
   [[nodiscard]] std::size_t bytes() const override { return tensor_.bytes(); }
   [[nodiscard]] Tensor expand() const override { return tensor_.dtype() == DType::f32 ? tensor_ : Operand::expand(); }
   void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
-    const std::int64_t offset = begin * tensor_.cols();
-    const std::int64_t size = (end - begin) * tensor_.cols();
-    const ProfileScope scope(
-        "expand", 0, static_cast<double>(size) * static_cast<double>(bytes_of(tensor_.dtype()) + sizeof(float)));
-    if (tensor_.dtype() == DType::f32) {
-      std::memcpy(out, tensor_.data() + offset, static_cast<std::size_t>(size) * sizeof(float));
-      return;
-    }
-    const std::uint16_t* source = tensor_.data<std::uint16_t>() + offset;
-    const bool bf16 = tensor_.dtype() == DType::bf16;
-    parallel_for(size, 1 << 15, [&](std::int64_t first, std::int64_t last) {
-      if (bf16)
-        for (std::int64_t i = first; i < last; ++i) out[i] = bf16_to_f32(source[i]);
-      else
-        for (std::int64_t i = first; i < last; ++i) out[i] = f16_to_f32(source[i]);
-    });
+    expand_rows(begin, end, DType::f32, reinterpret_cast<std::byte*>(out));
   }
   [[nodiscard]] bool exact_in_bf16() const override { return tensor_.dtype() == DType::bf16; }
   void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const override {
-    const std::int64_t size = (end - begin) * tensor_.cols();
-    const ProfileScope scope("expand", 0, 2.0 * sizeof(std::uint16_t) * static_cast<double>(size));
-    std::copy_n(tensor_.data<std::uint16_t>() + begin * tensor_.cols(), size, out);
+    expand_rows(begin, end, DType::bf16, reinterpret_cast<std::byte*>(out));
   }
   [[nodiscard]] Tensor expand_bf16() const override { return tensor_; }
 
  private:
+  void expand_rows(std::int64_t begin, std::int64_t end, DType type, std::byte* out) const {
+    const std::int64_t size = (end - begin) * tensor_.cols();
+    const std::size_t bytes = bytes_of(tensor_.dtype());
+    const ProfileScope scope("expand", 0, static_cast<double>(size) * static_cast<double>(bytes + bytes_of(type)));
+    const std::byte* const from = tensor_.raw() + static_cast<std::size_t>(begin * tensor_.cols()) * bytes;
+    element_kernels(tensor_.device()).convert(tensor_.dtype(), from, type, out, size);
+  }
+
   Tensor tensor_;
 };
 

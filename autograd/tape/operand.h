@@ -1,4 +1,5 @@
-// What a node keeps of an operand for backward. Opaque: plain floats or BF16 here, codes where qad supplies them.
+// What is multiplied, and what a node keeps of it for backward. Opaque: plain floats or BF16 here, codes where qad
+// supplies them.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace qad {
 
-/// A matrix [rows, cols] that can be turned into FP32, whole or by rows, and, where that changes no value, into BF16.
-/// Immutable; shared between nodes.
+/// A matrix [rows, cols] that multiplies itself, and can be turned into FP32, whole or by rows, and, where that changes
+/// no value, into BF16. Immutable; shared between nodes.
 class Operand {
  public:
   Operand() = default;
@@ -31,7 +32,17 @@ class Operand {
   virtual void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const;
   /// The whole as a BF16 tensor; a plain BF16 one is returned without a copy.
   [[nodiscard]] virtual Tensor expand_bf16() const;
+
+  /// Writes x·thisᵀ [n, rows], FP32, to `out`; x is [n, cols], in FP32, or in BF16 where this is exact in BF16 and the
+  /// kernel table has gemm_bf16. Unless a form of its own does better, it is expanded panel by panel, a few MiB at a
+  /// time (panel_product.cpp), so that a BF16 teacher or a packed student never stands in memory as floats.
+  virtual void multiply_transposed(const Tensor& x, float* out) const;
+  /// d·this: d [n, rows] -> [n, cols]; overwrites `result`, or adds to it when `accumulate`.
+  virtual void multiply(const Tensor& d, bool accumulate, const Tensor& result) const;
 };
+
+/// x·weightᵀ as a tensor of its own.
+[[nodiscard]] Tensor times_transposed(const Tensor& x, const Operand& weight);
 
 /// Keeps the tensor itself (FP32, BF16 or F16).
 [[nodiscard]] std::shared_ptr<const Operand> operand_of(const Tensor& tensor);

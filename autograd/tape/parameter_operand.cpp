@@ -8,19 +8,21 @@ ParameterOperand::ParameterOperand(const Variable& source) : ParameterOperand(so
 
 ParameterOperand::ParameterOperand(const Variable& source, std::uint64_t version, const TransformSlot& slot)
     : parameter(source) {
-  if (!defined()) return;
+  if (!source.value().defined()) return;
   result = slot != nullptr ? slot->apply(parameter.value(), version)
                            : TransformResult{operand_of(parameter.value()), parameter.value(), {}};
 }
 
+ParameterOperand::ParameterOperand(std::shared_ptr<const Operand> values) { result.operand = std::move(values); }
+
 void ParameterOperand::add_gradient(const std::function<void(const Tensor& gradient, bool fresh)>& add) const {
   QAD_ASSERT(needs_gradient());
   if (!result.backward) {
-    const auto [target, fresh] = parameter.sink()->buffer(shape());
+    const auto [target, fresh] = parameter.sink()->buffer(parameter.shape());
     add(target, fresh);
     return;
   }
-  const Tensor gradient(shape());
+  const Tensor gradient(parameter.shape());
   add(gradient, true);
   result.backward(gradient);
   parameter.sink()->give(gradient);

@@ -15,10 +15,12 @@ struct ParameterOperand {
   /// Its own values; implicit, so that an op takes a bare variable as well.
   ParameterOperand(const Variable& source);  // NOLINT(google-explicit-constructor)
   ParameterOperand(const Variable& source, std::uint64_t version, const TransformSlot& slot);
+  /// Values that no tensor holds; nothing is learned of them.
+  explicit ParameterOperand(std::shared_ptr<const Operand> values);
 
-  [[nodiscard]] bool defined() const { return parameter.value().defined(); }
+  [[nodiscard]] bool defined() const { return result.operand != nullptr; }
   [[nodiscard]] bool needs_gradient() const { return parameter.needs_gradient(); }
-  [[nodiscard]] const Shape& shape() const { return parameter.shape(); }
+  [[nodiscard]] Shape shape() const { return result.operand->shape(); }
   [[nodiscard]] const Operand& values() const { return *result.operand; }
   /// Calls add(gradient, fresh), which adds the gradient of what was read to `gradient`, or overwrites it where that is
   /// fresh; the slot's rule turns it into the parameter's.

@@ -9,6 +9,7 @@
 #include "autograd/base/interrupt.h"
 #include "autograd/base/parallel.h"
 #include "autograd/base/random.h"
+#include "autograd/ops/rows.h"
 #include "models/decode/choose_token.h"
 
 namespace qad {
@@ -34,13 +35,6 @@ struct Turn {
   std::vector<SequencePart> parts;
   std::vector<std::int64_t> last_token;  // of each part
 };
-
-Tensor rows_of(const Tensor& x, const std::vector<std::int64_t>& rows) {
-  Tensor result({static_cast<std::int64_t>(rows.size()), x.cols()});
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    std::copy_n(x.data() + rows[i] * x.cols(), x.cols(), result.data() + static_cast<std::int64_t>(i) * x.cols());
-  return result;
-}
 
 class Decoder {
  public:
@@ -161,6 +155,13 @@ void Decoder::choose_tokens(const Tensor& logits) {
       ids(sequence).push_back(choose_token(row, config_, sequence.random));
     }
   });
+  if (loops_are_dry()) {
+    // Nothing was computed to choose from: answers go on to their limit, which no end token cuts.
+    const std::vector<std::int64_t>& ends = model_.config().eos_token_id;
+    std::int32_t token = 0;
+    while (std::ranges::count(ends, token) > 0) ++token;
+    for (const Sequence& sequence : active_) ids(sequence).push_back(token);
+  }
   progress_.tokens += static_cast<std::int64_t>(active_.size());
 }
 
@@ -187,7 +188,7 @@ std::vector<GeneratedSequence> Decoder::run() {
     const Turn turn = next_turn();
     const Tensor hidden = model_.hidden_states(turn.batch, turn.parts, *state_).value();
     share_prompts();
-    choose_tokens(logits_of(model_, rows_of(hidden, turn.last_token)));
+    choose_tokens(logits_of(model_, gather_rows(hidden, turn.last_token)));
     retire();
     if (hooks_.progress) hooks_.progress(progress_);
   }

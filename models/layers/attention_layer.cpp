@@ -17,10 +17,9 @@ class KeyValueState final : public LayerState {
       : keys(Shape{slots * capacity, width}), values(Shape{slots * capacity, width}), capacity_(capacity) {}
 
   void copy(std::int64_t from, std::int64_t to, std::int64_t tokens) override {
-    for (const Tensor& part : {keys, values}) {
-      const std::int64_t width = part.cols();
-      std::copy_n(part.data() + from * capacity_ * width, tokens * width, part.data() + to * capacity_ * width);
-    }
+    for (const Tensor& part : {keys, values})
+      part.slice(to * capacity_, to * capacity_ + tokens)
+          .copy_from(part.slice(from * capacity_, from * capacity_ + tokens));
   }
   void cut(std::int64_t /*slot*/, std::int64_t /*tokens*/) override {}  // rows behind a sequence's end are never read
   [[nodiscard]] std::size_t bytes() const override { return keys.bytes() + values.bytes(); }

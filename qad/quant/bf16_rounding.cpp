@@ -1,8 +1,7 @@
 #include "qad/quant/bf16_rounding.h"
 
-#include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
-#include "autograd/core/dtype.h"
+#include "autograd/core/elements.h"
 
 namespace qad {
 namespace {
@@ -16,18 +15,16 @@ class RoundedView final : public Operand {
     const float* const source = master_.data() + begin * master_.cols();
     const std::int64_t size = (end - begin) * master_.cols();
     const ProfileScope scope("expand", 0, 2.0 * sizeof(float) * static_cast<double>(size));
-    parallel_for(size, 1 << 15, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i) out[i] = bf16_to_f32(f32_to_bf16(source[i]));
-    });
+    element_kernels(master_.device()).round_to_bf16(source, out, size);
   }
   [[nodiscard]] bool exact_in_bf16() const override { return true; }
   void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const override {
     const float* const source = master_.data() + begin * master_.cols();
     const std::int64_t size = (end - begin) * master_.cols();
     const ProfileScope scope("expand", 0, 1.5 * sizeof(float) * static_cast<double>(size));
-    parallel_for(size, 1 << 15, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i) out[i] = f32_to_bf16(source[i]);
-    });
+    element_kernels(master_.device())
+        .convert(DType::f32, reinterpret_cast<const std::byte*>(source), DType::bf16, reinterpret_cast<std::byte*>(out),
+                 size);
   }
 
  private:

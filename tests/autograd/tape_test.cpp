@@ -11,7 +11,6 @@
 #include "autograd/ops/embedding.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "autograd/ops/linear.h"
-#include "autograd/ops/panel_product.h"
 #include "autograd/ops/rms_norm.h"
 #include "autograd/optim/adamw.h"
 

@@ -7,7 +7,6 @@
 
 #include "autograd/kernels/table.h"
 #include "autograd/nn/linear.h"
-#include "autograd/ops/panel_product.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/packed_tensor.h"
 #include "qad/quant/quantizer.h"
@@ -145,7 +144,7 @@ TEST(Bf16Products, GradientsAreThoseOfFp32) {
   backward(outputs[0], dy.clone());
   const Linear& member = g.group.members[0];
   const Tensor dx({70, 96});
-  times(dy, member.weight->operand().values(), false, dx);
+  member.weight->operand().values().multiply(dy, false, dx);
   EXPECT_TRUE(std::ranges::equal(g.input.sink()->gradient().span(), dx.span()));
   const Tensor dw({130, 96}), x = g.inputs->apply(g.input.value(), 0).value;
   kernel_table().gemm(kernels::Transpose::yes, kernels::Transpose::no, 130, 96, 70, dy.data(), 130, x.data(), 96, false,

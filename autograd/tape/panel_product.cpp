@@ -1,16 +1,22 @@
-#include "autograd/ops/panel_product.h"
-
+// How an operand multiplies itself that has no way of its own: expanded panel by panel.
 #include <algorithm>
 #include <type_traits>
 
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
 #include "autograd/kernels/table.h"
+#include "autograd/tape/operand.h"
 
 namespace qad {
 namespace {
 
 using kernels::Transpose;
+
+// Rows of a weight [out, cols] that are expanded at a time.
+std::int64_t rows_of_panel(std::int64_t cols) {
+  constexpr std::int64_t kPanelFloats = 1 << 20;
+  return std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64);
+}
 
 // Calls use(begin, end, values) for panels of the weight's rows, a few MiB each, in FP32 (T float) or BF16 (its bits).
 // The panels depend on the shape alone, so that a product has the same bits in whatever form the weight is kept: BLAS
@@ -20,7 +26,7 @@ void for_panels(const Operand& weight, Use&& use) {
   constexpr bool kFloats = std::is_same_v<T, float>;
   const std::int64_t rows = weight.shape().rows();
   const std::int64_t cols = weight.shape().cols();
-  const std::int64_t panel_rows = weight_panel_rows(cols);
+  const std::int64_t panel_rows = rows_of_panel(cols);
   const bool is_kept_so = weight.bytes() == static_cast<std::size_t>(rows * cols) * sizeof(T);
   Tensor whole, panel;
   if (is_kept_so || rows <= panel_rows) whole = kFloats ? weight.expand() : weight.expand_bf16();
@@ -40,46 +46,41 @@ void for_panels(const Operand& weight, Use&& use) {
 
 }  // namespace
 
-std::int64_t weight_panel_rows(std::int64_t cols) {
-  constexpr std::int64_t kPanelFloats = 1 << 20;
-  return std::max<std::int64_t>(64, kPanelFloats / cols / 64 * 64);
-}
-
-void times_transposed(const Tensor& x, const Operand& weight, float* out) {
+void Operand::multiply_transposed(const Tensor& x, float* out) const {
   const std::int64_t rows = x.rows();
   const std::int64_t in = x.cols();
-  const std::int64_t all = weight.shape().rows();
-  QAD_ASSERT(weight.shape().cols() == in);
+  const std::int64_t all = shape().rows();
+  QAD_ASSERT(shape().cols() == in);
   if (x.dtype() == DType::bf16) {
-    QAD_ASSERT(weight.exact_in_bf16());
-    for_panels<std::uint16_t>(weight, [&](std::int64_t begin, std::int64_t end, const std::uint16_t* panel) {
+    QAD_ASSERT(exact_in_bf16());
+    for_panels<std::uint16_t>(*this, [&](std::int64_t begin, std::int64_t end, const std::uint16_t* panel) {
       kernel_table(x.device())
           .gemm_bf16(rows, end - begin, in, x.data<std::uint16_t>(), in, panel, in, out + begin, all);
     });
     return;
   }
-  for_panels<float>(weight, [&](std::int64_t begin, std::int64_t end, const float* panel) {
+  for_panels<float>(*this, [&](std::int64_t begin, std::int64_t end, const float* panel) {
     kernel_table(x.device())
         .gemm(Transpose::no, Transpose::yes, rows, end - begin, in, x.data(), in, panel, in, false, out + begin, all);
   });
 }
 
-Tensor times_transposed(const Tensor& x, const Operand& weight) {
-  Tensor out({x.rows(), weight.shape().rows()});
-  times_transposed(x, weight, out.data());
-  return out;
-}
-
-void times(const Tensor& d, const Operand& weight, bool accumulate, const Tensor& result) {
+void Operand::multiply(const Tensor& d, bool accumulate, const Tensor& result) const {
   const std::int64_t rows = d.rows();
   const std::int64_t all = d.cols();
-  const std::int64_t in = weight.shape().cols();
-  QAD_ASSERT(weight.shape().rows() == all && result.size() == rows * in);
-  for_panels<float>(weight, [&](std::int64_t begin, std::int64_t end, const float* panel) {
+  const std::int64_t in = shape().cols();
+  QAD_ASSERT(shape().rows() == all && result.size() == rows * in);
+  for_panels<float>(*this, [&](std::int64_t begin, std::int64_t end, const float* panel) {
     kernel_table(d.device())
         .gemm(Transpose::no, Transpose::no, rows, in, end - begin, d.data() + begin, all, panel, in,
               accumulate || begin > 0, result.data(), in);
   });
+}
+
+Tensor times_transposed(const Tensor& x, const Operand& weight) {
+  Tensor out({x.rows(), weight.shape().rows()});
+  weight.multiply_transposed(x, out.data());
+  return out;
 }
 
 }  // namespace qad
