@@ -42,10 +42,12 @@ Json text_json(const PlannedText& text) {
 }
 
 Json memory_json(const MemoryPlan& memory) {
-  return {{"teacher", memory.teacher}, {"student", memory.student},           {"gradients", memory.gradients},
-          {"moments", memory.moments}, {"weight_codes", memory.weight_codes}, {"activations", memory.activations},
-          {"logits", memory.logits},   {"working", memory.working},           {"exports", memory.exports},
-          {"process", memory.process}};
+  Json json = {{"teacher", memory.teacher}, {"student", memory.student},           {"gradients", memory.gradients},
+               {"moments", memory.moments}, {"weight_codes", memory.weight_codes}, {"activations", memory.activations},
+               {"logits", memory.logits},   {"working", memory.working},           {"exports", memory.exports},
+               {"process", memory.process}};
+  if (memory.reference > 0) json["reference"] = memory.reference;
+  return json;
 }
 
 Json json_of(const Cost& cost) { return {{"seconds", cost.seconds}, {"operations", cost.operations}}; }
@@ -84,6 +86,10 @@ Json json_of(const RunPlan& plan) {
                     {"head", json_of(time.head)},
                     {"optimizer", json_of(time.optimizer)},
                     {"all", json_of(time.step())}};
+    if (subject.answers_problems()) {
+      json["step"]["answers"] = json_of(time.answers);
+      json["step"]["reference_layers"] = json_of(time.reference_layers);
+    }
     json["attention_operations"] = time.attention_operations;
   }
   json["evaluation_seconds"] = plan.time.evaluation_seconds;

@@ -15,6 +15,7 @@
 #include "qad/calib/calibrate.h"
 #include "qad/layouts/registry.h"
 #include "qad/train/evaluator.h"
+#include "qad/train/grpo.h"
 #include "qad/train/step.h"
 
 namespace qad {
@@ -24,7 +25,7 @@ constexpr std::int64_t kMostTokens = 1 << 17;  // of a forward that a plan runs 
 
 std::int64_t bytes_of(const ParameterList& parameters) {
   std::int64_t bytes = 0;
-  for (const ParameterPointer& parameter : parameters) bytes += static_cast<std::int64_t>(parameter->value().bytes());
+  for (const ParameterPointer& parameter : parameters) bytes += static_cast<std::int64_t>(parameter->bytes());
   return bytes;
 }
 
@@ -52,6 +53,25 @@ std::unique_ptr<LanguageModel> model_of(const ModelConfig& config, DType type, b
 
 DType type_of(std::int64_t value_bytes) { return value_bytes == 2 ? DType::bf16 : DType::f32; }
 
+// Prompts of given lengths, over and over. Every other answer is right, so that each group has something to say.
+class FullAnswers final : public RewardedPrompts {
+ public:
+  explicit FullAnswers(const std::vector<std::int64_t>& prompts) : prompts_(prompts) {}
+  [[nodiscard]] std::vector<std::int32_t> prompt(std::int64_t index) const override {
+    return std::vector<std::int32_t>(
+        static_cast<std::size_t>(prompts_[static_cast<std::size_t>(index) % prompts_.size()]), 0);
+  }
+  [[nodiscard]] Reward reward(std::int64_t /*index*/, std::span<const std::int32_t> /*answer*/,
+                              bool /*cut*/) const override {
+    right_ = !right_;
+    return {right_ ? 1.0 : 0.0, right_};
+  }
+
+ private:
+  const std::vector<std::int64_t>& prompts_;
+  mutable bool right_ = false;
+};
+
 // What a run does with tensors, in its order.
 class Rehearsal {
  public:
@@ -66,6 +86,10 @@ class Rehearsal {
     }
     student_ = model_of(config, DType::f32, true);
     student_->activation_checkpointing = recipe.train.activation_checkpointing;
+    if (subject_.answers_problems()) {
+      reference_ = model_of(config, DType::bf16, false);
+      plan_.reference = bytes_of(reference_->parameters());
+    }
     if (subject_.start_value_bytes > 0) hold_start();
     QuantizerSet quantizers = attach_quantizers(*student_, recipe.quantize, recipe.calibrate.algorithm);
     trained_ = trained_parameters(*student_, quantizers);
@@ -75,10 +99,11 @@ class Rehearsal {
     if (!quantizers.empty()) calibrate(*student_, quantizers, batches(subject_.text.calibration_batches));
     hold_codes();
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
-    if (subject_.trains()) train(optimizer);
+    if (subject_.answers_problems() && subject_.trains()) reinforce(optimizer);
+    else if (subject_.trains()) train(optimizer);
     const std::int64_t before_export = touched();
-    plan_.working = before_export - (plan_.teacher + plan_.student + plan_.moments + plan_.weight_codes +
-                                     plan_.gradients + plan_.activations + plan_.logits);
+    plan_.working = before_export - (plan_.teacher + plan_.reference + plan_.student + plan_.moments +
+                                     plan_.weight_codes + plan_.gradients + plan_.activations + plan_.logits);
     plan_.exports = export_all() - before_export;
     return plan_;
   }
@@ -120,21 +145,26 @@ class Rehearsal {
     plan_.weight_codes = held() - before;
   }
 
+  // What backward keeps of a forward, and what its loss takes.
+  void watch_forward(const TokenBatch& batch) {
+    {
+      const std::int64_t before = held();
+      const Variable hidden = student_->hidden_states(batch);
+      plan_.activations = std::max(plan_.activations, held() - before);
+    }
+    const std::int64_t vocabulary = student_->config().vocab_size;
+    const int matrices = subject_.learns_from_teacher() ? 2 : 1;
+    const std::size_t chunk = static_cast<std::size_t>(subject_.recipe.loss.chunk_mebibytes) << 20;
+    plan_.logits =
+        std::max<std::int64_t>(plan_.logits, matrices * static_cast<std::int64_t>(sizeof(float)) * vocabulary *
+                                                 logit_chunk_rows(chunk, vocabulary, batch.size(), matrices));
+  }
+
   void train(AdamW& optimizer) {
     const Recipe& recipe = subject_.recipe;
     const bool learns = subject_.learns_from_teacher();
     for (const TokenBatch& batch : batches(subject_.text.micro_batches)) {
-      {
-        const std::int64_t before = held();
-        const Variable hidden = student_->hidden_states(batch);
-        plan_.activations = std::max(plan_.activations, held() - before);
-      }
-      const std::int64_t vocabulary = student_->config().vocab_size;
-      const int matrices = learns ? 2 : 1;
-      plan_.logits = std::max<std::int64_t>(
-          plan_.logits, matrices * static_cast<std::int64_t>(sizeof(float)) * vocabulary *
-                            logit_chunk_rows(static_cast<std::size_t>(recipe.loss.chunk_mebibytes) << 20, vocabulary,
-                                             batch.size(), matrices));
+      watch_forward(batch);
       // Every micro-batch but the first runs beside gradients.
       for (const ParameterPointer& parameter : trained_)
         static_cast<void>(parameter->variable.sink()->buffer(parameter->value().shape()));
@@ -146,6 +176,16 @@ class Rehearsal {
         static_cast<void>(
             train_step(recipe.train, loss, step, *student_, learns ? teacher_.get() : nullptr, optimizer, {batch}));
     }
+  }
+
+  void reinforce(AdamW& optimizer) {
+    const Recipe& recipe = subject_.recipe;
+    for (const TokenBatch& batch : batches(subject_.text.micro_batches)) watch_forward(batch);
+    plan_.gradients = plan_.student;
+    const FullAnswers prompts(subject_.text.prompts);
+    GrpoStage stage({*recipe.grpo, recipe.train, recipe.data.sequence_length, 1}, *student_, *reference_, prompts);
+    const std::int64_t steps = std::min<std::int64_t>(2, recipe.train.steps);  // the second beside what the first left
+    for (std::int64_t step = 1; step <= steps; ++step) static_cast<void>(stage.run(step, optimizer));
   }
 
   // The best checkpoint in a second student, then one layout after the other (qad/run/export_student.cpp).
@@ -199,7 +239,7 @@ class Rehearsal {
   const PlanSubject& subject_;
   std::int64_t most_tokens_;
   DryRun dry_;  // before all that is made in it
-  std::unique_ptr<LanguageModel> teacher_, student_;
+  std::unique_ptr<LanguageModel> teacher_, student_, reference_;
   ParameterList trained_;
   MemoryPlan plan_;
 };

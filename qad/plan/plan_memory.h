@@ -10,6 +10,7 @@ namespace qad {
 
 struct MemoryPlan {
   std::int64_t teacher = 0;       ///< weights
+  std::int64_t reference = 0;     ///< the model as it was, which answers are compared with (GRPO)
   std::int64_t student = 0;       ///< FP32 masters
   std::int64_t gradients = 0;     ///< of all parameters
   std::int64_t moments = 0;       ///< of AdamW, two a parameter
@@ -20,7 +21,8 @@ struct MemoryPlan {
   std::int64_t exports = 0;       ///< beyond all that, at the end
   std::int64_t process = 0;       ///< everything that is no tensor
   [[nodiscard]] std::int64_t total() const {
-    return teacher + student + gradients + moments + weight_codes + activations + logits + working + exports + process;
+    return teacher + reference + student + gradients + moments + weight_codes + activations + logits + working +
+           exports + process;
   }
 };
 

@@ -64,7 +64,7 @@ PlannedFiles planned_files(const PlanSubject& subject) {
 std::map<std::string, std::int64_t> parameters_by_part(const PlanSubject& subject) {
   std::map<std::string, std::int64_t> parts;
   for (const ParameterPointer& parameter : subject.student->parameters())
-    parts[part_of(parameter->name)] += parameter->value().size();
+    parts[part_of(parameter->name)] += parameter->shape().size();
   return parts;
 }
 

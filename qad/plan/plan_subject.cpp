@@ -12,11 +12,14 @@
 #include "qad/recipe/model_files.h"
 #include "qad/run/materials.h"
 #include "qad/run/one_vocabulary.h"
+#include "qad/run/stage_of_run.h"
+#include "qad/train/problem_prompts.h"
 
 namespace qad {
 namespace {
 
 constexpr std::int64_t kForwards = 2000;          // enough to meet every size of batch
+constexpr std::int64_t kPlannedPrompts = 1024;    // of the first steps: their lengths are looked at
 constexpr std::int64_t kSampledTokens = 1 << 12;  // of a batch that is larger, a plan times so much
 
 std::int64_t documents_within(std::int64_t documents, std::int64_t length) {
@@ -82,6 +85,35 @@ void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText&
     }
 }
 
+// The answers of the first steps, as a step packs them, if each of them is as long as it may be.
+void plan_answers(const Recipe& recipe, const Tokenizer& tokenizer, PlannedText& text) {
+  const GrpoConfig& grpo = *recipe.grpo;
+  const ProblemPrompts prompts(grpo, tokenizer);
+  const std::int64_t batch =
+      recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : recipe.train.batch_size;
+  const std::int64_t steps = std::min(recipe.train.steps, std::max<std::int64_t>(1, kPlannedPrompts / grpo.prompts));
+  for (std::int64_t step = 0; step < steps; ++step) {
+    Documents answers;
+    answers.source = "answers";
+    std::int64_t longest = recipe.data.sequence_length;
+    for (std::int64_t i = 0; i < grpo.prompts; ++i) {
+      const std::vector<std::int32_t> prompt = prompts.prompt(step * grpo.prompts + i);
+      text.prompts.push_back(std::ssize(prompt));
+      const std::int64_t length = std::ssize(prompt) + grpo.max_new_tokens;
+      longest = std::max(longest, length);
+      for (std::int64_t answer = 0; answer < grpo.group_size; ++answer)
+        answers.add(std::vector<std::int32_t>(static_cast<std::size_t>(length), 0), std::ssize(prompt));
+    }
+    text.train_documents += answers.count();
+    text.train_tokens += answers.tokens();
+    const PackedSequences sequences(std::move(answers), Packing::documents, longest);
+    text.train_sequences += sequences.count();
+    for (std::int64_t begin = 0; begin < sequences.count(); begin += batch)
+      text.micro_batches.push_back(sequences.tokens(begin, std::min(begin + batch, sequences.count())));
+    if (step == 0) text.sample = sample_of(sequences, batch);
+  }
+}
+
 }  // namespace
 
 bool PlanSubject::learns_from_teacher() const {
@@ -125,6 +157,11 @@ PlannedText plan_text(const Recipe& recipe) {
   const bool calibrates = recipe.row().quantizes;
   if (calibrates && recipe.calibrate.source)
     text.calibration_batches = calibration_tokens(pack(*recipe.calibrate.source, "calibrate"), recipe);
+  if (recipe.row().steps == Steps::answers && recipe.train.steps > 0) {
+    if (tokenizer == nullptr) throw needs_tokenizer(model);
+    text.estimated = true;
+    plan_answers(recipe, *tokenizer, text);
+  }
   if (!trains_on_text(recipe)) return text;
 
   const PackedSequences train = pack(recipe.data.train, "train");

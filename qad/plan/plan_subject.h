@@ -22,6 +22,8 @@ struct PlannedText {
   bool is_beginning = false;  ///< of a text that is longer than kPlannedTokens
   std::int64_t train_documents = 0, train_sequences = 0, train_tokens = 0;
   std::int64_t eval_documents = 0, eval_tokens = 0;
+  /// Tokens of the prompts of the first steps, where a step answers problems; answers are taken at their full length.
+  std::vector<std::int64_t> prompts;
   /// Tokens of each forward: of training for the first steps of the run, of all of evaluation and of calibration.
   std::vector<std::int64_t> micro_batches, evaluation_batches, calibration_batches;
   TokenBatch sample;  ///< the beginning of a micro-batch, or of one of evaluation where nothing trains
@@ -38,6 +40,7 @@ struct PlanSubject {
 
   [[nodiscard]] bool trains() const { return recipe.row().steps != Steps::none && recipe.train.steps > 0; }
   [[nodiscard]] bool learns_from_teacher() const;
+  [[nodiscard]] bool answers_problems() const { return recipe.row().steps == Steps::answers; }
 };
 
 /// Reads the text of `recipe` as a run would, without a file written.

@@ -2,59 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
-#include <tuple>
 
-#include "autograd/base/clock.h"
-#include "autograd/base/random.h"
 #include "autograd/optim/adamw.h"
-#include "models/families/linear_shapes.h"
-#include "models/families/registry.h"
 #include "qad/calib/calibrate.h"
 #include "qad/loss/loss.h"
+#include "qad/plan/layer_probe.h"
 
 namespace qad {
 namespace {
 
-constexpr std::int64_t kProbeTokens = 1024;  // of a longer batch, the first sequences of so many
-constexpr std::int64_t kProbeLength = 2048;  // of a longer sequence, the first
-constexpr std::int64_t kProbeWeights =
-    1 << 24;  // of a larger layer, one that is narrower by the same factor throughout
+constexpr std::int64_t kProbeTokens = 1024;         // of a longer batch, the first sequences of so many
+constexpr std::int64_t kProbeLength = 2048;         // of a longer sequence, the first
 constexpr std::int64_t kProbeHeadFloats = 1 << 25;  // of a larger head, the first rows: still beyond any cache
-constexpr std::int64_t kProbeVocabulary = 256;      // of the layers' probe, whose embedding does not matter
-
-// The median of a few runs after one to warm up.
-template <class Run>
-double seconds_of(Run&& run) {
-  run();
-  std::vector<double> times;
-  for (const double begun = steady_seconds();
-       times.size() < 2 || (times.size() < 9 && steady_seconds() - begun < 0.15);) {
-    const double start = steady_seconds();
-    run();
-    times.push_back(steady_seconds() - start);
-  }
-  std::ranges::sort(times);
-  return times.size() % 2 == 1 ? times[times.size() / 2] : (times[times.size() / 2 - 1] + times[times.size() / 2]) / 2;
-}
-
-// Normal numbers, a few of them over and over.
-Tensor random_tensor(const Shape& shape, double deviation) {
-  static const std::vector<double> table = [] {
-    std::vector<double> values(65521);
-    Random random(1, stream_of("plan"));
-    for (double& value : values) value = random.normal();
-    return values;
-  }();
-  const Tensor tensor(shape);
-  std::size_t next = 0;
-  for (float& value : tensor.span()) {
-    value = static_cast<float>(deviation * table[next]);
-    next = next + 1 == table.size() ? 0 : next + 1;
-  }
-  return tensor;
-}
 
 // The first segments of a batch, of at most kProbeTokens unless the first one alone is longer.
 TokenBatch probe_batch(const TokenBatch& sample, std::int64_t vocabulary) {
@@ -72,103 +32,6 @@ TokenBatch probe_batch(const TokenBatch& sample, std::int64_t vocabulary) {
   for (std::size_t t = 0; t < tokens; ++t)
     batch.ids.push_back(static_cast<std::int32_t>(sample.ids[t] % static_cast<std::int32_t>(vocabulary)));
   return batch;
-}
-
-// Weights of a model's layers that a token meets, on average: what the time of a layer goes with.
-double met_weights(const ModelConfig& config) {
-  double weights = 0;
-  std::vector<LinearShape> shapes = linear_shapes(config);
-  shapes.pop_back();  // the head
-  for (const LinearShape& shape : shapes)
-    weights += shape.token_share * static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
-  return weights;
-}
-
-// A model of one layer, which is like layer `index` of another.
-ModelConfig layer_of(ModelConfig config, std::int64_t index) {
-  const BlockConfig block = config.block(index);
-  const bool has_experts = config.experts && config.experts->has_layer(index);
-  config.sliding_window = config.window_of(index);
-  config.max_window_layers = 0;
-  config.num_hidden_layers = 1;
-  config.blocks.clear();
-  if (block.num_key_value_heads > 0) config.num_key_value_heads = block.num_key_value_heads;
-  if (block.intermediate_size > 0) config.intermediate_size = block.intermediate_size;
-  if (block.num_key_value_heads == 0 || block.intermediate_size == 0) config.blocks = {block};
-  if (!has_experts) config.experts.reset();
-  if (config.experts) config.experts->decoder_sparse_step = 1, config.experts->mlp_only_layers.clear();
-  return config;
-}
-
-// One like it that any machine has room for: widths stay multiples of what formats ask for.
-ModelConfig narrowed(ModelConfig config) {
-  constexpr std::int64_t kMultiple = 256, kMostExperts = 16;
-  config.head_dim = config.head_size();
-  if (config.experts) {
-    ExpertsConfig& experts = *config.experts;
-    experts.num_experts = std::min(experts.num_experts, std::max(kMostExperts, experts.num_experts_per_tok));
-  }
-  double weights = 0;
-  for (const LinearShape& shape : linear_shapes(config))
-    if (shape.name != "lm_head")
-      weights += static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
-  const double factor = std::sqrt(static_cast<double>(kProbeWeights) / weights);
-  if (weights == 0 || factor >= 1) return config;
-  const auto narrow = [&](std::int64_t width, std::int64_t multiple) {
-    const auto wanted = static_cast<std::int64_t>(std::round(factor * static_cast<double>(width)));
-    return std::min(width, std::max(multiple, wanted / multiple * multiple));
-  };
-  const std::int64_t group = config.num_attention_heads / config.num_key_value_heads;
-  config.hidden_size = narrow(config.hidden_size, kMultiple);
-  config.intermediate_size = narrow(config.intermediate_size, kMultiple);
-  config.num_key_value_heads = narrow(config.num_key_value_heads, 1);
-  config.num_attention_heads = config.num_key_value_heads * group;
-  if (config.experts) config.experts->moe_intermediate_size = narrow(config.experts->moe_intermediate_size, kMultiple);
-  for (BlockConfig& block : config.blocks) {
-    if (block.num_key_value_heads > 0) block.num_key_value_heads = config.num_key_value_heads;
-    if (block.intermediate_size > 0) block.intermediate_size = config.intermediate_size;
-  }
-  return config;
-}
-
-// Layers that have the same parts. One of them is timed, the others take as much longer as they have more weights.
-struct LayerKind {
-  std::int64_t example;  // a layer of the model
-  ModelConfig probe;     // like it
-  double times = 0;      // so many probes are all layers of the kind
-};
-
-std::vector<LayerKind> kinds_of(const ModelConfig& config) {
-  std::map<std::tuple<bool, bool, bool, bool>, LayerKind> kinds;
-  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    const ModelConfig layer = layer_of(config, i);
-    const BlockConfig block = layer.block(0);
-    const auto parts = std::tuple(block.num_key_value_heads > 0, block.intermediate_size > 0, layer.experts.has_value(),
-                                  layer.sliding_window > 0);
-    const auto kind = kinds.try_emplace(parts, LayerKind{i, narrowed(layer)}).first;
-    if (const double of_probe = met_weights(kind->second.probe); of_probe > 0)
-      kind->second.times += met_weights(layer) / of_probe;
-  }
-  std::vector<LayerKind> result;
-  for (auto& [parts, kind] : kinds)
-    if (kind.times > 0) result.push_back(std::move(kind));
-  return result;
-}
-
-std::unique_ptr<LanguageModel> probe_model(ModelConfig config, bool trained) {
-  config.vocab_size = std::min(config.vocab_size, kProbeVocabulary);
-  config.tie_word_embeddings = true;
-  return make_model(config, [trained](const ParameterSpec& spec) {
-    const Tensor value = spec.role == Role::norm ? Tensor::full(spec.shape, 1.0f) : random_tensor(spec.shape, 0.02);
-    return make_parameter(spec.name, trained ? value : value.to(DType::bf16), trained);
-  });
-}
-
-// The same without its layer.
-ModelConfig emptied(ModelConfig config) {
-  config.num_hidden_layers = 0;
-  config.blocks.clear();
-  return config;
 }
 
 // The rules that give the probe's layer the formats of the student's.
@@ -202,12 +65,12 @@ LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, con
   const ParameterList parameters = trained_parameters(*model, quantizers);
   const Tensor gradient = random_tensor({batch.size(), model->config().hidden_size}, 1e-3);
   LayerTimes times;
-  times.forward = seconds_of([&] {
+  times.forward = median_seconds([&] {
     const NoGradScope no_grad;
     static_cast<void>(model->hidden_states(batch));
   });
   if (!subject.trains()) return times;
-  times.training = seconds_of([&] {
+  times.training = median_seconds([&] {
     for (const ParameterPointer& parameter : parameters) parameter->changed();  // as after an optimizer step
     backward(model->hidden_states(batch), gradient);
     clear_gradients(parameters);
@@ -217,7 +80,7 @@ LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, con
 
 double time_teacher(const TokenBatch& batch, const ModelConfig& config) {
   const std::unique_ptr<LanguageModel> model = probe_model(config, false);
-  return seconds_of([&] {
+  return median_seconds([&] {
     const NoGradScope no_grad;
     static_cast<void>(model->hidden_states(batch));
   });
@@ -226,8 +89,8 @@ double time_teacher(const TokenBatch& batch, const ModelConfig& config) {
 // All layers and what is around them, for the probe's batch.
 LayerTimes student_times(const PlanSubject& subject, const TokenBatch& batch) {
   const ModelConfig& config = subject.student->config();
-  LayerTimes sum = time_student(subject, batch, emptied(narrowed(layer_of(config, 0))), 0);
-  const std::vector<LayerKind> kinds = kinds_of(config);
+  LayerTimes sum = time_student(subject, batch, empty_probe(config), 0);
+  const std::vector<LayerKind> kinds = layer_kinds(config);
   for (const LayerKind& kind : kinds) {
     const LayerTimes empty = time_student(subject, batch, emptied(kind.probe), 0);
     const LayerTimes one = time_student(subject, batch, kind.probe, kind.example);
@@ -238,8 +101,8 @@ LayerTimes student_times(const PlanSubject& subject, const TokenBatch& batch) {
 }
 
 double teacher_time(const ModelConfig& config, const TokenBatch& batch) {
-  double sum = time_teacher(batch, emptied(narrowed(layer_of(config, 0))));
-  for (const LayerKind& kind : kinds_of(config))
+  double sum = time_teacher(batch, empty_probe(config));
+  for (const LayerKind& kind : layer_kinds(config))
     sum += kind.times * std::max(0.0, time_teacher(batch, kind.probe) - time_teacher(batch, emptied(kind.probe)));
   return sum;
 }
@@ -270,11 +133,11 @@ HeadTimes time_head(const PlanSubject& subject) {
   const double scale = 1.0 / (share * static_cast<double>(tokens));
   HeadTimes times;
   times.evaluation =
-      scale * seconds_of([&] {
+      scale * median_seconds([&] {
         static_cast<void>(fused_linear_figures(student, teacher, labels, static_cast<std::size_t>(share * (32 << 20))));
       });
   if (!subject.trains()) return times;
-  times.training = scale * seconds_of([&] {
+  times.training = scale * median_seconds([&] {
                      const auto kind = against_teacher ? kernels::RowLoss::kl_forward : kernels::RowLoss::cross_entropy;
                      const FusedLoss loss =
                          fused_linear_loss(Variable::leaf(hidden), head, against_teacher ? &teacher : nullptr, labels,
@@ -290,7 +153,7 @@ double time_optimizer(std::int64_t parameters) {
   const ParameterPointer parameter = make_parameter("probe", random_tensor({size}, 0.02), true);
   AdamW optimizer({}, {parameter});
   const Tensor gradient = random_tensor({size}, 1e-3);
-  return seconds_of([&] {
+  return median_seconds([&] {
            parameter->variable.sink()->give(gradient);
            static_cast<void>(gradient_norm({parameter}));
            optimizer.step(1e-4, 1.0);
@@ -323,6 +186,9 @@ std::int64_t forwards_per_step(const TrainConfig& train) {
 double tokens_per_step(const PlanSubject& subject) {
   const auto& batches = subject.text.micro_batches;
   if (batches.empty()) return 0;
+  if (subject.answers_problems())
+    return sum(batches) * static_cast<double>(subject.recipe.grpo->prompts) /
+           static_cast<double>(subject.text.prompts.size());
   return sum(batches) / static_cast<double>(batches.size()) *
          static_cast<double>(forwards_per_step(subject.recipe.train));
 }
@@ -338,6 +204,55 @@ double attention_beyond_probe(const ModelConfig& config, const TokenBatch& sampl
   };
   const double operations = 2 * met_weights(config) + a_token(probe);
   return std::max(0.0, a_token(sample) - a_token(probe)) * forward / operations;
+}
+
+// Seconds of one more token of `sequences` sequences, in all layers: each has read `length` tokens.
+double decoding_seconds(const ModelConfig& config, std::int64_t sequences, std::int64_t length) {
+  TokenBatch batch;
+  std::vector<SequencePart> parts;
+  for (std::int64_t i = 0; i < sequences; ++i) {
+    batch.ids.push_back(0);
+    batch.positions.push_back(static_cast<std::int32_t>(length - 1));
+    parts.push_back({i, i + 1, i, length - 1});
+  }
+  const auto turn = [&](const ModelConfig& probe) {
+    const std::unique_ptr<LanguageModel> model = probe_model(probe, true);
+    DecodingState state = model->make_state(sequences, length);
+    return median_seconds([&] {
+      const NoGradScope no_grad;
+      static_cast<void>(model->hidden_states(batch, parts, state));
+    });
+  };
+  double seconds = turn(empty_probe(config));
+  for (const LayerKind& kind : layer_kinds(config))
+    seconds += kind.times * std::max(0.0, turn(kind.probe) - turn(emptied(kind.probe)));
+  return seconds;
+}
+
+// A step that answers problems (qad/train/grpo.cpp): it writes the answers, looks up what they are to the model that
+// wrote them and to the one that it was, and learns from them.
+void plan_answers(const PlanSubject& subject, double student_forward, const HeadTimes& head, TimePlan& plan) {
+  const ModelConfig& config = subject.student->config();
+  const GrpoConfig& grpo = *subject.recipe.grpo;
+  const double tokens = tokens_per_step(subject), all_prompts = static_cast<double>(grpo.prompts);
+  const double prompt = sum(subject.text.prompts) / static_cast<double>(subject.text.prompts.size());
+  const double written = all_prompts * static_cast<double>(grpo.group_size * grpo.max_new_tokens);
+  constexpr std::int64_t kProbeSequences = 64;
+  const std::int64_t together = std::min(kProbeSequences, grpo.prompts * grpo.group_size);
+  const std::int64_t length = std::min(kProbeLength, static_cast<std::int64_t>(prompt) + grpo.max_new_tokens / 2 + 1);
+  const double a_forward = student_forward + head.evaluation / 2;  // which is of two heads
+
+  plan.answers = Cost{
+      all_prompts * prompt * student_forward +
+          written * (decoding_seconds(config, together, length) / static_cast<double>(together) + head.evaluation / 2),
+      2 * (all_prompts * prompt + written) * met_weights(config)};
+  const auto epochs = static_cast<double>(grpo.epochs), parts = static_cast<double>(grpo.mini_batches);
+  // What the answers were, what they are to the reference, and what they are now in every update but the first.
+  const double forwards = 2 + epochs - 1 / parts;
+  plan.reference_layers = Cost{forwards * tokens * a_forward, forwards * tokens * 2 * met_weights(config)};
+  plan.student_layers = epochs * plan.student_layers;
+  plan.head = epochs * plan.head;
+  plan.optimizer = epochs * parts * plan.optimizer;
 }
 
 }  // namespace
@@ -381,6 +296,7 @@ TimePlan plan_time(const PlanSubject& subject) {
   plan.attention_operations = attention * tokens / static_cast<double>(sample.size());
   const std::int64_t parameters = parameter_count(*subject.student);
   plan.optimizer.seconds = static_cast<double>(parameters) * time_optimizer(parameters);
+  if (subject.answers_problems()) plan_answers(subject, student_forward, head, plan);
   return plan;
 }
 

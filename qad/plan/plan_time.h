@@ -16,11 +16,14 @@ struct Cost {
 /// Of a step with the average number of tokens; all zero where nothing trains.
 struct TimePlan {
   Cost teacher_layers, student_layers, head, optimizer;
+  Cost answers, reference_layers;   ///< of a step that answers problems: their writing, and what they are compared with
   double attention_operations = 0;  ///< of both models' attention, in a step; their time is in the layers'
   double evaluation_seconds = 0;    ///< one pass over the held-out text
   double calibration_seconds = 0;
 
-  [[nodiscard]] Cost step() const { return teacher_layers + student_layers + head + optimizer; }
+  [[nodiscard]] Cost step() const {
+    return answers + teacher_layers + reference_layers + student_layers + head + optimizer;
+  }
 };
 
 [[nodiscard]] TimePlan plan_time(const PlanSubject& subject);

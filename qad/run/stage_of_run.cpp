@@ -1,19 +1,21 @@
 #include "qad/run/stage_of_run.h"
 
-#include "autograd/base/error.h"
 #include "qad/run/named_model.h"
 #include "qad/train/problem_prompts.h"
 #include "qad/train/text_stage.h"
 
 namespace qad {
 
+Error needs_tokenizer(const std::filesystem::path& model_folder) {
+  return Error({"kind: grpo", "a tokenizer", "none in " + model_folder.string(), "set data.tokenizer"});
+}
+
 StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const Materials& materials,
                       LanguageModel& student) {
   StageOfRun run;
   const auto seed = static_cast<std::uint64_t>(recipe.seed);
   if (recipe.row().steps == Steps::answers) {
-    if (materials.tokenizer == nullptr)
-      throw Error({"kind: grpo", "a tokenizer", "none in " + materials.model_folder.string(), "set data.tokenizer"});
+    if (materials.tokenizer == nullptr) throw needs_tokenizer(materials.model_folder);
     if (student.config().eos_token_id.empty())
       throw Error({recipe.student.model, "an end token in config.json", "none", "answers must be able to end"});
     run.reference = load_start(recipe.student, WeightType::bf16);

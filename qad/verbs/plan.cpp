@@ -41,13 +41,19 @@ std::vector<Fact> text_facts(const PlanSubject& subject) {
   const PlannedText& text = subject.text;
   const TrainConfig& train = subject.recipe.train;
   std::vector<Fact> facts;
-  if (text.train_sequences > 0)
+  if (subject.answers_problems()) {
+    const GrpoConfig& grpo = *subject.recipe.grpo;
+    facts.push_back(
+        {"training", fmt::format("{} steps of {} prompts with {} answers each, at most {:.0f} tokens a step",
+                                 train.steps, grpo.prompts, grpo.group_size, tokens_per_step(subject))});
+  } else if (text.train_sequences > 0) {
     facts.push_back({"training text", fmt::format("{}{} documents, {} tokens in {} sequences",
                                                   text.is_beginning ? "at least "
                                                   : text.estimated  ? "at most "
                                                                     : "",
                                                   text.train_documents, text.train_tokens, text.train_sequences)});
-  if (subject.trains()) {
+  }
+  if (subject.trains() && !subject.answers_problems()) {
     const double tokens = tokens_per_step(subject), steps = static_cast<double>(train.steps);
     facts.push_back(
         {"training",
@@ -75,6 +81,7 @@ Table memory_table(const MemoryPlan& memory) {
                      format_percent(static_cast<double>(bytes) / static_cast<double>(memory.total()))});
   };
   add("teacher's weights", memory.teacher);
+  add("reference's weights", memory.reference);
   add("student's weights, FP32", memory.student);
   add("gradients", memory.gradients);
   add("AdamW's moments", memory.moments);
@@ -96,7 +103,9 @@ Table time_table(const TimePlan& time) {
                    cost.operations > 0 ? format_significant(cost.operations / 1e9) : "",
                    cost.operations > 0 ? format_significant(cost.operations / cost.seconds / 1e9, 3) : ""});
   };
+  add("answers, at their full length", time.answers);
   add("teacher's layers", time.teacher_layers);
+  add("reference's layers", time.reference_layers);
   add("student's layers, forward and backward", time.student_layers);
   add("heads and loss", time.head);
   add("optimizer", time.optimizer);
@@ -174,10 +183,6 @@ void plan_one(const Recipe& recipe, bool json, std::ostream& print) {
 
 ExitCode plan(const PlanOptions& options, std::ostream& print) {
   const Recipe recipe = load_recipe_to_run(options.recipe, options.overrides);
-  if (recipe.row().steps == Steps::answers)
-    throw Error({options.recipe.string(), "steps that read text", "kind: grpo",
-                 "what its steps take depends on the answers that the model will write"},
-                ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
   if (recipe.row().is_comparison) plan_comparison(recipe, options.json, print);
   else plan_one(recipe, options.json, print);

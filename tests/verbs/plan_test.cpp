@@ -16,6 +16,7 @@
 #include "qad/plan/plan_memory.h"
 #include "qad/plan/plan_subject.h"
 #include "qad/run/materials.h"
+#include "qad/run/stage_of_run.h"
 #include "qad/run/student.h"
 #include "qad/train/evaluator.h"
 #include "qad/train/step.h"
@@ -136,6 +137,59 @@ TEST(PlanMemory, OfModelsWithBlocks) {
   config.blocks = {{2, 256}, {0, 256}, {4, 0}, {2, 256}};
   config.num_key_value_heads = 4;
   expect_memory_of(config);
+}
+
+// Every other answer is worth something, however it ends.
+class EveryOther final : public RewardedPrompts {
+ public:
+  explicit EveryOther(const RewardedPrompts& prompts) : prompts_(prompts) {}
+  [[nodiscard]] std::vector<std::int32_t> prompt(std::int64_t index) const override { return prompts_.prompt(index); }
+  [[nodiscard]] Reward reward(std::int64_t, std::span<const std::int32_t>, bool) const override {
+    right_ = !right_;
+    return {right_ ? 1.0 : 0.0, right_};
+  }
+
+ private:
+  const RewardedPrompts& prompts_;
+  mutable bool right_ = false;
+};
+
+TEST(PlanMemory, OfAnswers) {
+  ModelConfig endless = deep_config();
+  endless.eos_token_id = {300};  // that it never writes: answers are as long as a plan takes them to be
+  const testing::TinyRun run(endless);
+  write_file_atomically(run.path("grpo.yaml"),
+                        "kind: grpo\nstudent: {model: \"" + run.teacher().string() +
+                            "\"}\ngrpo: {families: [symbols], prompts: 6, group_size: 4, max_new_tokens: 40, "
+                            "mini_batches: 2}\ndata: {eval: {text: \"" +
+                            run.path("held_out.txt").string() +
+                            "\", separator: \"---\"}, sequence_length: 64}\nloss: {chunk_mebibytes: 1}\n"
+                            "train: {steps: 2, batch_size: 8}\nevaluate: {batch_size: 24}\nexport: []\n");
+  const Recipe recipe = load_recipe(run.path("grpo.yaml"), {});
+  const MemoryPlan plan = memory_of(recipe);
+  EXPECT_GT(plan.reference, 0);
+
+  release_cached_storage();
+  const auto total = [] {
+    const StorageStatistics now = storage_statistics();
+    return static_cast<double>(now.in_use_bytes + now.cached_bytes);
+  };
+  const double before = total();
+  const Materials materials = load_materials(recipe, {run.path("unused")});
+  const Student student = make_student(recipe, nullptr);
+  TrainerConfig config;
+  config.train = recipe.train;
+  const StageOfRun real = make_stage(recipe, config, materials, *student.model);
+  AdamW optimizer(recipe.train.adamw, student.model->parameters());
+  static_cast<void>(evaluate(*student.model, nullptr, materials.evaluation));
+  const EveryOther prompts(*real.prompts);
+  GrpoStage stage({*recipe.grpo, recipe.train, recipe.data.sequence_length, 1}, *student.model, *real.reference,
+                  prompts);
+  for (std::int64_t step = 1; step <= 2; ++step) static_cast<void>(stage.run(step, optimizer));
+  const double measured = total() - before;
+  EXPECT_NEAR(static_cast<double>(plan.total()) / measured, 1.0, 0.05)
+      << plan.total() << " planned, " << measured << " measured; activations " << plan.activations << ", logits "
+      << plan.logits << ", working " << plan.working;
 }
 
 // A batch of 200 million tokens needs no memory to be planned.

@@ -1,0 +1,125 @@
+#include "qad/plan/layer_probe.h"
+
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "autograd/base/random.h"
+#include "models/families/linear_shapes.h"
+#include "models/families/registry.h"
+
+namespace qad {
+namespace {
+
+constexpr std::int64_t kProbeWeights =
+    1 << 24;  // of a larger layer, one that is narrower by the same factor throughout
+
+// A model of one layer, which is like layer `index` of another.
+ModelConfig layer_of(ModelConfig config, std::int64_t index) {
+  const BlockConfig block = config.block(index);
+  const bool has_experts = config.experts && config.experts->has_layer(index);
+  config.sliding_window = config.window_of(index);
+  config.max_window_layers = 0;
+  config.num_hidden_layers = 1;
+  config.blocks.clear();
+  if (block.num_key_value_heads > 0) config.num_key_value_heads = block.num_key_value_heads;
+  if (block.intermediate_size > 0) config.intermediate_size = block.intermediate_size;
+  if (block.num_key_value_heads == 0 || block.intermediate_size == 0) config.blocks = {block};
+  if (!has_experts) config.experts.reset();
+  if (config.experts) config.experts->decoder_sparse_step = 1, config.experts->mlp_only_layers.clear();
+  return config;
+}
+
+// One like it that any machine has room for: widths stay multiples of what formats ask for.
+ModelConfig narrowed(ModelConfig config) {
+  constexpr std::int64_t kMultiple = 256, kMostExperts = 16;
+  config.head_dim = config.head_size();
+  if (config.experts) {
+    ExpertsConfig& experts = *config.experts;
+    experts.num_experts = std::min(experts.num_experts, std::max(kMostExperts, experts.num_experts_per_tok));
+  }
+  double weights = 0;
+  for (const LinearShape& shape : linear_shapes(config))
+    if (shape.name != "lm_head")
+      weights += static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
+  const double factor = std::sqrt(static_cast<double>(kProbeWeights) / weights);
+  if (weights == 0 || factor >= 1) return config;
+  const auto narrow = [&](std::int64_t width, std::int64_t multiple) {
+    const auto wanted = static_cast<std::int64_t>(std::round(factor * static_cast<double>(width)));
+    return std::min(width, std::max(multiple, wanted / multiple * multiple));
+  };
+  const std::int64_t group = config.num_attention_heads / config.num_key_value_heads;
+  config.hidden_size = narrow(config.hidden_size, kMultiple);
+  config.intermediate_size = narrow(config.intermediate_size, kMultiple);
+  config.num_key_value_heads = narrow(config.num_key_value_heads, 1);
+  config.num_attention_heads = config.num_key_value_heads * group;
+  if (config.experts) config.experts->moe_intermediate_size = narrow(config.experts->moe_intermediate_size, kMultiple);
+  for (BlockConfig& block : config.blocks) {
+    if (block.num_key_value_heads > 0) block.num_key_value_heads = config.num_key_value_heads;
+    if (block.intermediate_size > 0) block.intermediate_size = config.intermediate_size;
+  }
+  return config;
+}
+
+}  // namespace
+
+Tensor random_tensor(const Shape& shape, double deviation) {
+  static const std::vector<double> table = [] {
+    std::vector<double> values(65521);
+    Random random(1, stream_of("plan"));
+    for (double& value : values) value = random.normal();
+    return values;
+  }();
+  const Tensor tensor(shape);
+  std::size_t next = 0;
+  for (float& value : tensor.span()) {
+    value = static_cast<float>(deviation * table[next]);
+    next = next + 1 == table.size() ? 0 : next + 1;
+  }
+  return tensor;
+}
+
+double met_weights(const ModelConfig& config) {
+  double weights = 0;
+  std::vector<LinearShape> shapes = linear_shapes(config);
+  shapes.pop_back();  // the head
+  for (const LinearShape& shape : shapes)
+    weights += shape.token_share * static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
+  return weights;
+}
+
+std::vector<LayerKind> layer_kinds(const ModelConfig& config) {
+  std::map<std::tuple<bool, bool, bool, bool>, LayerKind> kinds;
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const ModelConfig layer = layer_of(config, i);
+    const BlockConfig block = layer.block(0);
+    const auto parts = std::tuple(block.num_key_value_heads > 0, block.intermediate_size > 0, layer.experts.has_value(),
+                                  layer.sliding_window > 0);
+    const auto kind = kinds.try_emplace(parts, LayerKind{i, narrowed(layer)}).first;
+    if (const double of_probe = met_weights(kind->second.probe); of_probe > 0)
+      kind->second.times += met_weights(layer) / of_probe;
+  }
+  std::vector<LayerKind> result;
+  for (auto& [parts, kind] : kinds)
+    if (kind.times > 0) result.push_back(std::move(kind));
+  return result;
+}
+
+std::unique_ptr<LanguageModel> probe_model(ModelConfig config, bool trained) {
+  config.vocab_size = std::min(config.vocab_size, kProbeVocabulary);
+  config.tie_word_embeddings = true;
+  return make_model(config, [trained](const ParameterSpec& spec) {
+    const Tensor value = spec.role == Role::norm ? Tensor::full(spec.shape, 1.0f) : random_tensor(spec.shape, 0.02);
+    return make_parameter(spec.name, trained ? value : value.to(DType::bf16), trained);
+  });
+}
+
+ModelConfig emptied(ModelConfig config) {
+  config.num_hidden_layers = 0;
+  config.blocks.clear();
+  return config;
+}
+
+ModelConfig empty_probe(const ModelConfig& config) { return emptied(narrowed(layer_of(config, 0))); }
+
+}  // namespace qad
