@@ -143,7 +143,33 @@ void dequantize_rows_to(const QuantizedTensor& tensor, std::int64_t begin, std::
   });
 }
 
+QuantizeStatistics quantize_with_given_scales(const float* x, QuantizedTensor& out) {
+  return for_each_row(x, out, static_cast<float*>(nullptr),
+                      [&](const float* source, std::int64_t row, float*) { return code_row(source, out, row); });
+}
+
+float largest_magnitude(const float* x, std::int64_t count) {
+  const ProfileScope scope("amax", 0, static_cast<double>(sizeof(float)) * static_cast<double>(count));
+  std::atomic<std::uint32_t> largest = 0;
+  parallel_for(count, 4 * kChunkValues, [&](std::int64_t begin, std::int64_t end) {
+    const std::uint32_t bits = simd::amax_bits(x + begin, end - begin);
+    std::uint32_t seen = largest;
+    while (seen < bits && !largest.compare_exchange_weak(seen, bits)) {
+    }
+  });
+  return std::bit_cast<float>(largest.load());
+}
+
+constexpr FormatKernels kCpu = {
+    quantize_rows<float>,      quantize_rows<std::uint16_t>,      quantize_with_given_scales,
+    dequantize_rows_to<float>, dequantize_rows_to<std::uint16_t>, largest_magnitude};
+
 }  // namespace
+
+const FormatKernels& format_kernels(Device device) {
+  QAD_ASSERT(device == Device::cpu);
+  return kCpu;
+}
 
 QuantizedTensor QuantizedTensor::allocate(const BlockFormat& format, std::int64_t rows, std::int64_t cols,
                                           float tensor_scale) {
@@ -158,36 +184,25 @@ QuantizedTensor QuantizedTensor::allocate(const BlockFormat& format, std::int64_
 std::size_t QuantizedTensor::bytes() const { return codes.bytes() + (scales.defined() ? scales.bytes() : 0); }
 
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values) {
-  return quantize_rows(x, out, values);
+  return format_kernels(out.codes.device()).quantize(x, out, values);
 }
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values) {
   QAD_ASSERT(out.format->exact_in_bf16(out.tensor_scale));
-  return quantize_rows(x, out, bf16_values);
+  return format_kernels(out.codes.device()).quantize_bf16(x, out, bf16_values);
 }
 
 QuantizeStatistics quantize_with_scales(const float* x, QuantizedTensor& out) {
-  return for_each_row(x, out, static_cast<float*>(nullptr),
-                      [&](const float* source, std::int64_t row, float*) { return code_row(source, out, row); });
+  return format_kernels(out.codes.device()).quantize_with_scales(x, out);
 }
 
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out) {
-  dequantize_rows_to(tensor, begin, end, out);
+  format_kernels(tensor.codes.device()).dequantize_rows(tensor, begin, end, out);
 }
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out) {
   QAD_ASSERT(tensor.format->exact_in_bf16(tensor.tensor_scale));
-  dequantize_rows_to(tensor, begin, end, bf16_out);
+  format_kernels(tensor.codes.device()).dequantize_rows_bf16(tensor, begin, end, bf16_out);
 }
 
-float amax(const float* x, std::int64_t count) {
-  const ProfileScope scope("amax", 0, static_cast<double>(sizeof(float)) * static_cast<double>(count));
-  std::atomic<std::uint32_t> largest = 0;
-  parallel_for(count, 4 * kChunkValues, [&](std::int64_t begin, std::int64_t end) {
-    const std::uint32_t bits = simd::amax_bits(x + begin, end - begin);
-    std::uint32_t seen = largest;
-    while (seen < bits && !largest.compare_exchange_weak(seen, bits)) {
-    }
-  });
-  return std::bit_cast<float>(largest.load());
-}
+float amax(const float* x, std::int64_t count, Device device) { return format_kernels(device).amax(x, count); }
 
 }  // namespace qad

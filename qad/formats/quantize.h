@@ -15,6 +15,18 @@ struct QuantizeStatistics {
   std::int64_t non_finite = 0;  ///< infinities and NaN; where there are any, the codes mean nothing
 };
 
+/// What a device does with number formats: qad's own rows of the kernel table, beside those of autograd/core/elements.h
+/// and autograd/kernels/table.h. The functions below call those of the device where their tensors live.
+struct FormatKernels {
+  QuantizeStatistics (*quantize)(const float* x, QuantizedTensor& out, float* values);
+  QuantizeStatistics (*quantize_bf16)(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values);
+  QuantizeStatistics (*quantize_with_scales)(const float* x, QuantizedTensor& out);
+  void (*dequantize_rows)(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out);
+  void (*dequantize_rows_bf16)(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* out);
+  float (*amax)(const float* x, std::int64_t count);
+};
+[[nodiscard]] const FormatKernels& format_kernels(Device device);
+
 /// Quantizes x [out.rows, out.cols], row-major, with out's format and tensor scale into out's codes and scales; if
 /// `values` is given, writes there what the codes stand for, in the same pass (not over x).
 QuantizeStatistics quantize(const float* x, QuantizedTensor& out, float* values = nullptr);
@@ -30,6 +42,6 @@ void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out);
 
 /// The largest magnitude; infinite or NaN if any value is. 0 for no values.
-[[nodiscard]] float amax(const float* x, std::int64_t count);
+[[nodiscard]] float amax(const float* x, std::int64_t count, Device device = Device::cpu);
 
 }  // namespace qad
