@@ -50,8 +50,9 @@ void check_fits_bf16(const std::string& name, const Tensor& tensor) {
   const std::int64_t place =
       first_where(bits_of(tensor), [](std::uint32_t bits) { return (bits & 0x7fffffffu) >= 0x7f7f8000u; });
   if (place < tensor.size())
-    throw NotFinite({name, "weights that BF16 holds, in which they are stored",
-                     fmt::format("{} at index {}", tensor.data()[place], place), ""});
+    throw NotFinite({.who = name,
+                     .expected = "weights that BF16 holds, in which they are stored",
+                     .got = fmt::format("{} at index {}", tensor.data()[place], place)});
 }
 
 }  // namespace qad

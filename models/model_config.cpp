@@ -6,7 +6,7 @@ namespace qad {
 
 void ModelConfig::check(const std::string& who) const {
   const auto refuse = [&](const std::string& expected, const std::string& got) {
-    throw Error({who, expected, got, ""});
+    throw Error({.who = who, .expected = expected, .got = got});
   };
   const auto text = [](std::int64_t value) { return std::to_string(value); };
   if (num_attention_heads % num_key_value_heads != 0)

@@ -20,7 +20,10 @@ namespace {
 
 [[noreturn]] void fail(const fs::path& path, const std::string& expected, int error) {
   const bool no_room = error == ENOSPC || error == EDQUOT || error == EFBIG;
-  throw Error({path.string(), expected, std::strerror(error), no_room ? "free some space and resume" : ""},
+  throw Error({.who = path.string(),
+               .expected = expected,
+               .got = std::strerror(error),
+               .hint = no_room ? "free some space and resume" : ""},
               exit_code_of(error));
 }
 
@@ -69,7 +72,9 @@ class Descriptor {
 
  private:
   [[noreturn]] void too_large(std::uint64_t most_bytes, const std::string& got) const {
-    throw Error({path_.string(), fmt::format("{} of at most {} MiB", expected_, most_bytes >> 20), got, ""});
+    throw Error({.who = path_.string(),
+                 .expected = fmt::format("{} of at most {} MiB", expected_, most_bytes >> 20),
+                 .got = got});
   }
 
   int fd_ = -1;
@@ -100,7 +105,8 @@ void write_atomically(const fs::path& target, const std::function<void(const fs:
     permit(replaced.st_mode);
     std::error_code error;
     fs::rename(temporary, real, error);
-    if (error) throw Error({target.string(), "a file that can be put in place", error.message(), ""});
+    if (error)
+      throw Error({.who = target.string(), .expected = "a file that can be put in place", .got = error.message()});
   } catch (...) {
     std::error_code ignored;
     fs::remove(temporary, ignored);
@@ -126,7 +132,7 @@ bool is_temporary_of(std::string_view target, std::string_view name) {
 void refuse_irregular_file(const fs::path& file, std::string_view what) {
   struct stat status {};
   if (::stat(file.c_str(), &status) == 0 && !S_ISREG(status.st_mode))
-    throw Error({file.string(), std::string(what), what_is_at(file), ""});
+    throw Error({.who = file.string(), .expected = std::string(what), .got = what_is_at(file)});
 }
 
 void append_bytes(const fs::path& file, std::string_view bytes) {
@@ -145,14 +151,18 @@ std::string read_file(const fs::path& file, std::string_view what, std::uint64_t
 std::string read_file_or_pipe(const fs::path& file, std::string_view what, std::uint64_t most_bytes) {
   struct stat status {};
   if (::stat(file.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
-    throw Error({file.string(), std::string(what), what_is_at(file), ""});
+    throw Error({.who = file.string(), .expected = std::string(what), .got = what_is_at(file)});
   return Descriptor(file, O_RDONLY, std::string(what)).read_all(most_bytes);
 }
 
 void create_folders(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) throw Error({folder.string(), "a folder that can be written", error.message(), "choose another --out"});
+  if (error)
+    throw Error({.who = folder.string(),
+                 .expected = "a folder that can be written",
+                 .got = error.message(),
+                 .hint = "choose another --out"});
 }
 
 void sync_path(const fs::path& path) {

@@ -19,10 +19,10 @@ enum class ExitCode { done = 0, failed = 1, usage = 2, interrupted = 3 };
 [[nodiscard]] ExitCode exit_code_of(int error_number);
 
 struct Problem {
-  std::string who;       ///< the file, tensor, layer or recipe key at fault (file:line:column for a recipe)
-  std::string expected;  ///< without the word "expected"; empty when `got` is a whole sentence
-  std::string got;
-  std::string hint;  ///< what to do; may be empty
+  std::string who{};       ///< the file, tensor, layer or recipe key at fault (file:line:column for a recipe)
+  std::string expected{};  ///< without the word "expected"; empty when `got` is a whole sentence
+  std::string got{};
+  std::string hint{};  ///< what to do; may be empty
 };
 
 class Error : public std::runtime_error {

@@ -74,7 +74,7 @@ std::string folder_of(const fs::path& file) {
 }
 
 [[noreturn]] void held_by(const fs::path& file, const std::string& got, const std::string& hint) {
-  throw Error({folder_of(file), "a folder that no other qad writes to", got, hint});
+  throw Error({.who = folder_of(file), .expected = "a folder that no other qad writes to", .got = got, .hint = hint});
 }
 
 // Where the system's answer says nothing of other machines, or nothing at all.
@@ -114,7 +114,7 @@ FileLock::FileLock(const fs::path& file, LockMode mode, Ask ask)
   const auto fail = [&](const char* expected) {
     const std::string reason = std::strerror(errno);
     close();
-    throw Error({folder_of(file), expected, reason, ""});
+    throw Error({.who = folder_of(file), .expected = expected, .got = reason});
   };
   folder_ = ::open(file.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (folder_ < 0) fail("a folder that can be written");

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kUnknown = std::numeric_limits<std::size_t>::max();
 
-/// The number that a file of the system holds; `max` is none.
+// The number that a file of the system holds; `max` is none.
 std::optional<std::size_t> number_in(const char* file) {
   std::ifstream stream(file);
   std::size_t number = 0;
@@ -26,8 +26,8 @@ std::size_t system_memory() {
   return kUnknown;
 }
 
-/// The limit of the control group (version 2, then 1). What it has used is not taken off: files that can be dropped are
-/// among it.
+// The limit of the control group (version 2, then 1). What it has used is not taken off: files that can be dropped are
+// among it.
 std::size_t group_limit() {
   return std::min(number_in("/sys/fs/cgroup/memory.max").value_or(kUnknown),
                   number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes").value_or(kUnknown));

@@ -35,7 +35,8 @@ void wait_for_signals(const sigset_t& signals) {
 
 }  // namespace
 
-Stopped::Stopped(const std::string& hint) : Error({"", "", "stopped by a signal", hint}, ExitCode::interrupted) {}
+Stopped::Stopped(const std::string& hint)
+    : Error({.got = "stopped by a signal", .hint = hint}, ExitCode::interrupted) {}
 
 void install_stop_signals() {
   // No thread that computes may run a handler: code that a BLAS generates at run time may have no stack that a handler

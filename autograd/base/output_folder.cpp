@@ -33,7 +33,7 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   std::vector<fs::path> entries;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
     entries.push_back(entry->path());
-  if (error) throw Error({folder.string(), "a folder that can be read", error.message(), ""});
+  if (error) throw Error({.who = folder.string(), .expected = "a folder that can be read", .got = error.message()});
   return entries;
 }
 
@@ -42,14 +42,14 @@ bool is_folder(const fs::path& path) {  // and no link to one
   return fs::is_directory(fs::symlink_status(path, ignored));
 }
 
-/// Adds what lies in a folder and in those below it: paths from `top`, without folders.
+// Adds what lies in a folder and in those below it: paths from `top`, without folders.
 void add_files_below(const fs::path& folder, const fs::path& top, std::set<std::string>& names) {
   for (const fs::path& entry : entries_of(folder))
     if (is_folder(entry)) add_files_below(entry, top, names);
     else names.insert(entry.lexically_relative(top).generic_string());
 }
 
-/// The folders of a file, below `top` and innermost first, as far as they are empty now.
+// The folders of a file, below `top` and innermost first, as far as they are empty now.
 void remove_empty_folders(const fs::path& top, const std::string& name) {
   for (fs::path folder = fs::path(name).parent_path(); !folder.empty(); folder = folder.parent_path())
     if (::rmdir((top / folder).c_str()) != 0) return;
@@ -60,7 +60,8 @@ void rename_file(const fs::path& from, const fs::path& to, const std::string& na
   create_folders(target.parent_path());
   std::error_code error;
   fs::rename(from / name, target, error);
-  if (error) throw Error({target.string(), "a file that can be put in place", error.message(), ""});
+  if (error)
+    throw Error({.who = target.string(), .expected = "a file that can be put in place", .got = error.message()});
   if (target.parent_path() != to) sync_path(target.parent_path());
   remove_empty_folders(from, name);
 }
@@ -69,12 +70,12 @@ void remove_file(const fs::path& folder, const std::string& name) {
   std::error_code error;
   fs::remove(folder / name, error);
   if (error && error != std::errc::not_a_directory)
-    throw Error({(folder / name).string(), "a file that can be removed", error.message(), ""});
+    throw Error({.who = (folder / name).string(), .expected = "a file that can be removed", .got = error.message()});
   remove_empty_folders(folder, name);
 }
 
-/// What changes in a folder when its new files are moved up; on disk a line each: "new NAME", "old NAME", "last NAME".
-/// Names may have folders in them.
+// What changes in a folder when its new files are moved up; on disk a line each: "new NAME", "old NAME", "last NAME".
+// Names may have folders in them.
 struct Moves {
   std::set<std::string> added, given_up;
   std::string last;
@@ -98,7 +99,7 @@ struct Moves {
   }
 };
 
-/// Whatever of it has been done already: after it all of it is done. While `last` is missing, the folder is not whole.
+// Whatever of it has been done already: after it all of it is done. While `last` is missing, the folder is not whole.
 void carry_out(const Moves& moves, const fs::path& from, const fs::path& to) {
   const bool last_waits = is_there(from / moves.last);
   if (last_waits && moves.given_up.contains(moves.last)) {
@@ -122,13 +123,19 @@ OutputFolder::OutputFolder(const fs::path& target, const Replaceable& replaceabl
   const Place there = place_at(place_);
   is_inside_ = there == Place::folder;
   if (!is_inside_ && there != Place::nothing)
-    throw Error({target.string(), "a new or empty folder", what_is_at(place_), "choose another --out"},
+    throw Error({.who = target.string(),
+                 .expected = "a new or empty folder",
+                 .got = what_is_at(place_),
+                 .hint = "choose another --out"},
                 ExitCode::usage);
   try {
     make_partial();
     if (is_inside_ && !holds_nothing(place_, [](const std::string& name) { return name == kPartial; })) {
       if (!replaceable)
-        throw Error({target.string(), "a new or empty folder", "something there already", "choose another --out"},
+        throw Error({.who = target.string(),
+                     .expected = "a new or empty folder",
+                     .got = "something there already",
+                     .hint = "choose another --out"},
                     ExitCode::usage);
       replaceable_ = replaceable(target_);
     }
@@ -166,10 +173,16 @@ void OutputFolder::make_partial() {
   made_partial_ = ::mkdir(partial_.c_str(), 0777) == 0;
   if (!made_partial_) {
     if (errno != EEXIST)
-      throw Error({target_.string(), "a folder that can be written", std::strerror(errno), "choose another --out"});
+      throw Error({.who = target_.string(),
+                   .expected = "a folder that can be written",
+                   .got = std::strerror(errno),
+                   .hint = "choose another --out"});
     if (!is_folder(partial_) ||
         !(entries_of(partial_).empty() || is_there(partial_ / kPartial) || is_there(partial_ / kMoves)))
-      throw Error({partial_.string(), "no such name, or what a killed qad left", "something else", "move it away"});
+      throw Error({.who = partial_.string(),
+                   .expected = "no such name, or what a killed qad left",
+                   .got = "something else",
+                   .hint = "move it away"});
   }
   lock_.emplace(partial_ / kPartial);
   if (is_inside_ && is_there(partial_ / kMoves)) carry_out(Moves::read(partial_ / kMoves), partial_, place_);
@@ -191,7 +204,9 @@ void OutputFolder::rename_whole() {
     error = is_there(place_) ? EEXIST : 0;
     if (error == 0 && ::rename(partial_.c_str(), place_.c_str()) != 0) error = errno;
   }
-  if (error != 0) throw Error({target_.string(), "a folder that can be put in place", std::strerror(error), ""});
+  if (error != 0)
+    throw Error(
+        {.who = target_.string(), .expected = "a folder that can be put in place", .got = std::strerror(error)});
   is_placed_ = true;
   lock_.reset();  // which removes the mark
   sync_path(place_);
@@ -203,7 +218,10 @@ void OutputFolder::move_files(const std::string& last) {
   add_files_below(partial_, partial_, moves.added);
   moves.added.erase(kPartial);
   const auto refuse = [](const fs::path& path) {
-    throw Error({path.string(), "no file of this name", "one that an earlier output did not make", "move it away"});
+    throw Error({.who = path.string(),
+                 .expected = "no file of this name",
+                 .got = "one that an earlier output did not make",
+                 .hint = "move it away"});
   };
   for (const std::string& name : moves.added) {
     if (is_there(place_ / name) && !replaceable_.contains(name)) refuse(place_ / name);

@@ -45,10 +45,14 @@ std::string text_of(Place place) {
 fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
 [[noreturn]] void unreachable_place(const fs::path& path, int error) {
-  if (error != ENOTDIR) throw Error({path.string(), "a place that can be reached", std::strerror(error), ""});
+  if (error != ENOTDIR)
+    throw Error({.who = path.string(), .expected = "a place that can be reached", .got = std::strerror(error)});
   fs::path in_the_way = parent_of(path);
   while (place_at(in_the_way) == Place::hidden && in_the_way.has_parent_path()) in_the_way = in_the_way.parent_path();
-  throw Error({in_the_way.string(), "a folder that can be written", what_is_at(in_the_way), "choose another place"});
+  throw Error({.who = in_the_way.string(),
+               .expected = "a folder that can be written",
+               .got = what_is_at(in_the_way),
+               .hint = "choose another place"});
 }
 
 // "out/" and "out/." are "out".
@@ -75,7 +79,10 @@ fs::path followed(const fs::path& start, int left) {
     }
     if (!S_ISLNK(status.st_mode)) return path.has_parent_path() || path == "." ? path : "." / path;
     if (lies_in_proc(path))
-      throw Error({start.string(), "a place of its own for a file", "an open file of a process", "name a file"},
+      throw Error({.who = start.string(),
+                   .expected = "a place of its own for a file",
+                   .got = "an open file of a process",
+                   .hint = "name a file"},
                   ExitCode::usage);
     std::error_code error;
     const fs::path target = fs::read_symlink(path, error);
@@ -99,7 +106,8 @@ std::string what_is_at(const fs::path& path) {
 }
 
 fs::path real_place(const fs::path& path) {
-  if (path.empty()) throw Error({"a path", "one that is not empty", "an empty one", ""}, ExitCode::usage);
+  if (path.empty())
+    throw Error({.who = "a path", .expected = "one that is not empty", .got = "an empty one"}, ExitCode::usage);
   return followed(path, kMostLinks);
 }
 
@@ -110,7 +118,11 @@ void detail::check_can_be_replaced(const fs::path& file, const fs::path& real) {
     unreachable_place(file, errno);
   }
   const auto refuse = [&](const std::string& got) {
-    throw Error({file.string(), "a new file, or one that can be replaced", got, "name another"}, ExitCode::usage);
+    throw Error({.who = file.string(),
+                 .expected = "a new file, or one that can be replaced",
+                 .got = got,
+                 .hint = "name another"},
+                ExitCode::usage);
   };
   if (!S_ISREG(status.stx_mode)) refuse(text_of(place_of(status.stx_mode)));
   if ((status.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) != 0)
@@ -141,8 +153,10 @@ fs::path detail::create_temporary(const fs::path& real) {
     }
     if (errno != EEXIST && errno != EINTR) {
       const bool no_room = errno == ENOSPC || errno == EDQUOT;
-      throw Error({real.string(), "a file that can be written", std::strerror(errno),
-                   no_room ? "free some space and resume" : ""});
+      throw Error({.who = real.string(),
+                   .expected = "a file that can be written",
+                   .got = std::strerror(errno),
+                   .hint = no_room ? "free some space and resume" : ""});
     }
   }
 }
@@ -150,7 +164,8 @@ fs::path detail::create_temporary(const fs::path& real) {
 void check_file_place(const fs::path& file) {
   const fs::path real = real_place(file);
   detail::check_can_be_replaced(file, real);
-  if (real.filename().empty()) throw Error({file.string(), "a file", "a folder", ""}, ExitCode::usage);
+  if (real.filename().empty())
+    throw Error({.who = file.string(), .expected = "a file", .got = "a folder"}, ExitCode::usage);
   fs::path folder = real.parent_path();
   while (place_at(folder) == Place::nothing) folder = folder.parent_path();
   ::unlink(detail::create_temporary(folder / real.filename()).c_str());

@@ -8,7 +8,7 @@
 namespace qad {
 namespace {
 
-/// Empty when it is not set.
+// Empty when it is not set.
 std::string_view variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;

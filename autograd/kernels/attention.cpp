@@ -19,7 +19,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace qad::kernels::HWY_NAMESPACE {
 
-/// s <- e^(s - max), not yet divided by their sum, which is returned; `max` comes back too.
+// s <- e^(s - max), not yet divided by their sum, which is returned; `max` comes back too.
 float exp_row(std::int64_t size, float* s, float* max) {
   *max = max_element(size, s);
   const Vector largest = set(*max);
@@ -32,8 +32,8 @@ float exp_row(std::int64_t size, float* s, float* max) {
   return sum_of_lanes(sum);
 }
 
-/// With p = e^(s - log_sum_exp):  s <- p,  d_p <- p·(d_p - Σ p·d_p), the gradient of s. The sum equals that of
-/// d_out·out over a head's dimensions, from which others take it; so the output need not be kept.
+// With p = e^(s - log_sum_exp):  s <- p,  d_p <- p·(d_p - Σ p·d_p), the gradient of s. The sum equals that of
+// d_out·out over a head's dimensions, from which others take it; so the output need not be kept.
 void softmax_backward_row(std::int64_t size, float log_sum_exp, float* s, float* d_p) {
   Vector sum = zero();
   each_vector(size, [&](auto at) HWY_ATTR {
@@ -66,8 +66,8 @@ struct KeyRange {
   [[nodiscard]] std::int64_t size() const { return last - first; }
 };
 
-/// Some consecutive queries of one segment and the keys that at least one of them sees. A tile's matrices have a row
-/// for each query and each query head of one key/value head, heads innermost.
+// Some consecutive queries of one segment and the keys that at least one of them sees. A tile's matrices have a row
+// for each query and each query head of one key/value head, heads innermost.
 struct QueryTile {
   const AttentionSegment* segment;
   std::int64_t first, count;
@@ -86,11 +86,11 @@ class Layout {
       QAD_ASSERT(segment.q_end - segment.q_begin <= segment.k_end - segment.k_begin);
   }
 
-  /// Query heads that share a key/value head.
+  // Query heads that share a key/value head.
   [[nodiscard]] std::int64_t group() const { return group_; }
   [[nodiscard]] std::int64_t dim() const { return shape_.head_dim; }
   [[nodiscard]] std::int64_t kv_stride() const { return kv_stride_; }
-  /// Where the first head of a group starts in q and out, and a head in k and v.
+  // Where the first head of a group starts in q and out, and a head in k and v.
   [[nodiscard]] std::int64_t q_offset(std::int64_t query, std::int64_t kv_head) const {
     return query * q_stride_ + kv_head * group_ * shape_.head_dim;
   }
@@ -106,7 +106,7 @@ class Layout {
     return {shape_.window > 0 ? std::max(segment.k_begin, last - shape_.window) : segment.k_begin, last};
   }
 
-  /// Cuts a segment so that a tile's scores stay in the second-level cache.
+  // Cuts a segment so that a tile's scores stay in the second-level cache.
   template <class Visit>
   void each_tile(const AttentionSegment& segment, Visit&& visit) const {
     constexpr std::int64_t kMostScores = 1 << 18;
@@ -119,13 +119,13 @@ class Layout {
     }
   }
 
-  /// Rows of a group's heads out of x [queries, heads·head_dim], times a factor.
+  // Rows of a group's heads out of x [queries, heads·head_dim], times a factor.
   void gather(const QueryTile& tile, std::int64_t kv_head, float factor, const float* x, float* rows) const {
     for (std::int64_t i = 0; i < tile.count; ++i) HWY_DYNAMIC_DISPATCH(scaled_copy)
     (group_ * dim(), factor, x + q_offset(tile.first + i, kv_head), rows + i * group_ * dim());
   }
 
-  /// Calls visit(row of the tile, columns that its query sees) after zeroing the row's other columns.
+  // Calls visit(row of the tile, columns that its query sees) after zeroing the row's other columns.
   template <class Visit>
   void each_row(const QueryTile& tile, float* scores, Visit&& visit) const {
     const std::int64_t width = tile.keys.size();
@@ -145,7 +145,7 @@ class Layout {
   std::int64_t group_, q_stride_, kv_stride_;
 };
 
-/// A single query after a cache: products of one row, for which BLAS takes longer to begin than to do.
+// A single query after a cache: products of one row, for which BLAS takes longer to begin than to do.
 bool decodes(const QueryTile& tile) {
   const AttentionSegment& segment = *tile.segment;
   return segment.q_end - segment.q_begin == 1 && segment.k_end - segment.k_begin > 1;
@@ -181,8 +181,8 @@ struct Backward {
   float *dq, *dk, *dv;
 };
 
-/// With P = softmax(S), S = scale·q·kᵀ:  dV = Pᵀ·dO,  dP = dO·Vᵀ,  dS = P∘(dP - rowsum(P∘dP)),  dq = scale·dS·k,
-/// dk = scale·dSᵀ·q.
+// With P = softmax(S), S = scale·q·kᵀ:  dV = Pᵀ·dO,  dP = dO·Vᵀ,  dS = P∘(dP - rowsum(P∘dP)),  dq = scale·dS·k,
+// dk = scale·dSᵀ·q.
 void backward_tile(const Layout& layout, const QueryTile& tile, std::int64_t kv_head, float scale, const Backward& x) {
   thread_local Scratch<float> row_scratch, score_scratch;
   const std::int64_t dim = layout.dim(), width = tile.keys.size(), rows = tile.count * layout.group();

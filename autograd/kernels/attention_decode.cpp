@@ -21,8 +21,8 @@ constexpr std::int64_t kKeysTogether = 4;
 using Together = std::integral_constant<std::int64_t, kKeysTogether>;
 using Single = std::integral_constant<std::int64_t, 1>;
 
-/// Calls visit(first key, how many of them, pointer to the first one's row), whose memory is read once from its
-/// beginning to its end: that is what decoding waits for, so the rows to come are asked for early.
+// Calls visit(first key, how many of them, pointer to the first one's row), whose memory is read once from its
+// beginning to its end: that is what decoding waits for, so the rows to come are asked for early.
 template <class Visit>
 HWY_INLINE void each_keys(const DecodeExtents& e, const float* rows, const Visit& visit) {
   constexpr std::int64_t kAhead = 2048 / sizeof(float);
@@ -37,7 +37,7 @@ HWY_INLINE void each_keys(const DecodeExtents& e, const float* rows, const Visit
   for (; key < e.keys; ++key) visit(key, Single(), rows + key * stride);
 }
 
-/// scores [kv_heads·group, keys] <- factor·q·k
+// scores [kv_heads·group, keys] <- factor·q·k
 void decode_scores(const DecodeExtents& e, float factor, const float* q, const float* k, float* scores) {
   each_keys(e, k, [&](std::int64_t key, auto count, const float* row) HWY_ATTR {
     const float* query = q;
@@ -55,7 +55,7 @@ void decode_scores(const DecodeExtents& e, float factor, const float* q, const f
   });
 }
 
-/// out [kv_heads, group, dim] += Σ over the keys of p [kv_heads·group, keys] times v
+// out [kv_heads, group, dim] += Σ over the keys of p [kv_heads·group, keys] times v
 void decode_values(const DecodeExtents& e, const float* p, const float* v, float* out) {
   each_keys(e, v, [&](std::int64_t key, auto count, const float* row) HWY_ATTR {
     const float* probability = p + key;
@@ -71,7 +71,7 @@ void decode_values(const DecodeExtents& e, const float* p, const float* v, float
   });
 }
 
-/// The probabilities of a row of scores, in its place, and the logarithm of their sum.
+// The probabilities of a row of scores, in its place, and the logarithm of their sum.
 float softmax_row(std::int64_t size, float* s) {
   const float max = max_element(size, s);
   const Vector largest = set(max);

@@ -26,8 +26,8 @@ double sum_of_squares_range(std::int64_t size, const float* x) {
   return sum.total();
 }
 
-/// Magnitudes compare like their bits read as integers, and a NaN's bits lie above infinity's: it comes out on top.
-/// 1 / (1 + e^-z), through e^-|z| so that nothing overflows.
+// Magnitudes compare like their bits read as integers, and a NaN's bits lie above infinity's: it comes out on top.
+// 1 / (1 + e^-z), through e^-|z| so that nothing overflows.
 HWY_INLINE Vector sigmoid(Vector z) {
   const Vector e = exp(hn::Neg(hn::Abs(z)));
   const Vector numerator = hn::IfThenElse(hn::Lt(z, zero()), e, set(1.0f));
@@ -71,7 +71,7 @@ namespace {
 
 constexpr std::int64_t kChunk = 1 << 14;
 
-/// One value a chunk, in the order of the chunks.
+// One value a chunk, in the order of the chunks.
 template <class T, class RangeFunction>
 std::pair<const T*, std::int64_t> per_chunk(std::int64_t size, RangeFunction&& of_range) {
   thread_local Scratch<T> scratch;

@@ -11,13 +11,13 @@ namespace qad::kernels {
 namespace {
 
 struct Tiling {
-  std::int64_t rows, cols;  ///< of a tile of C
+  std::int64_t rows, cols;  // of a tile of C
 };
 
 std::int64_t divide_up(std::int64_t size, std::int64_t by) { return (size + by - 1) / by; }
 
-/// How many tiles a product deserves: four for what a layer of a small model multiplies in a few milliseconds,
-/// more for what could keep many cores busy. Every tile packs its own strips of A and B, so few are better.
+// How many tiles a product deserves: four for what a layer of a small model multiplies in a few milliseconds,
+// more for what could keep many cores busy. Every tile packs its own strips of A and B, so few are better.
 std::int64_t wanted_tiles(std::int64_t multiply_adds) {
   constexpr std::int64_t kSmall = std::int64_t{1} << 20;  // takes about as long as it takes to start the threads
   constexpr std::int64_t kTwo = std::int64_t{1} << 27;
@@ -26,9 +26,9 @@ std::int64_t wanted_tiles(std::int64_t multiply_adds) {
   return multiply_adds <= kTwo ? 2 : std::max<std::int64_t>(4, multiply_adds / kLarge);
 }
 
-/// A function of the extents alone: the bits of C follow from it. Strips of at least 256 rows, as wide as C, are what
-/// oneDNN runs fastest when the operands come from memory (512 x 1536: 205 GFLOP/s, 256 x 512: 200, 512 x 256: 187,
-/// 256 x 256: 182, 1024 x 64: 151; two threads, Zen 4); columns are cut where strips are flat already.
+// A function of the extents alone: the bits of C follow from it. Strips of at least 256 rows, as wide as C, are what
+// oneDNN runs fastest when the operands come from memory (512 x 1536: 205 GFLOP/s, 256 x 512: 200, 512 x 256: 187,
+// 256 x 256: 182, 1024 x 64: 151; two threads, Zen 4); columns are cut where strips are flat already.
 Tiling choose_tiling(std::int64_t m, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t kRows = 256;
   const std::int64_t wanted = wanted_tiles(m * n * k);

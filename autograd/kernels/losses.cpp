@@ -17,7 +17,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace qad::kernels::HWY_NAMESPACE {
 
-/// A row seen through softmax(x/T): probabilities are e^((x - max)/T) / sum.
+// A row seen through softmax(x/T): probabilities are e^((x - max)/T) / sum.
 struct Softmax {
   float max, inverse_temperature;
   double sum = 0.0;
@@ -28,8 +28,8 @@ struct Softmax {
   [[nodiscard]] HWY_INLINE float inverse_sum() const { return static_cast<float>(1.0 / sum); }
 };
 
-/// Sums both rows and returns Σ e^a·(a - b), where a and b are the centred logits of p and r. `keep(at, e^a, e^b)` may
-/// store the exponentials.
+// Sums both rows and returns Σ e^a·(a - b), where a and b are the centred logits of p and r. `keep(at, e^a, e^b)` may
+// store the exponentials.
 template <class Keep>
 HWY_INLINE double divergence_sums(std::int64_t size, const float* p, const float* r, Softmax& of_p, Softmax& of_r,
                                   const Keep& keep) {
@@ -53,12 +53,12 @@ HWY_INLINE double divergence_sums(std::int64_t size, const float* p, const float
   return divergence_sums(size, p, r, of_p, of_r, [](auto, Vector, Vector) HWY_ATTR {});
 }
 
-/// KL(p ‖ r) = Σ p·(log p - log r) = Σ e^a·(a - b) / sum_p - (log sum_p - log sum_r).
+// KL(p ‖ r) = Σ p·(log p - log r) = Σ e^a·(a - b) / sum_p - (log sum_p - log sum_r).
 double divergence(double sum_of_products, const Softmax& p, const Softmax& r) {
   return sum_of_products / p.sum - (std::log(p.sum) - std::log(r.sum));
 }
 
-/// loss = T²·KL(t ‖ s);  d/ds = T·(softmax(s) - softmax(t)).
+// loss = T²·KL(t ‖ s);  d/ds = T·(softmax(s) - softmax(t)).
 double kl_forward_row(std::int64_t size, const float* teacher, float temperature, float weight, bool gradient,
                       float* student) {
   Softmax t(size, teacher, temperature), s(size, student, temperature);
@@ -81,7 +81,7 @@ double kl_forward_row(std::int64_t size, const float* teacher, float temperature
   return static_cast<double>(temperature) * temperature * divergence(products, t, s);
 }
 
-/// loss = T²·KL(s ‖ t);  d/ds = T·softmax(s)·(log softmax(s) - log softmax(t) - KL).
+// loss = T²·KL(s ‖ t);  d/ds = T·softmax(s)·(log softmax(s) - log softmax(t) - KL).
 double kl_reverse_row(std::int64_t size, const float* teacher, float temperature, float weight, bool gradient,
                       float* student) {
   Softmax t(size, teacher, temperature), s(size, student, temperature);
@@ -110,7 +110,7 @@ double logit_mse_row(std::int64_t size, const float* teacher, float weight, bool
   return squares.total() / static_cast<double>(size);
 }
 
-/// loss = log Σ e^s - s[label];  d/ds = softmax(s) - one_hot(label).
+// loss = log Σ e^s - s[label];  d/ds = softmax(s) - one_hot(label).
 double cross_entropy_row(std::int64_t size, std::int32_t label, float weight, bool gradient, float* student) {
   Softmax s(size, student, 1.0f);
   const double label_logit = student[label];

@@ -10,14 +10,14 @@ namespace {
 double number(std::int64_t value) { return static_cast<double>(value); }
 double floats(std::int64_t count) { return static_cast<double>(sizeof(float)) * number(count); }
 
-/// By what the product is for, as tape/operand.h and ops/linear.h form them.
+// By what the product is for, as tape/operand.h and ops/linear.h form them.
 const char* use_of(Transpose transpose_a, Transpose transpose_b) {
   if (transpose_a == Transpose::yes) return "gemm dW";
   return transpose_b == Transpose::yes ? "gemm forward" : "gemm dX";
 }
 
 struct AttentionWork {
-  double pairs = 0;  ///< of a query and a key that it sees
+  double pairs = 0;  // of a query and a key that it sees
   std::int64_t queries = 0, keys = 0;
 };
 AttentionWork work_of(const AttentionShape& shape) {
@@ -31,11 +31,11 @@ AttentionWork work_of(const AttentionShape& shape) {
   }
   return work;
 }
-/// A product over all pairs.
+// A product over all pairs.
 double pair_flops(const AttentionShape& shape, const AttentionWork& work) {
   return 2 * work.pairs * number(shape.heads * shape.head_dim);
 }
-/// One tensor of the queries' shape and one of the keys'.
+// One tensor of the queries' shape and one of the keys'.
 double pair_bytes(const AttentionShape& shape, const AttentionWork& work) {
   return floats((work.queries * shape.heads + work.keys * shape.kv_heads) * shape.head_dim);
 }

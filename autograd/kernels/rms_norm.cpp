@@ -30,7 +30,7 @@ void rms_norm_forward_rows(std::int64_t rows, std::int64_t cols, float epsilon, 
   }
 }
 
-/// With r = inverse_rms and g = dy·weight:  dx = r·(g - x·r²·mean(g·x)),  d_weight += Σ over rows of dy·x·r.
+// With r = inverse_rms and g = dy·weight:  dx = r·(g - x·r²·mean(g·x)),  d_weight += Σ over rows of dy·x·r.
 void rms_norm_backward_rows(std::int64_t rows, std::int64_t cols, const float* x, const float* weight,
                             const float* inverse_rms, const float* dy, float* dx, float* d_weight) {
   for (std::int64_t row = 0; row < rows; ++row, x += cols, dy += cols, dx += cols) {
@@ -65,7 +65,7 @@ HWY_EXPORT(add_to);
 
 namespace {
 
-/// A function of the row's length alone, since the sums of d_weight follow the chunks.
+// A function of the row's length alone, since the sums of d_weight follow the chunks.
 std::int64_t rows_per_chunk(std::int64_t cols) { return std::clamp<std::int64_t>((1 << 14) / cols, 1, 64); }
 
 }  // namespace

@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace qad::kernels::HWY_NAMESPACE {
 
-/// Every head of one token: (a, b) -> (a·cos - b·sin, b·cos + a·sin), with sin negated for the inverse.
+// Every head of one token: (a, b) -> (a·cos - b·sin, b·cos + a·sin), with sin negated for the inverse.
 void rope_token(std::int64_t heads, std::int64_t half, const float* cosines, const float* sines, bool inverse,
                 const float* x, float* out) {
   const Vector sign = set(inverse ? -1.0f : 1.0f);

@@ -43,7 +43,7 @@ void limit_simd() {
     if (std::string_view(limit) == hwy::TargetName(target)) return hwy::DisableTargets(target - 1);
     known += fmt::format("{}{}", known.empty() ? "" : ", ", hwy::TargetName(target));
   }
-  throw Error({"QAD_SIMD", "one of " + known, limit, ""}, ExitCode::usage);
+  throw Error({.who = "QAD_SIMD", .expected = "one of " + known, .got = limit}, ExitCode::usage);
 }
 
 KernelTable make_cpu_table() {

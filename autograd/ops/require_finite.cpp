@@ -17,9 +17,10 @@ void require_finite(const Tensor& x, const std::string& who) {
     if (squares <= kLargest) continue;
     bool finite = true;
     for (std::int64_t col = 0; col < x.cols(); ++col) finite = finite && std::isfinite(x.data()[row * x.cols() + col]);
-    throw NotFinite({who, "finite values",
-                     finite ? "values so large that the sum of their squares is not" : "an infinity or NaN",
-                     "its weights are damaged, have diverged, or overflow FP32"});
+    throw NotFinite({.who = who,
+                     .expected = "finite values",
+                     .got = finite ? "values so large that the sum of their squares is not" : "an infinity or NaN",
+                     .hint = "its weights are damaged, have diverged, or overflow FP32"});
   }
 }
 

@@ -142,7 +142,7 @@ void run_step(const Options& options) {
       const ProfilePhase phase("step");
       result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, parts);
     });
-    if (result.skipped) throw Error({fmt::format("step {}", step), "", result.reason, ""});
+    if (result.skipped) throw Error({.who = fmt::format("step {}", step), .got = result.reason});
     print({{"event", "step"},
            {"step", step},
            {"loss", result.loss},
@@ -209,7 +209,7 @@ Options parse(int argc, char** argv, bool& help) {
     po::store(po::command_line_parser(argc, argv).options(all).run(), values);
     po::notify(values);
   } catch (const po::error& error) {
-    throw Error({"options", "", error.what(), "see bench_step --help"}, ExitCode::usage);
+    throw Error({.who = "options", .got = error.what(), .hint = "see bench_step --help"}, ExitCode::usage);
   }
   help = values.count("help") != 0;
   if (help) std::cout << all;

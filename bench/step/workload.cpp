@@ -60,7 +60,7 @@ Workload workload(const std::string& name) {
     paper.model.num_key_value_heads = 2;
     return paper;
   }
-  throw Error({"--workload", "S | M | V | L | P", "\"" + name + "\"", ""}, ExitCode::usage);
+  throw Error({.who = "--workload", .expected = "S | M | V | L | P", .got = "\"" + name + "\""}, ExitCode::usage);
 }
 
 std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t count) {

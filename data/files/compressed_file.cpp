@@ -32,7 +32,10 @@ bool is_zstd(std::string_view bytes) {
 }
 
 [[noreturn]] void fail(const std::string& who, std::string_view kind, std::string_view reason) {
-  throw Error({who, fmt::format("whole {} data", kind), std::string(reason), std::string(kDamaged)});
+  throw Error({.who = who,
+               .expected = fmt::format("whole {} data", kind),
+               .got = std::string(reason),
+               .hint = std::string(kDamaged)});
 }
 
 // What comes out of a decompressor, up to a limit.
@@ -46,8 +49,10 @@ class Output {
   void take(std::size_t count) {
     const std::size_t room = most_ - text_.size();
     if (count > room && beyond_ == Beyond::error)
-      throw Error({who_, fmt::format("at most {} MiB of text, half of the memory that is free", most_ >> 20), "more",
-                   "is it what it should be?"});
+      throw Error({.who = who_,
+                   .expected = fmt::format("at most {} MiB of text, half of the memory that is free", most_ >> 20),
+                   .got = "more",
+                   .hint = "is it what it should be?"});
     text_.append(buffer.data(), std::min(count, room));
     has_left_out_ = count > room;
   }
@@ -132,7 +137,7 @@ void decompress(Input in, Output& output, std::size_t most_window) {
   if (is_gzip(in.bytes)) gunzip(in, output);
   else unzstd(in, output, most_window);
   if (is_compressed(output.text()))
-    throw Error({output.who(), "a text that is compressed once", "one compressed twice", ""});
+    throw Error({.who = output.who(), .expected = "a text that is compressed once", .got = "one compressed twice"});
 }
 
 }  // namespace

@@ -64,7 +64,10 @@ std::vector<FileHash> hash_files(std::span<const fs::path> files) {
   for (std::size_t i = 0, begin = 0; i < files.size(); begin = ends[i++]) {
     const auto own = std::span(pieces).subspan(begin, ends[i] - begin);
     if (std::ranges::any_of(own, &Piece::unreadable))
-      throw Error({files[i].string(), "a readable file", std::strerror(EIO), "is the disk damaged?"});
+      throw Error({.who = files[i].string(),
+                   .expected = "a readable file",
+                   .got = std::strerror(EIO),
+                   .hint = "is the disk damaged?"});
     result.push_back({mapped[i].bytes().size(), hash_of(own)});
   }
   return result;

@@ -103,14 +103,19 @@ std::string table_command(std::string_view delimiter) {
 void refuse_what_is_no_text(std::string_view bytes, const fs::path& file) {
   for (const Kind& kind : kKinds)
     if (bytes.size() >= kind.offset && bytes.substr(kind.offset).starts_with(kind.magic) && is_binary(bytes))
-      throw Error({file.string(), "a text, perhaps compressed by gzip or zstd", std::string(kind.name),
-                   filled_in(kind.command, file, kind.out_ending)});
+      throw Error({.who = file.string(),
+                   .expected = "a text, perhaps compressed by gzip or zstd",
+                   .got = std::string(kind.name),
+                   .hint = filled_in(kind.command, file, kind.out_ending)});
 }
 
 void refuse_what_is_no_json_lines(std::string_view text, const fs::path& file) {
   const std::string ending = without_compression_ending(file).extension().string();
   const auto refuse = [&](std::string_view got, const std::string& command) {
-    throw Error({file.string(), "JSON lines, one object a line", std::string(got), fed(command, file)});
+    throw Error({.who = file.string(),
+                 .expected = "JSON lines, one object a line",
+                 .got = std::string(got),
+                 .hint = fed(command, file)});
   };
   if (ending == ".csv") refuse("a table of comma-separated values", table_command(""));
   if (ending == ".tsv") refuse("a table of tab-separated values", table_command(", delimiter='\\t'"));

@@ -61,7 +61,7 @@ class Cursor {
   }
   bool boolean() {
     const auto value = number<std::uint8_t>();
-    if (value > 1) throw Error({who_, "0 or 1 for true or false", std::to_string(value), ""});
+    if (value > 1) throw Error({.who = who_, .expected = "0 or 1 for true or false", .got = std::to_string(value)});
     return value == 1;
   }
   GgufValue value() {
@@ -73,7 +73,9 @@ class Cursor {
       case kString: return string();
       case kArray: return array();
       default:
-        throw Error({who_, "metadata of type u32, f32, bool, string or an array", fmt::format("type {}", type), ""});
+        throw Error({.who = who_,
+                     .expected = "metadata of type u32, f32, bool, string or an array",
+                     .got = fmt::format("type {}", type)});
     }
   }
 
@@ -83,7 +85,8 @@ class Cursor {
     if (type == kI32) return numbers<std::int32_t>();
     if (type == kF32) return numbers<float>();
     if (type != kString)
-      throw Error({who_, "an array of i32, f32 or strings", fmt::format("one of type {}", type), ""});
+      throw Error(
+          {.who = who_, .expected = "an array of i32, f32 or strings", .got = fmt::format("one of type {}", type)});
     std::vector<std::string> strings(count(sizeof(std::uint64_t)));
     for (std::string& text : strings) text = string();
     return strings;
@@ -101,8 +104,10 @@ class Cursor {
     return begin;
   }
   [[noreturn]] void cut_off(std::uint64_t wanted) const {
-    throw Error({who_, fmt::format("{} more bytes or entries after byte {}", wanted, at_),
-                 fmt::format("{} bytes", left()), "is the file cut off?"});
+    throw Error({.who = who_,
+                 .expected = fmt::format("{} more bytes or entries after byte {}", wanted, at_),
+                 .got = fmt::format("{} bytes", left()),
+                 .hint = "is the file cut off?"});
   }
 
   std::span<const std::byte> file_;
@@ -114,14 +119,18 @@ class Cursor {
 std::uint64_t bytes_of(const GgufType& type, const std::vector<std::int64_t>& shape, std::uint64_t most,
                        const std::string& who) {
   if (shape.empty() || shape.back() % type.values != 0)
-    throw Error({who, fmt::format("rows of a multiple of {} values in {}", type.values, type.name),
-                 shape.empty() ? "no axis" : std::to_string(shape.back()), ""});
+    throw Error({.who = who,
+                 .expected = fmt::format("rows of a multiple of {} values in {}", type.values, type.name),
+                 .got = shape.empty() ? "no axis" : std::to_string(shape.back())});
   std::uint64_t bytes = static_cast<std::uint64_t>(type.bytes);
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
     const bool innermost = axis + 1 == shape.size();
     const auto extent = static_cast<std::uint64_t>(innermost ? shape[axis] / type.values : shape[axis]);
     if (extent == 0 || bytes > most / extent)
-      throw Error({who, fmt::format("1 to {} bytes", most), "another size", "is the file cut off?"});
+      throw Error({.who = who,
+                   .expected = fmt::format("1 to {} bytes", most),
+                   .got = "another size",
+                   .hint = "is the file cut off?"});
     bytes *= extent;
   }
   return bytes;
@@ -131,20 +140,25 @@ GgufInfo read_info(Cursor& cursor, const std::string& who) {
   GgufInfo info;
   info.name = cursor.string();
   const std::string tensor = fmt::format("{}: tensor '{}'", who, info.name);
-  if (info.name.size() > kLongestName) throw Error({tensor, "a name of at most 63 bytes", "a longer one", ""});
+  if (info.name.size() > kLongestName)
+    throw Error({.who = tensor, .expected = "a name of at most 63 bytes", .got = "a longer one"});
   const auto axes = cursor.number<std::uint32_t>();
-  if (axes < 1 || axes > kMostAxes) throw Error({tensor, "1 to 4 axes", std::to_string(axes), ""});
+  if (axes < 1 || axes > kMostAxes)
+    throw Error({.who = tensor, .expected = "1 to 4 axes", .got = std::to_string(axes)});
   for (std::uint32_t axis = 0; axis < axes; ++axis) {
     const auto extent = cursor.number<std::uint64_t>();
     if (extent > std::uint64_t{std::numeric_limits<std::int64_t>::max()})
-      throw Error({tensor, "an extent below 2^63", std::to_string(extent), ""});
+      throw Error({.who = tensor, .expected = "an extent below 2^63", .got = std::to_string(extent)});
     info.shape.insert(info.shape.begin(), static_cast<std::int64_t>(extent));
   }
   const auto id = cursor.number<std::uint32_t>();
   for (const GgufType& type : kTypes)
     if (type.id == id) info.type = &type;
   if (info.type == nullptr)
-    throw Error({tensor, "F32, F16, BF16, MXFP4 or NVFP4", fmt::format("type {}", id), "qad reads no other"});
+    throw Error({.who = tensor,
+                 .expected = "F32, F16, BF16, MXFP4 or NVFP4",
+                 .got = fmt::format("type {}", id),
+                 .hint = "qad reads no other"});
   info.begin = cursor.number<std::uint64_t>();  // from where the data starts, until that is known
   return info;
 }
@@ -207,10 +221,11 @@ std::string header_of(const std::filesystem::path& file, const GgufMetadata& met
   for (const GgufEntry& tensor : tensors) {
     const std::string who = fmt::format("{}: tensor '{}'", file.string(), tensor.name);
     if (tensor.name.size() > kLongestName || !names.insert(tensor.name).second)
-      throw Error({who, "a name of its own of at most 63 bytes", "one that is taken or longer", ""});
+      throw Error(
+          {.who = who, .expected = "a name of its own of at most 63 bytes", .got = "one that is taken or longer"});
     const std::uint64_t bytes = bytes_of(*tensor.type, tensor.shape, tensor.bytes.size(), who);
     if (bytes != tensor.bytes.size())
-      throw Error({who, fmt::format("{} bytes", bytes), std::to_string(tensor.bytes.size()), ""});
+      throw Error({.who = who, .expected = fmt::format("{} bytes", bytes), .got = std::to_string(tensor.bytes.size())});
     put(header, tensor.name);
     put_number(header, static_cast<std::uint32_t>(tensor.shape.size()));
     for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent) put_number(header, *extent);
@@ -230,42 +245,45 @@ const GgufType& gguf_type(std::string_view name) {
     if (type.name == name) return type;
     known += (known.empty() ? "" : ", ") + std::string(type.name);
   }
-  throw Error({"GGUF type", "one of " + known, std::string(name), ""});
+  throw Error({.who = "GGUF type", .expected = "one of " + known, .got = std::string(name)});
 }
 
 GgufContents parse_gguf(std::span<const std::byte> file, const std::string& who) {
   if (file.size() < kMagic.size() || std::memcmp(file.data(), kMagic.data(), kMagic.size()) != 0)
-    throw Error({who, "a GGUF file", "another file", ""});
+    throw Error({.who = who, .expected = "a GGUF file", .got = "another file"});
   Cursor cursor(file, who);
   static_cast<void>(cursor.number<std::uint32_t>());  // the magic
   if (const auto version = cursor.number<std::uint32_t>(); version != kVersion)
-    throw Error({who, "GGUF of version 3", fmt::format("version {}", version), ""});
+    throw Error({.who = who, .expected = "GGUF of version 3", .got = fmt::format("version {}", version)});
   const auto tensors = cursor.number<std::uint64_t>();
   const std::uint64_t pairs = cursor.count(13);  // a length, a type and a byte
   GgufContents contents;
   std::set<std::string> names;
   for (std::uint64_t i = 0; i < pairs; ++i) {
     std::string key = cursor.string();
-    if (!names.insert(key).second) throw Error({who, "every key once", "'" + key + "' twice", ""});
+    if (!names.insert(key).second)
+      throw Error({.who = who, .expected = "every key once", .got = "'" + key + "' twice"});
     GgufValue value = cursor.value();
     contents.metadata.emplace_back(std::move(key), std::move(value));
   }
   if (const auto* alignment = find_metadata<std::uint32_t>(contents.metadata, "general.alignment");
       alignment != nullptr && *alignment != kAlignment)
-    throw Error({who, "general.alignment 32", std::to_string(*alignment), ""});
+    throw Error({.who = who, .expected = "general.alignment 32", .got = std::to_string(*alignment)});
   names.clear();
   for (std::uint64_t i = 0; i < tensors; ++i) {  // each read takes bytes: no count can run away
     contents.tensors.push_back(read_info(cursor, who));
     if (!names.insert(contents.tensors.back().name).second)
-      throw Error({who, "every tensor once", "'" + contents.tensors.back().name + "' twice", ""});
+      throw Error({.who = who, .expected = "every tensor once", .got = "'" + contents.tensors.back().name + "' twice"});
   }
   const std::uint64_t data = padded(cursor.position());
   std::uint64_t offset = 0;
   for (GgufInfo& tensor : contents.tensors) {
     const std::string name = fmt::format("{}: tensor '{}'", who, tensor.name);
     if (tensor.begin != offset)
-      throw Error({name, fmt::format("data at {}, right after its neighbour's", offset), std::to_string(tensor.begin),
-                   "the header is damaged"});
+      throw Error({.who = name,
+                   .expected = fmt::format("data at {}, right after its neighbour's", offset),
+                   .got = std::to_string(tensor.begin),
+                   .hint = "the header is damaged"});
     const std::uint64_t room = file.size() > data + offset ? file.size() - data - offset : 0;
     tensor.bytes = bytes_of(*tensor.type, tensor.shape, room, name);
     tensor.begin = data + offset;

@@ -48,7 +48,9 @@ Hash128 hash128(std::string_view text) {
 }
 
 Hash128 hash_file(const std::filesystem::path& file, std::uint64_t begin) {
-  const auto fail = [&] { throw Error({file.string(), "a readable file", std::strerror(errno), ""}); };
+  const auto fail = [&] {
+    throw Error({.who = file.string(), .expected = "a readable file", .got = std::strerror(errno)});
+  };
   struct Descriptor {
     int fd;
     ~Descriptor() { ::close(fd); }

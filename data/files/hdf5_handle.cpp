@@ -39,7 +39,9 @@ void fail(const std::string& who, const std::string& action) {
   std::string reason;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, &keep_innermost, &reason);
   H5Eclear2(H5E_DEFAULT);
-  throw Error({who, "", "could not " + action + (reason.empty() ? "" : ": " + reason), std::string(hint_for(reason))});
+  throw Error({.who = who,
+               .got = "could not " + action + (reason.empty() ? "" : ": " + reason),
+               .hint = std::string(hint_for(reason))});
 }
 
 hid_t native_type(DType dtype) {

@@ -38,7 +38,7 @@ struct Hdf5Reader::Impl {
     hdf5::initialise();
     refuse_irregular_file(name, what);
     if (place_at(name) == Place::nothing)
-      throw Error({name, std::string(what), std::strerror(ENOENT), ""}, ExitCode::usage);
+      throw Error({.who = name, .expected = std::string(what), .got = std::strerror(ENOENT)}, ExitCode::usage);
     const hid_t id = H5Fopen(name.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
     return {check(id, name, fmt::format("open it as {} (HDF5)", what)), H5Fclose};
   }
@@ -52,19 +52,21 @@ struct Hdf5Reader::Impl {
       if (check(H5Lexists(file.id(), part.c_str(), H5P_DEFAULT), who, "look it up") == 0) return false;
       H5L_info_t link;
       check(H5Lget_info(file.id(), part.c_str(), &link, H5P_DEFAULT), who, "look it up");
-      if (link.type != H5L_TYPE_HARD) throw Error({who, "data in this file", "a link to elsewhere", ""});
+      if (link.type != H5L_TYPE_HARD)
+        throw Error({.who = who, .expected = "data in this file", .got = "a link to elsewhere"});
     }
     return true;
   }
 
   [[nodiscard]] Dataset find(const std::string& dataset) const {
     const std::string who = name + ": " + dataset;
-    if (!has(dataset)) throw Error({name, fmt::format("a dataset '{}'", dataset), "none", ""});
+    if (!has(dataset)) throw Error({.who = name, .expected = fmt::format("a dataset '{}'", dataset), .got = "none"});
     Handle opened(check(H5Dopen2(file.id(), dataset.c_str(), H5P_DEFAULT), who, "open it as a dataset"), H5Dclose);
     Handle type(check(H5Dget_type(opened.id()), who, "read its type"), H5Tclose);
     const Handle space(check(H5Dget_space(opened.id()), who, "read its shape"), H5Sclose);
     Dataset found{who, std::move(opened), std::move(type), {}};
-    if (H5Sget_simple_extent_type(space.id()) == H5S_NULL) throw Error({who, "a dataset with a shape", "none", ""});
+    if (H5Sget_simple_extent_type(space.id()) == H5S_NULL)
+      throw Error({.who = who, .expected = "a dataset with a shape", .got = "none"});
     found.extents.resize(
         static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space.id()), who, "read its shape")));
     check(H5Sget_simple_extent_dims(space.id(), found.extents.data(), nullptr), who, "read its shape");
@@ -76,7 +78,7 @@ struct Hdf5Reader::Impl {
   static void check_storage(Dataset& found) {
     const Handle creation(check(H5Dget_create_plist(found.dataset.id()), found.who, "read its layout"), H5Pclose);
     if (H5Pget_layout(creation.id()) == H5D_VIRTUAL || H5Pget_external_count(creation.id()) != 0)
-      throw Error({found.who, "data in this file", "data kept in others", ""});
+      throw Error({.who = found.who, .expected = "data in this file", .got = "data kept in others"});
     hsize_t declared = H5Tget_size(found.type.id());
     bool overflow = false;
     for (const hsize_t extent : found.extents) {
@@ -94,9 +96,11 @@ struct Hdf5Reader::Impl {
     }
     const hsize_t stored = H5Dget_storage_size(found.dataset.id());
     if (overflow || declared > (compressed ? stored * kMaxExpansion : stored))
-      throw Error({found.who,
-                   overflow ? "a size below 2^64 bytes" : fmt::format("{} bytes, as its shape says", declared),
-                   fmt::format("{} stored", stored), "was the file written whole?"});
+      throw Error(
+          {.who = found.who,
+           .expected = overflow ? "a size below 2^64 bytes" : fmt::format("{} bytes, as its shape says", declared),
+           .got = fmt::format("{} stored", stored),
+           .hint = "was the file written whole?"});
   }
 
   // What a dataset's 16-bit or 8-bit numbers are; empty without the attribute.
@@ -136,8 +140,10 @@ struct Hdf5Reader::Impl {
   [[nodiscard]] Dataset find_integers(const std::string& dataset) const {
     Dataset found = find(dataset);
     const H5T_class_t kind = H5Tget_class(found.type.id());  // h5py stores booleans as an enumeration
-    if (kind != H5T_INTEGER && kind != H5T_ENUM) throw Error({found.who, "whole numbers", "another type", ""});
-    if (found.extents.size() != 1) throw Error({found.who, "one axis", std::to_string(found.extents.size()), ""});
+    if (kind != H5T_INTEGER && kind != H5T_ENUM)
+      throw Error({.who = found.who, .expected = "whole numbers", .got = "another type"});
+    if (found.extents.size() != 1)
+      throw Error({.who = found.who, .expected = "one axis", .got = std::to_string(found.extents.size())});
     return found;
   }
 
@@ -154,9 +160,9 @@ bool Hdf5Reader::has(const std::string& name) const { return impl_->has(name); }
 Tensor Hdf5Reader::read_tensor(const std::string& name) const {
   const Impl::Dataset found = impl_->find(name);
   const std::optional<DType> dtype = Impl::dtype_of(found);
-  if (!dtype) throw Error({found.who, "f32, bf16, f16, i64, i32 or u8", "another type", ""});
+  if (!dtype) throw Error({.who = found.who, .expected = "f32, bf16, f16, i64, i32 or u8", .got = "another type"});
   if (found.extents.size() > Shape::kMaxRank)
-    throw Error({found.who, "at most four axes", std::to_string(found.extents.size()), ""});
+    throw Error({.who = found.who, .expected = "at most four axes", .got = std::to_string(found.extents.size())});
   const std::vector<std::int64_t> extents(found.extents.begin(), found.extents.end());
   const Tensor tensor(Shape(std::span<const std::int64_t>(extents)), *dtype);
   Impl::read(found, hdf5::native_type(*dtype), tensor.raw());
@@ -166,7 +172,7 @@ Tensor Hdf5Reader::read_tensor(const std::string& name) const {
 std::string Hdf5Reader::read_text(const std::string& name) const {
   const Impl::Dataset found = impl_->find(name);
   if (!has_type(found.type.id(), H5T_NATIVE_UINT8) || found.extents.size() != 1)
-    throw Error({found.who, "text (one axis of uint8)", "another type or shape", ""});
+    throw Error({.who = found.who, .expected = "text (one axis of uint8)", .got = "another type or shape"});
   std::string text(found.elements, '\0');
   Impl::read(found, H5T_NATIVE_UINT8, text.data());
   return text;
@@ -183,7 +189,7 @@ Hdf5Number Hdf5Reader::read_number(const std::string& name) const {
     if (has_type(found.type.id(), H5T_NATIVE_UINT64)) return read(std::uint64_t{}, H5T_NATIVE_UINT64);
     if (has_type(found.type.id(), H5T_NATIVE_DOUBLE)) return read(double{}, H5T_NATIVE_DOUBLE);
   }
-  throw Error({found.who, "one i64, u64 or f64", "another type or shape", ""});
+  throw Error({.who = found.who, .expected = "one i64, u64 or f64", .got = "another type or shape"});
 }
 
 std::int64_t Hdf5Reader::integer_count(const std::string& name) const {
@@ -194,8 +200,9 @@ void Hdf5Reader::read_integers(const std::string& name, std::int64_t begin, std:
   const Impl::Dataset found = impl_->find_integers(name);
   const hsize_t start = static_cast<hsize_t>(begin), count = values.size();
   if (begin < 0 || start > found.elements || count > found.elements - start)
-    throw Error({found.who, fmt::format("a range within its {} numbers", found.elements),
-                 fmt::format("{} from {}", count, begin), ""});
+    throw Error({.who = found.who,
+                 .expected = fmt::format("a range within its {} numbers", found.elements),
+                 .got = fmt::format("{} from {}", count, begin)});
   if (count == 0) return;
   const Handle in_file(check(H5Dget_space(found.dataset.id()), found.who, "read its shape"), H5Sclose);
   const Handle in_memory(check(H5Screate_simple(1, &count, nullptr), found.who, "read it"), H5Sclose);

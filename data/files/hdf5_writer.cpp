@@ -110,7 +110,10 @@ struct Hdf5Writer::Impl {
     check(H5Dflush(dataset.id()), who, "write it");
     const hsize_t stored = H5Dget_storage_size(dataset.id());
     if (stored != expected)
-      throw Error({who, fmt::format("{} bytes on disk", expected), std::to_string(stored), "is the disk full?"});
+      throw Error({.who = who,
+                   .expected = fmt::format("{} bytes on disk", expected),
+                   .got = std::to_string(stored),
+                   .hint = "is the disk full?"});
     dataset.close(who, "close it");
     creation.close(who, "close it");
     space.close(who, "close it");

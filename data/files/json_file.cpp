@@ -45,7 +45,7 @@ class Builder {
   bool end_array() { return close(); }
   bool key(std::string& name) {
     if (!open_.back().keys.insert(name).second)
-      throw Error({who_, "every key once", "'" + name + "' twice in one object", ""});
+      throw Error({.who = who_, .expected = "every key once", .got = "'" + name + "' twice in one object"});
     key_ = std::move(name);
     return true;
   }
@@ -78,7 +78,7 @@ class Builder {
     else return &(members[std::move(key_)] = std::forward<Value>(value));
   }
   bool open(Json container) {
-    if (open_.size() == kMaxDepth) throw Error({who_, "JSON nested at most 64 deep", "more", ""});
+    if (open_.size() == kMaxDepth) throw Error({.who = who_, .expected = "JSON nested at most 64 deep", .got = "more"});
     Json* const place = put(std::move(container));
     open_.push_back({place, {}});
     return true;
@@ -151,8 +151,10 @@ Json parse_python(std::string_view text, const std::string& who) {
   Builder<Json> builder(who);
   if (Json::sax_parse(tagged.text, &builder)) return std::move(builder.root());
   const std::size_t byte = tagged.original(builder.byte());
-  throw Error({who + ":" + position(text, byte, false), "JSON", builder.reason(),
-               byte >= text.size() ? "is the file cut off?" : ""});
+  throw Error({.who = who + ":" + position(text, byte, false),
+               .expected = "JSON",
+               .got = builder.reason(),
+               .hint = byte >= text.size() ? "is the file cut off?" : ""});
 }
 
 }  // namespace
@@ -172,7 +174,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& who, bool is
   Builder<nlohmann::json> builder(who);
   if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root());
   const std::string at = builder.byte() > 0 ? ":" + position(text, builder.byte(), is_line) : "";
-  throw Error({who + at, "JSON", builder.reason(), ""});
+  throw Error({.who = who + at, .expected = "JSON", .got = builder.reason()});
 }
 
 nlohmann::ordered_json parse_python_json(std::string_view text, const std::string& who) {

@@ -17,7 +17,7 @@ namespace qad {
 
 MappedFile::MappedFile(const std::filesystem::path& file, std::string_view what) {
   const auto fail = [&](std::string_view reason, ExitCode code = ExitCode::failed) {
-    throw Error({file.string(), std::string(what), std::string(reason), ""}, code);
+    throw Error({.who = file.string(), .expected = std::string(what), .got = std::string(reason)}, code);
   };
   const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) fail(std::strerror(errno), exit_code_of(errno));

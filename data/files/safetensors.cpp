@@ -40,7 +40,7 @@ std::string hint_without(const fs::path& folder) {
 }
 
 [[noreturn]] void no_such_tensor(const fs::path& path, const std::string& name) {
-  throw Error({path.string(), fmt::format("a tensor '{}'", name), "none", ""});
+  throw Error({.who = path.string(), .expected = fmt::format("a tensor '{}'", name), .got = "none"});
 }
 
 }  // namespace
@@ -67,9 +67,10 @@ Tensor SafetensorsFile::tensor(const std::string& name) const {
   const SafetensorsInfo& stored = info(name);
   const std::string who = fmt::format("{}: tensor '{}'", path_.string(), name);
   const std::optional<DType> dtype = tensor_dtype(stored.dtype);
-  if (!dtype) throw Error({who, "F32, F16, BF16, I64, I32 or a one-byte dtype", stored.dtype, ""});
+  if (!dtype)
+    throw Error({.who = who, .expected = "F32, F16, BF16, I64, I32 or a one-byte dtype", .got = stored.dtype});
   if (stored.shape.size() > Shape::kMaxRank)
-    throw Error({who, "at most four axes", std::to_string(stored.shape.size()), ""});
+    throw Error({.who = who, .expected = "at most four axes", .got = std::to_string(stored.shape.size())});
   return Tensor::borrow(bytes(name), file_, Shape(std::span(stored.shape)), *dtype);
 }
 
@@ -79,7 +80,10 @@ SafetensorsFolder::SafetensorsFolder(const fs::path& path) : path_(path) {
     file = path / kSingleFile;
     if (!fs::exists(file) && fs::exists(path / kIndexFile)) file = path / kIndexFile;
     if (!fs::exists(file))
-      throw Error({path.string(), fmt::format("{} or {}", kSingleFile, kIndexFile), "neither", hint_without(path)},
+      throw Error({.who = path.string(),
+                   .expected = fmt::format("{} or {}", kSingleFile, kIndexFile),
+                   .got = "neither",
+                   .hint = hint_without(path)},
                   ExitCode::usage);
   }
   if (file.extension() == ".json") read_index(file);
@@ -91,10 +95,11 @@ void SafetensorsFolder::add_file(const fs::path& file) {
   for (const SafetensorsInfo& tensor : added.tensors()) {
     const auto [entry, is_new] = file_of_.emplace(tensor.name, files_.size() - 1);
     if (!is_new)
-      throw Error({path_.string(), fmt::format("tensor '{}' in one file", tensor.name),
-                   fmt::format("one in {} and one in {}", files_[entry->second].path().filename().string(),
-                               file.filename().string()),
-                   "which one is meant? remove the other"});
+      throw Error({.who = path_.string(),
+                   .expected = fmt::format("tensor '{}' in one file", tensor.name),
+                   .got = fmt::format("one in {} and one in {}", files_[entry->second].path().filename().string(),
+                                      file.filename().string()),
+                   .hint = "which one is meant? remove the other"});
   }
 }
 
@@ -102,24 +107,28 @@ void SafetensorsFolder::read_index(const fs::path& index) {
   const nlohmann::json json = read_json_file(index, "an index of safetensors shards");
   const std::string who = index.string();
   if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
-    throw Error({who, "a weight_map from tensors to files", "none", ""});
+    throw Error({.who = who, .expected = "a weight_map from tensors to files", .got = "none"});
   std::set<std::string> opened;
   for (const auto& [name, value] : json["weight_map"].items()) {
     const std::string shard = value.is_string() ? value.get<std::string>() : "";
     // A shard is a neighbour of its index: a name with a folder in it could reach any file of the machine.
     if (shard.empty() || fs::path(shard).filename() != shard || shard == "..")
-      throw Error({who, fmt::format("the name of a file beside it for '{}'", name), value.dump(), ""});
+      throw Error(
+          {.who = who, .expected = fmt::format("the name of a file beside it for '{}'", name), .got = value.dump()});
     const fs::path file = index.parent_path() / shard;
     if (opened.insert(shard).second) {
       if (std::error_code ignored; !fs::exists(file, ignored))
-        throw Error({who, fmt::format("'{}' beside it, which tensor '{}' is in", shard, name), "no such file",
-                     "download the folder again"},
+        throw Error({.who = who,
+                     .expected = fmt::format("'{}' beside it, which tensor '{}' is in", shard, name),
+                     .got = "no such file",
+                     .hint = "download the folder again"},
                     ExitCode::usage);
       add_file(file);
     }
     const auto found = file_of_.find(name);
     if (found == file_of_.end() || files_[found->second].path() != file)
-      throw Error({who, fmt::format("tensor '{}' in '{}'", name, shard), "a file without it", ""});
+      throw Error(
+          {.who = who, .expected = fmt::format("tensor '{}' in '{}'", name, shard), .got = "a file without it"});
   }
 }
 

@@ -33,35 +33,43 @@ constexpr auto kDTypes = std::to_array<DTypeBits>(
 
 std::uint64_t unsigned_of(const json& value, const std::string& who, const std::string& what) {
   if (!value.is_number_unsigned())
-    throw Error({who, what, value.dump(-1, ' ', false, json::error_handler_t::replace), ""});
+    throw Error({.who = who, .expected = what, .got = value.dump(-1, ' ', false, json::error_handler_t::replace)});
   return value.get<std::uint64_t>();
 }
 
 const json& member(const json& entry, const char* key, const std::string& who) {
   const auto found = entry.find(key);
-  if (found == entry.end()) throw Error({who, fmt::format("an entry with '{}'", key), "none", "the header is damaged"});
+  if (found == entry.end())
+    throw Error({.who = who,
+                 .expected = fmt::format("an entry with '{}'", key),
+                 .got = "none",
+                 .hint = "the header is damaged"});
   return *found;
 }
 
 SafetensorsInfo parse_entry(const std::string& name, const json& entry, const std::string& who) {
-  if (!entry.is_object()) throw Error({who, "dtype, shape and data_offsets", std::string(entry.type_name()), ""});
+  if (!entry.is_object())
+    throw Error({.who = who, .expected = "dtype, shape and data_offsets", .got = std::string(entry.type_name())});
   SafetensorsInfo info;
   info.name = name;
 
   const json& dtype = member(entry, "dtype", who);
-  if (!dtype.is_string()) throw Error({who, "a dtype's name", std::string(dtype.type_name()), ""});
+  if (!dtype.is_string())
+    throw Error({.who = who, .expected = "a dtype's name", .got = std::string(dtype.type_name())});
   info.dtype = dtype.get<std::string>();
 
   const json& shape = member(entry, "shape", who);
-  if (!shape.is_array()) throw Error({who, "a list of extents as shape", std::string(shape.type_name()), ""});
+  if (!shape.is_array())
+    throw Error({.who = who, .expected = "a list of extents as shape", .got = std::string(shape.type_name())});
   for (const json& extent : shape) {
     const std::uint64_t value = unsigned_of(extent, who, "extents from 0 up");
-    if (value > INT64_MAX) throw Error({who, "an extent below 2^63", std::to_string(value), ""});
+    if (value > INT64_MAX) throw Error({.who = who, .expected = "an extent below 2^63", .got = std::to_string(value)});
     info.shape.push_back(static_cast<std::int64_t>(value));
   }
 
   const json& offsets = member(entry, "data_offsets", who);
-  if (!offsets.is_array() || offsets.size() != 2) throw Error({who, "data_offsets [begin, end]", "something else", ""});
+  if (!offsets.is_array() || offsets.size() != 2)
+    throw Error({.who = who, .expected = "data_offsets [begin, end]", .got = "something else"});
   info.begin = unsigned_of(offsets[0], who, "an offset from 0 up");
   info.end = unsigned_of(offsets[1], who, "an offset from 0 up");
   return info;
@@ -73,22 +81,28 @@ void check_layout(const SafetensorsHeader& header, std::uint64_t data_bytes, con
   for (const SafetensorsInfo& info : header.tensors) {
     const std::string who = fmt::format("{}: tensor '{}'", file, info.name);
     if (info.end < info.begin)
-      throw Error({who, "offsets that ascend", fmt::format("[{}, {}]", info.begin, info.end), ""});
+      throw Error(
+          {.who = who, .expected = "offsets that ascend", .got = fmt::format("[{}, {}]", info.begin, info.end)});
     if (info.end > data_bytes)
-      throw Error({who, fmt::format("its bytes within the {} that follow the header", data_bytes),
-                   fmt::format("an end at {}", info.end), "is the file cut off?"});
+      throw Error({.who = who,
+                   .expected = fmt::format("its bytes within the {} that follow the header", data_bytes),
+                   .got = fmt::format("an end at {}", info.end),
+                   .hint = "is the file cut off?"});
     if (info.begin != position)
-      throw Error({who, fmt::format("its bytes to begin at {}, where those before end", position),
-                   fmt::format("{} at {}", info.begin < position ? "an overlap" : "a gap", info.begin), ""});
+      throw Error({.who = who,
+                   .expected = fmt::format("its bytes to begin at {}, where those before end", position),
+                   .got = fmt::format("{} at {}", info.begin < position ? "an overlap" : "a gap", info.begin)});
     const std::uint64_t bytes = safetensors_bytes(info.dtype, info.shape, who);
     if (info.bytes() != bytes)
-      throw Error({who, fmt::format("{} bytes for {} [{}]", bytes, info.dtype, fmt::join(info.shape, ", ")),
-                   std::to_string(info.bytes()), ""});
+      throw Error({.who = who,
+                   .expected = fmt::format("{} bytes for {} [{}]", bytes, info.dtype, fmt::join(info.shape, ", ")),
+                   .got = std::to_string(info.bytes())});
     position = info.end;
   }
   if (position != data_bytes)
-    throw Error({file, fmt::format("the file to end after its last tensor, {} bytes after the header", position),
-                 fmt::format("{} bytes", data_bytes), ""});
+    throw Error({.who = file,
+                 .expected = fmt::format("the file to end after its last tensor, {} bytes after the header", position),
+                 .got = fmt::format("{} bytes", data_bytes)});
 }
 
 }  // namespace
@@ -103,43 +117,58 @@ std::uint64_t safetensors_bytes(std::string_view dtype, std::span<const std::int
   if (rank < 0) {
     std::vector<std::string_view> known;
     for (const DTypeBits& entry : kDTypes) known.push_back(entry.name);
-    throw Error({who, fmt::format("a dtype among {}", fmt::join(known, " ")), fmt::format("'{}'", dtype), ""});
+    throw Error({.who = who,
+                 .expected = fmt::format("a dtype among {}", fmt::join(known, " ")),
+                 .got = fmt::format("'{}'", dtype)});
   }
   std::uint64_t bits = kDTypes[static_cast<std::size_t>(rank)].bits;
   bool overflow = false;
   for (const std::int64_t extent : shape) {
-    if (extent < 0) throw Error({who, "extents from 0 up", std::to_string(extent), ""});
+    if (extent < 0) throw Error({.who = who, .expected = "extents from 0 up", .got = std::to_string(extent)});
     overflow |= __builtin_mul_overflow(bits, static_cast<std::uint64_t>(extent), &bits);
   }
-  if (overflow) throw Error({who, "a size below 2^64 bits", fmt::format("[{}]", fmt::join(shape, ", ")), ""});
-  if (bits % 8 != 0) throw Error({who, "a whole number of bytes", fmt::format("{} bits", bits), ""});
+  if (overflow)
+    throw Error({.who = who, .expected = "a size below 2^64 bits", .got = fmt::format("[{}]", fmt::join(shape, ", "))});
+  if (bits % 8 != 0)
+    throw Error({.who = who, .expected = "a whole number of bytes", .got = fmt::format("{} bits", bits)});
   return bits / 8;
 }
 
 SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file, const std::string& who) {
   std::uint64_t length = 0;
   if (file.size() < sizeof length)
-    throw Error({who, "a safetensors file", fmt::format("a file of {} bytes", file.size()), "is the file cut off?"});
+    throw Error({.who = who,
+                 .expected = "a safetensors file",
+                 .got = fmt::format("a file of {} bytes", file.size()),
+                 .hint = "is the file cut off?"});
   std::memcpy(&length, file.data(), sizeof length);
   if (length > kMaxHeader)
-    throw Error({who, "a header of at most 100 MB", fmt::format("{} bytes", length), "is this a safetensors file?"});
+    throw Error({.who = who,
+                 .expected = "a header of at most 100 MB",
+                 .got = fmt::format("{} bytes", length),
+                 .hint = "is this a safetensors file?"});
   if (length > file.size() - sizeof length)
-    throw Error({who, fmt::format("a header of {} bytes", length), fmt::format("a file of {} bytes", file.size()),
-                 "is the file cut off?"});
+    throw Error({.who = who,
+                 .expected = fmt::format("a header of {} bytes", length),
+                 .got = fmt::format("a file of {} bytes", file.size()),
+                 .hint = "is the file cut off?"});
 
   SafetensorsHeader header;
   header.data_begin = sizeof length + length;
   const std::string_view text(reinterpret_cast<const char*>(file.data()) + sizeof length, length);
-  if (!text.starts_with('{')) throw Error({who, "a header of JSON that starts with {", "something else", ""});
+  if (!text.starts_with('{'))
+    throw Error({.who = who, .expected = "a header of JSON that starts with {", .got = "something else"});
   const json entries = parse_json(text, who + ": header");
   for (const auto& [name, entry] : entries.items()) {
     if (name != "__metadata__") {
       header.tensors.push_back(parse_entry(name, entry, fmt::format("{}: tensor '{}'", who, name)));
       continue;
     }
-    if (!entry.is_object()) throw Error({who, "__metadata__ from text to text", std::string(entry.type_name()), ""});
+    if (!entry.is_object())
+      throw Error({.who = who, .expected = "__metadata__ from text to text", .got = std::string(entry.type_name())});
     for (const auto& [key, value] : entry.items()) {
-      if (!value.is_string()) throw Error({who, "__metadata__ from text to text", std::string(value.type_name()), ""});
+      if (!value.is_string())
+        throw Error({.who = who, .expected = "__metadata__ from text to text", .got = std::string(value.type_name())});
       header.metadata.emplace(key, value.get<std::string>());
     }
   }

@@ -24,10 +24,10 @@ void check_entries(const std::vector<SafetensorsEntry>& entries, const fs::path&
   for (const SafetensorsEntry& entry : entries) {
     const std::string who = fmt::format("{}: tensor '{}'", target.string(), entry.name);
     if (entry.name == "__metadata__" || !names.insert(entry.name).second)
-      throw Error({who, "a name of its own", "one that is taken", ""});
+      throw Error({.who = who, .expected = "a name of its own", .got = "one that is taken"});
     const std::uint64_t bytes = safetensors_bytes(entry.dtype, entry.shape, who);
     if (bytes != entry.bytes.size())
-      throw Error({who, fmt::format("{} bytes", bytes), std::to_string(entry.bytes.size()), ""});
+      throw Error({.who = who, .expected = fmt::format("{} bytes", bytes), .got = std::to_string(entry.bytes.size())});
   }
 }
 
@@ -71,7 +71,10 @@ std::vector<std::vector<SafetensorsEntry>> make_shards(const std::vector<Safeten
 
 void refuse_beside(const fs::path& other) {
   if (fs::exists(other))
-    throw Error({other.string(), "a folder without weights in another layout", "this file", "choose an empty folder"});
+    throw Error({.who = other.string(),
+                 .expected = "a folder without weights in another layout",
+                 .got = "this file",
+                 .hint = "choose an empty folder"});
 }
 
 }  // namespace

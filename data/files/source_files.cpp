@@ -27,7 +27,8 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   fs::directory_iterator entry(folder.empty() ? fs::path(".") : folder, error);
   std::vector<fs::directory_entry> entries;
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) entries.push_back(*entry);
-  if (error && is_there(folder)) throw Error({folder.string(), "a folder that can be read", error.message(), ""});
+  if (error && is_there(folder))
+    throw Error({.who = folder.string(), .expected = "a folder that can be read", .got = error.message()});
   return entries;
 }
 
@@ -64,7 +65,10 @@ std::set<fs::path> matches(const std::string& pattern) {
   std::set<fs::path> found;
   collect(whole.root_path(), parts, found);
   if (found.empty())
-    throw Error({pattern, "files that this pattern matches", "none", "a pattern is relative to the working directory"},
+    throw Error({.who = pattern,
+                 .expected = "files that this pattern matches",
+                 .got = "none",
+                 .hint = "a pattern is relative to the working directory"},
                 ExitCode::usage);
   return found;
 }
@@ -74,14 +78,17 @@ std::set<fs::path> matches(const std::string& pattern) {
 bool has_pattern(const std::string& name) { return name.find_first_of("*?[") != std::string::npos; }
 
 std::vector<fs::path> expand_files(std::span<const std::string> names, std::string_view what) {
-  if (names.empty()) throw Error({"a list of files", "at least one", "none", ""});
+  if (names.empty()) throw Error({.who = "a list of files", .expected = "at least one", .got = "none"});
   std::vector<fs::path> files;
   for (const std::string& name : names) {
     if (has_pattern(name) && !is_there(name)) {
       const std::set<fs::path> found = matches(name);
       files.insert(files.end(), found.begin(), found.end());
     } else if (is_folder(name)) {
-      throw Error({name, std::string(what), "a folder", (fs::path(name) / "*.txt").string() + " names files in it"});
+      throw Error({.who = name,
+                   .expected = std::string(what),
+                   .got = "a folder",
+                   .hint = (fs::path(name) / "*.txt").string() + " names files in it"});
     } else {
       files.emplace_back(name);
     }
@@ -91,7 +98,10 @@ std::vector<fs::path> expand_files(std::span<const std::string> names, std::stri
     std::error_code error;
     const fs::path real = fs::weakly_canonical(file, error);
     if (!seen.insert(error ? file : real).second)
-      throw Error({file.string(), "each file once", "it twice", "a mixture's weight repeats a text"});
+      throw Error({.who = file.string(),
+                   .expected = "each file once",
+                   .got = "it twice",
+                   .hint = "a mixture's weight repeats a text"});
   }
   return files;
 }

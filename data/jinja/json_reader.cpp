@@ -77,7 +77,7 @@ Value read_json(std::string_view text, const std::string& who) {
   try {
     static_cast<void>(Json::sax_parse(text.begin(), text.end(), &builder));
   } catch (const Failure& failure) {
-    throw Error({who, failure.expected, failure.got, failure.hint});
+    throw Error({.who = who, .expected = failure.expected, .got = failure.got, .hint = failure.hint});
   }
   return builder.take();
 }

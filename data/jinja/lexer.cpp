@@ -58,7 +58,7 @@ class Lexer {
   void add(TokenKind kind, std::string text) { tokens_.push_back({kind, std::move(text), line_}); }
 
   [[noreturn]] void fail(std::string expected, const std::string& got) const {
-    throw Error({fmt::format("{}:{}", who_, line_), std::move(expected), one_line(got), ""});
+    throw Error({.who = fmt::format("{}:{}", who_, line_), .expected = std::move(expected), .got = one_line(got)});
   }
 
   void move_to(std::size_t to) {
@@ -293,7 +293,8 @@ class Lexer {
 
 std::vector<Token> lex(std::string_view source, const std::string& who) {
   if (source.size() > kLargest)
-    throw Error({who, "a template of at most 1 MiB", std::to_string(source.size()) + " bytes", ""});
+    throw Error(
+        {.who = who, .expected = "a template of at most 1 MiB", .got = std::to_string(source.size()) + " bytes"});
   check_utf8(source, who);
   return Lexer(source, who).run();
 }

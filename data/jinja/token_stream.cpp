@@ -25,7 +25,10 @@ void TokenStream::fail(std::string_view expected, std::string_view hint) const {
 }
 
 void TokenStream::fail_at(int line, std::string_view expected, std::string_view got, std::string_view hint) const {
-  throw Error({fmt::format("{}:{}", who_, line), std::string(expected), one_line(got), std::string(hint)});
+  throw Error({.who = fmt::format("{}:{}", who_, line),
+               .expected = std::string(expected),
+               .got = one_line(got),
+               .hint = std::string(hint)});
 }
 
 }  // namespace qad::jinja

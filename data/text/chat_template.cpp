@@ -164,12 +164,13 @@ Conversation conversation_of(const Value& record, std::size_t size, const std::s
   const Value* messages = object != nullptr ? object->find("messages") : nullptr;
   const List* list = messages != nullptr ? messages->list() : nullptr;
   if (list == nullptr || list->items.empty())
-    throw Error({who, "a list of messages", messages == nullptr ? "none" : beginning(*messages), ""});
+    throw Error(
+        {.who = who, .expected = "a list of messages", .got = messages == nullptr ? "none" : beginning(*messages)});
   List turns;
   for (const Value& message : list->items) {
     const Value* role = message.dict() != nullptr ? message.dict()->find("role") : nullptr;
     if (role == nullptr || role->bytes() == nullptr)
-      throw Error({who, "messages with a role, and content", beginning(message), ""});
+      throw Error({.who = who, .expected = "messages with a role, and content", .got = beginning(message)});
     turns.add(normalized(*message.dict()));
   }
   const Value* tools = object->find("tools");
@@ -189,7 +190,8 @@ ChatTemplate::ChatTemplate(const std::vector<NamedTemplate>& templates, const Va
     if (named.name == "default") choice->usual.emplace(named, variables, date);
     if (named.name == "tool_use") choice->with_tools.emplace(named, variables, date);
   }
-  if (!choice->usual && !choice->with_tools) throw Error({choice->who, "a template named default", "others only", ""});
+  if (!choice->usual && !choice->with_tools)
+    throw Error({.who = choice->who, .expected = "a template named default", .got = "others only"});
   choice_ = std::move(choice);
 }
 
@@ -210,11 +212,15 @@ ChatText ChatTemplate::lay_out(const nlohmann::ordered_json& record, bool add_ge
 ChatText ChatTemplate::laid_out(const Conversation& conversation, bool add_generation_prompt) const {
   const bool tools = choice_->with_tools && !conversation.tools.is<jinja::None>();
   if (!tools && !choice_->usual)
-    throw Error({choice_->who, "a template named default for a conversation without tools", "others only", ""});
+    throw Error({.who = choice_->who,
+                 .expected = "a template named default for a conversation without tools",
+                 .got = "others only"});
   const Parsed& parsed = tools ? *choice_->with_tools : *choice_->usual;
   jinja::Rendering rendering = parsed.render(conversation, add_generation_prompt);
   if (rendering.text.empty())
-    throw Error({parsed.environment.who, "a template that prints something for this conversation", "nothing", ""});
+    throw Error({.who = parsed.environment.who,
+                 .expected = "a template that prints something for this conversation",
+                 .got = "nothing"});
   std::vector<TextSpan> spans = parsed.assistant_spans(rendering, conversation.messages);
   return {std::move(rendering.text), std::move(spans)};
 }

@@ -34,8 +34,10 @@ std::vector<std::int32_t> edge(std::optional<bool> wanted, std::optional<std::in
   if (!wanted) return {usual.begin(), usual.end()};
   if (!*wanted) return {};
   if (!token)
-    throw Error({source, fmt::format("a tokenizer that names its {} token", key), "one that does not",
-                 fmt::format("leave {} out", key)});
+    throw Error({.who = source,
+                 .expected = fmt::format("a tokenizer that names its {} token", key),
+                 .got = "one that does not",
+                 .hint = fmt::format("leave {} out", key)});
   return {*token};
 }
 
@@ -147,7 +149,9 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int6
                const TextFormat& shared) {
   const int sources = kinds_given(config);
   if (sources != 1 || config.teacher_text)
-    throw Error({who, fmt::format("one of {} and mixture", kSourceKinds), sources == 0 ? "none" : "several", ""},
+    throw Error({.who = who,
+                 .expected = fmt::format("one of {} and mixture", kSourceKinds),
+                 .got = sources == 0 ? "none" : "several"},
                 ExitCode::usage);
   if (config.token_file || config.random_tokens) {
     const auto most_tokens = static_cast<std::int64_t>(config.beginning_bytes / sizeof(std::int64_t));
@@ -157,7 +161,9 @@ Documents load(const SourceConfig& config, const Tokenizer* tokenizer, std::int6
     return documents;
   }
   if (config.format.loss_on == LossOn::assistant && !config.jsonl)
-    throw Error({who, "jsonl with messages, as loss_on: assistant needs them", "another source", ""}, ExitCode::usage);
+    throw Error(
+        {.who = who, .expected = "jsonl with messages, as loss_on: assistant needs them", .got = "another source"},
+        ExitCode::usage);
   QAD_ASSERT(tokenizer != nullptr);
   const TextFormat format = filled_in(filled_in(config.format, shared), default_text_format());
   std::string name = who;
@@ -257,16 +263,20 @@ std::string fingerprint(const Documents& documents) {
 
 void check_documents(const Documents& documents, std::int64_t vocabulary) {
   if (documents.ids.empty())
-    throw Error({documents.source, "at least one document with text", "none",
-                 "is the separator, the field or skip_documents right?"});
+    throw Error({.who = documents.source,
+                 .expected = "at least one document with text",
+                 .got = "none",
+                 .hint = "is the separator, the field or skip_documents right?"});
   const auto bad = std::find_if(documents.ids.begin(), documents.ids.end(),
                                 [&](std::int32_t id) { return id < 0 || id >= vocabulary; });
   if (bad == documents.ids.end()) return;
   const std::int64_t place = bad - documents.ids.begin();
   const auto document =
       std::upper_bound(documents.offsets.begin(), documents.offsets.end(), place) - documents.offsets.begin() - 1;
-  throw Error({documents.source, fmt::format("token ids from 0 to {}, the model's vocabulary", vocabulary - 1),
-               fmt::format("{} in document {}", *bad, document), "does the tokenizer belong to the model?"});
+  throw Error({.who = documents.source,
+               .expected = fmt::format("token ids from 0 to {}, the model's vocabulary", vocabulary - 1),
+               .got = fmt::format("{} in document {}", *bad, document),
+               .hint = "does the tokenizer belong to the model?"});
 }
 
 Documents load_documents(const SourceConfig& config, const Tokenizer* tokenizer, std::int64_t vocabulary,

@@ -196,17 +196,20 @@ struct JsonRecord::Parser {
       return json;
     } catch (const Json::parse_error& error) {
       const std::size_t column = std::max<std::size_t>(std::min(error.byte, line.size()), 1);
-      throw Error({fmt::format("{}:{}", who, column), "JSON", json_reason(error),
-                   has_comma_behind(line) ? "records stand alone on their lines, without commas between them" : ""});
+      throw Error(
+          {.who = fmt::format("{}:{}", who, column),
+           .expected = "JSON",
+           .got = json_reason(error),
+           .hint = has_comma_behind(line) ? "records stand alone on their lines, without commas between them" : ""});
     } catch (const Json::exception& error) {
-      throw Error({who, "JSON", json_reason(error), ""});
+      throw Error({.who = who, .expected = "JSON", .got = json_reason(error)});
     }
   }
 };
 
 JsonRecord::JsonRecord(std::string_view line, std::string who) : who_(std::move(who)) {
   Json object = Parser{line, who_, troubles_}.parse();
-  if (!object.is_object()) throw Error({who_, "a JSON object", object.type_name(), ""});
+  if (!object.is_object()) throw Error({.who = who_, .expected = "a JSON object", .got = object.type_name()});
   object_ = std::make_unique<const Json>(std::move(object));
 }
 

@@ -32,9 +32,10 @@ PackedSequences::PackedSequences(Documents documents, Packing packing, std::int6
     else pack_windows(begin, end, sequence_length);
     const auto last = static_cast<std::int64_t>(first_segment_.size());
     if (first == last)
-      throw Error({source, "text for a sequence of " + std::to_string(sequence_length) + " tokens",
-                   std::to_string(tokens_between(documents_, begin, end)) + " tokens",
-                   "give more text or a smaller sequence_length"});
+      throw Error({.who = source,
+                   .expected = "text for a sequence of " + std::to_string(sequence_length) + " tokens",
+                   .got = std::to_string(tokens_between(documents_, begin, end)) + " tokens",
+                   .hint = "give more text or a smaller sequence_length"});
     parts_.push_back({first, last, last - first});
     begin = end;
   }
@@ -84,8 +85,10 @@ void PackedSequences::weigh_parts() {
     const double sequences = std::round(times * static_cast<double>(part.end - part.begin));
     total += sequences;
     if (total > kMostInEpoch)
-      throw Error({documents_.parts[i].source, fmt::format("a mixture of at most {} sequences an epoch", kMostInEpoch),
-                   "more", fmt::format("it would come {:.0f} times in one: give it more text or less weight", times)});
+      throw Error({.who = documents_.parts[i].source,
+                   .expected = fmt::format("a mixture of at most {} sequences an epoch", kMostInEpoch),
+                   .got = "more",
+                   .hint = fmt::format("it would come {:.0f} times in one: give it more text or less weight", times)});
     part.in_epoch = static_cast<std::int64_t>(sequences);
   }
 }

@@ -36,17 +36,19 @@ constexpr auto kSpeakers = std::to_array<Speaker>({{"human", "user"},
 std::string role_of(const std::string& from, const std::string& who) {
   const auto found = std::ranges::find(kSpeakers, from, &Speaker::from);
   if (found != kSpeakers.end()) return std::string(found->role);
-  throw Error({who, "from: human, gpt, system, tool, or another name that ShareGPT uses", fmt::format("\"{}\"", from),
-               "as messages with a role, any speaker can be named"});
+  throw Error({.who = who,
+               .expected = "from: human, gpt, system, tool, or another name that ShareGPT uses",
+               .got = fmt::format("\"{}\"", from),
+               .hint = "as messages with a role, any speaker can be named"});
 }
 
 // {"from": "human", "value": "…"} as {"role": "user", "content": "…"}; what has a role stays as it is.
 Json message_of(const Json& turn, const std::string& who) {
-  if (!turn.is_object()) throw Error({who, "messages that are objects", turn.type_name(), ""});
+  if (!turn.is_object()) throw Error({.who = who, .expected = "messages that are objects", .got = turn.type_name()});
   if (turn.contains("role") || !turn.contains("from")) return turn;
   const Json &from = turn.at("from"), value = turn.value("value", Json());
   if (!from.is_string() || !value.is_string())
-    throw Error({who, "turns with texts under from and value", turn.dump().substr(0, 60), ""});
+    throw Error({.who = who, .expected = "turns with texts under from and value", .got = turn.dump().substr(0, 60)});
   Json message = {{"role", role_of(from, who)}, {"content", value}};
   for (const auto& [key, other] : turn.items())
     if (key != "from" && key != "value") message[key] = other;
@@ -77,16 +79,18 @@ Json tools_of(const JsonRecord& record) {
   const std::string& text = tools->get_ref<const std::string&>();
   if (text.empty()) return {};
   Json parsed = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!parsed.is_array()) throw Error({record.who() + ": tools", "a list of tools, or one as JSON text", text, ""});
+  if (!parsed.is_array())
+    throw Error({.who = record.who() + ": tools", .expected = "a list of tools, or one as JSON text", .got = text});
   return parsed;
 }
 
 std::string text_at(const JsonRecord& record, const std::string& key, std::string_view hint) {
   const Json* value = record.find(key);
   if (value == nullptr || !value->is_string())
-    throw Error({record.who(), fmt::format("text under the key '{}'", key),
-                 value != nullptr ? value->type_name() : fmt::format("no such key among {}", record.keys()),
-                 std::string(hint)});
+    throw Error({.who = record.who(),
+                 .expected = fmt::format("text under the key '{}'", key),
+                 .got = value != nullptr ? value->type_name() : fmt::format("no such key among {}", record.keys()),
+                 .hint = std::string(hint)});
   return value->get<std::string>();
 }
 
@@ -105,10 +109,11 @@ RecordReader::Shape RecordReader::shape_of(const JsonRecord& record) const {
   for (const std::string_view key : kConversationKeys)
     if (record.has(key)) return {Kind::conversation, std::string(key), record.who()};
   if (record.has("prompt") && record.has("completion")) return {Kind::pair, "completion", record.who()};
-  throw Error({record.who(),
-               fmt::format("text under the key '{}', messages, conversations, or prompt and completion", field),
-               fmt::format("no such key among {}", record.keys()),
-               record.has("instruction") && record.has("output")
+  throw Error(
+      {.who = record.who(),
+       .expected = fmt::format("text under the key '{}', messages, conversations, or prompt and completion", field),
+       .got = fmt::format("no such key among {}", record.keys()),
+       .hint = record.has("instruction") && record.has("output")
                    ? "write instruction, input and output as messages of a user and an assistant"
                    : "name the text's key with field"});
 }
@@ -127,9 +132,10 @@ TextDocument RecordReader::read(const JsonRecord& record) {
   }
   const Json* turns = record.find(shape_->key);
   if (turns == nullptr || !turns->is_array())
-    throw Error({record.who(), fmt::format("a list of messages under '{}'", shape_->key),
-                 turns != nullptr ? turns->type_name() : fmt::format("no such key among {}", record.keys()),
-                 hint_of_kind(record)});
+    throw Error({.who = record.who(),
+                 .expected = fmt::format("a list of messages under '{}'", shape_->key),
+                 .got = turns != nullptr ? turns->type_name() : fmt::format("no such key among {}", record.keys()),
+                 .hint = hint_of_kind(record)});
   Json messages = messages_of(*turns, record);
   if (shape_->key != "messages") messages = with_system(std::move(messages), record);
   return conversation(messages, record);
@@ -152,8 +158,10 @@ TextDocument RecordReader::read_pair(const JsonRecord& record) {
   const auto type = [](const Json* value) { return value == nullptr ? "nothing" : value->type_name(); };
   if (type(prompt) != std::string_view(type(completion)) || prompt == nullptr ||
       !(prompt->is_string() || prompt->is_array()))
-    throw Error({record.who(), "two texts, or two lists of messages, under prompt and completion",
-                 fmt::format("{} and {}", type(prompt), type(completion)), hint_of_kind(record)});
+    throw Error({.who = record.who(),
+                 .expected = "two texts, or two lists of messages, under prompt and completion",
+                 .got = fmt::format("{} and {}", type(prompt), type(completion)),
+                 .hint = hint_of_kind(record)});
   if (prompt->is_string()) {
     const auto &before = prompt->get_ref<const std::string&>(), &after = completion->get_ref<const std::string&>();
     if (format_.loss_on == LossOn::assistant) return {after, before};
@@ -172,13 +180,17 @@ TextDocument RecordReader::conversation(const Json& messages, const JsonRecord& 
   if (prompt != nullptr) {  // an assistant's turns before the completion are part of the prompt
     const std::string before = lay_out(*prompt, record, false).text;
     if (!document.text.starts_with(before))
-      throw Error({record.who(), "a template that lays a prompt out alike with and without its completion",
-                   "one that does not", "as messages, all of the assistant's turns are labels"});
+      throw Error({.who = record.who(),
+                   .expected = "a template that lays a prompt out alike with and without its completion",
+                   .got = "one that does not",
+                   .hint = "as messages, all of the assistant's turns are labels"});
     std::erase_if(chat.assistant, [&](const TextSpan& span) { return span.begin < before.size(); });
   }
   if (chat.assistant.empty())
-    throw Error({record.who(), "a message of the assistant that the template prints in a loop over messages", "none",
-                 "loss_on: all takes any conversation"});
+    throw Error({.who = record.who(),
+                 .expected = "a message of the assistant that the template prints in a loop over messages",
+                 .got = "none",
+                 .hint = "loss_on: all takes any conversation"});
   document.labels = std::move(chat.assistant);
   return document;
 }
@@ -192,7 +204,7 @@ ChatText RecordReader::lay_out(const Json& messages, const JsonRecord& record, b
   } catch (const Stopped&) {
     throw;
   } catch (const Error& error) {
-    throw Error({record.who(), "", error.what(), ""}, error.code());
+    throw Error({.who = record.who(), .got = error.what()}, error.code());
   }
 }
 

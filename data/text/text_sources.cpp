@@ -39,7 +39,7 @@ void for_each_line(std::string_view text, Visit&& visit) {
 std::string checked_utf8(std::string text, const fs::path& file, std::string_view what) {
   const std::size_t mark = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   text.erase(0, mark);
-  if (text.empty()) throw Error({file.string(), std::string(what), "an empty file", ""});
+  if (text.empty()) throw Error({.who = file.string(), .expected = std::string(what), .got = "an empty file"});
   refuse_what_is_no_text(text, file);
   check_utf8(text, file.string(), mark);
   return text;

@@ -46,20 +46,24 @@ std::vector<std::int64_t> read_offsets(const Hdf5Reader& file, std::int64_t toke
   }
   if (offsets.empty() || offsets.back() != tokens) offsets.push_back(tokens);
   if (offsets.front() != 0 || !std::is_sorted(offsets.begin(), offsets.end()))
-    throw Error({who + ": offsets", fmt::format("rising numbers from 0 to {}", tokens),
-                 fmt::format("others, up to {}", *std::max_element(offsets.begin(), offsets.end())), ""});
+    throw Error({.who = who + ": offsets",
+                 .expected = fmt::format("rising numbers from 0 to {}", tokens),
+                 .got = fmt::format("others, up to {}", *std::max_element(offsets.begin(), offsets.end()))});
   return offsets;
 }
 
 std::vector<std::uint8_t> read_mask(const Hdf5Reader& file, std::int64_t tokens, std::int64_t count,
                                     const std::string& who) {
   if (const std::int64_t stored = file.integer_count("mask"); stored != tokens)
-    throw Error({who, fmt::format("{} numbers, one for each of ids", tokens), std::to_string(stored), ""});
+    throw Error({.who = who,
+                 .expected = fmt::format("{} numbers, one for each of ids", tokens),
+                 .got = std::to_string(stored)});
   std::vector<std::uint8_t> mask(static_cast<std::size_t>(count));
   for_each_number(file, "mask", count, [&](std::int64_t counts, std::size_t at) {
     if (counts != 0 && counts != 1)
-      throw Error({who, "1 for each token that is a label and 0 for the others",
-                   fmt::format("{} for token {}", counts, at), ""});
+      throw Error({.who = who,
+                   .expected = "1 for each token that is a label and 0 for the others",
+                   .got = fmt::format("{} for token {}", counts, at)});
     mask[at] = static_cast<std::uint8_t>(counts);
   });
   return mask;

@@ -25,7 +25,9 @@ BpeModel::BpeModel(Vocabulary vocabulary, BpeOptions options, std::string who)
   }
   if (options_.unk_token.empty()) return;
   unk_ = find(options_.unk_token);
-  if (!unk_) throw Error({who_, "an unknown token that is in the vocabulary", in_quotes(options_.unk_token), ""});
+  if (!unk_)
+    throw Error(
+        {.who = who_, .expected = "an unknown token that is in the vocabulary", .got = in_quotes(options_.unk_token)});
 }
 
 std::optional<std::int32_t> BpeModel::find(const std::string& token) const {
@@ -38,9 +40,11 @@ void BpeModel::add_merge(std::string_view left, std::string_view right, std::int
   const auto id = [&](std::string token) {
     const auto found = find(token);
     if (!found)
-      throw Error({who_, "merges of tokens that are in the vocabulary",
-                   fmt::format("{} in the merge of {} and {}", in_quotes(token), in_quotes(left), in_quotes(right)),
-                   "do the files belong together?"});
+      throw Error(
+          {.who = who_,
+           .expected = "merges of tokens that are in the vocabulary",
+           .got = fmt::format("{} in the merge of {} and {}", in_quotes(token), in_quotes(left), in_quotes(right)),
+           .hint = "do the files belong together?"});
     return *found;
   };
   const std::int32_t whole = id(std::string(left) + std::string(right));

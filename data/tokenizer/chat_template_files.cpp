@@ -26,7 +26,8 @@ std::vector<NamedTemplate> templates_of_config(const std::string& config, const 
       if (entry.is_object() && entry.value("name", Json()).is_string() && entry.value("template", Json()).is_string())
         templates.push_back({entry.at("name").get<std::string>(), who, entry.at("template").get<std::string>()});
   if (templates.empty())
-    throw Error({who, "a template, or a list of them with one named default", value.type_name(), ""});
+    throw Error(
+        {.who = who, .expected = "a template, or a list of them with one named default", .got = value.type_name()});
   return templates;
 }
 
@@ -76,9 +77,10 @@ std::vector<NamedTemplate> read_chat_templates(const fs::path& place) {
     files.emplace_back(kTokenizerConfig, read_file(config, "a tokenizer_config.json"));
   std::vector<NamedTemplate> templates = chat_templates_of(files, folder);
   if (templates.empty())
-    throw Error({place.empty() ? "a conversation" : place.string(),
-                 "a chat_template.jinja, or chat_template in tokenizer_config.json, to lay messages out", "neither",
-                 "name one with chat_template, or write the conversations out as text"});
+    throw Error({.who = place.empty() ? "a conversation" : place.string(),
+                 .expected = "a chat_template.jinja, or chat_template in tokenizer_config.json, to lay messages out",
+                 .got = "neither",
+                 .hint = "name one with chat_template, or write the conversations out as text"});
   return templates;
 }
 

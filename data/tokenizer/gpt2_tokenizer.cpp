@@ -54,8 +54,10 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
   const TokensBeside beside = read_tokens_beside(folder, {});
   const std::string& kind = beside.tokenizer_class;
   if (!kind.empty() && kind != "GPT2Tokenizer" && kind != "Qwen2Tokenizer")
-    throw Error({folder.string(), "tokenizer_class GPT2Tokenizer or Qwen2Tokenizer beside vocab.json and merges.txt",
-                 kind, "save it with transformers as a tokenizer.json"});
+    throw Error({.who = folder.string(),
+                 .expected = "tokenizer_class GPT2Tokenizer or Qwen2Tokenizer beside vocab.json and merges.txt",
+                 .got = kind,
+                 .hint = "save it with transformers as a tokenizer.json"});
 
   // The pair means what this tokenizer.json would say.
   Json root;

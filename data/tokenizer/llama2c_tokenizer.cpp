@@ -44,14 +44,18 @@ std::vector<ScoredToken> read_scored_tokens(const std::string& bytes, const std:
       throw Error(
           {who, "a whole tokenizer.bin of llama2.c", "a token that ends beyond the file", "is the file cut off?"});
     if (!std::isfinite(score) || static_cast<std::size_t>(length) > kLongestToken)
-      throw Error({who, fmt::format("tokens of at most {} bytes with a finite score", kLongestToken),
-                   fmt::format("{} bytes, score {}", length, score), "is this a tokenizer.bin of llama2.c?"});
+      throw Error({.who = who,
+                   .expected = fmt::format("tokens of at most {} bytes with a finite score", kLongestToken),
+                   .got = fmt::format("{} bytes, score {}", length, score),
+                   .hint = "is this a tokenizer.bin of llama2.c?"});
     tokens.push_back({score, bytes.substr(at, static_cast<std::size_t>(length))});
     check_utf8(tokens.back().text, who, at);
     at += static_cast<std::size_t>(length);
   }
   if (tokens.size() < 259)
-    throw Error({who, "at least 259 tokens: unk, bos, eos and the bytes", std::to_string(tokens.size()), ""});
+    throw Error({.who = who,
+                 .expected = "at least 259 tokens: unk, bos, eos and the bytes",
+                 .got = std::to_string(tokens.size())});
   return tokens;
 }
 
@@ -130,7 +134,7 @@ std::unique_ptr<Tokenizer> read_llama2c(const fs::path& file) {
   BpeModel::Vocabulary vocabulary;
   for (const ScoredToken& token : tokens)
     if (!vocabulary.emplace(token.text, static_cast<std::int32_t>(vocabulary.size())).second)
-      throw Error({file.string(), "different tokens", "one that is there twice", ""});
+      throw Error({.who = file.string(), .expected = "different tokens", .got = "one that is there twice"});
   const std::vector<ScoredMerge> merges = merges_of(tokens, vocabulary);
   BpeModel model(std::move(vocabulary), {.unk_token = tokens[kUnk].text, .byte_fallback = true}, file.string());
   std::int32_t rank = 0;

@@ -31,8 +31,10 @@ std::optional<TextRange> Matches::next() {
 
 void TextLimit::check(std::size_t bytes) const {
   if (bytes <= most_) return;
-  throw Error({std::string(who_), "stages that write at most 64 bytes for one of a text", "more",
-               "do its Replace or Prepend steps feed each other?"});
+  throw Error({.who = std::string(who_),
+               .expected = "stages that write at most 64 bytes for one of a text",
+               .got = "more",
+               .hint = "do its Replace or Prepend steps feed each other?"});
 }
 
 void replace_all(std::string& text, const Pattern& pattern, std::string_view replacement, const TextLimit& limit) {

@@ -43,7 +43,10 @@ class Translator {
     at_ += bytes;
   }
   [[noreturn]] void refuse(const std::string& what) const {
-    throw Error({std::string(who_), "a regular expression without " + what, in_quotes(pattern_), std::string(kHint)});
+    throw Error({.who = std::string(who_),
+                 .expected = "a regular expression without " + what,
+                 .got = in_quotes(pattern_),
+                 .hint = std::string(kHint)});
   }
 
   // White space is Unicode's, where PCRE2 also counts U+180E; a word character is what Oniguruma counts as one.
@@ -167,8 +170,10 @@ Regex::Regex(std::string_view pattern, std::string_view who) : who_(who) {
       pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &at, nullptr);
   if (code == nullptr)
-    throw Error({who_, "a regular expression that PCRE2 understands", in_quotes(pattern) + ": " + reason(error),
-                 std::string(kHint)});
+    throw Error({.who = who_,
+                 .expected = "a regular expression that PCRE2 understands",
+                 .got = in_quotes(pattern) + ": " + reason(error),
+                 .hint = std::string(kHint)});
   code_ = std::shared_ptr<void>(code, [](void* p) { pcre2_code_free(static_cast<pcre2_code*>(p)); });
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // only for speed: without it pcre2_match interprets
 }
@@ -185,8 +190,11 @@ std::optional<TextRange> Regex::find(std::string_view text, std::size_t from) co
   if (found == PCRE2_ERROR_JIT_STACKLIMIT) found = match(PCRE2_NO_JIT);  // slower, with room on the heap
   if (found == PCRE2_ERROR_NOMATCH) return std::nullopt;
   if (found < 0)
-    throw Error({who_, "a regular expression that finds its way in a text of " + std::to_string(text.size()) + " bytes",
-                 reason(found), std::string(kHint)});
+    throw Error(
+        {.who = who_,
+         .expected = "a regular expression that finds its way in a text of " + std::to_string(text.size()) + " bytes",
+         .got = reason(found),
+         .hint = std::string(kHint)});
   const PCRE2_SIZE* range = pcre2_get_ovector_pointer(scratch.data);
   return TextRange{range[0], range[1]};
 }

@@ -20,8 +20,10 @@ class SentencePieceTokenizer final : public Tokenizer {
   explicit SentencePieceTokenizer(const fs::path& file) {
     files_.emplace_back(kSentencePieceFile, read_file(file, "a tokenizer"));
     if (const auto status = processor_.LoadFromSerializedProto(files_[0].second); !status.ok())
-      throw Error({file.string(), "a model of SentencePiece", status.ToString(),
-                   "Llama 3 has another layout under this name; its tokenizer.json will do"});
+      throw Error({.who = file.string(),
+                   .expected = "a model of SentencePiece",
+                   .got = status.ToString(),
+                   .hint = "Llama 3 has another layout under this name; its tokenizer.json will do"});
     const fs::path folder = file.parent_path();
     const TokensBeside beside = read_tokens_beside(folder, {});
     std::vector<AddedToken> pieces;
@@ -57,7 +59,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       }
       std::vector<int> pieces;
       if (const auto status = processor_.Encode({stretch.text.data(), stretch.text.size()}, &pieces); !status.ok())
-        throw Error({"SentencePiece", "a text that it encodes", status.ToString(), ""});
+        throw Error({.who = "SentencePiece", .expected = "a text that it encodes", .got = status.ToString()});
       ids.insert(ids.end(), pieces.begin(), pieces.end());
     }
     if (add_special) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
@@ -70,7 +72,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     const auto finish_run = [&] {
       std::string part;
       if (const auto status = processor_.Decode(run, &part); !status.ok())
-        throw Error({"SentencePiece", "ids that it decodes", status.ToString(), ""});
+        throw Error({.who = "SentencePiece", .expected = "ids that it decodes", .got = status.ToString()});
       text += part;
       run.clear();
     };

@@ -29,13 +29,15 @@ std::unique_ptr<Tokenizer> load_file(const fs::path& file) {
     return read_gpt2_pair(file, file.parent_path() / merges);
   }
   if (file.extension() == ".json") return read_tokenizer_json(file);
-  throw Error({file.string(), std::string(kKnownForms), "a file of another kind", ""});
+  throw Error({.who = file.string(), .expected = std::string(kKnownForms), .got = "a file of another kind"});
 }
 
 fs::path file_in(const fs::path& folder) {
   if (const fs::path file = tokenizer_file(folder); !file.empty()) return file;
-  throw Error({folder.string(), "a folder with " + std::string(kKnownForms), "none of these files",
-               "name another with data.tokenizer"});
+  throw Error({.who = folder.string(),
+               .expected = "a folder with " + std::string(kKnownForms),
+               .got = "none of these files",
+               .hint = "name another with data.tokenizer"});
 }
 
 std::string name_of(const std::optional<TokenInfo>& token) { return token ? in_quotes(token->text) : "no token"; }
@@ -45,7 +47,8 @@ std::string name_of(const std::optional<TokenInfo>& token) { return token ? in_q
 std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& path) {
   if (path == "bytes") return make_byte_tokenizer();
   if (!fs::exists(path))
-    throw Error({path.string(), std::string(kKnownForms), "no such file or folder", ""}, ExitCode::usage);
+    throw Error({.who = path.string(), .expected = std::string(kKnownForms), .got = "no such file or folder"},
+                ExitCode::usage);
   const fs::path file = fs::is_directory(path) ? file_in(path) : path;
   std::unique_ptr<Tokenizer> tokenizer = load_file(file);
   tokenizer->folder_ = file.has_parent_path() ? file.parent_path() : fs::path(".");
@@ -63,9 +66,10 @@ std::vector<std::int32_t> prompt_ids(const Tokenizer& tokenizer, std::string_vie
 
 void check_vocabulary(const Tokenizer& tokenizer, std::int64_t model_vocabulary, std::string_view who) {
   if (tokenizer.own_vocabulary_size() > model_vocabulary)
-    throw Error({std::string(who), "a tokenizer within the model's vocabulary of " + std::to_string(model_vocabulary),
-                 std::to_string(tokenizer.own_vocabulary_size()) + " tokens",
-                 "does the tokenizer belong to the model?"});
+    throw Error({.who = std::string(who),
+                 .expected = "a tokenizer within the model's vocabulary of " + std::to_string(model_vocabulary),
+                 .got = std::to_string(tokenizer.own_vocabulary_size()) + " tokens",
+                 .hint = "does the tokenizer belong to the model?"});
   for (std::int64_t id = model_vocabulary; id < tokenizer.vocabulary_size(); ++id)
     if (const auto token = tokenizer.token(static_cast<std::int32_t>(id)))
       return warn_once(
@@ -81,8 +85,10 @@ void check_same_tokens(const Tokenizer& expected, std::string_view whose, const 
     const auto wanted = expected.token(id), found = got.token(id);
     if (wanted.has_value() == found.has_value() && (!found || wanted->text == found->text)) continue;
     if ((!wanted && got.pad() == id) || (!found && expected.pad() == id)) continue;
-    throw Error({std::string(who), fmt::format("the tokens of {}, whose id {} is {}", whose, id, name_of(wanted)),
-                 name_of(found), "models that learn from or are compared with each other need one vocabulary"});
+    throw Error({.who = std::string(who),
+                 .expected = fmt::format("the tokens of {}, whose id {} is {}", whose, id, name_of(wanted)),
+                 .got = name_of(found),
+                 .hint = "models that learn from or are compared with each other need one vocabulary"});
   }
 }
 

@@ -55,7 +55,9 @@ class Reader {
  private:
   void check_steps(const char* stage, std::size_t steps) const {
     if (steps > kMostSteps)
-      throw Error({who_, fmt::format("a {} of at most {} steps", stage, kMostSteps), std::to_string(steps), ""});
+      throw Error({.who = who_,
+                   .expected = fmt::format("a {} of at most {} steps", stage, kMostSteps),
+                   .got = std::to_string(steps)});
   }
 
   // The value of a key that is there and not null.
@@ -66,8 +68,10 @@ class Reader {
   static std::string type_of(const Json& step) { return step.at("type").get<std::string>(); }
 
   [[noreturn]] void refuse(std::string_view stage, const std::string& type, std::string_view supported) const {
-    throw Error({who_, fmt::format("a {} among {}", stage, supported), type,
-                 "tokenize with the original tokenizer and give the ids as HDF5 (data.train.token_file)"});
+    throw Error({.who = who_,
+                 .expected = fmt::format("a {} among {}", stage, supported),
+                 .got = type,
+                 .hint = "tokenize with the original tokenizer and give the ids as HDF5 (data.train.token_file)"});
   }
 
   // An id or a count. The JSON library would turn 1e300 into an integer unasked.
@@ -75,7 +79,7 @@ class Reader {
     if (const std::int64_t result = value.is_number_integer() ? value.get<std::int64_t>() : -1;
         result >= 0 && result < kMostTokens)
       return static_cast<std::int32_t>(result);
-    throw Error({who_, fmt::format("numbers from 0 to {}", kMostTokens - 1), value.dump(), ""});
+    throw Error({.who = who_, .expected = fmt::format("numbers from 0 to {}", kMostTokens - 1), .got = value.dump()});
   }
 
   [[nodiscard]] BpeModel model(const Json& json) const {
@@ -95,13 +99,16 @@ class Reader {
     options.ignore_merges = json.value("ignore_merges", false);
     BpeModel::Vocabulary vocabulary;
     const Json& entries = json.at("vocab");
-    if (!entries.is_object()) throw Error({who_, "a vocabulary with ids by token", entries.type_name(), ""});
+    if (!entries.is_object())
+      throw Error({.who = who_, .expected = "a vocabulary with ids by token", .got = entries.type_name()});
     vocabulary.reserve(entries.size());
     std::vector<bool> taken;
     for (const auto& [token, value] : entries.items()) {
       const auto id = static_cast<std::size_t>(vocabulary.emplace(token, number(value)).first->second);
       if (id >= taken.size()) taken.resize(std::max(id + 1, 2 * taken.size()));
-      if (taken[id]) throw Error({who_, "a vocabulary that gives an id once", fmt::format("{} twice", id), ""});
+      if (taken[id])
+        throw Error(
+            {.who = who_, .expected = "a vocabulary that gives an id once", .got = fmt::format("{} twice", id)});
       taken[id] = true;
     }
     BpeModel bpe(std::move(vocabulary), std::move(options), who_);
@@ -116,7 +123,7 @@ class Reader {
       if (line.starts_with("#version")) continue;
       const std::size_t space = line.find(' ');
       if (space == std::string::npos || line.find(' ', space + 1) != std::string::npos)
-        throw Error({who_, "merges of two tokens with a space between", in_quotes(line), ""});
+        throw Error({.who = who_, .expected = "merges of two tokens with a space between", .got = in_quotes(line)});
       bpe.add_merge(std::string_view(line).substr(0, space), std::string_view(line).substr(space + 1), rank++);
     }
     return bpe;
@@ -267,7 +274,7 @@ Parsed parse(const std::string& contents, const std::string& who) {
       parsed.facts.pad = padding.at("pad_token").get<std::string>();
     return parsed;
   } catch (const Json::exception& e) {
-    throw Error({who, "the layout of a Hugging Face tokenizer.json", json_reason(e), ""});
+    throw Error({.who = who, .expected = "the layout of a Hugging Face tokenizer.json", .got = json_reason(e)});
   }
 }
 

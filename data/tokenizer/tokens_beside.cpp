@@ -62,7 +62,7 @@ class NamedList {
 Json read_object(const fs::path& file) {
   if (!fs::exists(file)) return Json::object();
   Json json = parse_python_json(read_file(file, "a tokenizer's file"), file.string());
-  if (!json.is_object()) throw Error({file.string(), "a JSON object", json.type_name(), ""});
+  if (!json.is_object()) throw Error({.who = file.string(), .expected = "a JSON object", .got = json.type_name()});
   return json;
 }
 
@@ -82,7 +82,7 @@ class Values {
   explicit Values(std::string who) : who_(std::move(who)) {}
 
   [[noreturn]] void refuse(const std::string& key, const std::string& expected, const Json& got) const {
-    throw Error({who_ + ": " + key, expected, got.dump().substr(0, 60), ""});
+    throw Error({.who = who_ + ": " + key, .expected = expected, .got = got.dump().substr(0, 60)});
   }
 
   [[nodiscard]] bool flag(const std::string& key, const Json& object, const char* name, bool otherwise) const {

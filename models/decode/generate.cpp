@@ -204,8 +204,10 @@ std::vector<GeneratedSequence> generate(LanguageModel& model, const std::vector<
   for (const std::vector<std::int32_t>& prompt : prompts)
     for (const std::int32_t id : prompt)
       if (id < 0 || id >= vocabulary)
-        throw Error({"a prompt", "token ids below the model's vocabulary of " + std::to_string(vocabulary),
-                     std::to_string(id), "does the tokenizer belong to the model?"});
+        throw Error({.who = "a prompt",
+                     .expected = "token ids below the model's vocabulary of " + std::to_string(vocabulary),
+                     .got = std::to_string(id),
+                     .hint = "does the tokenizer belong to the model?"});
   return Decoder(model, prompts, config, first_sequence, hooks).run();
 }
 

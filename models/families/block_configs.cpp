@@ -52,7 +52,7 @@ std::int64_t feed_forward_width(const ConfigReader& ffn, std::int64_t hidden_siz
 }
 
 BlockConfig read_block(const Json& json, const std::string& who, const ModelConfig& config) {
-  if (!json.is_object()) throw Error({who, "an object", one_line(json), ""});
+  if (!json.is_object()) throw Error({.who = who, .expected = "an object", .got = one_line(json)});
   const ConfigReader block(json, who);
   const Json attention_json = block.object("attention"), ffn_json = block.object("ffn");
   const ConfigReader attention = part_of(attention_json, who + ": attention"), ffn = part_of(ffn_json, who + ": ffn");
@@ -76,7 +76,9 @@ void read_blocks(const ConfigReader& config_json, ModelConfig& config) {
     config.intermediate_size = std::max(config.intermediate_size, block.intermediate_size);
   }
   if (config.num_key_value_heads == 0 || config.intermediate_size == 0)
-    throw Error({config_json.who(), "a block with attention and one with a feed-forward layer", "none", ""});
+    throw Error({.who = config_json.who(),
+                 .expected = "a block with attention and one with a feed-forward layer",
+                 .got = "none"});
   config.check(config_json.who());
   const BlockConfig all = {config.num_key_value_heads, config.intermediate_size};
   if (std::ranges::all_of(config.blocks, [&](const BlockConfig& block) { return block == all; })) config.blocks.clear();
@@ -84,8 +86,10 @@ void read_blocks(const ConfigReader& config_json, ModelConfig& config) {
 
 void refuse_blocks(const ConfigReader& config_json, const ModelConfig& config) {
   if (config_json.has("block_configs") && !config_json.at("block_configs").empty())
-    throw Error({config_json.who(), "block_configs not to be there", "model_type " + config.model_type,
-                 "it is nemotron-nas that has them"});
+    throw Error({.who = config_json.who(),
+                 .expected = "block_configs not to be there",
+                 .got = "model_type " + config.model_type,
+                 .hint = "it is nemotron-nas that has them"});
 }
 
 void write_blocks(const ModelConfig& config, Json& config_json) {

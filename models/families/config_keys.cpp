@@ -149,8 +149,10 @@ void check_not_quantized(const ConfigReader& config_json) {
     const Json section = config_json.object(key);
     if (section.empty()) continue;
     const std::string method = section.value("quant_method", Json("unknown")).dump();
-    throw Error({config_json.who() + ": " + key, "a model in a floating type",
-                 fmt::format("one that is quantized already, by {}", method), kUnpackedHint});
+    throw Error({.who = config_json.who() + ": " + key,
+                 .expected = "a model in a floating type",
+                 .got = fmt::format("one that is quantized already, by {}", method),
+                 .hint = kUnpackedHint});
   }
 }
 

@@ -46,7 +46,8 @@ bool ConfigReader::says(std::string_view key) const { return has(key) && !at(key
 const Json& ConfigReader::at(std::string_view key) const { return json_.at(std::string(key)); }
 
 void ConfigReader::refuse(std::string_view key, const std::string& expected, const std::string& hint) const {
-  throw Error({who_, expected, has(key) ? one_line(at(key)) : "a config without it", hint});
+  throw Error(
+      {.who = who_, .expected = expected, .got = has(key) ? one_line(at(key)) : "a config without it", .hint = hint});
 }
 
 bool ConfigReader::flag(std::string_view key, bool fallback) const {

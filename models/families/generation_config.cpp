@@ -22,19 +22,21 @@ constexpr std::int64_t kMostIds = std::int64_t{1} << 31;
 
 Json parse_object(const std::string& text, const std::string& who) {
   Json json = parse_python_json(text, who);
-  if (!json.is_object()) throw Error({who, "a JSON object", json.type_name(), "is the file cut off?"});
+  if (!json.is_object())
+    throw Error({.who = who, .expected = "a JSON object", .got = json.type_name(), .hint = "is the file cut off?"});
   return json;
 }
 
 double number(const Json& json, const char* key, double otherwise, const std::string& who) {
   const auto found = json.find(key);
   if (found == json.end() || found->is_null()) return otherwise;
-  if (!found->is_number()) throw Error({who, std::string("a number for ") + key, found->dump(), ""});
+  if (!found->is_number())
+    throw Error({.who = who, .expected = std::string("a number for ") + key, .got = found->dump()});
   return found->get<double>();
 }
 
-/// Keys that change what transformers writes, each with the value that changes nothing besides null, false and an empty
-/// list; from its GenerationConfig.
+// Keys that change what transformers writes, each with the value that changes nothing besides null, false and an empty
+// list; from its GenerationConfig.
 const std::map<std::string, double>& keys_without_effect_here() {
   static const std::map<std::string, double> keys = {
       {"assistant_ensemble_weight", 0},
@@ -67,7 +69,7 @@ const std::map<std::string, double>& keys_without_effect_here() {
   };
   return keys;
 }
-/// Those that only sampling asks for.
+// Those that only sampling asks for.
 const std::map<std::string, double>& keys_of_sampling() {
   static const std::map<std::string, double> keys = {
       {"epsilon_cutoff", 0}, {"eta_cutoff", 0}, {"min_p", 0}, {"top_h", 0}, {"typical_p", 1}};
@@ -93,7 +95,7 @@ void use_end_tokens(const std::string& generation_config, const std::string& who
   for (const Json& end : ends) {
     const double id = end.is_number() ? end.get<double>() : 0.5;
     if (id != std::floor(id) || id >= static_cast<double>(kMostIds))
-      throw Error({who, "an eos_token_id of one id, a list of them or null", ends.dump(), ""});
+      throw Error({.who = who, .expected = "an eos_token_id of one id, a list of them or null", .got = ends.dump()});
     if (id >= 0) ids.push_back(static_cast<std::int64_t>(id));  // a negative one never comes
   }
   if (ids.empty() && !config.eos_token_id.empty())
@@ -113,7 +115,7 @@ GenerationSettings read_generation_settings(const fs::path& folder) {
   const Json json = parse_object(read_file(file, "a model's generation settings"), who);
   const Json samples = json.value("do_sample", Json());
   if (!samples.is_null() && !samples.is_boolean())
-    throw Error({who, "true or false for do_sample", samples.dump(), ""});
+    throw Error({.who = who, .expected = "true or false for do_sample", .got = samples.dump()});
   settings.samples = samples == true;
   if (settings.samples) {
     settings.temperature = number(json, "temperature", settings.temperature, who);
@@ -121,8 +123,9 @@ GenerationSettings read_generation_settings(const fs::path& folder) {
     const double top_k = number(json, "top_k", static_cast<double>(settings.top_k), who);
     if (!(settings.temperature > 0) || !(settings.top_p >= 0 && settings.top_p <= 1) || !(top_k >= 0) ||
         top_k != std::floor(top_k) || top_k >= static_cast<double>(kMostIds))
-      throw Error({who, "temperature above 0, top_k from 0, top_p from 0 to 1",
-                   fmt::format("{}, {}, {}", settings.temperature, top_k, settings.top_p), ""});
+      throw Error({.who = who,
+                   .expected = "temperature above 0, top_k from 0, top_p from 0 to 1",
+                   .got = fmt::format("{}, {}, {}", settings.temperature, top_k, settings.top_p)});
     settings.top_k = static_cast<std::int64_t>(top_k);
     add_ignored(json, keys_of_sampling(), settings.ignored);
   }

@@ -24,7 +24,7 @@ using Json = ConfigReader::Json;
 
 Json parse_object(const std::string& text, const std::string& who) {
   Json json = parse_python_json(text, who);
-  if (!json.is_object()) throw Error({who, "a JSON object", "something else", ""});
+  if (!json.is_object()) throw Error({.who = who, .expected = "a JSON object", .got = "something else"});
   return json;
 }
 
@@ -56,8 +56,10 @@ std::string download_hint(const fs::path& folder) {
 void check_model_folder(const fs::path& folder) {
   const Place there = place_at(folder);
   if (there == Place::folder) return;
-  throw Error({folder.string(), "a model's folder (config.json and safetensors)", what_is_at(folder),
-               there == Place::nothing ? download_hint(folder) : ""},
+  throw Error({.who = folder.string(),
+               .expected = "a model's folder (config.json and safetensors)",
+               .got = what_is_at(folder),
+               .hint = there == Place::nothing ? download_hint(folder) : ""},
               ExitCode::usage);
 }
 
@@ -82,7 +84,10 @@ void check_plain_model(const fs::path& folder) {
       log_warning("{}: auto_map names code beside it, which is not run: the model is read as transformers' {}",
                   file.string(), family.architecture);
   if (fs::exists(modelopt))
-    throw Error({modelopt.string(), "a model in a floating type", "one that ModelOpt has quantized", kUnpackedHint});
+    throw Error({.who = modelopt.string(),
+                 .expected = "a model in a floating type",
+                 .got = "one that ModelOpt has quantized",
+                 .hint = kUnpackedHint});
 }
 
 }  // namespace qad

@@ -31,11 +31,16 @@ void check_expressible(const ModelConfig& config, const std::string& who) {
   const ModelConfig parsed = parse_hf_config(to_hf_config(config, "bfloat16"), who);
   const Json read_back = fields_of(parsed);
   if (parsed.blocks != config.blocks)
-    throw Error({who, "feed-forward widths that are multiples of 256", "others", "its config.json cannot say that"});
+    throw Error({.who = who,
+                 .expected = "feed-forward widths that are multiples of 256",
+                 .got = "others",
+                 .hint = "its config.json cannot say that"});
   for (const auto& [key, value] : wanted.items())
     if (value != read_back[key])
-      throw Error({who, key + " " + read_back[key].dump() + " for model_type " + config.model_type, value.dump(),
-                   "its config.json cannot say that"});
+      throw Error({.who = who,
+                   .expected = key + " " + read_back[key].dump() + " for model_type " + config.model_type,
+                   .got = value.dump(),
+                   .hint = "its config.json cannot say that"});
 }
 
 std::string generation_config(const ModelConfig& config) {

@@ -40,13 +40,16 @@ const Rule& rule_of(const ConfigReader& section) {
     if (section.has(key) && section.at(key).is_null()) section.refuse(key, fmt::format("a name for {}", key));
   const std::string type = section.text("rope_type", section.text("type", "default"));
   if (const std::string old = section.text("type", type); old != type)
-    throw Error({section.who(), "rope_type and type to agree", fmt::format("{} and {}", type, old), ""});
+    throw Error(
+        {.who = section.who(), .expected = "rope_type and type to agree", .got = fmt::format("{} and {}", type, old)});
   for (const Rule& rule : rules())
     if (enum_name(rule.kind) == type) return rule;
   Names known;
   for (const Rule& rule : rules()) known.push_back(enum_name(rule.kind));
-  throw Error({section.who(), fmt::format("a rope_type among {}", fmt::join(known, ", ")), type,
-               "other scalings are not supported"});
+  throw Error({.who = section.who(),
+               .expected = fmt::format("a rope_type among {}", fmt::join(known, ", ")),
+               .got = type,
+               .hint = "other scalings are not supported"});
 }
 
 bool is_among(std::string_view name, const Names& names) { return std::ranges::find(names, name) != names.end(); }
@@ -99,7 +102,8 @@ void read_yarn(const ConfigReader& section, double context, double theta, RopeSc
   if (scaling.beta_fast < scaling.beta_slow)
     section.refuse("beta_fast", fmt::format("beta_fast of at least beta_slow, {}", scaling.beta_slow));
   scaling.truncate = !section.has("truncate") || section.flag("truncate", false);
-  if (theta <= 1) throw Error({section.who(), "rope_theta above 1 for yarn", fmt::format("{}", theta), ""});
+  if (theta <= 1)
+    throw Error({.who = section.who(), .expected = "rope_theta above 1 for yarn", .got = fmt::format("{}", theta)});
 }
 
 struct Section {
@@ -116,8 +120,10 @@ Section read_section(const char* name, const ConfigReader& config_json, const Mo
   Section read{name, section.at_least(1, "rope_theta", config.rope_theta), {}};
   if (section.has("rope_theta") && !section.says("rope_theta")) section.refuse("rope_theta", "a number for rope_theta");
   if (section.says("rope_theta") && config_json.says("rope_theta") && read.theta != config.rope_theta)
-    throw Error({section.who(), fmt::format("rope_theta as in the config, {}", config.rope_theta),
-                 fmt::format("{}", read.theta), "which one is meant?"});
+    throw Error({.who = section.who(),
+                 .expected = fmt::format("rope_theta as in the config, {}", config.rope_theta),
+                 .got = fmt::format("{}", read.theta),
+                 .hint = "which one is meant?"});
   if (rule.kind == RopeScalingKind::none) return read;
 
   RopeScaling& scaling = read.scaling;
@@ -144,7 +150,7 @@ Section read_section(const char* name, const ConfigReader& config_json, const Mo
 void check_frequencies(const ModelConfig& config, const std::string& who) {
   for (const std::int64_t i : {std::int64_t{0}, config.head_size() / 2 - 1})
     if (!std::isfinite(rotary_frequency(config, i)))
-      throw Error({who, "rotary frequencies from rope_theta and its scaling", "no number", ""});
+      throw Error({.who = who, .expected = "rotary frequencies from rope_theta and its scaling", .got = "no number"});
 }
 
 }  // namespace
@@ -155,9 +161,11 @@ void read_rope(const ConfigReader& config_json, ModelConfig& config) {
   for (const char* name : {"rope_scaling", "rope_parameters"})
     if (!config_json.object(name).empty()) sections.push_back(read_section(name, config_json, config));
   if (sections.size() == 2 && (sections[0].theta != sections[1].theta || sections[0].scaling != sections[1].scaling))
-    throw Error({config_json.who(), "rope_scaling and rope_parameters that agree",
-                 one_line(config_json.at("rope_scaling")) + " and " + one_line(config_json.at("rope_parameters")),
-                 "remove the one that is not meant"});
+    throw Error(
+        {.who = config_json.who(),
+         .expected = "rope_scaling and rope_parameters that agree",
+         .got = one_line(config_json.at("rope_scaling")) + " and " + one_line(config_json.at("rope_parameters")),
+         .hint = "remove the one that is not meant"});
   if (sections.empty()) return;
   config.rope_theta = sections.front().theta;
   config.rope_scaling = sections.front().scaling;

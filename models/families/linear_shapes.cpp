@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t kMostLayers = 100'000;  // a config can say any number; no model has as many
 
-/// `shape_of` gives a weight's shape.
+// `shape_of` gives a weight's shape.
 template <class ShapeOf>
 std::vector<LinearShape> shapes_of(LanguageModel& model, ShapeOf&& shape_of) {
   std::vector<LinearShape> shapes;
@@ -31,8 +31,10 @@ std::vector<LinearShape> linear_shapes(LanguageModel& model) {
 
 std::vector<LinearShape> linear_shapes(const ModelConfig& config) {
   if (config.num_hidden_layers > kMostLayers)
-    throw Error({"num_hidden_layers", "at most " + std::to_string(kMostLayers),
-                 std::to_string(config.num_hidden_layers), "is config.json damaged?"});
+    throw Error({.who = "num_hidden_layers",
+                 .expected = "at most " + std::to_string(kMostLayers),
+                 .got = std::to_string(config.num_hidden_layers),
+                 .hint = "is config.json damaged?"});
   std::map<std::string, Shape> shapes;
   const auto model = make_model(config, [&](const ParameterSpec& spec) {
     shapes[spec.name] = spec.shape;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kNeighbours = {"self_attn.q_proj", "self_attn.k_proj"};
 
-/// llama3's rule is a tensor of factors instead (qad/layouts/gguf.h).
+// llama3's rule is a tensor of factors instead (qad/layouts/gguf.h).
 void add_rope_scaling(const ModelConfig& config, const std::string& architecture, GgufMetadata& metadata) {
   const RopeScaling& scaling = config.rope_scaling;
   const bool yarn = scaling.rope_type == RopeScalingKind::yarn;

@@ -24,7 +24,7 @@ const Family& family_of(const std::string& model_type, const std::string& who) {
   if (found != kFamilies.end()) return **found;
   std::string known;
   for (const Family* family : kFamilies) known += (known.empty() ? "" : ", ") + std::string(family->model_type);
-  throw Error({who, "model_type to be one of " + known, "'" + model_type + "'", ""});
+  throw Error({.who = who, .expected = "model_type to be one of " + known, .got = "'" + model_type + "'"});
 }
 
 std::unique_ptr<LanguageModel> make_model(const ModelConfig& config, const ParameterMaker& make) {

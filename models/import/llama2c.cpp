@@ -20,7 +20,10 @@ class Floats {
   Tensor take(const Shape& shape) {
     Tensor tensor(shape);
     if (bytes_.size() < tensor.bytes())
-      throw Error({who_, "weights as its header says", "an early end of the file", "is it cut off?"});
+      throw Error({.who = who_,
+                   .expected = "weights as its header says",
+                   .got = "an early end of the file",
+                   .hint = "is it cut off?"});
     std::memcpy(tensor.raw(), bytes_.data(), tensor.bytes());
     bytes_.remove_prefix(tensor.bytes());
     return tensor;
@@ -50,7 +53,8 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
   const std::string contents = read_file(file, "a llama2.c checkpoint", kAnySize);
   std::array<std::int32_t, 7> header{};
   if (contents.size() < sizeof header)
-    throw Error({file.string(), "a header of 28 bytes", std::to_string(contents.size()) + " bytes", ""});
+    throw Error(
+        {.who = file.string(), .expected = "a header of 28 bytes", .got = std::to_string(contents.size()) + " bytes"});
   std::memcpy(header.data(), contents.data(), sizeof header);
   const auto [dim, hidden, layers, heads, kv_heads, vocabulary, context] = header;
   for (const std::int32_t value : {dim, hidden, layers, heads, kv_heads, context})
@@ -58,7 +62,10 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
       throw Error(
           {file.string(), "sizes above 0 in its header", std::to_string(value), "is this a llama2.c checkpoint?"});
   if (vocabulary == 0 || heads % kv_heads != 0 || dim % heads != 0)
-    throw Error({file.string(), "sizes that fit together in its header", "others", "is this a llama2.c checkpoint?"});
+    throw Error({.who = file.string(),
+                 .expected = "sizes that fit together in its header",
+                 .got = "others",
+                 .hint = "is this a llama2.c checkpoint?"});
 
   ModelConfig config;
   config.vocab_size = std::abs(std::int64_t{vocabulary});  // below 0: a head of its own
@@ -98,7 +105,9 @@ std::unique_ptr<LanguageModel> load_llama2c(const std::filesystem::path& file) {
   static_cast<void>(floats.take({context, head_dim}));  // cosines and sines that nothing reads any more
   if (!config.tie_word_embeddings) tensors["lm_head.weight"] = floats.take({config.vocab_size, dim});
   if (floats.left() != 0)
-    throw Error({file.string(), "an end after the last weight", std::to_string(floats.left()) + " bytes more", ""});
+    throw Error({.who = file.string(),
+                 .expected = "an end after the last weight",
+                 .got = std::to_string(floats.left()) + " bytes more"});
 
   return make_model(config, [&](const ParameterSpec& spec) {
     const Tensor& tensor = tensors.at(spec.name);

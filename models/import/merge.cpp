@@ -24,10 +24,14 @@ void check_same(LanguageModel& first, LanguageModel& other, const MergeConfig& c
   const std::string hint = "models are merged that come from one model, as " + config.models.front().model + " does";
   const ParameterList expected = first.parameters(), got = other.parameters();
   for (std::size_t i = 0; i < std::max(expected.size(), got.size()); ++i) {
-    if (i >= expected.size()) throw Error({folder, "no more tensors", got[i]->name, hint});
+    if (i >= expected.size())
+      throw Error({.who = folder, .expected = "no more tensors", .got = got[i]->name, .hint = hint});
     const std::string name = expected[i]->name;
     if (i >= got.size() || got[i]->name != name)
-      throw Error({folder, "the tensor " + name, i < got.size() ? got[i]->name : "none", hint});
+      throw Error({.who = folder,
+                   .expected = "the tensor " + name,
+                   .got = i < got.size() ? got[i]->name : "none",
+                   .hint = hint});
     if (got[i]->value().shape() != expected[i]->value().shape())
       throw Error(
           {folder + ": " + name, "shape " + expected[i]->value().shape().text(), got[i]->value().shape().text(), hint});
@@ -39,7 +43,7 @@ void check_same(LanguageModel& first, LanguageModel& other, const MergeConfig& c
   };
   std::istringstream expected_lines = lines(first), got_lines = lines(other);
   for (std::string a, b; std::getline(expected_lines, a) && std::getline(got_lines, b);)
-    if (a != b) throw Error({folder + "/config.json", trimmed(a), trimmed(b), hint});
+    if (a != b) throw Error({.who = folder + "/config.json", .expected = trimmed(a), .got = trimmed(b), .hint = hint});
 }
 
 }  // namespace

@@ -21,8 +21,10 @@ ModelConfig config_of(const fs::path& folder) {
   check_model_folder(folder);
   check_plain_model(folder);
   if (fs::exists(folder / "adapter_config.json"))
-    throw Error({(folder / "adapter_config.json").string(), "a model without an adapter", "one",
-                 "transformers would add it: merge it into the weights first, or remove the file"});
+    throw Error({.who = (folder / "adapter_config.json").string(),
+                 .expected = "a model without an adapter",
+                 .got = "one",
+                 .hint = "transformers would add it: merge it into the weights first, or remove the file"});
   return read_hf_config(folder);
 }
 

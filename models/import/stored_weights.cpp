@@ -59,8 +59,10 @@ void StoredWeights::missing(const std::string& name) const {
   const std::string bare = name.starts_with(kModel) ? name.substr(kModel.size()) : name;
   for (const std::string& other : files_.names())
     if (other.size() > bare.size() && other.ends_with("." + bare))
-      throw Error({who, expected, fmt::format("'{}'", other),
-                   hint_of_prefix(std::string_view(other).substr(0, other.size() - bare.size()))});
+      throw Error({.who = who,
+                   .expected = expected,
+                   .got = fmt::format("'{}'", other),
+                   .hint = hint_of_prefix(std::string_view(other).substr(0, other.size() - bare.size()))});
   const bool is_head = name == kHead;
   throw Error(
       {who, expected, "none",
@@ -72,8 +74,10 @@ std::string StoredWeights::stored_name(const std::string& name, const Shape& sha
   for (const std::string& one : {name, name.starts_with(kModel) ? name.substr(kModel.size()) : std::string()})
     if (!one.empty() && files_.has(one)) there.push_back(one);
   if (there.size() > 1)
-    throw Error({files_.path().string(), fmt::format("one tensor for '{}'", name),
-                 fmt::format("'{}' and '{}'", there[0], there[1]), "which one is meant? remove the other"});
+    throw Error({.who = files_.path().string(),
+                 .expected = fmt::format("one tensor for '{}'", name),
+                 .got = fmt::format("'{}' and '{}'", there[0], there[1]),
+                 .hint = "which one is meant? remove the other"});
   if (there.empty() && config_.tie_word_embeddings && name == kEmbedding && files_.has(kHead)) there = {kHead};
   if (there.empty()) missing(name);
 
@@ -81,7 +85,10 @@ std::string StoredWeights::stored_name(const std::string& name, const Shape& sha
   const std::string who = files_.path().string() + ": " + there.front();
   const std::string stored_shape = fmt::format("[{}]", fmt::join(info.shape, ", "));
   if (stored_shape != shape.text())
-    throw Error({who, "shape " + shape.text(), stored_shape, "does config.json belong to these weights?"});
+    throw Error({.who = who,
+                 .expected = "shape " + shape.text(),
+                 .got = stored_shape,
+                 .hint = "does config.json belong to these weights?"});
   if (info.dtype != "F64" && info.dtype != "F32" && info.dtype != "F16" && info.dtype != "BF16")
     throw Error(
         {who, "F64, F32, F16 or BF16", info.dtype, "packed models are read by eval and generate, not as a teacher"});
@@ -102,11 +109,15 @@ Tensor StoredWeights::load(const std::string& name, const Shape& shape, WeightTy
   const auto value = [&](const Tensor& of) { return of.to(DType::f32).data()[place]; };
   const double found = doubles ? double_at(files_.bytes(stored), place) : static_cast<double>(value(tensor));
   if (!std::isfinite(found))
-    throw Error({who, "finite weights", fmt::format("an infinity or NaN at index {}", place), "is the file damaged?"});
+    throw Error({.who = who,
+                 .expected = "finite weights",
+                 .got = fmt::format("an infinity or NaN at index {}", place),
+                 .hint = "is the file damaged?"});
   const bool by_bf16 = wanted == DType::bf16 && std::abs(found) < 3.4028235e38;
-  throw Error({who, fmt::format("weights that {} holds", by_bf16 ? "BF16" : "FP32"),
-               fmt::format("{:.6g} at index {}", found, place),
-               by_bf16 ? "teacher.weights: file keeps the file's type" : ""});
+  throw Error({.who = who,
+               .expected = fmt::format("weights that {} holds", by_bf16 ? "BF16" : "FP32"),
+               .got = fmt::format("{:.6g} at index {}", found, place),
+               .hint = by_bf16 ? "teacher.weights: file keeps the file's type" : ""});
 }
 
 void StoredWeights::check_tied_head() {
@@ -121,8 +132,10 @@ void StoredWeights::check_tied_head() {
     return x.empty() || std::memcmp(x.data(), y.data(), x.size()) == 0;
   };
   if (a.dtype == b.dtype && a.shape == b.shape && same_bytes()) return;
-  throw Error({files_.path().string() + ": " + kHead, "the embedding's own values, as tie_word_embeddings is true",
-               "others", "readers differ: set tie_word_embeddings to false in config.json, or remove this tensor"});
+  throw Error({.who = files_.path().string() + ": " + kHead,
+               .expected = "the embedding's own values, as tie_word_embeddings is true",
+               .got = "others",
+               .hint = "readers differ: set tie_word_embeddings to false in config.json, or remove this tensor"});
 }
 
 void StoredWeights::tell_unused() const {

@@ -83,8 +83,10 @@ RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions) {
 
 const RotaryTable& Rotary::up_to(std::int64_t positions) {
   if (const std::int64_t most = rotary_positions(config_); positions > most)
-    throw Error({"rope_scaling dynamic", fmt::format("sequences of at most {} tokens", most), std::to_string(positions),
-                 "beyond max_position_embeddings its frequencies depend on what was read before"});
+    throw Error({.who = "rope_scaling dynamic",
+                 .expected = fmt::format("sequences of at most {} tokens", most),
+                 .got = std::to_string(positions),
+                 .hint = "beyond max_position_embeddings its frequencies depend on what was read before"});
   const std::int64_t have = table_.cosines.defined() ? table_.cosines.rows() : 0;
   if (positions > have) table_ = rotary_table(config_, std::max({positions, 2 * have, std::int64_t{256}}));
   return table_;

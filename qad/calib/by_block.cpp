@@ -11,7 +11,7 @@
 namespace qad {
 namespace {
 
-/// What a part of a model has of quantizers.
+// What a part of a model has of quantizers.
 struct Slots final : ModuleVisitor {
   void parameter(const ParameterPointer& parameter) override { filled.insert(parameter->slot.get()); }
   void group(LinearGroup& group) override {
@@ -26,7 +26,7 @@ struct Slots final : ModuleVisitor {
   std::vector<LinearGroup*> groups;
 };
 
-/// Stands before what is in a group's slot.
+// Stands before what is in a group's slot.
 class Tap final : public OperandTransform {
  public:
   Tap(const LinearGroup& group, const SeeInput& see) : group_(group), see_(see), behind_(group.input_slot) {}
@@ -42,7 +42,7 @@ class Tap final : public OperandTransform {
   TransformSlot behind_;
 };
 
-/// While it lives, `see` is shown what comes to the groups, and their quantizers quantize nothing.
+// While it lives, `see` is shown what comes to the groups, and their quantizers quantize nothing.
 class Shown {
  public:
   Shown(const std::vector<LinearGroup*>& groups, QuantizerSet& quantizers, const SeeInput& see)
@@ -66,7 +66,7 @@ class Shown {
   std::vector<TransformSlot> slots_;
 };
 
-/// A block, or what comes behind all of them, with its quantizers.
+// A block, or what comes behind all of them, with its quantizers.
 struct Part {
   std::vector<LinearGroup*> groups;
   QuantizerSet quantizers;
@@ -133,7 +133,7 @@ class ByBlock {
     });
   }
 
-  /// Runs the part on what the parts before it gave.
+  // Runs the part on what the parts before it gave.
   template <class Take>
   void for_each_batch(const Part& part, Take&& take) const {
     const NoGradScope no_grad;
@@ -146,7 +146,7 @@ class ByBlock {
   LanguageModel& model_;
   QuantizerSet& quantizers_;
   const std::vector<TokenBatch>& batches_;
-  std::vector<Tensor> hidden_;  ///< a batch each: what the next part reads, [T, C]
+  std::vector<Tensor> hidden_;  // a batch each: what the next part reads, [T, C]
   std::set<const OperandTransform*> in_blocks_;
 };
 

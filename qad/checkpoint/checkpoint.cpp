@@ -111,8 +111,10 @@ void check_room(const fs::path& file, std::uint64_t needed) {
   const std::uint64_t available = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
   const auto mebibytes = [](std::uint64_t bytes) { return static_cast<double>(bytes) / (1 << 20); };
   if (available < needed)
-    throw Error({file.string(), fmt::format("{:.1f} MiB of room for the checkpoint", mebibytes(needed)),
-                 fmt::format("{:.1f} MiB free", mebibytes(available)), "free some space and resume"});
+    throw Error({.who = file.string(),
+                 .expected = fmt::format("{:.1f} MiB of room for the checkpoint", mebibytes(needed)),
+                 .got = fmt::format("{:.1f} MiB free", mebibytes(available)),
+                 .hint = "free some space and resume"});
 }
 
 // Which file has a name: a run that goes on may put a newer one in its place while the older one is being read.

@@ -35,7 +35,7 @@ std::vector<fs::path> files_where(const fs::path& folder, const std::function<bo
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
     if (wanted(entry->path())) files.push_back(entry->path());
   if (error && error != std::errc::no_such_file_or_directory)
-    throw Error({folder.string(), "a folder with checkpoints", error.message(), ""});
+    throw Error({.who = folder.string(), .expected = "a folder with checkpoints", .got = error.message()});
   return files;
 }
 
@@ -85,8 +85,10 @@ std::optional<CheckpointFolder::Found> CheckpointFolder::newest_whole() const {
     }
   }
   if (candidates.empty()) return std::nullopt;
-  throw Error({folder_.string(), "a whole checkpoint", fmt::format("{} damaged", candidates.size()),
-               "start the run again with another --out"});
+  throw Error({.who = folder_.string(),
+               .expected = "a whole checkpoint",
+               .got = fmt::format("{} damaged", candidates.size()),
+               .hint = "start the run again with another --out"});
 }
 
 std::optional<CheckpointFolder::Found> CheckpointFolder::best() const {

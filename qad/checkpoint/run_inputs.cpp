@@ -42,8 +42,10 @@ void check_inputs(const RunInputs& inputs, const CheckpointContent& content, con
     if (const auto then = content.texts.find(kInput + name); then != content.texts.end() && then->second != hash)
       changed.push_back(name);
   if (changed.empty()) return;
-  throw Error({file, "what the run began with", fmt::format("another {}", fmt::join(changed, " and another ")),
-               "give it back as it was, or begin a new run"});
+  throw Error({.who = file,
+               .expected = "what the run began with",
+               .got = fmt::format("another {}", fmt::join(changed, " and another ")),
+               .hint = "give it back as it was, or begin a new run"});
 }
 
 }  // namespace qad

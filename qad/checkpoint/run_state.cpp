@@ -44,7 +44,8 @@ struct FieldWriter {
 CheckpointContent::Number number_of(const CheckpointContent& content, const std::string& name,
                                     const std::string& file) {
   const auto found = content.numbers.find(name);
-  if (found == content.numbers.end()) throw Error({file, "the number " + name, "none", "is it another program's?"});
+  if (found == content.numbers.end())
+    throw Error({.who = file, .expected = "the number " + name, .got = "none", .hint = "is it another program's?"});
   return found->second;
 }
 
@@ -84,12 +85,19 @@ struct FieldReader {
 void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
                     const std::string& file) {
   const auto found = content.tensors.find(name);
-  if (found == content.tensors.end()) throw Error({file, "the tensor " + name, "none", kHint});
+  if (found == content.tensors.end())
+    throw Error({.who = file, .expected = "the tensor " + name, .got = "none", .hint = kHint});
   const Tensor& saved = found->second;
   if (saved.shape() != target.shape())
-    throw Error({file + ": " + name, "shape " + target.shape().text(), saved.shape().text(), kHint});
+    throw Error({.who = file + ": " + name,
+                 .expected = "shape " + target.shape().text(),
+                 .got = saved.shape().text(),
+                 .hint = kHint});
   if (saved.dtype() != target.dtype())
-    throw Error({file + ": " + name, std::string(name_of(target.dtype())), std::string(name_of(saved.dtype())), kHint});
+    throw Error({.who = file + ": " + name,
+                 .expected = std::string(name_of(target.dtype())),
+                 .got = std::string(name_of(saved.dtype())),
+                 .hint = kHint});
   target.copy_from(saved);
 }
 
@@ -104,7 +112,7 @@ void check_no_surplus(const CheckpointContent& content, const RunParts& parts, c
   add(parts.quantizers.parameters(), kQuantizer);
   for (const auto& [name, tensor] : content.tensors)
     if (!known.contains(name) && !name.starts_with(kScale))
-      throw Error({file, "no tensors but the model's", name + " as well", kHint});
+      throw Error({.who = file, .expected = "no tensors but the model's", .got = name + " as well", .hint = kHint});
 }
 
 }  // namespace

@@ -53,7 +53,9 @@ Front read_front(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (in && there == Place::folder) errno = EISDIR;
   if (!in || errno == EISDIR)
-    throw Error({file.string(), "a checkpoint", errno != 0 ? std::strerror(errno) : "a file that can't be read", ""});
+    throw Error({.who = file.string(),
+                 .expected = "a checkpoint",
+                 .got = errno != 0 ? std::strerror(errno) : "a file that can't be read"});
   Front front;
   in.read(reinterpret_cast<char*>(&front.seal), sizeof front.seal);
   front.seal_bytes = static_cast<std::size_t>(in.gcount());
@@ -74,7 +76,7 @@ void write_seal(const fs::path& file, std::uint32_t format_version) {
   std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
   out.write(reinterpret_cast<const char*>(&seal), sizeof seal);
   out.close();
-  if (!out) throw Error({file.string(), "a file that can be written", std::strerror(errno), ""});
+  if (!out) throw Error({.who = file.string(), .expected = "a file that can be written", .got = std::strerror(errno)});
 }
 
 std::uint32_t check_seal(const fs::path& file, std::uint32_t newest_version) {
@@ -87,8 +89,10 @@ std::uint32_t check_seal(const fs::path& file, std::uint32_t newest_version) {
   if (seal.seal_hash != seal.computed_hash())
     throw DamagedCheckpoint({who, "a whole checkpoint", "a damaged one (its first 512 bytes changed)", ""});
   if (seal.format_version > newest_version)
-    throw Error({who, fmt::format("a checkpoint of format version {} or before", newest_version),
-                 fmt::format("version {}", seal.format_version), "it needs a later qad"});
+    throw Error({.who = who,
+                 .expected = fmt::format("a checkpoint of format version {} or before", newest_version),
+                 .got = fmt::format("version {}", seal.format_version),
+                 .hint = "it needs a later qad"});
   if (bytes != seal.file_bytes)
     throw DamagedCheckpoint(
         {who, fmt::format("a checkpoint of {} bytes", seal.file_bytes),

@@ -21,7 +21,8 @@ namespace po = boost::program_options;
 namespace {
 
 [[noreturn]] void usage_error(std::string who, std::string expected, std::string got, std::string hint = "") {
-  throw Error({std::move(who), std::move(expected), std::move(got), std::move(hint)}, ExitCode::usage);
+  throw Error({.who = std::move(who), .expected = std::move(expected), .got = std::move(got), .hint = std::move(hint)},
+              ExitCode::usage);
 }
 
 template <class Number>

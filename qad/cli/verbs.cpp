@@ -32,7 +32,7 @@ const Verb& verb_named(const std::string& name) {
     if (verb.name == name) return verb;
     known.push_back(verb.name);
   }
-  throw Error({fmt::format("unknown verb \"{}\"", name), "", "", name_hint(name, known)}, ExitCode::usage);
+  throw Error({.who = fmt::format("unknown verb \"{}\"", name), .hint = name_hint(name, known)}, ExitCode::usage);
 }
 
 ExitCode call_verb(const Verb& verb, std::vector<std::string> arguments) {

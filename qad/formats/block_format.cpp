@@ -73,7 +73,9 @@ const BlockFormat& block_format(std::string_view name) {
     if (format.name == name) return format;
     known.push_back(format.name);
   }
-  throw Error({"number format", fmt::format("one of {}", fmt::join(known, ", ")), fmt::format("'{}'", name), ""});
+  throw Error({.who = "number format",
+               .expected = fmt::format("one of {}", fmt::join(known, ", ")),
+               .got = fmt::format("'{}'", name)});
 }
 
 BlockScale block_scale(const BlockFormat& format, float amax, float tensor_scale) {

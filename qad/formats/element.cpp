@@ -128,7 +128,9 @@ const ElementType& element_type(std::string_view name) {
     if (type->name == name) return *type;
     known.push_back(type->name);
   }
-  throw Error({"element type", fmt::format("one of {}", fmt::join(known, ", ")), fmt::format("'{}'", name), ""});
+  throw Error({.who = "element type",
+               .expected = fmt::format("one of {}", fmt::join(known, ", ")),
+               .got = fmt::format("'{}'", name)});
 }
 
 std::span<const float> value_table(const ElementType& element) {

@@ -253,7 +253,7 @@ void inspect_model(const fs::path& folder, std::ostream& print) {
   }
   print << text_of(facts) << layers;
   print_tensors(tensors, print);
-  if (!refusal.empty()) throw Error({folder.string(), "", refusal, ""});
+  if (!refusal.empty()) throw Error({.who = folder.string(), .got = refusal});
 }
 
 }  // namespace qad

@@ -39,19 +39,24 @@ void unpack_state(const std::string& name, const StoredPart& part, TensorTable& 
   };
   if (!is("quant_type", weight.format->element->name) || !is("blocksize", weight.format->block) ||
       state.contains("nested_blocksize"))
-    throw Error({name, fmt::format("{} in blocks of {}", weight.format->element->name, weight.format->block),
-                 state.is_object() ? state.dump() : "no JSON object", kReadable});
+    throw Error({.who = name,
+                 .expected = fmt::format("{} in blocks of {}", weight.format->element->name, weight.format->block),
+                 .got = state.is_object() ? state.dump() : "no JSON object",
+                 .hint = kReadable});
   constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // so that products fit
   const auto is_extent = [](const OrderedJson& one) {
     return one.is_number_integer() && one.get<std::int64_t>() > 0 && one.get<std::int64_t>() < kLargest;
   };
   const OrderedJson shape = state.contains("shape") ? state["shape"] : OrderedJson();
   if (!shape.is_array() || shape.size() != 2 || !std::ranges::all_of(shape, is_extent))
-    throw Error({name, "the shape of a matrix", shape.dump(), ""});
+    throw Error({.who = name, .expected = "the shape of a matrix", .got = shape.dump()});
   weight.rows = shape[0].get<std::int64_t>();
   weight.cols = shape[1].get<std::int64_t>();
   if (weight.cols % weight.format->block != 0)
-    throw Error({name, fmt::format("rows of whole blocks of {}", weight.format->block), shape.dump(), kReadable});
+    throw Error({.who = name,
+                 .expected = fmt::format("rows of whole blocks of {}", weight.format->block),
+                 .got = shape.dump(),
+                 .hint = kReadable});
 }
 
 // Nibbles of a byte change places.
@@ -72,7 +77,9 @@ void unpack_nibbles(const std::string& name, const StoredPart& part, TensorTable
   const Tensor nibbles = tensors.take(name, part.dtype).data;
   weight.codes = Tensor({weight.rows, weight.format->code_bytes_per_row(weight.cols)}, DType::u8);
   if (nibbles.size() != weight.codes.size())
-    throw Error({name, fmt::format("{} bytes of codes", weight.codes.size()), std::to_string(nibbles.size()), ""});
+    throw Error({.who = name,
+                 .expected = fmt::format("{} bytes of codes", weight.codes.size()),
+                 .got = std::to_string(nibbles.size())});
   swap_nibbles(nibbles, weight.codes);
 }
 
@@ -86,7 +93,8 @@ void unpack_absmax(const std::string& name, const StoredPart& part, TensorTable&
   const Tensor scales = tensors.take(name, part.dtype).data;
   const Shape shape{weight.rows, weight.format->blocks_per_row(weight.cols)};
   if (scales.size() != shape.size())
-    throw Error({name, fmt::format("{} block scales", shape.size()), std::to_string(scales.size()), ""});
+    throw Error(
+        {.who = name, .expected = fmt::format("{} block scales", shape.size()), .got = std::to_string(scales.size())});
   weight.scales = scales.reshape(shape);
   check_block_scales(name, weight);
 }
@@ -103,7 +111,7 @@ FileTensor pack_values(const std::string& name, const StoredPart& /*part*/, cons
 void unpack_values(const std::string& name, const StoredPart& part, TensorTable& tensors, ExportLinear& linear) {
   const Tensor values = tensors.take(name, part.dtype).data;
   if (!std::ranges::equal(values.span(), value_table(*linear.weight->format->element)))
-    throw Error({name, "the sixteen values of NF4", "others", kReadable});
+    throw Error({.who = name, .expected = "the sixteen values of NF4", .got = "others", .hint = kReadable});
 }
 
 constexpr PartCode kState = {pack_state, unpack_state};
@@ -173,7 +181,7 @@ ExportModel unpack_bitsandbytes(const ExportFiles& files) {
   const OrderedJson config = parse_text(files, "config.json");
   for (const std::string& name :
        tensors.stems({".weight.quant_state.bitsandbytes__fp4", ".weight.nested_absmax", ".SCB"}))
-    throw Error({name, "a layer in NF4", "one of another kind", kReadable});
+    throw Error({.who = name, .expected = "a layer in NF4", .got = "one of another kind", .hint = kReadable});
   for (const std::string& name : stored_layers(std::span<const Kind>(kKinds), tensors))
     model.linears.push_back(take_parts(kKinds.front().stored, name, tensors));
   for (const std::string& name : names_at(config, {"quantization_config", "llm_int8_skip_modules"}))

@@ -210,11 +210,13 @@ const Packing& stored_packing(const OrderedJson& groups, const std::string& laye
     const Said inputs(value_at(group, "input_activations", OrderedJson()));
     for (const Packing& row : kPackings)
       if (weights.is(row.weights, false) && inputs.is(row.inputs, true)) return row;
-    throw Error({"config.json: " + layer, "weights and inputs in formats of qad",
-                 fmt::format("weights {}, inputs {}", weights.text(), inputs.text()),
-                 "see qad recipes explain quantize.rules"});
+    throw Error({.who = "config.json: " + layer,
+                 .expected = "weights and inputs in formats of qad",
+                 .got = fmt::format("weights {}, inputs {}", weights.text(), inputs.text()),
+                 .hint = "see qad recipes explain quantize.rules"});
   }
-  throw Error({"config.json: " + layer, "a group of config_groups that it belongs to", "none", ""});
+  throw Error(
+      {.who = "config.json: " + layer, .expected = "a group of config_groups that it belongs to", .got = "none"});
 }
 
 }  // namespace

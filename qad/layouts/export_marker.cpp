@@ -24,7 +24,7 @@ constexpr const char* kAsWritten = "the file that the export wrote";
 constexpr const char* kHint = "export again; if you changed it yourself, remove qad_export.json";
 
 [[noreturn]] void damaged_marker(const fs::path& file) {
-  throw Error({file.string(), kAsWritten, "another one", kHint});
+  throw Error({.who = file.string(), .expected = kAsWritten, .got = "another one", .hint = kHint});
 }
 
 Hash128 hash_from(const std::string& digits, const fs::path& who) {
@@ -86,12 +86,18 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
   const std::vector<FileHash> found = hash_files(paths);
   for (std::size_t i = 0; i < paths.size(); ++i)
     if (found[i] != marker.files.at(name_in(folder, paths[i])))
-      throw Error({paths[i].string(), kAsWritten, "another one of its size (is the file damaged?)", kHint});
+      throw Error({.who = paths[i].string(),
+                   .expected = kAsWritten,
+                   .got = "another one of its size (is the file damaged?)",
+                   .hint = kHint});
   return names;
 }
 
 [[noreturn]] void unfinished(const fs::path& folder) {
-  throw Error({folder.string(), "a whole export", "one that was not finished", "export again to the same place"});
+  throw Error({.who = folder.string(),
+               .expected = "a whole export",
+               .got = "one that was not finished",
+               .hint = "export again to the same place"});
 }
 
 }  // namespace
@@ -135,7 +141,7 @@ std::size_t check_export(const fs::path& folder) {
   for (const auto& [name, written] : marker->files)
     if (place_at(folder / name) == Place::nothing) {
       if (interrupted) unfinished(folder);
-      throw Error({(folder / name).string(), kAsWritten, "nothing there", kHint});
+      throw Error({.who = (folder / name).string(), .expected = kAsWritten, .got = "nothing there", .hint = kHint});
     }
   return unchanged_files(folder, *marker).size();
 }
@@ -160,8 +166,10 @@ ExportState state_of_export(const fs::path& folder, const std::string& layout) {
 
 std::set<std::string> replaceable_export(const fs::path& folder, const std::string& run) {
   const auto refuse = [&](const std::string& got) {
-    throw Error({folder.string(), "a new or empty folder, or an earlier export of this run", got,
-                 "choose another --out, or remove it"},
+    throw Error({.who = folder.string(),
+                 .expected = "a new or empty folder, or an earlier export of this run",
+                 .got = got,
+                 .hint = "choose another --out, or remove it"},
                 ExitCode::usage);
   };
   const auto marker = read_export_marker(folder);

@@ -25,7 +25,7 @@ std::string config_text(const ModelConfig& config, const std::filesystem::path& 
   if (folder.empty()) return complete;
   const std::filesystem::path file = folder / "config.json";
   OrderedJson json = parse_python_json(read_file(file, "a model's config.json"), file.string());
-  if (!json.is_object()) throw Error({file.string(), "a JSON object", "something else", ""});
+  if (!json.is_object()) throw Error({.who = file.string(), .expected = "a JSON object", .got = "something else"});
   const OrderedJson wanted = OrderedJson::parse(complete);
   for (const auto& [key, value] : wanted.items())
     if (!json.contains(key) || (key == "rope_scaling" && json[key].is_null())) json[key] = value;
@@ -44,7 +44,10 @@ InputScale input_scale_of(const ActivationQuantizer& quantizer) {
 ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantizers,
                             const std::filesystem::path& config_folder) {
   if (!quantizers.shares_groups())
-    throw Error({"share_groups", "true for an export", "false", "serving engines run fused layers under one scale"});
+    throw Error({.who = "share_groups",
+                 .expected = "true for an export",
+                 .got = "false",
+                 .hint = "serving engines run fused layers under one scale"});
   ExportModel model;
   model.config_json = config_text(student.config(), config_folder);
   if (const auto file = config_folder / "generation_config.json";

@@ -28,7 +28,7 @@ constexpr const char* kKeyScales = "qad.attention.key_scales";
 constexpr const char* kValueScales = "qad.attention.value_scales";
 constexpr std::uint32_t kMostlyMxfp4 = 38, kMostlyNvfp4 = 39;  // llama.cpp's general.file_type
 
-/// The model_type of every family with a place in GGUF: "llama, mistral or qwen2".
+// The model_type of every family with a place in GGUF: "llama, mistral or qwen2".
 std::string families_in_gguf() {
   std::vector<std::string_view> names;
   for (const Family* family : families())
@@ -42,7 +42,7 @@ Problem no_place(const std::string& key, const std::string& expected, const std:
   return {"config.json: " + key, expected, got, "llama.cpp has no place for it"};
 }
 
-/// Null: no place in GGUF.
+// Null: no place in GGUF.
 const GgufFamily* find_gguf(const ModelConfig& config) { return family_of(config.model_type, "model").gguf; }
 Problem no_family(const ModelConfig& config) { return no_place("model_type", families_in_gguf(), config.model_type); }
 const GgufFamily& gguf_of(const ModelConfig& config) {
@@ -55,7 +55,7 @@ struct Translated {
   bool linear = false;
 };
 
-/// A module's name in the other language; an Error for one that the architecture lacks.
+// A module's name in the other language; an Error for one that the architecture lacks.
 Translated translate(const GgufFamily& family, const std::string& module, std::string_view GgufName::*from,
                      std::string_view GgufName::*to, std::string_view layers_from, std::string_view layers_to) {
   std::string_view rest = module;
@@ -67,7 +67,8 @@ Translated translate(const GgufFamily& family, const std::string& module, std::s
   }
   const std::span<const GgufName> names = prefix.empty() ? family.around : family.in_layer;
   const auto found = std::ranges::find(names, rest, from);
-  if (found == names.end()) throw Error({module, "a layer of " + families_in_gguf(), "another one", ""});
+  if (found == names.end())
+    throw Error({.who = module, .expected = "a layer of " + families_in_gguf(), .got = "another one"});
   return {prefix + std::string((*found).*to), found->linear};
 }
 Translated to_gguf(const GgufFamily& family, const std::string& module) {
@@ -77,7 +78,7 @@ Translated from_gguf(const GgufFamily& family, const std::string& module) {
   return translate(family, module, &GgufName::theirs, &GgufName::ours, kBlocks, kLayers);
 }
 
-/// "a.b.weight" -> "a.b", "weight"
+// "a.b.weight" -> "a.b", "weight"
 std::pair<std::string, std::string> split_kind(const std::string& tensor) {
   const std::size_t dot = std::min(tensor.rfind('.'), tensor.size());
   return {tensor.substr(0, dot), dot < tensor.size() ? tensor.substr(dot + 1) : ""};
@@ -90,8 +91,10 @@ enum class Order { gguf, hub };
 Tensor reordered(const Tensor& rows, const ModelConfig& config, Order order) {
   const std::int64_t head_size = config.head_size(), half = head_size / 2, count = rows.shape()[0];
   if (count % head_size != 0)
-    throw Error({"rows of q and k", fmt::format("whole heads of {}", head_size), std::to_string(count),
-                 "does config.json belong to it?"});
+    throw Error({.who = "rows of q and k",
+                 .expected = fmt::format("whole heads of {}", head_size),
+                 .got = std::to_string(count),
+                 .hint = "does config.json belong to it?"});
   const Tensor result(rows.shape(), rows.dtype());
   const std::size_t bytes = rows.bytes() / static_cast<std::size_t>(count);
   for (std::int64_t row = 0; row < count; ++row) {
@@ -116,7 +119,7 @@ GgufMetadata sizes(const GgufFamily& family, const ModelConfig& config, bool nvf
   return metadata;
 }
 
-/// By how much each rotary frequency is stretched.
+// By how much each rotary frequency is stretched.
 Tensor rope_factors(const ModelConfig& config) {
   const Tensor factors({config.head_size() / 2});
   ModelConfig plain = config;
@@ -152,7 +155,7 @@ void append_plain(const ExportModel& model, const GgufFamily& family, const Mode
   }
 }
 
-/// The order in which a forward reads: embedding, layers, last norm, head.
+// The order in which a forward reads: embedding, layers, last norm, head.
 std::int64_t place_of(const std::string& tensor) {
   if (!tensor.starts_with(kBlocks)) return tensor.starts_with("output") ? INT64_MAX : -1;
   std::int64_t layer = 0;
@@ -252,8 +255,10 @@ ExportModel unpack_gguf(const ExportFiles& files) {
   const GgufFamily& family = gguf_of(config);
   if (const auto* name = find_metadata<std::string>(files.metadata, kArchitecture);
       name == nullptr || *name != family.architecture)
-    throw Error({kArchitecture, std::string(family.architecture), name != nullptr ? *name : "none",
-                 "does config.json belong to it?"});
+    throw Error({.who = kArchitecture,
+                 .expected = std::string(family.architecture),
+                 .got = name != nullptr ? *name : "none",
+                 .hint = "does config.json belong to it?"});
   TensorTable tensors(files.tensors);
   for (const FileTensor& tensor : files.tensors) {
     if (tensor.data.dtype() != DType::u8) continue;

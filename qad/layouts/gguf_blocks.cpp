@@ -12,13 +12,13 @@ namespace qad {
 namespace {
 
 struct BlockType {
-  std::string_view format, type;  ///< ours and GGUF's name
-  std::uint8_t largest_scale;     ///< codes above it are negative or NaN
+  std::string_view format, type;  // ours and GGUF's name
+  std::uint8_t largest_scale;     // codes above it are negative or NaN
 };
 constexpr auto kBlockTypes = std::to_array<BlockType>({{"nvfp4", "NVFP4", 0x7e}, {"mxfp4", "MXFP4", 0xfe}});
 
-/// Calls `visit(scales, codes, scale index, first column)` for every group of a row: where its scale and its bytes of
-/// codes stand in the blocks.
+// Calls `visit(scales, codes, scale index, first column)` for every group of a row: where its scale and its bytes of
+// codes stand in the blocks.
 template <class Visit>
 void for_groups(const GgufType& type, std::int64_t group, std::int64_t cols, Visit&& visit) {
   const std::int64_t groups = type.values / group;
@@ -60,7 +60,7 @@ QuantizedTensor unpack_gguf_blocks(std::string_view type_name, const Tensor& blo
   QAD_ASSERT(kind != kBlockTypes.end());
   const GgufType& type = gguf_type(type_name);
   const BlockFormat& format = block_format(kind->format);
-  if (blocks.shape().rank() != 2) throw Error({name, "a matrix", blocks.shape().text(), ""});
+  if (blocks.shape().rank() != 2) throw Error({.who = name, .expected = "a matrix", .got = blocks.shape().text()});
   QAD_ASSERT(blocks.cols() % type.bytes == 0);
   auto weight =
       QuantizedTensor::allocate(format, blocks.rows(), blocks.cols() / type.bytes * type.values, tensor_scale);
@@ -72,7 +72,10 @@ QuantizedTensor unpack_gguf_blocks(std::string_view type_name, const Tensor& blo
     for_groups(type, format.block, weight.cols,
                [&](std::int64_t scale, std::int64_t at, std::int64_t i, std::int64_t col) {
                  if (in[scale] > kind->largest_scale)
-                   throw Error({name, "positive block scales", "a negative one or NaN", "is the file damaged?"});
+                   throw Error({.who = name,
+                                .expected = "positive block scales",
+                                .got = "a negative one or NaN",
+                                .hint = "is the file damaged?"});
                  scales[i] = in[scale];
                  const auto half = static_cast<std::size_t>(format.block / 2);
                  for (std::size_t j = 0; j < half; ++j) {

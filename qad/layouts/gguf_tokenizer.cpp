@@ -21,14 +21,14 @@ using Json = nlohmann::json;
 constexpr const char* kHint = "llama.cpp can't do what this tokenizer does; export in another layout";
 constexpr std::string_view kMark = "\u2581";  // stands for a space in vocabularies of SentencePiece's kind
 
-/// llama.cpp's kinds of tokens.
+// llama.cpp's kinds of tokens.
 enum class Kind : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 [[noreturn]] void refuse(const std::string& expected, const std::string& got) {
-  throw Error({"tokenizer.json as GGUF", expected, got, kHint});
+  throw Error({.who = "tokenizer.json as GGUF", .expected = expected, .got = got, .hint = kHint});
 }
 
-/// A step that may be a Sequence of steps under `parts`; null is no step.
+// A step that may be a Sequence of steps under `parts`; null is no step.
 std::vector<Json> steps_of(const Json& root, const char* stage, const char* parts) {
   const Json step = root.value(stage, Json());
   if (step.is_null()) return {};
@@ -44,7 +44,7 @@ const std::string* file_of(const Tokenizer& tokenizer, std::string_view name) {
   return nullptr;
 }
 
-/// Two tokens each; files had them as "left right" until 2024.
+// Two tokens each; files had them as "left right" until 2024.
 std::vector<std::pair<std::string, std::string>> merges_of(const Json& model) {
   std::vector<std::pair<std::string, std::string>> merges;
   for (const Json& merge : model.at("merges")) {
@@ -59,7 +59,7 @@ std::vector<std::pair<std::string, std::string>> merges_of(const Json& model) {
   return merges;
 }
 
-/// A pre-tokenizer in one line: its steps with what llama.cpp's regular expressions make of them.
+// A pre-tokenizer in one line: its steps with what llama.cpp's regular expressions make of them.
 std::string described(const std::vector<Json>& steps) {
   std::string text;
   for (const Json& step : steps) {
@@ -83,9 +83,9 @@ std::string described(const std::vector<Json>& steps) {
 }
 
 struct PreTokenizer {
-  std::string_view steps;  ///< as described() says them
-  std::string_view name;   ///< llama.cpp's
-  bool whole_words;        ///< a word that is a token is not merged at all ("ignore_merges")
+  std::string_view steps;  // as described() says them
+  std::string_view name;   // llama.cpp's
+  bool whole_words;        // a word that is a token is not merged at all ("ignore_merges")
 };
 #define QAD_WORDS_BEFORE_DIGITS "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
 #define QAD_WORDS_AFTER_DIGITS "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -98,7 +98,7 @@ constexpr auto kPreTokenizers = std::to_array<PreTokenizer>({
 #undef QAD_WORDS_BEFORE_DIGITS
 #undef QAD_WORDS_AFTER_DIGITS
 
-/// Whether merging makes each token of its own text, so that nobody sees whether words that are tokens are merged.
+// Whether merging makes each token of its own text, so that nobody sees whether words that are tokens are merged.
 bool merges_make_every_token(Json root, const Tokenizer& tokenizer) {
   root["model"]["ignore_merges"] = false;
   const BpeModel model = parse_tokenizer_json(root.dump(), "tokenizer.json").model;
@@ -129,7 +129,7 @@ void add_byte_level(const Json& root, const Tokenizer& tokenizer, GgufMetadata& 
   metadata.emplace_back("tokenizer.ggml.merges", merges);
 }
 
-/// llama2.c's vocabularies have spaces where SentencePiece's kind has marks; a space goes before the text.
+// llama2.c's vocabularies have spaces where SentencePiece's kind has marks; a space goes before the text.
 bool keeps_spaces(const Json& root) {
   const std::vector<Json> normalizers = steps_of(root, "normalizer", "normalizers");
   return normalizers.size() == 1 && normalizers[0] == Json{{"type", "Prepend"}, {"prepend", " "}} &&
@@ -142,7 +142,7 @@ std::string with_marks(std::string token) {
   return token;
 }
 
-/// Whether a space goes before the text; refuses stages that are not SentencePiece's.
+// Whether a space goes before the text; refuses stages that are not SentencePiece's.
 bool space_before_text(const Json& root, const std::vector<std::string>& tokens) {
   const std::string mark(kMark);
   bool prepend = false, replace = false;
@@ -198,13 +198,13 @@ struct Vocabulary {
   std::vector<std::int32_t> kinds;
 };
 
-/// A token that also starts or ends texts is a control token.
+// A token that also starts or ends texts is a control token.
 bool is_unknown(const Tokenizer& tokenizer, std::int32_t id) {
   return tokenizer.unk() == id && tokenizer.bos() != id && tokenizer.eos() != id;
 }
 
-/// Ids without a token get a name that no text has. Tokens beyond the model's vocabulary, which only files beside the
-/// tokenizer name, are left out: the model could not read them.
+// Ids without a token get a name that no text has. Tokens beyond the model's vocabulary, which only files beside the
+// tokenizer name, are left out: the model could not read them.
 Vocabulary vocabulary_of(const Json& root, const Tokenizer& tokenizer, std::int64_t size) {
   check_vocabulary(tokenizer, size, "tokenizer.json");
   Vocabulary result;
@@ -227,7 +227,7 @@ Vocabulary vocabulary_of(const Json& root, const Tokenizer& tokenizer, std::int6
   return result;
 }
 
-/// What goes around a text, and what ends one.
+// What goes around a text, and what ends one.
 void add_special_tokens(const Tokenizer& tokenizer, const ModelConfig& config, GgufMetadata& metadata) {
   const auto add_id = [&](const char* key, std::int64_t id) {
     metadata.emplace_back(key, static_cast<std::uint32_t>(id));
@@ -258,7 +258,7 @@ void add_special_tokens(const Tokenizer& tokenizer, const ModelConfig& config, G
   metadata.emplace_back("tokenizer.ggml.add_eos_token", !tokenizer.suffix().empty());
 }
 
-/// The default one under a key of its own, others under their names, in which GGUF has letters and digits only.
+// The default one under a key of its own, others under their names, in which GGUF has letters and digits only.
 void add_chat_templates(const Tokenizer& tokenizer, GgufMetadata& metadata) {
   const std::string key = "tokenizer.chat_template";
   std::vector<std::string> names;
@@ -297,7 +297,8 @@ GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& confi
     add_chat_templates(*tokenizer, metadata);
     return metadata;
   } catch (const Json::exception& e) {
-    throw Error({"tokenizer.json", "the layout of a Hugging Face tokenizer.json", json_reason(e), ""});
+    throw Error(
+        {.who = "tokenizer.json", .expected = "the layout of a Hugging Face tokenizer.json", .got = json_reason(e)});
   }
 }
 

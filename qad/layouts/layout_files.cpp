@@ -12,7 +12,8 @@ namespace {
 
 OrderedJson parse_object(const std::string& text, const std::string& who) {
   OrderedJson json = parse_python_json(text, who);
-  if (!json.is_object()) throw Error({who, "a JSON object", "something else", "is the file damaged?"});
+  if (!json.is_object())
+    throw Error({.who = who, .expected = "a JSON object", .got = "something else", .hint = "is the file damaged?"});
   return json;
 }
 
@@ -20,7 +21,8 @@ OrderedJson parse_object(const std::string& text, const std::string& who) {
 
 OrderedJson parse_text(const ExportFiles& files, const std::string& name) {
   const auto found = files.texts.find(name);
-  if (found == files.texts.end()) throw Error({name, "a file beside the weights", "none", "is the folder whole?"});
+  if (found == files.texts.end())
+    throw Error({.who = name, .expected = "a file beside the weights", .got = "none", .hint = "is the folder whole?"});
   return parse_object(found->second, name);
 }
 
@@ -80,7 +82,8 @@ std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list
   }
   std::vector<std::string> names;
   for (const OrderedJson& name : *place) {
-    if (!place->is_array() || !name.is_string()) throw Error({who, "a list of names", place->dump(), ""});
+    if (!place->is_array() || !name.is_string())
+      throw Error({.who = who, .expected = "a list of names", .got = place->dump()});
     names.push_back(name.get<std::string>());
   }
   return names;
@@ -104,36 +107,40 @@ std::string_view TensorTable::dtype_of(const std::string& name) const {
 
 const FileTensor& TensorTable::take(const std::string& name, std::string_view dtype) {
   const auto found = by_name_.find(name);
-  if (found == by_name_.end()) throw Error({name, "a tensor of type " + std::string(dtype), "none", ""});
+  if (found == by_name_.end())
+    throw Error({.who = name, .expected = "a tensor of type " + std::string(dtype), .got = "none"});
   if (found->second->dtype != dtype)
-    throw Error({name, "a tensor of type " + std::string(dtype), found->second->dtype, ""});
+    throw Error({.who = name, .expected = "a tensor of type " + std::string(dtype), .got = found->second->dtype});
   taken_.insert(name);
   return *found->second;
 }
 
 float TensorTable::take_scale(const std::string& name) {
   const auto found = by_name_.find(name);
-  if (found == by_name_.end()) throw Error({name, "a scale", "no such tensor", ""});
+  if (found == by_name_.end()) throw Error({.who = name, .expected = "a scale", .got = "no such tensor"});
   const Tensor& data = found->second->data;
   if (data.size() != 1 || data.dtype() == DType::u8)
-    throw Error({name, "one number", found->second->dtype + " " + data.shape().text(), ""});
+    throw Error({.who = name, .expected = "one number", .got = found->second->dtype + " " + data.shape().text()});
   taken_.insert(name);
   const float scale = data.to(DType::f32).data()[0];
-  if (!(scale > 0.0f) || !std::isfinite(scale)) throw Error({name, "a positive scale", std::to_string(scale), ""});
+  if (!(scale > 0.0f) || !std::isfinite(scale))
+    throw Error({.who = name, .expected = "a positive scale", .got = std::to_string(scale)});
   return scale;
 }
 
 Tensor TensorTable::take_exactly(const std::string& name, DType dtype) {
   const auto found = by_name_.find(name);
-  if (found == by_name_.end()) throw Error({name, "a tensor", "none", ""});
+  if (found == by_name_.end()) throw Error({.who = name, .expected = "a tensor", .got = "none"});
   const Tensor& stored = found->second->data;
   if (stored.dtype() != DType::f32 && stored.dtype() != DType::bf16 && stored.dtype() != DType::f16)
-    throw Error({name, "F32, F16 or BF16", found->second->dtype, ""});
+    throw Error({.who = name, .expected = "F32, F16 or BF16", .got = found->second->dtype});
   taken_.insert(name);
   const Tensor wide = as_stored(stored, DType::f32), result = as_stored(wide, dtype);
   const Tensor back = as_stored(result, DType::f32);
   if (!std::ranges::equal(wide.span(), back.span()))
-    throw Error({name, "values that " + std::string(name_of(dtype)) + " holds exactly", found->second->dtype, ""});
+    throw Error({.who = name,
+                 .expected = "values that " + std::string(name_of(dtype)) + " holds exactly",
+                 .got = found->second->dtype});
   return result;
 }
 
@@ -143,7 +150,8 @@ std::vector<NamedTensor> TensorTable::rest() const {
     if (taken_.contains(tensor.name)) continue;
     const DType type = tensor.data.dtype();
     if (type != DType::f32 && type != DType::bf16 && type != DType::f16)
-      throw Error({tensor.name, "F32, F16 or BF16 outside of quantized layers", tensor.dtype, ""});
+      throw Error(
+          {.who = tensor.name, .expected = "F32, F16 or BF16 outside of quantized layers", .got = tensor.dtype});
     dense.push_back({tensor.name, tensor.data});
   }
   return dense;

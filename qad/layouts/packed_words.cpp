@@ -25,7 +25,8 @@ FileTensor pack_shape(const std::string& name, const StoredPart& part, const Exp
 
 void unpack_shape(const std::string& name, const StoredPart& part, TensorTable& tensors, ExportLinear& linear) {
   const Tensor shape = tensors.take(name, part.dtype).data;
-  if (shape.shape() != Shape{2}) throw Error({name, "rows and columns", shape.shape().text(), ""});
+  if (shape.shape() != Shape{2})
+    throw Error({.who = name, .expected = "rows and columns", .got = shape.shape().text()});
   constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // so that products fit
   const auto extents = shape.span<std::int64_t>();
   if (extents[0] <= 0 || extents[1] <= 0 || extents[0] >= kLargest || extents[1] >= kLargest)
@@ -51,7 +52,10 @@ void unpack_words(const std::string& name, const StoredPart& part, TensorTable& 
   QuantizedTensor& weight = *linear.weight;
   const Tensor words = tensors.take(name, part.dtype).data;
   if (words.shape() != shape_of_words(weight))
-    throw Error({name, "shape " + shape_of_words(weight).text(), words.shape().text(), "does weight_shape fit it?"});
+    throw Error({.who = name,
+                 .expected = "shape " + shape_of_words(weight).text(),
+                 .got = words.shape().text(),
+                 .hint = "does weight_shape fit it?"});
   weight.codes = Tensor({weight.rows, weight.format->code_bytes_per_row(weight.cols)}, DType::u8);
   const std::int64_t bytes = weight.codes.cols();
   for (std::int64_t row = 0; row < weight.rows; ++row) {

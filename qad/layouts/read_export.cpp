@@ -34,7 +34,7 @@ auto in_folder(const fs::path& folder, Function&& function) {
   try {
     return function();
   } catch (const Error& error) {
-    throw Error({folder.string(), "", error.what(), ""}, error.code());
+    throw Error({.who = folder.string(), .got = error.what()}, error.code());
   }
 }
 
@@ -68,7 +68,9 @@ void fill_input_slots(LanguageModel& model, const ExportModel& exported) {
       const InputScale* const input = input_of(member);
       if ((input == nullptr) != (first == nullptr) ||
           (input != nullptr && (input->format != first->format || input->tensor_scale != first->tensor_scale)))
-        throw Error({group->name, "one input scale for all its layers", "another one at " + member.name, ""});
+        throw Error({.who = group->name,
+                     .expected = "one input scale for all its layers",
+                     .got = "another one at " + member.name});
     }
     if (first != nullptr) group->input_slot = calibrated_quantizer(group->name + " (input)", *first);
   }
@@ -81,7 +83,8 @@ void fill_cache_slots(LanguageModel& model, const ExportModel& exported) {
   for (const KeyValueScale& scale : exported.key_value_scales) scales[scale.attention] = &scale;
   for (SelfAttention* attention : model.attention_layers()) {
     const auto found = scales.find(attention->name);
-    if (found == scales.end()) throw Error({attention->name, "scales of keys and values", "none", ""});
+    if (found == scales.end())
+      throw Error({.who = attention->name, .expected = "scales of keys and values", .got = "none"});
     attention->key_slot =
         calibrated_quantizer(attention->name + " (keys)", {exported.cache_format, found->second->key});
     attention->value_slot =
@@ -107,7 +110,8 @@ void read_gguf(const fs::path& path, ExportFiles& files) {
 }  // namespace
 
 ExportFiles read_export_files(const fs::path& folder) {
-  if (!fs::is_directory(folder)) throw Error({folder.string(), "a model's folder", "nothing of that kind", ""});
+  if (!fs::is_directory(folder))
+    throw Error({.who = folder.string(), .expected = "a model's folder", .got = "nothing of that kind"});
   ExportFiles files{{}, read_texts(folder), {}};
   if (fs::exists(folder / kGgufFile)) {
     read_gguf(folder / kGgufFile, files);
@@ -147,7 +151,8 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
     // A tied model may store its one matrix under the head's name only.
     if (found == weights.end() && config.tie_word_embeddings && spec.role == Role::embedding)
       found = weights.find("lm_head.weight");
-    if (found == weights.end()) throw Error({spec.name, "a tensor of shape " + spec.shape.text(), "none", ""});
+    if (found == weights.end())
+      throw Error({.who = spec.name, .expected = "a tensor of shape " + spec.shape.text(), .got = "none"});
     if (found->second.shape() != spec.shape)
       throw Error(
           {spec.name, "shape " + spec.shape.text(), found->second.shape().text(), "does config.json belong to it?"});
@@ -155,8 +160,10 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
   });
   if (config.tie_word_embeddings) weights.erase("lm_head.weight");  // the same matrix once more
   if (!weights.empty())
-    throw Error({weights.begin()->first, "only tensors of the model", "one that it has no place for",
-                 "does config.json belong to it?"});
+    throw Error({.who = weights.begin()->first,
+                 .expected = "only tensors of the model",
+                 .got = "one that it has no place for",
+                 .hint = "does config.json belong to it?"});
   fill_input_slots(*model, exported);
   fill_cache_slots(*model, exported);
   return model;

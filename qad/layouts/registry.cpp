@@ -65,7 +65,7 @@ const Exporter& exporter(std::string_view name) {
     if (exporter.name == name) return exporter;
     known += (known.empty() ? "" : ", ") + std::string(exporter.name);
   }
-  throw Error({"export format", "one of " + known, std::string(name), ""}, ExitCode::usage);
+  throw Error({.who = "export format", .expected = "one of " + known, .got = std::string(name)}, ExitCode::usage);
 }
 
 const Exporter& exporter_of(const ExportFiles& files) {
@@ -79,8 +79,10 @@ const Exporter& exporter_of(const ExportFiles& files) {
   if (method.starts_with("modelopt")) return exporter("modelopt");
   if (method == "compressed-tensors") return exporter("compressed_tensors");
   if (method == "bitsandbytes") return exporter("bitsandbytes");
-  throw Error({"config.json: quantization_config", "quant_method modelopt, compressed-tensors or bitsandbytes",
-               method.empty() ? "none" : method, "other quantized checkpoints can't be read"});
+  throw Error({.who = "config.json: quantization_config",
+               .expected = "quant_method modelopt, compressed-tensors or bitsandbytes",
+               .got = method.empty() ? "none" : method,
+               .hint = "other quantized checkpoints can't be read"});
 }
 
 }  // namespace qad

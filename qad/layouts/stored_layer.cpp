@@ -16,7 +16,8 @@ void unpack_codes_as_they_are(const std::string& name, const StoredPart& part, T
                               ExportLinear& linear) {
   QuantizedTensor& weight = *linear.weight;
   weight.codes = tensors.take(name, part.dtype).data;
-  if (weight.codes.shape().rank() != 2) throw Error({name, "a matrix of codes", weight.codes.shape().text(), ""});
+  if (weight.codes.shape().rank() != 2)
+    throw Error({.who = name, .expected = "a matrix of codes", .got = weight.codes.shape().text()});
   weight.rows = weight.codes.rows();
   weight.cols = weight.codes.cols() * 8 / weight.format->element->bits;
 }
@@ -35,8 +36,10 @@ void unpack_block_scales(const std::string& name, const StoredPart& part, Tensor
   const std::int64_t block = format.block_size(weight.cols);
   const Shape expected{weight.rows, format.blocks_per_row(weight.cols)};
   if (weight.cols % block != 0 || scales.shape() != expected)
-    throw Error({name, "shape " + expected.text(), scales.shape().text(),
-                 "a scale for every " + std::to_string(block) + " columns"});
+    throw Error({.who = name,
+                 .expected = "shape " + expected.text(),
+                 .got = scales.shape().text(),
+                 .hint = "a scale for every " + std::to_string(block) + " columns"});
   weight.scales = scales;
   check_block_scales(name, weight);
 }
@@ -91,7 +94,7 @@ bool holds(const StoredLayer& row, const LayerFormats& formats) {
 
 void check_block_scales(const std::string& name, const QuantizedTensor& weight) {
   const auto refuse = [&](const std::string& expected) {
-    throw Error({name, expected, "a negative one or NaN", "was it cast unclamped?"});
+    throw Error({.who = name, .expected = expected, .got = "a negative one or NaN", .hint = "was it cast unclamped?"});
   };
   if (weight.scales.dtype() == DType::u8) {  // codes above the largest finite one are negative or NaN
     const bool e4m3 = weight.format->scale == &kE4M3;

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kHint = "the export is not what was trained; nothing was put in place";
 
 [[noreturn]] void differ(const std::string& who, const std::string& expected, const std::string& got) {
-  throw Error({who, expected, got, kHint});
+  throw Error({.who = who, .expected = expected, .got = got, .hint = kHint});
 }
 
 // Both in FP32: the numbers that a forward sees. -0 and 0 are different numbers here.

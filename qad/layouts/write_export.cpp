@@ -60,16 +60,22 @@ void check_exportable(const ExportModel& student) {
   std::map<std::string, const ExportLinear*> first_of_group;
   for (const ExportLinear& linear : student.linears) {
     if (linear.input && !linear.weight)
-      throw Error({linear.name, "quantized weights behind a quantized input", "plain ones", "exclude the layer whole"});
+      throw Error({.who = linear.name,
+                   .expected = "quantized weights behind a quantized input",
+                   .got = "plain ones",
+                   .hint = "exclude the layer whole"});
     const std::string& group = linear.group.empty() ? linear.name : linear.group;
     const ExportLinear& first = *first_of_group.try_emplace(group, &linear).first->second;
     if (linear.weight.has_value() != first.weight.has_value() || linear.input.has_value() != first.input.has_value())
-      throw Error({group, "all its layers quantized alike", first.name + " and " + linear.name + " are not",
-                   "serving engines run them as one"});
+      throw Error({.who = group,
+                   .expected = "all its layers quantized alike",
+                   .got = first.name + " and " + linear.name + " are not",
+                   .hint = "serving engines run them as one"});
     if (!share_scales(linear, first))
-      throw Error({group, "one weight scale and one input scale for all its layers",
-                   "different ones at " + first.name + " and " + linear.name,
-                   "serving engines run them as one; train with share_groups: true"});
+      throw Error({.who = group,
+                   .expected = "one weight scale and one input scale for all its layers",
+                   .got = "different ones at " + first.name + " and " + linear.name,
+                   .hint = "serving engines run them as one; train with share_groups: true"});
   }
 }
 

@@ -202,14 +202,16 @@ void QuantizerSet::restore_block_scales(NamedTensors tensors, const std::string&
     if (found.defined()) {
       const Shape shape{weight.rows(), format.blocks_per_row(weight.cols())};
       if (format.scale == nullptr || found.shape() != shape || found.dtype() != format.scale_dtype())
-        throw Error({file + ": " + linear.weights->name() + kBlockScales, "scales of shape " + shape.text(),
-                     found.shape().text(), kHint});
+        throw Error({.who = file + ": " + linear.weights->name() + kBlockScales,
+                     .expected = "scales of shape " + shape.text(),
+                     .got = found.shape().text(),
+                     .hint = kHint});
     }
     linear.weights->set_block_scales(found);
   }
   for (const auto& [name, tensor] : tensors)
     if (tensor.defined())
-      throw Error({file, "", fmt::format("it has {} that the recipe does not ask for", name), kHint});
+      throw Error({.who = file, .got = fmt::format("it has {} that the recipe does not ask for", name), .hint = kHint});
 }
 
 void QuantizerSet::restore(std::span<const NamedValue> state, const std::string& file, const NamedTensors& tensors) {
@@ -217,7 +219,10 @@ void QuantizerSet::restore(std::span<const NamedValue> state, const std::string&
   const auto take = [&](const std::string& name) {
     const auto found = values.find(name);
     if (found == values.end())
-      throw Error({file, fmt::format("a scale named {}", name), "none", "is it of another recipe?"});
+      throw Error({.who = file,
+                   .expected = fmt::format("a scale named {}", name),
+                   .got = "none",
+                   .hint = "is it of another recipe?"});
     const double value = found->second;
     values.erase(found);
     return static_cast<float>(value);
@@ -228,9 +233,9 @@ void QuantizerSet::restore(std::span<const NamedValue> state, const std::string&
     scale->restore(amax, value, follows ? TensorScaleSource::data : TensorScaleSource::calibration);
   }
   if (!values.empty())
-    throw Error({file, "",
-                 fmt::format("it has a scale named {} that the recipe does not ask for", values.begin()->first),
-                 "is it of another recipe?"});
+    throw Error({.who = file,
+                 .got = fmt::format("it has a scale named {} that the recipe does not ask for", values.begin()->first),
+                 .hint = "is it of another recipe?"});
   restore_block_scales(tensors, file);
   set_observing(false);
 }

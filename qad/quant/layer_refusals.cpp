@@ -12,7 +12,7 @@
 namespace qad {
 namespace {
 
-/// "*.down_proj" of model.layers.3.mlp.down_proj; a name without dots is its own pattern.
+// "*.down_proj" of model.layers.3.mlp.down_proj; a name without dots is its own pattern.
 std::string short_pattern(const std::string& name) {
   const std::size_t dot = name.rfind('.');
   return dot == std::string::npos ? name : "*" + name.substr(dot);
@@ -29,7 +29,7 @@ std::string described(const LayerFormats& formats) {
   return fmt::format("weights {}, inputs {}", name_of(formats.weights), name_of(formats.inputs));
 }
 
-/// "identity (quantize.rules[2])".
+// "identity (quantize.rules[2])".
 std::string with_rule(std::string_view option, int rule) {
   return fmt::format("{} (quantize.rules[{}])", option, rule);
 }
@@ -43,7 +43,7 @@ bool has_tensor_scale(const LayerFormats& formats) {
          (formats.inputs != nullptr && formats.inputs->has_tensor_scale);
 }
 
-/// What members of a group share can be had in one way only: the scale of their weights, and their input.
+// What members of a group share can be had in one way only: the scale of their weights, and their input.
 void check_shared(const LinearShape& layer, const LinearShape& first, const Policy& policy, bool share_groups,
                   LayerRefusals& refusals) {
   const int rule = policy.rule_of(layer.name), first_rule = policy.rule_of(first.name);
@@ -118,7 +118,7 @@ void throw_if_any(const std::vector<Refusal>& refusals, const std::string& what,
   if (refusals.size() == 1) throw Error(refusals.front().problem, code);
   std::string all = fmt::format("{} errors", refusals.size());
   for (const Refusal& refusal : refusals) all += std::string("\n  ") + Error(refusal.problem).what();
-  throw Error({what, "", std::move(all), ""}, code);
+  throw Error({.who = what, .got = std::move(all)}, code);
 }
 
 std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, const QuantizeConfig& config) {

@@ -14,7 +14,7 @@ const BlockFormat* format_or_none(const std::string& name, const std::string& wh
   try {
     return &block_format(name);
   } catch (const Error& unknown) {
-    throw Error({who, "", unknown.what(), "or none"});
+    throw Error({.who = who, .got = unknown.what(), .hint = "or none"});
   }
 }
 

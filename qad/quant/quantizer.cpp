@@ -15,7 +15,10 @@ namespace qad {
 namespace {
 
 [[noreturn]] void throw_not_finite(const std::string& name, const std::string& got) {
-  throw NotFinite({name, "finite values", got, "training has diverged, or the model's file is damaged"});
+  throw NotFinite({.who = name,
+                   .expected = "finite values",
+                   .got = got,
+                   .hint = "training has diverged, or the model's file is damaged"});
 }
 
 // One bit a value, set where |x| > limit.
@@ -118,7 +121,7 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
 TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/, bool bf16_serves) {
   if (observing() || scale().follows_data()) {
     const Tensor floats = as_f32(x);
-    const float largest = amax(floats.data(), floats.size());
+    const float largest = amax(floats.data(), floats.size(), floats.device());
     if (!std::isfinite(largest)) throw_not_finite(name(), "an infinity or NaN");
     if (observing()) {
       shared_scale().observe(largest);

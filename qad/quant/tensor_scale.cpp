@@ -70,7 +70,8 @@ float TensorScale::weights_amax() const {
     const Tensor& value = weight->value();
     const Tensor floats = as_f32(value);
     const float amax = qad::amax(floats.data(), floats.size());
-    if (!std::isfinite(amax)) throw NotFinite({weight->name, "finite values", "an infinity or NaN", ""});
+    if (!std::isfinite(amax))
+      throw NotFinite({.who = weight->name, .expected = "finite values", .got = "an infinity or NaN"});
     largest = std::max(largest, amax);
   }
   return largest;

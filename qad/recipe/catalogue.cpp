@@ -78,7 +78,8 @@ fs::path require_recipes_folder() {
   fs::path folder = recipes_folder();
   std::error_code none;
   if (!folder.empty() && fs::is_directory(folder, none)) return folder;
-  throw Error({"recipes", "a folder of recipes", "none", looked_in_places()}, ExitCode::usage);
+  throw Error({.who = "recipes", .expected = "a folder of recipes", .got = "none", .hint = looked_in_places()},
+              ExitCode::usage);
 }
 
 std::vector<std::string> recipe_names(const fs::path& folder) {

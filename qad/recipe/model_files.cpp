@@ -16,8 +16,10 @@ fs::path dense_export_of(const fs::path& run) {
   const fs::path folder = run / "export" / "dense";
   std::error_code ignored;
   if (fs::is_directory(folder, ignored)) return folder;
-  throw Error({run.string(), "a pretraining run with its dense export, for config.json and tokenizer", "none",
-               fmt::format("qad resume {} export=[dense]", run.string())},
+  throw Error({.who = run.string(),
+               .expected = "a pretraining run with its dense export, for config.json and tokenizer",
+               .got = "none",
+               .hint = fmt::format("qad resume {} export=[dense]", run.string())},
               ExitCode::usage);
 }
 
@@ -25,7 +27,10 @@ fs::path started_from(const fs::path& run) {
   const fs::path file = run / "recipe.yaml";
   const Recipe recipe = parse_recipe(read_file(file, "a run's recipe"), file.string());
   if (recipe.row().is_comparison)
-    throw Error({run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
+    throw Error({.who = run.string(),
+                 .expected = "the folder of one run",
+                 .got = "a comparison",
+                 .hint = "name one of its arms/ folders"},
                 ExitCode::usage);
   if (recipe.row().start == Start::fresh) return dense_export_of(run);
   if (recipe.row().start == Start::merged) return recipe.merge->models.front().model;
@@ -43,8 +48,10 @@ fs::path model_files(const fs::path& model) {
   fs::path folder = model;
   for (int runs = 0; is_run_folder(folder); ++runs) {
     if (runs == kMostRuns)
-      throw Error({model.string(), fmt::format("a run, or one that starts from it, at most {} in a row", kMostRuns),
-                   "more, or a circle", "look at student.model in their recipe.yaml"},
+      throw Error({.who = model.string(),
+                   .expected = fmt::format("a run, or one that starts from it, at most {} in a row", kMostRuns),
+                   .got = "more, or a circle",
+                   .hint = "look at student.model in their recipe.yaml"},
                   ExitCode::usage);
     folder = started_from(folder);
   }

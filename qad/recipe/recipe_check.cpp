@@ -190,7 +190,7 @@ class Checker {
     return tree_.find_path("quantize.rules")->items[rule];
   }
 
-  /// What a rule says for itself: options that nothing would follow look like some that count.
+  // What a rule says for itself: options that nothing would follow look like some that count.
   void check_rule_options() {
     const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
     for (std::size_t i = 0; i < recipe_.quantize.rules.size(); ++i) {

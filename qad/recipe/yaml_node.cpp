@@ -61,7 +61,9 @@ void YamlProblems::add(const YamlPosition& at, std::string_view key, std::string
                        std::string hint) {
   std::string who = at.text();
   if (!key.empty()) who += fmt::format(": {}", key);
-  std::string text = Error({std::move(who), std::move(expected), std::move(got), std::move(hint)}).what();
+  std::string text =
+      Error({.who = std::move(who), .expected = std::move(expected), .got = std::move(got), .hint = std::move(hint)})
+          .what();
   if (!texts_.insert(text).second) return;  // a snippet that is imported twice would tell its problems twice
   const std::size_t file = files_.emplace(at.file, files_.size()).first->second;
   problems_.push_back({file, at.line, at.column, std::move(text)});
@@ -80,11 +82,11 @@ void YamlProblems::throw_if_any(std::string_view what) const {
   constexpr std::size_t kMost = 100;  // nobody reads more
   if (problems_.empty()) return;
   const std::vector<std::string> lines = this->lines();
-  if (lines.size() == 1) throw Error({lines.front(), "", "", ""}, ExitCode::usage);
+  if (lines.size() == 1) throw Error({.who = lines.front()}, ExitCode::usage);
   std::string all = fmt::format("{} errors", lines.size());
   for (std::size_t i = 0; i < std::min(lines.size(), kMost); ++i) all += "\n  " + lines[i];
   if (lines.size() > kMost) all += fmt::format("\n  and {} more", lines.size() - kMost);
-  throw Error({std::string(what), "", std::move(all), ""}, ExitCode::usage);
+  throw Error({.who = std::string(what), .got = std::move(all)}, ExitCode::usage);
 }
 
 }  // namespace qad

@@ -211,7 +211,7 @@ YamlNode parse_yaml(std::string_view text, const std::string& file, YamlProblems
     if (document.IsDefined() && !document.IsNull()) return Converter(file, problems).convert(document);
   } catch (const YAML::Exception& error) {
     const YamlPosition at{file, error.mark.line + 1, error.mark.column + 1};
-    throw Error({at.text(), "YAML", error.msg, ""}, ExitCode::usage);
+    throw Error({.who = at.text(), .expected = "YAML", .got = error.msg}, ExitCode::usage);
   }
   YamlNode nothing;
   nothing.at = {file, 1, 1};
@@ -220,7 +220,8 @@ YamlNode parse_yaml(std::string_view text, const std::string& file, YamlProblems
 
 YamlNode load_yaml(const fs::path& file, const fs::path& recipes_folder, YamlProblems& problems) {
   if (!fs::is_regular_file(file)) {
-    throw Error({file.string(), "a recipe", fs::exists(file) ? "no file" : "nothing there", ""}, ExitCode::usage);
+    throw Error({.who = file.string(), .expected = "a recipe", .got = fs::exists(file) ? "no file" : "nothing there"},
+                ExitCode::usage);
   }
   Importer importer(recipes_folder, problems);
   importer.merged.kind = YamlNode::Kind::map;

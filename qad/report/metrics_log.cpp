@@ -59,8 +59,10 @@ void for_each_record(const std::filesystem::path& file, Visit visit) {
     try {
       record = record_of(Json::parse(line));
     } catch (const nlohmann::json::exception&) {
-      throw Error({file.string() + ":" + std::to_string(line_number), "one JSON object with step and tokens",
-                   "\"" + std::string(line.substr(0, 40)) + "\"", "remove the line"});
+      throw Error({.who = file.string() + ":" + std::to_string(line_number),
+                   .expected = "one JSON object with step and tokens",
+                   .got = "\"" + std::string(line.substr(0, 40)) + "\"",
+                   .hint = "remove the line"});
     }
     visit(line, record);
   }

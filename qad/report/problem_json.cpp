@@ -60,8 +60,10 @@ std::vector<AnsweredProblem> read_answers(const std::filesystem::path& file) {
     try {
       answered.push_back(record_of(Json::parse(text.substr(begin, end - begin))));
     } catch (const nlohmann::json::exception& error) {
-      throw Error({fmt::format("{}:{}", file.string(), answered.size() + 1), "an answered problem", json_reason(error),
-                   "remove the file and summary.json: qad resume answers again"});
+      throw Error({.who = fmt::format("{}:{}", file.string(), answered.size() + 1),
+                   .expected = "an answered problem",
+                   .got = json_reason(error),
+                   .hint = "remove the file and summary.json: qad resume answers again"});
     }
     begin = end + 1;
   }

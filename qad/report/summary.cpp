@@ -168,7 +168,10 @@ RunSummary read_summary(const std::filesystem::path& file) {
     read_part(json, summary);
     return summary;
   } catch (const nlohmann::json::exception& error) {
-    throw Error({file.string(), "the summary of a run", json_reason(error), "remove it: qad resume writes it anew"});
+    throw Error({.who = file.string(),
+                 .expected = "the summary of a run",
+                 .got = json_reason(error),
+                 .hint = "remove it: qad resume writes it anew"});
   }
 }
 

@@ -10,8 +10,10 @@ namespace qad {
 
 std::unique_ptr<LanguageModel> load_any_model(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder))
-    throw Error({folder.string(), "a run's or a model's folder",
-                 std::filesystem::exists(folder) ? "a file" : "nothing there", download_hint(folder)},
+    throw Error({.who = folder.string(),
+                 .expected = "a run's or a model's folder",
+                 .got = std::filesystem::exists(folder) ? "a file" : "nothing there",
+                 .hint = download_hint(folder)},
                 ExitCode::usage);
   check_export(folder);
   if (is_packed_export(folder)) return make_exported_model(read_export(folder));

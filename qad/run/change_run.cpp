@@ -28,8 +28,10 @@ RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& ch
     : folder_(folder), before_(read_recipe(folder)), recipe_(changed_recipe(before_, changes)) {
   const fs::path around = fs::weakly_canonical(folder.path).parent_path();
   if (around.filename() == "arms" && is_run_folder(around.parent_path()))
-    throw Error({folder.path.string(), "a run of its own", "an arm of a comparison",
-                 "change the comparison: qad resume " + around.parent_path().string()},
+    throw Error({.who = folder.path.string(),
+                 .expected = "a run of its own",
+                 .got = "an arm of a comparison",
+                 .hint = "change the comparison: qad resume " + around.parent_path().string()},
                 ExitCode::usage);
   if (recipe_text(before_) == recipe_text(recipe_)) return;
   if (!before_.row().is_comparison) {
@@ -54,8 +56,9 @@ RunChange::One RunChange::one_of(const RunFolder& folder, const Recipe& after) {
       run.step = std::get<std::int64_t>(step->second);
   }
   if (after.train.steps < run.step)
-    throw Error({"train.steps", fmt::format("at least the {} that {} has done", run.step, folder.path.string()),
-                 std::to_string(after.train.steps), ""},
+    throw Error({.who = "train.steps",
+                 .expected = fmt::format("at least the {} that {} has done", run.step, folder.path.string()),
+                 .got = std::to_string(after.train.steps)},
                 ExitCode::usage);
   if (!fs::exists(folder.summary())) return run;
   if (const RunSummary summary = read_summary(folder.summary()); summary.end == enum_name(RunEnd::diverged))

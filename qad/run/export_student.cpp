@@ -63,8 +63,10 @@ void check_exports(const Recipe& recipe, const Materials& materials, Student& st
 
 void check_layout(const std::string& format, const Recipe& recipe) {
   if (!recipe.quantize.share_groups)
-    throw Error({"export as " + format, "a run with quantize.share_groups: true", "false",
-                 "serving engines run fused layers under one scale"},
+    throw Error({.who = "export as " + format,
+                 .expected = "a run with quantize.share_groups: true",
+                 .got = "false",
+                 .hint = "serving engines run fused layers under one scale"},
                 ExitCode::usage);
   const ModelConfig config = student_config(recipe);
   const ExportOutline outline = outline_of(config, linear_shapes(config), recipe.quantize);

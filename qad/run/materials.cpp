@@ -39,7 +39,10 @@ Documents read_one(const SourceConfig& source, const std::string& who, const std
     return documents;
   }
   if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
-    throw Error({who, "a tokenizer", "none in " + reader.model_folder.string(), "set data.tokenizer"});
+    throw Error({.who = who,
+                 .expected = "a tokenizer",
+                 .got = "none in " + reader.model_folder.string(),
+                 .hint = "set data.tokenizer"});
   return load_documents(source, reader.tokenizer, reader.vocabulary, who, reader.format);
 }
 
@@ -94,9 +97,10 @@ bool lacks_teacher_text(const Recipe& recipe, const RunFolder& folder) {
 
 void require_labels(const PackedSequences& sequences, const std::string& use, std::string_view why) {
   if (sequences.has_labels()) return;
-  throw Error({fmt::format("data.{}: {}", use, sequences.documents().source),
-               fmt::format("a token to predict, as {} needs", why), "none",
-               "every token is masked, part of a prompt, or the first of its document"});
+  throw Error({.who = fmt::format("data.{}: {}", use, sequences.documents().source),
+               .expected = fmt::format("a token to predict, as {} needs", why),
+               .got = "none",
+               .hint = "every token is masked, part of a prompt, or the first of its document"});
 }
 
 void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequences* training) {
@@ -122,9 +126,10 @@ void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequence
 
 void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model) {
   if (sequence_length > rotary_positions(model))
-    throw Error({"data.sequence_length",
-                 fmt::format("at most max_position_embeddings, {}", model.max_position_embeddings),
-                 std::to_string(sequence_length), "beyond it rope_scaling dynamic depends on what was read before"});
+    throw Error({.who = "data.sequence_length",
+                 .expected = fmt::format("at most max_position_embeddings, {}", model.max_position_embeddings),
+                 .got = std::to_string(sequence_length),
+                 .hint = "beyond it rope_scaling dynamic depends on what was read before"});
   if (sequence_length > model.max_position_embeddings)
     log_warning(
         "data.sequence_length {} is above the model's max_position_embeddings {}: longer documents reach "

@@ -12,7 +12,8 @@ namespace qad {
 
 std::vector<AnsweredProblem> problem_answers(LanguageModel& model, const Tokenizer* tokenizer,
                                              const ProblemEvaluationConfig& config, const std::string& name) {
-  if (tokenizer == nullptr) throw Error({"evaluate.problems", "a tokenizer", "none", "set data.tokenizer"});
+  if (tokenizer == nullptr)
+    throw Error({.who = "evaluate.problems", .expected = "a tokenizer", .got = "none", .hint = "set data.tokenizer"});
   const auto families = static_cast<std::int64_t>(families_or_all(config.families).size());
   CountProgress progress(stderr_terminal(), name, "answers", families * config.count * (1 + config.samples));
   const auto began = std::chrono::steady_clock::now();

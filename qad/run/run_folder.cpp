@@ -57,11 +57,16 @@ void check_new_run_folder(const fs::path& path) {
   const Place there = place_at(path);
   if (there == Place::nothing || there == Place::hidden) return;  // whoever makes it says why it can't be made
   if (there != Place::folder)
-    throw Error({path.string(), "a new or empty folder", what_is_at(path), "choose another --out"}, ExitCode::usage);
+    throw Error({.who = path.string(),
+                 .expected = "a new or empty folder",
+                 .got = what_is_at(path),
+                 .hint = "choose another --out"},
+                ExitCode::usage);
   if (holds_nothing(path, is_leftover)) return;
-  throw Error({path.string(), "a new or empty folder",
-               is_run_folder(path) ? "a folder with a run" : "a folder that holds something",
-               is_run_folder(path) ? "qad resume goes on with it" : "choose another --out"},
+  throw Error({.who = path.string(),
+               .expected = "a new or empty folder",
+               .got = is_run_folder(path) ? "a folder with a run" : "a folder that holds something",
+               .hint = is_run_folder(path) ? "qad resume goes on with it" : "choose another --out"},
               ExitCode::usage);
 }
 
@@ -105,8 +110,9 @@ RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
 
 RunFolder open_run_folder(const fs::path& path) {
   if (!is_run_folder(path))
-    throw Error({path.string(), "a run's folder (with recipe.yaml)",
-                 place_at(path) == Place::folder ? "none" : what_is_at(path), ""},
+    throw Error({.who = path.string(),
+                 .expected = "a run's folder (with recipe.yaml)",
+                 .got = place_at(path) == Place::folder ? "none" : what_is_at(path)},
                 ExitCode::usage);
   return {path};
 }

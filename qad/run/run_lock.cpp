@@ -41,7 +41,10 @@ RunLock::RunLock(const fs::path& folder) {
   fs::path nearest = folder;
   while (place_at(nearest) == Place::nothing && !nearest.empty()) nearest = nearest.parent_path();
   if (!nearest.empty() && place_at(nearest) != Place::folder)
-    throw Error({folder.string(), "a folder that can be written", what_is_at(nearest), "choose another --out"});
+    throw Error({.who = folder.string(),
+                 .expected = "a folder that can be written",
+                 .got = what_is_at(nearest),
+                 .hint = "choose another --out"});
   const fs::path real = real_place(folder);
   const fs::path arms = plain(real).parent_path();
   if (arms.filename() == "arms" && is_run_folder(arms.parent_path()))

@@ -7,7 +7,10 @@
 namespace qad {
 
 Error needs_tokenizer(const std::filesystem::path& model_folder) {
-  return Error({"kind: grpo", "a tokenizer", "none in " + model_folder.string(), "set data.tokenizer"});
+  return Error({.who = "kind: grpo",
+                .expected = "a tokenizer",
+                .got = "none in " + model_folder.string(),
+                .hint = "set data.tokenizer"});
 }
 
 StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const Materials& materials,
@@ -17,7 +20,10 @@ StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const M
   if (recipe.row().steps == Steps::answers) {
     if (materials.tokenizer == nullptr) throw needs_tokenizer(materials.model_folder);
     if (student.config().eos_token_id.empty())
-      throw Error({recipe.student.model, "an end token in config.json", "none", "answers must be able to end"});
+      throw Error({.who = recipe.student.model,
+                   .expected = "an end token in config.json",
+                   .got = "none",
+                   .hint = "answers must be able to end"});
     run.reference = load_start(recipe.student, WeightType::bf16);
     run.prompts = std::make_unique<ProblemPrompts>(*recipe.grpo, *materials.tokenizer);
     run.stage =

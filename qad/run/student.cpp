@@ -21,9 +21,10 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   } else {
     const auto start = load_start(recipe.student, WeightType::file);
     if (teacher != nullptr && start->config().vocab_size != teacher->config().vocab_size)
-      throw Error({recipe.student.model, "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
-                   std::to_string(start->config().vocab_size),
-                   "a student is distilled from a teacher of its own family"});
+      throw Error({.who = recipe.student.model,
+                   .expected = "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
+                   .got = std::to_string(start->config().vocab_size),
+                   .hint = "a student is distilled from a teacher of its own family"});
     student.model = trainable_copy(*start);
   }
   warn_of_idle_rules(*student.model, recipe.quantize.rules);

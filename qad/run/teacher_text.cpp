@@ -18,7 +18,10 @@ namespace {
 std::int32_t start_token(const LanguageModel& teacher, const Tokenizer* tokenizer) {
   if (teacher.config().bos_token_id >= 0) return static_cast<std::int32_t>(teacher.config().bos_token_id);
   if (tokenizer != nullptr && tokenizer->bos()) return *tokenizer->bos();
-  throw Error({"teacher_text", "a start token in the teacher's config or tokenizer", "none", "give prompts instead"});
+  throw Error({.who = "teacher_text",
+               .expected = "a start token in the teacher's config or tokenizer",
+               .got = "none",
+               .hint = "give prompts instead"});
 }
 
 // What documents begin with in turn; nothing: the start token alone.
@@ -27,10 +30,13 @@ std::vector<TextPrompt> prompts_of(const TeacherTextConfig& config, const TextFo
   std::vector<TextPrompt> prompts;
   for (const WorkedProblem& problem : problems) prompts.push_back({problem.prompt});
   if (!config.prompts) return prompts;
-  if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
+  if (tokenizer == nullptr)
+    throw Error(
+        {.who = "teacher_text", .expected = "a tokenizer for prompts", .got = "none", .hint = "set data.tokenizer"});
   const auto files = expand_files(*config.prompts, "a text with prompts");
   prompts = read_prompts(files, format, tokenizer->folder());
-  if (prompts.empty()) throw Error({name_of_files(files), "at least one prompt", "none", "one a line"});
+  if (prompts.empty())
+    throw Error({.who = name_of_files(files), .expected = "at least one prompt", .got = "none", .hint = "one a line"});
   return prompts;
 }
 
@@ -39,7 +45,9 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
                                                   const Tokenizer* tokenizer) {
   const auto count = static_cast<std::size_t>(config.documents);
   if (prompts.empty()) return std::vector(count, std::vector{start_token(teacher, tokenizer)});
-  if (tokenizer == nullptr) throw Error({"teacher_text", "a tokenizer for prompts", "none", "set data.tokenizer"});
+  if (tokenizer == nullptr)
+    throw Error(
+        {.who = "teacher_text", .expected = "a tokenizer for prompts", .got = "none", .hint = "set data.tokenizer"});
   std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < count; ++i) {
     const TextPrompt& prompt = prompts[i % prompts.size()];

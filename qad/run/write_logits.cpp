@@ -41,7 +41,10 @@ void check_logits_place(const std::filesystem::path& file) {
     if (earlier.tensors().size() == 3 && earlier.has("ids") && earlier.has("begins") && earlier.has("logits")) return;
   } catch (const Error&) {  // some other file
   }
-  throw Error({file.string(), "a new file, or logits of an earlier eval", "a file with something else", "name another"},
+  throw Error({.who = file.string(),
+               .expected = "a new file, or logits of an earlier eval",
+               .got = "a file with something else",
+               .hint = "name another"},
               ExitCode::usage);
 }
 

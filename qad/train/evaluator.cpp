@@ -30,8 +30,11 @@ EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::
     const TokenFigures figures = fused_linear_figures(student_head, teacher_head, batch.labels, kChunkBytes);
     const auto require_logits = [&](double figure) {
       if (!std::isfinite(figure))
-        throw NotFinite({fmt::format("{}{}: logits", student.label, teacher != nullptr ? " or " + teacher->label : ""),
-                         "finite values", "an infinity or NaN", "the head's weights are damaged, or have diverged"});
+        throw NotFinite(
+            {.who = fmt::format("{}{}: logits", student.label, teacher != nullptr ? " or " + teacher->label : ""),
+             .expected = "finite values",
+             .got = "an infinity or NaN",
+             .hint = "the head's weights are damaged, or have diverged"});
     };
     for (std::size_t s = 0; s < batch.segments.size(); ++s) {
       for (std::int32_t t = batch.segments[s].begin; t < batch.segments[s].end; ++t) {

@@ -97,8 +97,10 @@ void expect_same_problems(const AnsweredByRun& runs, const std::vector<AnsweredP
     const bool same = std::ranges::equal(
         run, others, [](const auto& x, const auto& y) { return x.family == y.family && x.prompt == y.prompt; });
     if (!same)
-      throw Error({"answered problems", "the same problems for teacher and students", "others",
-                   "remove the answers.jsonl of an earlier recipe"});
+      throw Error({.who = "answered problems",
+                   .expected = "the same problems for teacher and students",
+                   .got = "others",
+                   .hint = "remove the answers.jsonl of an earlier recipe"});
   }
 }
 

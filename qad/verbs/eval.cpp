@@ -44,7 +44,11 @@ void apply(const EvalOptions& options, DataConfig& data) {
   say(data.eval.format);
   if (data.eval.mixture) {
     if (options.tokens)
-      throw Error({"--tokens", "a single source", "the mixture of the recipe", "add --data FILE"}, ExitCode::usage);
+      throw Error({.who = "--tokens",
+                   .expected = "a single source",
+                   .got = "the mixture of the recipe",
+                   .hint = "add --data FILE"},
+                  ExitCode::usage);
     for (WeightedSourceConfig& part : *data.eval.mixture) say(part.format);
   }
   if (options.tokens) data.eval.tokens = *options.tokens;
@@ -87,10 +91,14 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
         {options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},
         ExitCode::usage);
   if (!of_run && !options.data && !options.problems)
-    throw Error({options.target.string(), "a text to evaluate on", "none", "add --data FILE, or --problems N"},
+    throw Error({.who = options.target.string(),
+                 .expected = "a text to evaluate on",
+                 .got = "none",
+                 .hint = "add --data FILE, or --problems N"},
                 ExitCode::usage);
   if (options.problems && *options.problems < 1)
-    throw Error({"--problems", "at least 1", std::to_string(*options.problems), ""}, ExitCode::usage);
+    throw Error({.who = "--problems", .expected = "at least 1", .got = std::to_string(*options.problems)},
+                ExitCode::usage);
   apply(options, recipe.data);
   if (options.logits) check_logits_place(*options.logits);
   const bool writes_text = of_run && lacks_teacher_text(recipe.data.eval, "eval", {options.target});
@@ -117,8 +125,9 @@ ExitCode eval(const EvalOptions& options, std::ostream& print) {
   const std::int64_t vocabulary = subject.model->config().vocab_size;
   LanguageModel* const teacher = subject.teacher();
   if (teacher != nullptr && teacher->config().vocab_size != vocabulary)
-    throw Error({options.target.string(), "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
-                 std::to_string(vocabulary), ""});
+    throw Error({.who = options.target.string(),
+                 .expected = "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
+                 .got = std::to_string(vocabulary)});
 
   const auto tokenizer = find_tokenizer(recipe.data, model_folder);
   if (tokenizer != nullptr) check_vocabulary(*tokenizer, vocabulary, model_folder.string());

@@ -17,7 +17,10 @@ ExitCode export_model(const ExportOptions& options, std::ostream& print) {
   const RunFolder folder = open_run_folder(options.run);
   const Recipe recipe = read_recipe(folder);
   if (recipe.row().is_comparison)
-    throw Error({options.run.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
+    throw Error({.who = options.run.string(),
+                 .expected = "the folder of one run",
+                 .got = "a comparison",
+                 .hint = "name one of its arms/ folders"},
                 ExitCode::usage);
   check_layout(options.format, recipe);
   const bool writes_text = lacks_teacher_text(recipe, folder);

@@ -34,10 +34,16 @@ Writer of_run(const GenerateOptions& options) {
   const Recipe recipe = read_recipe(folder);
   const bool teacher_writes = options.speaker == Speaker::teacher;
   if (teacher_writes && !recipe.teacher)
-    throw Error({options.target.string(), "a run with a teacher", "one without", "leave out --speaker teacher"},
+    throw Error({.who = options.target.string(),
+                 .expected = "a run with a teacher",
+                 .got = "one without",
+                 .hint = "leave out --speaker teacher"},
                 ExitCode::usage);
   if (!teacher_writes && recipe.row().is_comparison)
-    throw Error({options.target.string(), "the folder of one run", "a comparison", "name one of its arms/ folders"},
+    throw Error({.who = options.target.string(),
+                 .expected = "the folder of one run",
+                 .got = "a comparison",
+                 .hint = "name one of its arms/ folders"},
                 ExitCode::usage);
   Writer writer;
   std::unique_ptr<LanguageModel> teacher;
@@ -58,7 +64,10 @@ Writer load_writer(const GenerateOptions& options) {
                       ? of_run(options)
                       : Writer{load_any_model(options.target), find_tokenizer({}, options.target), options.target};
   if (writer.tokenizer == nullptr)
-    throw Error({options.target.string(), "a tokenizer", "none", "put its files beside the model's"});
+    throw Error({.who = options.target.string(),
+                 .expected = "a tokenizer",
+                 .got = "none",
+                 .hint = "put its files beside the model's"});
   check_vocabulary(*writer.tokenizer, writer.model->config().vocab_size, options.target.string());
   return writer;
 }
@@ -66,14 +75,21 @@ Writer load_writer(const GenerateOptions& options) {
 // A question as the model's chat template lays it out, up to where the answer begins.
 std::vector<std::int32_t> question(const std::string& prompt, const Tokenizer& tokenizer) {
   if (!has_chat_template(tokenizer.folder()))
-    throw Error({"--chat", "a chat template beside the model's tokenizer", "none", "leave out --chat"},
+    throw Error({.who = "--chat",
+                 .expected = "a chat template beside the model's tokenizer",
+                 .got = "none",
+                 .hint = "leave out --chat"},
                 ExitCode::usage);
   using Json = nlohmann::ordered_json;
   const Json message = {{"role", "user"}, {"content", prompt}};
   const ChatTemplate chat = load_chat_template(tokenizer.folder(), *default_text_format().template_date);
   std::vector<std::int32_t> ids =
       tokenizer.encode(chat.lay_out({{"messages", Json::array({message})}}, true).text, false);
-  if (ids.empty()) throw Error({"--chat", "a chat template whose text has tokens", "one without", "leave out --chat"});
+  if (ids.empty())
+    throw Error({.who = "--chat",
+                 .expected = "a chat template whose text has tokens",
+                 .got = "one without",
+                 .hint = "leave out --chat"});
   return ids;
 }
 
@@ -83,7 +99,11 @@ std::vector<std::int32_t> beginning(const std::string& prompt, const Writer& wri
   if (!ids.empty()) return ids;
   if (const std::int64_t bos = writer.model->config().bos_token_id; bos >= 0) return {static_cast<std::int32_t>(bos)};
   if (const auto bos = writer.tokenizer->bos()) return {*bos};
-  throw Error({"--prompt", "some text", "none", "this model has no start token to begin with"}, ExitCode::usage);
+  throw Error({.who = "--prompt",
+               .expected = "some text",
+               .got = "none",
+               .hint = "this model has no start token to begin with"},
+              ExitCode::usage);
 }
 
 // What the command line says goes over what the model's folder says.
@@ -107,7 +127,8 @@ GenerateConfig config_of(const GenerateOptions& options, const std::filesystem::
 
 ExitCode generate(const GenerateOptions& options, std::ostream& print) {
   if (const double top_p = options.top_p.value_or(1.0); top_p <= 0 || top_p > 1)
-    throw Error({"--top-p", "a number above 0, at most 1", fmt::format("{}", top_p), ""}, ExitCode::usage);
+    throw Error({.who = "--top-p", .expected = "a number above 0, at most 1", .got = fmt::format("{}", top_p)},
+                ExitCode::usage);
   const std::string text_before = prompt_text(options);
   const Writer writer = load_writer(options);
   const std::vector<std::int32_t> prompt =
@@ -115,8 +136,10 @@ ExitCode generate(const GenerateOptions& options, std::ostream& print) {
   const auto begun = static_cast<std::int64_t>(prompt.size());
   const std::int64_t context = writer.model->config().max_position_embeddings;
   if (begun >= context)
-    throw Error({"--prompt", "fewer tokens than the model's context of " + std::to_string(context),
-                 std::to_string(begun), "shorten it"},
+    throw Error({.who = "--prompt",
+                 .expected = "fewer tokens than the model's context of " + std::to_string(context),
+                 .got = std::to_string(begun),
+                 .hint = "shorten it"},
                 ExitCode::usage);
 
   GenerateConfig config = config_of(options, writer.settings);

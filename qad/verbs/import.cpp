@@ -12,7 +12,8 @@
 namespace qad::verbs {
 
 ExitCode import_model(const ImportOptions& options, std::ostream& print) {
-  if (options.format != "llama2c") throw Error({"FORMAT", "llama2c", "'" + options.format + "'", ""}, ExitCode::usage);
+  if (options.format != "llama2c")
+    throw Error({.who = "FORMAT", .expected = "llama2c", .got = "'" + options.format + "'"}, ExitCode::usage);
   const RunLocks locks({}, options.out);
   OutputFolder folder(options.out);
   const std::unique_ptr<LanguageModel> model = load_llama2c(options.model);

@@ -46,7 +46,7 @@ std::vector<Fact> recipe_facts(const Recipe& recipe) {
   return facts;
 }
 
-/// "scale round none, mse"; empty where a rule says nothing of its own.
+// "scale round none, mse"; empty where a rule says nothing of its own.
 std::string options_of(const QuantizeRule& rule) {
   std::vector<std::string> options;
   if (rule.tensor_scale && rule.tensor_scale->round)
@@ -106,7 +106,9 @@ void print_exports(const FileStates& states, std::ostream& print) {
 }
 
 [[noreturn]] void throw_damage_of_run(const RunFolder& folder, const std::string& damage, bool of_checkpoint) {
-  throw Error({folder.path.string(), "", damage, of_checkpoint ? "qad resume goes on from the newest whole one" : ""});
+  throw Error({.who = folder.path.string(),
+               .got = damage,
+               .hint = of_checkpoint ? "qad resume goes on from the newest whole one" : ""});
 }
 
 void inspect_run(const RunFolder& folder, std::ostream& print) {
@@ -177,7 +179,8 @@ ExitCode inspect(const InspectOptions& options, std::ostream& print) {
   fs::path path = options.file;
   if (!fs::exists(path))
     if (const auto recipe = find_in_catalogue(path.string())) path = *recipe;
-  if (!fs::exists(path)) throw Error({path.string(), "a file or folder", "nothing there", ""}, ExitCode::usage);
+  if (!fs::exists(path))
+    throw Error({.who = path.string(), .expected = "a file or folder", .got = "nothing there"}, ExitCode::usage);
   const FileKind kind = kind_of(path);
   if (!options.json) {
     inspect_as_text(kind, path, print);
@@ -185,7 +188,7 @@ ExitCode inspect(const InspectOptions& options, std::ostream& print) {
   }
   std::string damage;
   print << json_text(json_of(kind, path, damage));
-  if (!damage.empty()) throw Error({path.string(), "", damage, ""});
+  if (!damage.empty()) throw Error({.who = path.string(), .got = damage});
   return ExitCode::done;
 }
 

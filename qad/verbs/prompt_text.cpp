@@ -27,7 +27,7 @@ std::string read_standard_input() {
     if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw Error({"standard input", "a prompt", std::strerror(errno), ""});
+    if (count < 0) throw Error({.who = "standard input", .expected = "a prompt", .got = std::strerror(errno)});
     if (count == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(count));
   }
@@ -36,7 +36,11 @@ std::string read_standard_input() {
 std::string without_last_line_break(std::string text, const std::string& who) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
-  if (text.empty()) throw Error({who, "a prompt", "nothing", "without --prompt, text begins at the start token"});
+  if (text.empty())
+    throw Error({.who = who,
+                 .expected = "a prompt",
+                 .got = "nothing",
+                 .hint = "without --prompt, text begins at the start token"});
   return text;
 }
 
@@ -44,7 +48,7 @@ std::string without_last_line_break(std::string text, const std::string& who) {
 
 std::string prompt_text(const GenerateOptions& options) {
   if (options.prompt_file && !options.prompt.empty())
-    throw Error({"--prompt-file", "one prompt", "--prompt too", ""}, ExitCode::usage);
+    throw Error({.who = "--prompt-file", .expected = "one prompt", .got = "--prompt too"}, ExitCode::usage);
   const bool is_stdin = options.prompt == kStandardInput || options.prompt_file == kStandardInput;
   if (is_stdin) {
     std::string text = read_standard_input();
@@ -54,7 +58,7 @@ std::string prompt_text(const GenerateOptions& options) {
   if (options.prompt_file)
     return without_last_line_break(read_utf8(*options.prompt_file, "a prompt"), options.prompt_file->string());
   if (find_invalid_utf8(options.prompt) != std::string::npos)
-    throw Error({"--prompt", "UTF-8 text", "other bytes", ""}, ExitCode::usage);
+    throw Error({.who = "--prompt", .expected = "UTF-8 text", .got = "other bytes"}, ExitCode::usage);
   return options.prompt;
 }
 

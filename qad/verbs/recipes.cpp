@@ -57,7 +57,9 @@ void list_json(std::ostream& print) {
 }
 
 void show(const std::vector<std::string>& arguments, std::ostream& print) {
-  if (arguments.empty()) throw Error({"recipes show", "a recipe", "none", "see qad recipes list"}, ExitCode::usage);
+  if (arguments.empty())
+    throw Error({.who = "recipes show", .expected = "a recipe", .got = "none", .hint = "see qad recipes list"},
+                ExitCode::usage);
   print << recipe_text(load_recipe(arguments.front(), {arguments.begin() + 1, arguments.end()}));
 }
 
@@ -74,9 +76,11 @@ void explain(const std::vector<std::string>& arguments, std::ostream& print) {
       std::vector<std::string_view> names;
       for (const KeyDescription& key : keys) names.push_back(key.key);
       const std::string_view nearest = nearest_name(wanted, names);
-      throw Error({"recipes explain", "", fmt::format("unknown key \"{}\"", wanted),
-                   nearest.empty() ? "without a key it explains all" : fmt::format("did you mean \"{}\"?", nearest)},
-                  ExitCode::usage);
+      throw Error(
+          {.who = "recipes explain",
+           .got = fmt::format("unknown key \"{}\"", wanted),
+           .hint = nearest.empty() ? "without a key it explains all" : fmt::format("did you mean \"{}\"?", nearest)},
+          ExitCode::usage);
     }
     keys = std::move(chosen);
   }
@@ -101,7 +105,7 @@ void check(const std::vector<std::string>& arguments, std::ostream& print) {
       errors += (errors.empty() ? "" : "\n") + std::string(error.what());
     }
   }
-  if (!errors.empty()) throw Error({"", "", std::move(errors), ""}, ExitCode::usage);
+  if (!errors.empty()) throw Error({.got = std::move(errors)}, ExitCode::usage);
 }
 
 }  // namespace
@@ -117,9 +121,9 @@ std::string recipe_title(const fs::path& file) {
 ExitCode recipes(const RecipesOptions& options, std::ostream& print) {
   constexpr auto kActions = std::to_array<std::string_view>({"list", "show", "explain", "check"});
   if (options.json && options.action != "list")
-    throw Error({"recipes " + options.action, "", "--json is of recipes list", ""}, ExitCode::usage);
+    throw Error({.who = "recipes " + options.action, .got = "--json is of recipes list"}, ExitCode::usage);
   if (options.action == "list" && !options.arguments.empty())
-    throw Error({"recipes list", "", fmt::format("one argument too many: \"{}\"", options.arguments.front()), ""},
+    throw Error({.who = "recipes list", .got = fmt::format("one argument too many: \"{}\"", options.arguments.front())},
                 ExitCode::usage);
   if (options.action == "list") options.json ? list_json(print) : list(print);
   else if (options.action == "show") show(options.arguments, print);

@@ -14,7 +14,11 @@ namespace qad::verbs {
 ExitCode run(const RunOptions& options, std::ostream& print) {
   const Recipe recipe = with_absolute_paths(load_recipe_to_run(options.recipe, options.overrides));
   if (recipe.row().is_comparison)
-    throw Error({options.recipe.string(), "a recipe of one run", "kind: compare", "use qad compare"}, ExitCode::usage);
+    throw Error({.who = options.recipe.string(),
+                 .expected = "a recipe of one run",
+                 .got = "kind: compare",
+                 .hint = "use qad compare"},
+                ExitCode::usage);
   set_threads(static_cast<int>(recipe.threads));
   check_new_run_folder(options.out);  // before a lock is put there
   const RunLock lock(options.out);

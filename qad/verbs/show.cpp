@@ -29,7 +29,10 @@ void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& 
     print << "export  " << (folder.path / exported.folder).string() << "\n";
   for (const ArmSummary& row : rows)
     if (row.end == enum_name(RunEnd::diverged))
-      throw Error({row.name, "training that comes to its end", "divergence: " + row.reason, "lower train.lr"});
+      throw Error({.who = row.name,
+                   .expected = "training that comes to its end",
+                   .got = "divergence: " + row.reason,
+                   .hint = "lower train.lr"});
 }
 
 ExitCode show_run_of(const RunFolder& folder, const std::function<RunSummary()>& work, std::ostream& print) {

@@ -150,7 +150,7 @@ TEST(Layout, AutogradNeverHearsOfQuantizers) {
   }
 }
 
-/// The model_type of every row in models/families.
+// The model_type of every row in models/families.
 std::string families_as_regex() {
   static const std::regex row("\\.model_type = \"([^\"]+)\"");
   std::string any;

@@ -13,7 +13,7 @@
 namespace qad {
 namespace {
 
-/// A small model's config.json, in the family's own words.
+// A small model's config.json, in the family's own words.
 ModelConfig small_one(const Family& family) {
   const std::string sizes = R"("vocab_size": 64, "hidden_size": 32, "intermediate_size": 256, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "block_configs": )";
@@ -55,7 +55,7 @@ TEST(Families, ReadWhatTheyWrite) {
   }
 }
 
-/// "model.layers.1.mlp.up_proj.weight" -> "mlp.up_proj", in a layer
+// "model.layers.1.mlp.up_proj.weight" -> "mlp.up_proj", in a layer
 std::pair<std::string, bool> module_of(std::string tensor) {
   tensor.resize(tensor.rfind('.'));
   const std::string layers = "model.layers.";

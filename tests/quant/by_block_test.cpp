@@ -17,7 +17,7 @@
 namespace qad {
 namespace {
 
-using Inputs = std::map<std::string, std::vector<std::vector<float>>>;  ///< of groups, a batch each
+using Inputs = std::map<std::string, std::vector<std::vector<float>>>;  // of groups, a batch each
 
 ModelConfig deep_config(std::int64_t layers = 3) {
   ModelConfig config = testing::small_config(false);
@@ -59,7 +59,7 @@ class Recorder final : public OperandTransform {
   TransformSlot behind_;
 };
 
-/// From the embedding each time: blocks before `count`, or all of them and the norm.
+// From the embedding each time: blocks before `count`, or all of them and the norm.
 Variable states_before(LanguageModel& model, const TokenBatch& batch, std::size_t count) {
   Variable x = model.embed(batch);
   for (std::size_t i = 0; i < std::min(count, model.blocks().size()); ++i)
@@ -67,7 +67,7 @@ Variable states_before(LanguageModel& model, const TokenBatch& batch, std::size_
   return x;
 }
 
-/// The same calibration the long way round.
+// The same calibration the long way round.
 void calibrate_slowly(LanguageModel& model, QuantizerSet& set, const std::vector<TokenBatch>& batches, Inputs& seen) {
   const NoGradScope no_grad;
   set.observe();

@@ -14,7 +14,7 @@ namespace {
 
 using testing::small_batch;
 
-/// Heads of `width`.
+// Heads of `width`.
 ModelConfig with_heads(std::int64_t width) {
   ModelConfig config = testing::small_config(false);
   config.hidden_size = 4 * width;
