@@ -85,8 +85,9 @@ void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText&
     }
 }
 
-// The answers of the first steps, as a step packs them, if each of them is as long as it may be.
-void plan_answers(const Recipe& recipe, const Tokenizer& tokenizer, PlannedText& text) {
+// The answers of the first steps, as a step packs them, if each of them is as long as it may be: none goes beyond the
+// model's `context`.
+void plan_answers(const Recipe& recipe, const Tokenizer& tokenizer, std::int64_t context, PlannedText& text) {
   const GrpoConfig& grpo = *recipe.grpo;
   const ProblemPrompts prompts(grpo, tokenizer);
   const std::int64_t batch =
@@ -99,7 +100,8 @@ void plan_answers(const Recipe& recipe, const Tokenizer& tokenizer, PlannedText&
     for (std::int64_t i = 0; i < grpo.prompts; ++i) {
       const std::vector<std::int32_t> prompt = prompts.prompt(step * grpo.prompts + i);
       text.prompts.push_back(std::ssize(prompt));
-      const std::int64_t length = std::ssize(prompt) + grpo.max_new_tokens;
+      const std::int64_t length =
+          std::max(std::ssize(prompt), std::min(context, std::ssize(prompt) + grpo.max_new_tokens));
       longest = std::max(longest, length);
       for (std::int64_t answer = 0; answer < grpo.group_size; ++answer)
         answers.add(std::vector<std::int32_t>(static_cast<std::size_t>(length), 0), std::ssize(prompt));
@@ -160,7 +162,7 @@ PlannedText plan_text(const Recipe& recipe) {
   if (recipe.row().steps == Steps::answers && recipe.train.steps > 0) {
     if (tokenizer == nullptr) throw needs_tokenizer(model);
     text.estimated = true;
-    plan_answers(recipe, *tokenizer, text);
+    plan_answers(recipe, *tokenizer, base_config(recipe).max_position_embeddings, text);
   }
   if (!trains_on_text(recipe)) return text;
 

@@ -192,6 +192,22 @@ TEST(PlanMemory, OfAnswers) {
       << plan.logits << ", working " << plan.working;
 }
 
+// The model's context ends answers before max_new_tokens does.
+TEST(PlannedAnswers, EndWithTheContext) {
+  ModelConfig config = deep_config();
+  config.max_position_embeddings = 64;
+  const testing::TinyRun run(config);
+  write_file_atomically(run.path("grpo.yaml"),
+                        "kind: grpo\nstudent: {model: \"" + run.teacher().string() +
+                            "\"}\ngrpo: {families: [symbols], prompts: 2, group_size: 3, max_new_tokens: 1000000}\n"
+                            "data: {eval: {text: \"" +
+                            run.path("held_out.txt").string() +
+                            "\"}, sequence_length: 64}\ntrain: {steps: 1, batch_size: 2}\nexport: []\n");
+  const PlannedText text = plan_text(load_recipe(run.path("grpo.yaml"), {}));
+  EXPECT_EQ(text.train_documents, 6);
+  EXPECT_EQ(text.train_tokens, 6 * 64);
+}
+
 // A batch of 200 million tokens needs no memory to be planned.
 TEST(PlanMemory, OfBatchesBeyondAnyMachine) {
   const testing::TinyRun run(deep_config());
