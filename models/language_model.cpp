@@ -141,8 +141,7 @@ Tensor logits_of(LanguageModel& model, const Tensor& hidden) {
   const NoGradScope no_grad;
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
-  const Variable input = transformed(Variable(hidden), head.input_slot);
-  Tensor logits = times_transposed(input.value(), member.weight->operand().values());
+  Tensor logits = times_transposed(head.input(Variable(hidden)), member.weight->operand().values());
   require_finite(logits, model.label + ": " + member.name);
   return logits;
 }

@@ -111,7 +111,8 @@ class Layout {
   void each_tile(const AttentionSegment& segment, Visit&& visit) const {
     constexpr std::int64_t kMostScores = 1 << 18;
     const std::int64_t keys = visible(segment, segment.q_end - 1).size();
-    const std::int64_t most = std::clamp<std::int64_t>(kMostScores / std::max<std::int64_t>(1, keys * group_), 8, 64);
+    const std::int64_t most =
+        shape_.one_by_one ? 1 : std::clamp<std::int64_t>(kMostScores / std::max<std::int64_t>(1, keys * group_), 8, 64);
     for (std::int64_t first = segment.q_begin; first < segment.q_end; first += most) {
       const std::int64_t count = std::min(most, segment.q_end - first);
       visit(
@@ -146,7 +147,8 @@ class Layout {
 };
 
 // A single query after a cache: products of one row, for which BLAS takes longer to begin than to do.
-bool decodes(const QueryTile& tile) {
+bool decodes(const QueryTile& tile, bool one_by_one) {
+  if (one_by_one) return true;
   const AttentionSegment& segment = *tile.segment;
   return segment.q_end - segment.q_begin == 1 && segment.k_end - segment.k_begin > 1;
 }
@@ -237,7 +239,7 @@ void attention_forward(const AttentionShape& shape, const float* q, const float*
     for (std::int64_t task = begin; task < end; ++task) {
       const QueryTile& tile = tiles[static_cast<std::size_t>(task / shape.kv_heads)];
       const std::int64_t kv_head = task % shape.kv_heads;
-      if (!decodes(tile)) forward_tile(layout, tile, kv_head, shape.scale, q, k, v, out, log_sum_exp);
+      if (!decodes(tile, shape.one_by_one)) forward_tile(layout, tile, kv_head, shape.scale, q, k, v, out, log_sum_exp);
       else if (kv_head == 0)  // its task for all heads
         decode_attention({tile.keys.size(), shape.kv_heads, layout.group(), shape.head_dim}, shape.scale,
                          q + layout.q_offset(tile.first, 0), k + layout.kv_offset(tile.keys.first, 0),

@@ -21,6 +21,7 @@ struct AttentionShape {
   std::int64_t head_dim;
   float scale;              ///< usually 1/sqrt(head_dim)
   std::int64_t window = 0;  ///< sliding window: a query sees at most this many keys, itself included; 0 for all
+  bool one_by_one = false;  ///< forward: a query's bits do not depend on those beside it
 };
 
 /// q, out [queries, heads·head_dim]; k, v [keys, kv_heads·head_dim]; log_sum_exp [queries, heads] is kept for backward.

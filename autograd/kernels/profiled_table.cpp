@@ -60,6 +60,15 @@ KernelTable profiled(const KernelTable& table) {
                                floats(m * k + k * n) / 2 + floats(m * n));
       wrapped.gemm_bf16(m, n, k, operands...);
     };
+  result.gemm_in_order = [](std::int64_t m, std::int64_t n, std::int64_t k, auto... operands) {
+    const ProfileScope scope("gemm in order", 2 * number(m) * number(n) * number(k), floats(m * k + k * n + m * n));
+    wrapped.gemm_in_order(m, n, k, operands...);
+  };
+  result.gemm_in_order_bf16 = [](std::int64_t m, std::int64_t n, std::int64_t k, auto... operands) {
+    const ProfileScope scope("gemm in order BF16", 2 * number(m) * number(n) * number(k),
+                             floats(m * k + m * n) + floats(k * n) / 2);
+    wrapped.gemm_in_order_bf16(m, n, k, operands...);
+  };
   result.add = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("add", 0, floats(3 * size));
     wrapped.add(size, operands...);

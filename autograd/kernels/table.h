@@ -8,6 +8,7 @@
 #include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/embedding.h"
 #include "autograd/kernels/gemm.h"
+#include "autograd/kernels/gemm_in_order.h"
 #include "autograd/kernels/losses.h"
 #include "autograd/kernels/rms_norm.h"
 #include "autograd/kernels/rope.h"
@@ -18,6 +19,8 @@ namespace qad {
 struct KernelTable {
   decltype(&kernels::gemm) gemm;
   decltype(&kernels::gemm_bf16) gemm_bf16;  ///< null where the CPU has no instructions for it
+  decltype(&kernels::gemm_in_order) gemm_in_order;
+  decltype(&kernels::gemm_in_order_bf16) gemm_in_order_bf16;
   decltype(&kernels::add) add;
   decltype(&kernels::accumulate) accumulate;
   decltype(&kernels::add_bias) add_bias;

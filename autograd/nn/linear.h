@@ -2,6 +2,7 @@
 // slot of each parameter. All slots are empty until somebody fills them by name.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,8 @@ struct Linear {
   double token_share = 1;   ///< of a batch's tokens, how many go through it: less than all for an expert
   std::string fused{};      ///< what engines run as one matrix has one name here; empty: all of the group
 
-  [[nodiscard]] std::int64_t in_features() const { return weight->value().cols(); }
-  [[nodiscard]] std::int64_t out_features() const { return weight->value().rows(); }
+  [[nodiscard]] std::int64_t in_features() const { return weight->shape().cols(); }
+  [[nodiscard]] std::int64_t out_features() const { return weight->shape().rows(); }
   /// x·weightᵀ + bias, for an x that has passed the group's input slot.
   [[nodiscard]] Variable operator()(const Variable& x) const;
 };
@@ -31,6 +32,9 @@ struct LinearGroup {
   /// may go from one to the other; of heads that share keys and values a row stands for several columns. Null: nothing.
   ParameterPointer fed_by{};
 
+  /// x as its members read it: through the input slot, in a form that serves them. `read_by`: those of them that do
+  /// so; none given: all.
+  [[nodiscard]] Variable input(const Variable& x, std::span<const Linear* const> read_by = {}) const;
   /// One output a member.
   [[nodiscard]] std::vector<Variable> operator()(const Variable& x) const;
 };

@@ -4,6 +4,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
+#include "autograd/tape/batch_invariant.h"
 
 namespace qad {
 
@@ -14,7 +15,8 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v, cons
   // `segments` is captured beside the shape, which only points into it.
   const auto shape = [segments, config] {
     const auto scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config.head_dim)));
-    return kernels::AttentionShape{*segments, config.heads, config.kv_heads, config.head_dim, scale, config.window};
+    return kernels::AttentionShape{*segments, config.heads,  config.kv_heads,  config.head_dim,
+                                   scale,     config.window, batch_invariant()};
   };
   Tensor out(q.shape());
   const Tensor log_sum_exp({q.value().rows(), config.heads});

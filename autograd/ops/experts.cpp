@@ -96,22 +96,24 @@ std::vector<RoutedRows> rows_by_expert(const Routing& routing, std::int64_t expe
 }
 
 Variable gather_tokens(const Variable& x, const RoutedRows& places, std::int64_t experts_per_token) {
-  const Tensor& source = x.value();
   const auto rows = std::ssize(*places);
-  const std::int64_t cols = source.cols(), tokens = source.rows();
+  const std::int64_t cols = x.shape().cols(), tokens = x.shape().rows();
   const auto token_of = [places, experts_per_token](std::int64_t row) {
     return (*places)[static_cast<std::size_t>(row)] / experts_per_token;
   };
   std::vector<std::int64_t> tokens_of_rows;
   for (std::int64_t r = 0; r < rows; ++r) tokens_of_rows.push_back(token_of(r));
-  Tensor out = gather_rows(source, tokens_of_rows);
-  return record("gather tokens", std::move(out), {x}, [x = x.sink(), token_of, rows, cols, tokens](const Tensor& dy) {
+  const bool has_value = x.value().defined();
+  Tensor out = has_value ? gather_rows(x.value(), tokens_of_rows) : Tensor();
+  const auto backward = [x = x.sink(), token_of, rows, cols, tokens](const Tensor& dy) {
     const auto [dx, fresh] = x->buffer({tokens, cols});
     if (fresh) dx.fill(0.0f);
     for_each_row(rows, [&, dx = dx](std::int64_t r) {  // no token comes twice
       for (std::int64_t c = 0; c < cols; ++c) dx.data()[token_of(r) * cols + c] += dy.data()[r * cols + c];
     });
-  });
+  };
+  return record("gather tokens", std::move(out), {x}, backward,
+                has_value ? nullptr : x.operand()->gather(tokens_of_rows));
 }
 
 Variable add_routed(Variable sum, const Variable& output, const RoutedRows& places, const Routing& routing) {

@@ -14,7 +14,7 @@ namespace qad {
 
 /// A frozen head and what it reads: logits = hidden·weightᵀ.
 struct TeacherHead {
-  Tensor hidden;                          ///< [tokens, hidden] FP32
+  Variable hidden;                        ///< [tokens, hidden], past the head's input slot
   std::shared_ptr<const Operand> weight;  ///< [vocabulary, hidden]
 };
 

@@ -19,6 +19,10 @@ class ExpandedOnce final : public Operand {
   void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
     operand_->expand_rows(begin, end, out);
   }
+  [[nodiscard]] std::shared_ptr<const Operand> gather(const std::vector<std::int64_t>& rows) const override {
+    return operand_->gather(rows);
+  }
+  [[nodiscard]] const Operand& source() const override { return operand_->source(); }
   [[nodiscard]] Tensor expand() const override {
     if (!floats_.defined()) floats_ = operand_->expand();
     return floats_;
@@ -32,11 +36,10 @@ class ExpandedOnce final : public Operand {
 
 }  // namespace
 
-Variable transformed(const Variable& x, const TransformSlot& slot, bool bf16_serves) {
+Variable transformed(const Variable& x, const TransformSlot& slot, Readers readers) {
   if (slot == nullptr) return x;
-  TransformResult result =
-      slot->apply(x.value(), 0, bf16_serves && kernel_table(x.value().device()).gemm_bf16 != nullptr);
-  Tensor value = result.value.defined() ? result.value : result.operand->expand();
+  TransformResult result = slot->apply(x.value(), 0, readers);
+  Tensor value = result.value.defined() || !readers.empty() ? result.value : result.operand->expand();
   const auto operand = std::make_shared<const ExpandedOnce>(std::move(result.operand));
   return record(
       "transformed", std::move(value), {x},
@@ -64,8 +67,8 @@ void accumulate_weight_gradient(const ParameterOperand& weight, const Tensor& d,
 }
 
 Variable linear(const Variable& x, const ParameterOperand& weight, const ParameterOperand& bias) {
-  QAD_ASSERT(x.value().cols() == weight.shape().cols());
-  Tensor y = times_transposed(x.value(), weight.values());
+  QAD_ASSERT(x.shape().cols() == weight.shape().cols());
+  Tensor y = times_transposed(x, weight.values());
   const KernelTable& kernel = kernel_table(y.device());
   if (bias.defined()) kernel.add_bias(y.rows(), y.cols(), bias.values().expand().data(), y.data());
 

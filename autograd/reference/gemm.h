@@ -2,6 +2,7 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
@@ -38,6 +39,17 @@ void gemm_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16
   const auto decode = [](std::uint16_t bits) { return T(bf16_to_f32(bits)); };
   const Matrix<T> left = matrix(a, m, k, lda).unaryExpr(decode), right = matrix(b, n, k, ldb).unaryExpr(decode);
   matrix(c, m, n, ldc).noalias() = left * right.transpose();
+}
+
+/// C = A·Bᵀ, each element one chain of fused multiply-adds over k in order; A [m, k], B [n, k] of floats.
+inline void gemm_in_order(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
+                          const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < n; ++j) {
+      float sum = 0;
+      for (std::int64_t p = 0; p < k; ++p) sum = std::fma(a[i * lda + p], b[j * ldb + p], sum);
+      c[i * ldc + j] = sum;
+    }
 }
 
 /// The backward of C = op(A)·op(B) with plain A [m, k] and B [k, n]:  dA += dC·Bᵀ,  dB += Aᵀ·dC.

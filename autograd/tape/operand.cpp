@@ -3,6 +3,7 @@
 #include "autograd/base/error.h"
 #include "autograd/base/profile.h"
 #include "autograd/core/elements.h"
+#include "autograd/kernels/table.h"
 
 namespace qad {
 namespace {
@@ -50,6 +51,15 @@ Tensor Operand::expand_bf16() const {
   Tensor result(shape(), DType::bf16);
   expand_rows_bf16(0, result.rows(), result.data<std::uint16_t>());
   return result;
+}
+
+std::shared_ptr<const Operand> Operand::gather(const std::vector<std::int64_t>& rows) const {
+  const Tensor all = expand();
+  Tensor result({static_cast<std::int64_t>(rows.size()), all.cols()});
+  kernel_table(all.device())
+      .copy_rows(result.rows(), static_cast<std::size_t>(all.cols()) * sizeof(float), all.raw(), rows.data(),
+                 result.raw(), nullptr);
+  return operand_of(result);
 }
 
 std::shared_ptr<const Operand> operand_of(const Tensor& tensor) { return std::make_shared<PlainOperand>(tensor); }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "autograd/core/tensor.h"
 
@@ -37,8 +38,15 @@ class Operand {
   /// kernel table has gemm_bf16. Unless a form of its own does better, it is expanded panel by panel, a few MiB at a
   /// time (panel_product.cpp), so that a BF16 teacher or a packed student never stands in memory as floats.
   virtual void multiply_transposed(const Tensor& x, float* out) const;
+  /// The same for an x in a form of its own, which is expanded unless both are codes that multiply as they are.
+  virtual void multiply_transposed(const Operand& x, float* out) const;
   /// d·this: d [n, rows] -> [n, cols]; overwrites `result`, or adds to it when `accumulate`.
   virtual void multiply(const Tensor& d, bool accumulate, const Tensor& result) const;
+
+  /// Some of its rows, in this order, in its own form if it has one.
+  [[nodiscard]] virtual std::shared_ptr<const Operand> gather(const std::vector<std::int64_t>& rows) const;
+  /// What it stands for, where it only adds something to another operand.
+  [[nodiscard]] virtual const Operand& source() const { return *this; }
 };
 
 /// x·weightᵀ as a tensor of its own.

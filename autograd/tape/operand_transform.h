@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "autograd/core/tensor.h"
 #include "autograd/tape/operand.h"
@@ -13,11 +14,15 @@ namespace qad {
 struct TransformResult {
   /// What the forward multiplies, expanded where it is used; its shape is that of the input.
   std::shared_ptr<const Operand> operand;
-  /// `operand` in FP32, or in BF16 where that was asked for, if the transform has it anyway; else undefined.
+  /// `operand` in FP32, or in BF16 where that serves all readers, if the transform has it anyway; else undefined: they
+  /// take the operand as it is.
   Tensor value;
   /// Turns the gradient of the output, in place, into that of the input. Empty: straight through.
   std::function<void(const Tensor& gradient)> backward;
 };
+
+/// What will be multiplied with a transform's result, where that is known.
+using Readers = std::span<const std::shared_ptr<const Operand>>;
 
 class OperandTransform {
  public:
@@ -30,8 +35,8 @@ class OperandTransform {
   /// parameter, a vector (norms and biases).
   /// `version` counts the changes of a parameter, so that a weight is transformed once per optimizer step;
   /// 0 for what is not a parameter.
-  /// `bf16_serves`: the reader takes the value in BF16 as well, if that is exact.
-  [[nodiscard]] virtual TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) = 0;
+  /// `readers`: the result may come in whatever form serves them all; without any, in FP32.
+  [[nodiscard]] virtual TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers = {}) = 0;
 };
 
 using TransformSlot = std::shared_ptr<OperandTransform>;

@@ -1,10 +1,13 @@
 // How an operand multiplies itself that has no way of its own: expanded panel by panel.
 #include <algorithm>
 #include <type_traits>
+#include <vector>
 
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/table.h"
+#include "autograd/tape/batch_invariant.h"
 #include "autograd/tape/operand.h"
 
 namespace qad {
@@ -44,6 +47,26 @@ void for_panels(const Operand& weight, Use&& use) {
   }
 }
 
+// The same bits for a row of x whatever rows stand beside it. A weight that is kept in another form is expanded a few
+// rows at a time, by the thread that multiplies them, into memory that stays in its cache.
+void multiply_in_order(const Operand& weight, const Tensor& x, float* out) {
+  const KernelTable& kernel = kernel_table(x.device());
+  const std::int64_t in = x.cols(), all = weight.shape().rows();
+  const auto kept_bytes = static_cast<std::int64_t>(weight.bytes());
+  if (weight.exact_in_bf16() && kept_bytes == all * in * 2)
+    return kernel.gemm_in_order_bf16(x.rows(), all, in, x.data(), in, weight.expand_bf16().data<std::uint16_t>(), in,
+                                     out, all);
+  if (kept_bytes == all * in * 4)
+    return kernel.gemm_in_order(x.rows(), all, in, x.data(), in, weight.expand().data(), in, out, all);
+  const std::int64_t rows = std::clamp<std::int64_t>((1 << 16) / std::max<std::int64_t>(1, in) / 16 * 16, 16, 64);
+  parallel_for(all, rows, [&](std::int64_t begin, std::int64_t end) {
+    thread_local std::vector<float> panel;
+    panel.resize(static_cast<std::size_t>(rows * in));
+    weight.expand_rows(begin, end, panel.data());
+    kernel.gemm_in_order(x.rows(), end - begin, in, x.data(), in, panel.data(), in, out + begin, all);
+  });
+}
+
 }  // namespace
 
 void Operand::multiply_transposed(const Tensor& x, float* out) const {
@@ -51,6 +74,7 @@ void Operand::multiply_transposed(const Tensor& x, float* out) const {
   const std::int64_t in = x.cols();
   const std::int64_t all = shape().rows();
   QAD_ASSERT(shape().cols() == in);
+  if (batch_invariant()) return multiply_in_order(*this, as_f32(x), out);
   if (x.dtype() == DType::bf16) {
     QAD_ASSERT(exact_in_bf16());
     for_panels<std::uint16_t>(*this, [&](std::int64_t begin, std::int64_t end, const std::uint16_t* panel) {
@@ -64,6 +88,8 @@ void Operand::multiply_transposed(const Tensor& x, float* out) const {
         .gemm(Transpose::no, Transpose::yes, rows, end - begin, in, x.data(), in, panel, in, false, out + begin, all);
   });
 }
+
+void Operand::multiply_transposed(const Operand& x, float* out) const { multiply_transposed(x.expand(), out); }
 
 void Operand::multiply(const Tensor& d, bool accumulate, const Tensor& result) const {
   const std::int64_t rows = d.rows();

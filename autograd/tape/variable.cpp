@@ -77,6 +77,17 @@ Variable record(const char* name, Tensor value, std::initializer_list<Variable> 
   return result;
 }
 
+void times_transposed(const Variable& x, const Operand& weight, float* out) {
+  if (x.value().defined()) weight.multiply_transposed(x.value(), out);
+  else weight.multiply_transposed(*x.operand(), out);
+}
+
+Tensor times_transposed(const Variable& x, const Operand& weight) {
+  Tensor out({x.shape().rows(), weight.shape().rows()});
+  times_transposed(x, weight, out.data());
+  return out;
+}
+
 NoGradScope::NoGradScope() : previous_(recording_enabled) { recording_enabled = false; }
 NoGradScope::~NoGradScope() { recording_enabled = previous_; }
 bool recording() { return recording_enabled; }

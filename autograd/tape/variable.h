@@ -56,11 +56,14 @@ class Variable {
   Variable() = default;
   /// A constant.
   explicit Variable(Tensor value) : value_(std::move(value)) {}
+  /// One that no tensor holds.
+  explicit Variable(std::shared_ptr<const Operand> operand) : operand_(std::move(operand)) {}
   /// A leaf that gathers a gradient, such as a parameter.
   [[nodiscard]] static Variable leaf(Tensor value);
 
+  /// Undefined after a transform whose readers multiply its operand as it is.
   [[nodiscard]] const Tensor& value() const { return value_; }
-  [[nodiscard]] const Shape& shape() const { return value_.shape(); }
+  [[nodiscard]] Shape shape() const { return value_.defined() || !operand_ ? value_.shape() : operand_->shape(); }
   /// Null for a constant.
   [[nodiscard]] const std::shared_ptr<GradientSink>& sink() const { return sink_; }
   [[nodiscard]] bool needs_gradient() const { return sink_ != nullptr; }
@@ -80,6 +83,11 @@ class Variable {
 [[nodiscard]] Variable record(const char* name, Tensor value, std::initializer_list<Variable> inputs,
                               std::function<void(const Tensor& d_out)> backward,
                               std::shared_ptr<const Operand> operand = nullptr);
+
+/// x·weightᵀ, x in the form that it has.
+[[nodiscard]] Tensor times_transposed(const Variable& x, const Operand& weight);
+/// The same into memory that is there.
+void times_transposed(const Variable& x, const Operand& weight, float* out);
 
 /// Nothing is recorded while one of these lives on this thread.
 class NoGradScope {

@@ -10,6 +10,7 @@
 #include "autograd/base/parallel.h"
 #include "autograd/base/random.h"
 #include "autograd/ops/rows.h"
+#include "autograd/tape/batch_invariant.h"
 #include "models/decode/choose_token.h"
 
 namespace qad {
@@ -181,6 +182,7 @@ void Decoder::retire() {
 
 std::vector<GeneratedSequence> Decoder::run() {
   const NoGradScope no_grad;
+  const BatchInvariantScope invariant;
   for (;;) {
     admit();
     if (active_.empty()) break;

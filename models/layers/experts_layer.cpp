@@ -1,5 +1,7 @@
 #include "models/layers/experts_layer.h"
 
+#include <array>
+
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/experts.h"
 #include "models/layers/make_linear.h"
@@ -17,13 +19,17 @@ class ExpertsLayer final : public Layer {
     const std::int64_t k = config_.num_experts_per_tok;
     const Routing routing = route(linear(x_TC, router_->operand(), {}), k, config_.norm_topk_prob);
     const std::vector<RoutedRows> rows = rows_by_expert(routing, config_.num_experts);
-    const Variable input_TC = transformed(x_TC, gate_up_.input_slot);
+    std::vector<const Linear*> hit;  // gates and ups of the experts that tokens go to
+    for (std::size_t e = 0; e < rows.size(); ++e)
+      if (!rows[e]->empty()) hit.insert(hit.end(), {&gate_up_.members[2 * e], &gate_up_.members[2 * e + 1]});
+    const Variable input_TC = gate_up_.input(x_TC, hit);
     Variable sum_TC(Tensor::zeros(x_TC.shape()));
     for (std::size_t e = 0; e < rows.size(); ++e) {
       if (rows[e]->empty()) continue;
       const Variable own = gather_tokens(input_TC, rows[e], k);
       const Variable inner = swiglu(gate_up_.members[2 * e](own), gate_up_.members[2 * e + 1](own));
-      sum_TC = add_routed(std::move(sum_TC), down_.members[e](transformed(inner, down_.input_slot)), rows[e], routing);
+      const Linear& down = down_.members[e];
+      sum_TC = add_routed(std::move(sum_TC), down(down_.input(inner, std::array{&down})), rows[e], routing);
     }
     return sum_TC;
   }

@@ -30,9 +30,9 @@ struct Slots final : ModuleVisitor {
 class Tap final : public OperandTransform {
  public:
   Tap(const LinearGroup& group, const SeeInput& see) : group_(group), see_(see), behind_(group.input_slot) {}
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves) override {
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
     see_(group_, x);
-    return behind_ != nullptr ? behind_->apply(x, version, bf16_serves) : TransformResult{operand_of(x), x, {}};
+    return behind_ != nullptr ? behind_->apply(x, version, readers) : TransformResult{operand_of(x), x, {}};
   }
   [[nodiscard]] const TransformSlot& behind() const { return behind_; }
 

@@ -10,6 +10,7 @@
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
+#include "qad/formats/integer_product.h"
 #include "qad/formats/quantize_reference.h"
 #include "qad/formats/quantize_simd.h"
 
@@ -160,9 +161,15 @@ float largest_magnitude(const float* x, std::int64_t count) {
   return std::bit_cast<float>(largest.load());
 }
 
-constexpr FormatKernels kCpu = {
-    quantize_rows<float>,      quantize_rows<std::uint16_t>,      quantize_with_given_scales,
-    dequantize_rows_to<float>, dequantize_rows_to<std::uint16_t>, largest_magnitude};
+constexpr FormatKernels kCpu = {quantize_rows<float>,
+                                quantize_rows<std::uint16_t>,
+                                quantize_with_given_scales,
+                                dequantize_rows_to<float>,
+                                dequantize_rows_to<std::uint16_t>,
+                                largest_magnitude,
+                                cpu::interleaved,
+                                cpu::separated,
+                                cpu::integer_product};
 
 }  // namespace
 

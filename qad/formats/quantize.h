@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "qad/formats/interleaved_rows.h"
 #include "qad/formats/quantized_tensor.h"
 
 namespace qad {
@@ -16,7 +17,8 @@ struct QuantizeStatistics {
 };
 
 /// What a device does with number formats: qad's own rows of the kernel table, beside those of autograd/core/elements.h
-/// and autograd/kernels/table.h. The functions below call those of the device where their tensors live.
+/// and autograd/kernels/table.h. The functions below, and those of interleaved_rows.h and integer_product.h, call those
+/// of the device where their tensors live.
 struct FormatKernels {
   QuantizeStatistics (*quantize)(const float* x, QuantizedTensor& out, float* values);
   QuantizeStatistics (*quantize_bf16)(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values);
@@ -24,6 +26,9 @@ struct FormatKernels {
   void (*dequantize_rows)(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, float* out);
   void (*dequantize_rows_bf16)(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* out);
   float (*amax)(const float* x, std::int64_t count);
+  InterleavedRows (*interleaved)(const QuantizedTensor& tensor);
+  QuantizedTensor (*separated)(const InterleavedRows& tensor, std::int64_t begin, std::int64_t end);
+  void (*integer_product)(const QuantizedTensor& x, const InterleavedRows& w, float* out);
 };
 [[nodiscard]] const FormatKernels& format_kernels(Device device);
 

@@ -14,6 +14,7 @@
 #include "qad/layouts/gguf.h"
 #include "qad/layouts/layout_files.h"
 #include "qad/layouts/registry.h"
+#include "qad/quant/packed_tensor.h"
 #include "qad/quant/quantizer.h"
 
 namespace qad {
@@ -38,10 +39,11 @@ auto in_folder(const fs::path& folder, Function&& function) {
   }
 }
 
-// Weights as the student multiplies them: in BF16 where that is exact, so that its products have the same bits.
-Tensor as_multiplied(const QuantizedTensor& weight) {
-  const Tensor values = dequantized(weight);
-  return weight.format->exact_in_bf16(weight.tensor_scale) ? values.to(DType::bf16) : values;
+std::shared_ptr<const Operand> kept_as_codes(const ExportLinear& linear) {
+  const QuantizedTensor& weight = *linear.weight;
+  const bool meets_codes = linear.input && linear.input->format == weight.format && can_be_interleaved(*weight.format);
+  if (meets_codes) return std::make_shared<const InterleavedTensor>(weight);
+  return std::make_shared<const PackedTensor>(weight);
 }
 
 // A quantizer that was calibrated elsewhere.
@@ -137,11 +139,17 @@ bool is_packed_export(const fs::path& folder) {
   return in_folder(folder, [&] { return exporter_of(files).stores_codes; });
 }
 
-std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) {
-  std::map<std::string, Tensor> weights;
-  for (const NamedTensor& tensor : exported.dense) weights[tensor.name] = tensor.value;
-  for (const ExportLinear& linear : exported.linears)
-    if (linear.weight) weights[linear.name + ".weight"] = as_multiplied(*linear.weight);
+std::unique_ptr<LanguageModel> make_exported_model(ExportModel exported) {
+  std::map<std::string, ParameterPointer> weights;
+  for (const NamedTensor& tensor : exported.dense)
+    weights[tensor.name] = make_parameter(tensor.name, tensor.value, false);
+  exported.dense.clear();
+  for (ExportLinear& linear : exported.linears) {
+    if (!linear.weight) continue;
+    const std::string name = linear.name + ".weight";
+    weights[name] = make_parameter(name, kept_as_codes(linear));
+    linear.weight.reset();  // large models are not held twice
+  }
 
   ModelConfig config = parse_hf_config(exported.config_json, "config.json");
   if (!exported.generation_config_json.empty())
@@ -153,10 +161,12 @@ std::unique_ptr<LanguageModel> make_exported_model(const ExportModel& exported) 
       found = weights.find("lm_head.weight");
     if (found == weights.end())
       throw Error({.who = spec.name, .expected = "a tensor of shape " + spec.shape.text(), .got = "none"});
-    if (found->second.shape() != spec.shape)
+    const ParameterPointer parameter = weights.extract(found).mapped();
+    if (parameter->shape() != spec.shape)
       throw Error(
-          {spec.name, "shape " + spec.shape.text(), found->second.shape().text(), "does config.json belong to it?"});
-    return make_parameter(spec.name, weights.extract(found).mapped(), false);
+          {spec.name, "shape " + spec.shape.text(), parameter->shape().text(), "does config.json belong to it?"});
+    parameter->name = spec.name;
+    return parameter;
   });
   if (config.tie_word_embeddings) weights.erase("lm_head.weight");  // the same matrix once more
   if (!weights.empty())

@@ -37,8 +37,7 @@ TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch) {
   const NoGradScope no_grad;
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
-  const Variable hidden = transformed(model.hidden_states(batch), head.input_slot);
-  return {hidden.value(), member.weight->operand().result.operand};
+  return {head.input(model.hidden_states(batch)), member.weight->operand().result.operand};
 }
 
 FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher, const TokenBatch& batch,
@@ -63,7 +62,7 @@ FusedLoss weighted_loss(const LossConfig& config, LanguageModel& student, Langua
   const Linear& member = head.members.front();
   const Variable hidden = [&] {
     const ProfilePhase phase("student");
-    return transformed(student.hidden_states(batch), head.input_slot);
+    return head.input(student.hidden_states(batch));
   }();
   const ProfilePhase phase("head and loss");
   return fused_linear_loss(hidden, member.weight->operand(), needs_teacher(config) ? &teacher_head : nullptr,

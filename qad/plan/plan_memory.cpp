@@ -214,7 +214,7 @@ class Rehearsal {
     std::vector<Tensor> codes;
     for (const LinearQuantizers& linear : subject_.quantizers.linears()) {
       if (!linear.weights) continue;
-      const Shape& shape = linear.weight->value().shape();
+      const Shape& shape = linear.weight->shape();
       const QuantizedTensor tensor = QuantizedTensor::allocate(linear.weights->format(), shape.rows(), shape.cols(),
                                                                linear.weights->scale().value());
       codes.push_back(tensor.codes);

@@ -126,8 +126,8 @@ HeadTimes time_head(const PlanSubject& subject) {
   const Tensor hidden = random_tensor({tokens, config.hidden_size}, 1.0);
   const Tensor weight = random_tensor({rows, config.hidden_size}, 0.02);
   const ParameterOperand head(Variable::leaf(weight), 1, subject.student->head().members.front().weight->slot);
-  const TeacherHead student{hidden, head.result.operand};
-  const TeacherHead teacher{hidden, operand_of(subject.teacher ? weight.to(DType::bf16) : weight)};
+  const TeacherHead student{Variable(hidden), head.result.operand};
+  const TeacherHead teacher{Variable(hidden), operand_of(subject.teacher ? weight.to(DType::bf16) : weight)};
   const std::vector<std::int32_t> labels(static_cast<std::size_t>(tokens), 0);
   const std::vector<float> weights(static_cast<std::size_t>(tokens), 1e-3f);
   const double scale = 1.0 / (share * static_cast<double>(tokens));

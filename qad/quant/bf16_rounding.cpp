@@ -33,7 +33,7 @@ class RoundedView final : public Operand {
 
 }  // namespace
 
-TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) {
+TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/, Readers /*readers*/) {
   if (x.dtype() == DType::bf16) return {operand_of(x), x, {}};
   return {std::make_shared<RoundedView>(as_f32(x)), {}, {}};
 }

@@ -10,7 +10,7 @@ namespace qad {
 /// where rows are expanded, so that no second copy of an embedding stands in memory.
 class Bf16Rounding final : public OperandTransform {
  public:
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) override;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers = {}) override;
 };
 
 }  // namespace qad

@@ -8,6 +8,8 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
+#include "autograd/kernels/table.h"
+#include "autograd/tape/batch_invariant.h"
 #include "qad/formats/block_scales.h"
 #include "qad/quant/packed_tensor.h"
 
@@ -43,6 +45,19 @@ void zero_where_set(const Tensor& mask, const Tensor& gradient) {
       for (unsigned bits = mask.data<std::uint8_t>()[byte], i = 0; bits != 0; bits >>= 1, ++i)
         if (bits & 1u) gradient.data()[8 * byte + i] = 0.0f;
   });
+}
+
+bool all_multiply(Readers readers, const BlockFormat& format) {
+  return !readers.empty() && std::ranges::all_of(readers, [&](const std::shared_ptr<const Operand>& reader) {
+    const auto* const codes = dynamic_cast<const CodedOperand*>(reader.get());
+    return codes != nullptr && codes->multiplies(format);
+  });
+}
+
+bool all_multiply_bf16(Readers readers, Device device) {
+  return !readers.empty() && !batch_invariant() && kernel_table(device).gemm_bf16 != nullptr &&
+         std::ranges::all_of(readers,
+                             [](const std::shared_ptr<const Operand>& reader) { return reader->exact_in_bf16(); });
 }
 
 }  // namespace
@@ -86,7 +101,7 @@ TransformResult Quantizer::finished(const Tensor& x, QuantizedTensor codes, Tens
   return result;
 }
 
-TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version, bool /*bf16_serves*/) {
+TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version, Readers /*readers*/) {
   if (observing()) return {operand_of(x), x, {}};  // the scale reads the weights themselves when it is frozen
   refresh(x, version);
   return cached_;
@@ -118,7 +133,7 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   cached_scale_ = scale().value();
 }
 
-TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/, bool bf16_serves) {
+TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/, Readers readers) {
   if (observing() || scale().follows_data()) {
     const Tensor floats = as_f32(x);
     const float largest = amax(floats.data(), floats.size(), floats.device());
@@ -129,7 +144,8 @@ TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*vers
     }
     shared_scale().follow(largest);
   }
-  const bool in_bf16 = bf16_serves && format().exact_in_bf16(scale().value());
+  if (all_multiply(readers, format())) return quantized(as_f32(x), {});
+  const bool in_bf16 = format().exact_in_bf16(scale().value()) && all_multiply_bf16(readers, x.device());
   return quantized(as_f32(x), Tensor(x.shape(), in_bf16 ? DType::bf16 : DType::f32));
 }
 

@@ -59,7 +59,7 @@ class Quantizer : public OperandTransform {
 class WeightQuantizer final : public Quantizer {
  public:
   using Quantizer::Quantizer;
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) override;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers = {}) override;
   /// Block scales that stay as they are while the weight moves, [rows, blocks]; undefined: each follows the amax of its
   /// block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
@@ -81,11 +81,12 @@ class WeightQuantizer final : public Quantizer {
   SaturationCount in_codes_;
 };
 
-/// Of what flows through the model: the input of linear layers, keys, values. Gives codes and floats in one pass.
+/// Of what flows through the model: the input of linear layers, keys, values. Gives codes alone where its readers
+/// multiply those, else codes and floats in one pass.
 class ActivationQuantizer final : public Quantizer {
  public:
   using Quantizer::Quantizer;
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves = false) override;
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers = {}) override;
 };
 
 }  // namespace qad

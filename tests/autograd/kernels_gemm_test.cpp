@@ -76,6 +76,38 @@ TEST(KernelsGemm, SameBitsAtAnyThreadCount) {
       }
 }
 
+// Every element is the definition's chain, whatever stands beside it.
+TEST(KernelsGemmInOrder, HasTheBitsOfTheDefinition) {
+  if (std::string_view(kernel_description()).find("SIMD AVX") == std::string_view::npos)
+    GTEST_SKIP() << "this CPU does not fuse products with sums";
+  for (const Extents& e :
+       {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1}, Extents{1, 300, 129, 0},
+        Extents{13, 16, 256, 0}, Extents{97, 40, 257, 5}, Extents{200, 70, 600, 4}, Extents{2, 3, 0, 0}}) {
+    const auto [m, n, k, spare] = e;
+    const std::int64_t ld = k + spare, ldc = n + spare;
+    const auto a = normal_floats(m * ld, 1.0, 1);
+    auto b = normal_floats(n * ld, 1.0, 2);
+    std::vector<std::uint16_t> halves;
+    const auto expect_definition = [&](auto&& multiply) {
+      auto c = normal_floats(m * ldc, 1.0, 3), expected = c;  // what lies between the rows stays
+      reference::gemm_in_order(m, n, k, a.data(), ld, b.data(), ld, expected.data(), ldc);
+      multiply(c.data());
+      EXPECT_EQ(c, expected) << text(e);
+      const auto one = [&] {
+        multiply(c.data());
+        return c;
+      };
+      expect_same_at_any_thread_count("C " + text(e), one);
+    };
+    expect_definition([&](float* c) { kernels::gemm_in_order(m, n, k, a.data(), ld, b.data(), ld, c, ldc); });
+    for (float& value : b) {
+      halves.push_back(f32_to_bf16(value));
+      value = bf16_to_f32(halves.back());
+    }
+    expect_definition([&](float* c) { kernels::gemm_in_order_bf16(m, n, k, a.data(), ld, halves.data(), ld, c, ldc); });
+  }
+}
+
 class KernelsGemmBf16 : public ::testing::Test {
  protected:
   void SetUp() override {

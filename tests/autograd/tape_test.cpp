@@ -127,7 +127,7 @@ TEST(Tape, RecomputeGivesTheSameBits) {
 // Ops read twice the value, and the gradient of it is twice that of what they read.
 class Twice final : public OperandTransform {
  public:
-  TransformResult apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) override {
+  TransformResult apply(const Tensor& x, std::uint64_t /*version*/, Readers /*readers*/) override {
     const Tensor twice = x.clone();
     for (float& value : twice.span()) value *= 2.0f;
     return {operand_of(twice), {}, [](const Tensor& gradient) {
@@ -218,7 +218,8 @@ HeadResult head_result(kernels::RowLoss kind, std::size_t chunk_bytes, int threa
   set_threads(thread_count);
   const Variable hidden = Variable::leaf(random_tensor({100, 24}, 1));
   const Variable weight = Variable::leaf(random_tensor({67, 24}, 2));
-  const TeacherHead teacher{random_tensor({100, 24}, 3), operand_of(random_tensor({67, 24}, 4).to(DType::bf16))};
+  const TeacherHead teacher{Variable(random_tensor({100, 24}, 3)),
+                            operand_of(random_tensor({67, 24}, 4).to(DType::bf16))};
   std::vector<std::int32_t> labels(100);
   std::vector<float> weights(100, 0.01f);
   for (std::size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<std::int32_t>(i % 67);

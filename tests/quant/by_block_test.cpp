@@ -49,9 +49,9 @@ Inputs shown_inputs(const ShowInputs& show_inputs) {
 class Recorder final : public OperandTransform {
  public:
   Recorder(std::vector<std::vector<float>>& seen, TransformSlot behind) : seen_(seen), behind_(std::move(behind)) {}
-  TransformResult apply(const Tensor& x, std::uint64_t version, bool bf16_serves) override {
+  TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
     seen_.push_back(values_of(x));
-    return behind_->apply(x, version, bf16_serves);
+    return behind_->apply(x, version, readers);
   }
 
  private:

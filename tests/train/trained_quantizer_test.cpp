@@ -25,7 +25,7 @@ class LearnedFactor final : public Quantizer {
     factor_->role = Role::scale;
   }
   [[nodiscard]] ParameterList parameters() const override { return {factor_}; }
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t /*version*/, bool /*bf16_serves*/) override {
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t /*version*/, Readers /*readers*/) override {
     if (observing()) shared_scale().observe(amax(x.data(), x.size()));
     const float factor = factor_->value().item();
     const Tensor y = x.clone();

@@ -26,8 +26,9 @@ TEST(RunProfile, IsTheLastThatRunAndResumePrint) {
     at = out.find(line, at);
     ASSERT_NE(at, std::string::npos) << line << out;
   }
-  for (const char* operation : {"gemm forward", "gemm dX", "gemm dW", "attention backward", "quantize and decode",
-                                "decode", "expand", "rms norm", "rope", "swiglu", "AdamW", "sum of squares", "data"})
+  for (const char* operation :
+       {"gemm forward", "gemm dX", "gemm dW", "attention backward", "integer product", "interleave", "quantize",
+        "decode", "expand", "rms norm", "rope", "swiglu", "AdamW", "sum of squares", "data"})
     EXPECT_NE(out.find(operation, profile), std::string::npos) << operation << out;
 
   const std::string complete = run({"resume", folder, "--profile"});

@@ -1,0 +1,17 @@
+// Matrix products whose bits do not depend on what stands beside a row: for decoding, where rows come and go.
+#pragma once
+
+#include <cstdint>
+
+namespace qad::kernels {
+
+/// C = A·Bᵀ in FP32: A [m, k], B [n, k], C [m, n], row-major. An element of C is one chain of fused multiply-adds over
+/// k in order, so it has the same bits in whatever batch, at any number of threads, and on every CPU that fuses them
+/// (AVX2, AVX-512). B is read once for each 96 rows of A, as it lies there.
+void gemm_in_order(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda, const float* b,
+                   std::int64_t ldb, float* c, std::int64_t ldc);
+/// The same with B in BF16 (its bits).
+void gemm_in_order_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
+                        const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc);
+
+}  // namespace qad::kernels
