@@ -1,4 +1,5 @@
-// Tokens a second of decoding with a key/value cache: a small byte-level model, many prompts, BF16 and NVFP4.
+// Tokens a second of decoding with a key/value cache: a small byte-level model, many prompts, BF16 and NVFP4; and one
+// sequence of a larger one, from its files.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
 #include "autograd/base/random.h"
+#include "bench/generate/one_sequence.h"
 #include "bench/step/workload.h"
 #include "models/decode/generate.h"
 #include "qad/report/profile_table.h"
@@ -54,7 +56,15 @@ void measure(const std::string& name, LanguageModel& model, std::int64_t count, 
 }  // namespace
 
 // bench_generate [prompts [threads [batch [profile]]]]
+// bench_generate make FOLDER [tokenizer]: models for
+// bench_generate open FOLDER [rounds [threads [profile]]]
 int main(int argc, char** argv) {
+  const std::string_view what = argc > 2 ? argv[1] : "";
+  if (what == "make") return bench::make_decoding_models(argv[2], argc > 3 ? argv[3] : ""), 0;
+  if (what == "open") {
+    set_threads(argc > 4 ? std::atoi(argv[4]) : 0);
+    return bench::measure_one_sequence(argv[2], argc > 3 ? std::atoi(argv[3]) : 5, argc > 5), 0;
+  }
   const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
   set_threads(number(2, 0));
   const bench::Workload load = bench::workload("P");

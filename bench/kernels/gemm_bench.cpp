@@ -1,5 +1,6 @@
 // The matrix products of a training step: forward (NT), gradient of the input (NN), gradient of the weights (TN).
 #include "autograd/kernels/gemm.h"
+#include "autograd/kernels/gemm_in_order.h"
 #include "bench/kernels/measure.h"
 
 namespace qad::bench {
@@ -38,6 +39,27 @@ void shapes(benchmark::internal::Benchmark* bench, char role) {
       if (role == 'w') bench->Args({s.outputs, s.inputs, s.tokens, threads});
     }
 }
+
+// As decoding multiplies with a head in BF16: GB/s are those of its bytes.
+void in_order_bf16(benchmark::State& state) {
+  const std::int64_t m = state.range(0), n = state.range(1), k = state.range(2);
+  const auto a = normal_floats(m * k, 1);
+  const std::vector<std::uint16_t> b(static_cast<std::size_t>(n * k), 0x3f80);
+  std::vector<float> c(static_cast<std::size_t>(m * n));
+  const double products = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  measure(state, state.range(3), "GMAC/s", products,
+          [&] { kernels::gemm_in_order_bf16(m, n, k, a.data(), k, b.data(), k, c.data(), n); });
+  state.counters["GB/s"] = benchmark::Counter(
+      2e-9 * static_cast<double>(n * k) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+
+BENCHMARK(in_order_bf16)->Apply([](auto* b) {
+  b->UseRealTime();
+  for (const std::int64_t threads : {1, 2}) {
+    for (const std::int64_t rows : {1, 8, 64}) b->Args({rows, 50304, 1024, threads});
+    b->Args({256, 1024, 1024, threads});
+  }
+});
 
 BENCHMARK_CAPTURE(gemm, forward_NT, Transpose::no, Transpose::yes)->Apply([](auto* b) { shapes(b, 'y'); });
 BENCHMARK_CAPTURE(gemm, input_gradient_NN, Transpose::no, Transpose::no)->Apply([](auto* b) { shapes(b, 'x'); });

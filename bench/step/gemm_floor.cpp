@@ -8,9 +8,10 @@
 
 #include "autograd/base/parallel.h"
 #include "autograd/base/random.h"
-#include "autograd/core/dtype.h"
 #include "autograd/kernels/blas.h"
 #include "bench/step/clock.h"
+#include "qad/formats/integer_product.h"
+#include "qad/formats/quantize.h"
 
 namespace qad::bench {
 namespace {
@@ -90,25 +91,16 @@ struct Best {
   }
 };
 
-void time_in_bf16(const Product& part, double factor, const Best& best) {
-  const auto bits = [](const std::vector<float>& values) {
-    std::vector<std::uint16_t> result;
-    for (const float value : values) result.push_back(f32_to_bf16(value));
+double seconds_of_codes(const Product& part) {
+  const auto codes = [](std::int64_t rows, std::int64_t cols, std::uint64_t stream) {
+    QuantizedTensor result = QuantizedTensor::allocate(block_format("nvfp4"), rows, cols, 0x1p-9f);
+    static_cast<void>(quantize(Operands::values(rows * cols, stream).data(), result));
     return result;
   };
-  const auto a = bits(Operands::values(part.m * part.k, 1)), b = bits(Operands::values(part.n * part.k, 2));
+  const QuantizedTensor x = codes(part.m, part.k, 1);
+  const InterleavedRows w = interleaved(codes(part.n, part.k, 2));
   std::vector<float> c(static_cast<std::size_t>(part.m * part.n));
-  best.offer("our tiles", factor * median_seconds([&] {
-                            kernels::gemm_bf16(part.m, part.n, part.k, a.data(), part.k, b.data(), part.k, c.data(),
-                                               part.n);
-                          }));
-  best.offer("a call a thread, by rows",
-             factor * median_seconds([&] {
-               parallel_for(part.m, (part.m + threads() - 1) / threads(), [&](std::int64_t begin, std::int64_t end) {
-                 kernels::tile_product_bf16(end - begin, part.n, part.k, a.data() + begin * part.k, part.k, b.data(),
-                                            part.k, c.data() + begin * part.n, part.n);
-               });
-             }));
+  return median_seconds([&] { integer_product(x, w, c.data()); });
 }
 
 }  // namespace
@@ -147,18 +139,16 @@ void time_products(std::vector<Product>& products) {
       best.offer("a call a thread, by rows", factor * median_seconds([&] { by_shares(x, true); }));
       best.offer("a call a thread, by columns", factor * median_seconds([&] { by_shares(x, false); }));
     }
-    if (product.in_bf16 > 0 && kernels::has_bf16_products())
-      time_in_bf16(x.product, factor, {product.bf16_seconds, product.bf16_fastest});
+    if (product.of_codes > 0) product.codes_seconds = factor * seconds_of_codes(x.product);
   }
 }
 
 double floor_seconds(const std::vector<Product>& products, bool fp32) {
   double seconds = 0;
   for (const Product& product : products) {
-    const bool in_bf16 = !fp32 && !product.bf16_fastest.empty() && product.bf16_seconds < product.seconds;
-    const std::int64_t fast = in_bf16 ? product.in_bf16 : 0;
-    seconds +=
-        static_cast<double>(product.count - fast) * product.seconds + static_cast<double>(fast) * product.bf16_seconds;
+    const std::int64_t of_codes = fp32 ? 0 : product.of_codes;
+    seconds += static_cast<double>(product.count - of_codes) * product.seconds +
+               static_cast<double>(of_codes) * product.codes_seconds;
   }
   return seconds;
 }

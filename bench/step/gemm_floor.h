@@ -17,12 +17,11 @@ struct Product {
   kernels::Transpose transpose_a, transpose_b;
   std::int64_t m, n, k;
   std::int64_t count;
-  std::int64_t in_bf16 = 0;  ///< of `count`, those whose operands BF16 holds exactly: a quantized student's forward
+  std::int64_t of_codes = 0;  ///< of `count`, those of two NVFP4 operands: a quantized student's forward
   // Measured:
-  double seconds = 0;       ///< of one in FP32
-  std::string fastest{};    ///< the way that took so long
-  double bf16_seconds = 0;  ///< of one in BF16, where there are any and the CPU has instructions for them
-  std::string bf16_fastest{};
+  double seconds = 0;        ///< of one in FP32
+  std::string fastest{};     ///< the way that took so long
+  double codes_seconds = 0;  ///< of one from codes, where there are any
 
   [[nodiscard]] double operations() const {
     return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
@@ -30,13 +29,13 @@ struct Product {
 };
 
 /// Teacher and student forward, gradients of inputs and weights, the head included. The forward of a quantized student
-/// (not its head) is exact in BF16.
+/// (not its head) multiplies codes.
 [[nodiscard]] std::vector<Product> products_of(const Workload& workload, LanguageModel& model, bool quantized);
 
 /// Fills in what is measured, with the present number of threads.
 void time_products(std::vector<Product>& products);
 
-/// The least time for all of them; `fp32`: without BF16, as an implementation has it that knows no exact operands.
+/// The least time for all of them; `fp32`: as an implementation has it that multiplies no codes.
 [[nodiscard]] double floor_seconds(const std::vector<Product>& products, bool fp32);
 
 }  // namespace qad::bench

@@ -90,11 +90,10 @@ Json json_of(const Product& product) {
                {"seconds", product.seconds},
                {"gflops", product.operations() / product.seconds * 1e-9},
                {"fastest", product.fastest}};
-  if (!product.bf16_fastest.empty())
-    json.update({{"in_bf16", product.in_bf16},
-                 {"bf16_seconds", product.bf16_seconds},
-                 {"bf16_gflops", product.operations() / product.bf16_seconds * 1e-9},
-                 {"bf16_fastest", product.bf16_fastest}});
+  if (product.of_codes > 0)
+    json.update({{"of_codes", product.of_codes},
+                 {"codes_seconds", product.codes_seconds},
+                 {"codes_gflops", product.operations() / product.codes_seconds * 1e-9}});
   return json;
 }
 

@@ -60,7 +60,16 @@ Workload workload(const std::string& name) {
     paper.model.num_key_value_heads = 2;
     return paper;
   }
-  throw Error({.who = "--workload", .expected = "S | M | V | L | P", .got = "\"" + name + "\""}, ExitCode::usage);
+  if (name == "D") {
+    Workload decoding{name, llama(1024, 14, 2304, 50304), 1, 128};
+    decoding.model.num_attention_heads = 16;
+    decoding.model.num_key_value_heads = 16;
+    decoding.model.max_position_embeddings = 2048;
+    decoding.model.bos_token_id = 50256;  // of GPT-2
+    decoding.model.eos_token_id = {50256};
+    return decoding;
+  }
+  throw Error({.who = "--workload", .expected = "S | M | V | L | P | D", .got = "\"" + name + "\""}, ExitCode::usage);
 }
 
 std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t count) {

@@ -22,8 +22,8 @@ struct Workload {
   [[nodiscard]] std::int64_t tokens() const { return batch * length; }
 };
 
-/// P (the size of the teacher in recipes/paper), S, M, V or L; V and L have Qwen3's layers, and all have a tied head.
-/// An Error (usage) names those known.
+/// P (the size of the teacher in recipes/paper), S, M, V, L or D (for decoding); V and L have Qwen3's layers, and all
+/// have a tied head. An Error (usage) names those known.
 [[nodiscard]] Workload workload(const std::string& name);
 
 /// A frozen BF16 teacher with random weights and its calibrated student.

@@ -10,7 +10,7 @@ namespace qad::cli {
 
 ExitCode generate_verb(CommandLine& line) {
   verbs::GenerateOptions options;
-  line.positional("DIR|MODEL", "a run's folder or a model folder", options.target)
+  line.positional("DIR|MODEL", "a run's folder, a model folder or an export's model.gguf", options.target)
       .option("prompt", "TEXT", "begin with this text, or - for standard input (default: at the start token)",
               options.prompt)
       .option("prompt-file", "FILE", "begin with the text of this file", options.prompt_file)

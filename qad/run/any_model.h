@@ -12,4 +12,7 @@ namespace qad {
 /// checked whole first (qad/layouts/export_marker.h).
 [[nodiscard]] std::unique_ptr<LanguageModel> load_any_model(const std::filesystem::path& folder);
 
+/// The folder that is meant: of an export's model.gguf the one where it lies, else the path itself.
+[[nodiscard]] std::filesystem::path model_folder(const std::filesystem::path& path);
+
 }  // namespace qad

@@ -82,7 +82,9 @@ void show_problems(const Subject& subject, const Tokenizer* tokenizer, const Pro
 
 }  // namespace
 
-ExitCode eval(const EvalOptions& options, std::ostream& print) {
+ExitCode eval(const EvalOptions& given, std::ostream& print) {
+  EvalOptions options = given;
+  options.target = model_folder(given.target);
   const bool of_run = is_run_folder(options.target);
   Recipe recipe;
   if (of_run) recipe = read_recipe(open_run_folder(options.target));

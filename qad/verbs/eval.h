@@ -15,7 +15,7 @@ namespace qad::verbs {
 /// What is not given is taken from the run's recipe; for a model folder from the defaults of the recipe's `data`
 /// section.
 struct EvalOptions {
-  std::filesystem::path target;                          ///< a run's folder, or a model folder (an export, say)
+  std::filesystem::path target;  ///< a run's folder, or a model folder (an export, say, or its model.gguf)
   CheckpointChoice checkpoint = CheckpointChoice::best;  ///< of a run's folder
   std::optional<std::filesystem::path> teacher;          ///< model folder; a model without teacher gets no KL
   std::optional<std::filesystem::path> data;             ///< .txt or any text, .jsonl, .h5, or a pattern

@@ -125,7 +125,9 @@ GenerateConfig config_of(const GenerateOptions& options, const std::filesystem::
 
 }  // namespace
 
-ExitCode generate(const GenerateOptions& options, std::ostream& print) {
+ExitCode generate(const GenerateOptions& given, std::ostream& print) {
+  GenerateOptions options = given;
+  options.target = model_folder(given.target);
   if (const double top_p = options.top_p.value_or(1.0); top_p <= 0 || top_p > 1)
     throw Error({.who = "--top-p", .expected = "a number above 0, at most 1", .got = fmt::format("{}", top_p)},
                 ExitCode::usage);

@@ -19,7 +19,7 @@ inline constexpr auto enum_names(Speaker) {
 }
 
 struct GenerateOptions {
-  std::filesystem::path target;  ///< a run's folder or a model folder
+  std::filesystem::path target;  ///< a run's folder or a model folder (or an export's model.gguf)
   std::string prompt;            ///< empty: begin at the start token; "-": what standard input gives
   std::optional<std::filesystem::path> prompt_file;  ///< instead of prompt: a text, perhaps compressed
   bool chat = false;                   ///< the prompt is a question, laid out by the model's chat template
