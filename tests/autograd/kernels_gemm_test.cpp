@@ -83,8 +83,7 @@ TEST(KernelsGemmInOrder, HasTheBitsOfTheDefinition) {
   for (const Extents& e :
        {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1}, Extents{1, 300, 129, 0},
         Extents{13, 16, 256, 0}, Extents{97, 40, 257, 5}, Extents{200, 70, 600, 4}, Extents{2, 3, 0, 0}}) {
-    const auto [m, n, k, spare] = e;
-    const std::int64_t ld = k + spare, ldc = n + spare;
+    const std::int64_t m = e.m, n = e.n, k = e.k, ld = k + e.spare, ldc = n + e.spare;
     const auto a = normal_floats(m * ld, 1.0, 1);
     auto b = normal_floats(n * ld, 1.0, 2);
     std::vector<std::uint16_t> halves;

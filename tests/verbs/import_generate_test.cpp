@@ -6,8 +6,10 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
+#include "autograd/base/log.h"
 #include "qad/verbs/generate.h"
 #include "qad/verbs/import.h"
+#include "qad/verbs/run.h"
 #include "qad/verbs/text_stream.h"
 #include "tests/support/error_of.h"
 #include "tests/support/process.h"
@@ -55,6 +57,34 @@ TEST(Import, WhatIsNoModelLeavesNothing) {
   EXPECT_NE(act("llama2c").find("model.bin"), std::string::npos);
   EXPECT_NE(act("gguf").find("llama2c"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+// An export's model.gguf says as much as its folder, and both say what the student does.
+TEST(Generate, TakesTheFileOfAnExportAsWell) {
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = 64;  // GGUF's blocks
+  config.intermediate_size = 128;
+  const testing::TinyRun work(config);
+  std::ostringstream print;
+  verbs::RunOptions run;
+  run.recipe = work.recipe("export: [modelopt, gguf]\n");
+  run.out = work.path("run");
+  ASSERT_EQ(verbs::run(run, print), ExitCode::done);
+  log_to_file({});
+  const auto text_of = [](const std::filesystem::path& target) {
+    verbs::GenerateOptions options;
+    options.target = target;
+    options.prompt = "once";
+    options.max_tokens = 12;
+    std::ostringstream text;
+    EXPECT_EQ(verbs::generate(options, text), ExitCode::done);
+    return text.str();
+  };
+  const std::string text = text_of(run.out);
+  EXPECT_EQ(text_of(run.out / "export/modelopt"), text);
+  EXPECT_EQ(text_of(run.out / "export/gguf"), text);
+  EXPECT_EQ(text_of(run.out / "export/gguf/model.gguf"), text);
+  EXPECT_NE(error_of([&] { text_of(run.out / "export/gguf/other.gguf"); }).find("other.gguf"), std::string::npos);
 }
 
 TEST(Generate, PromptSeedAndLength) {
