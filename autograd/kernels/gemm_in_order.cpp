@@ -78,6 +78,20 @@ HWY_INLINE void transpose_blocks(hn::Vec<Square>* v) {
   v[3] = hn::BitCast(Square(), hn::InterleaveUpper(wide, t1, t3));
 }
 
+// Columns [column, column + kSquare) of rows [first, first + kSquare) of b, a vector each.
+template <class T>
+HWY_INLINE void transpose_square(const Rows<T>& b, std::int64_t first, std::int64_t column, hn::Vec<Square>* v) {
+  for (std::int64_t i = 0; i < kSquare; ++i) v[i] = load_floats(b.row[first + i] + column);
+  for (std::int64_t i = 0; i < kSquare; i += 4) transpose_blocks(v + i);
+  if constexpr (kSquare == 8) {
+    for (std::int64_t i = 0; i < 4; ++i) {
+      const hn::Vec<Square> left = v[i], right = v[i + 4];
+      v[i] = hn::ConcatLowerLower(Square(), right, left);
+      v[i + 4] = hn::ConcatUpperUpper(Square(), right, left);
+    }
+  }
+}
+
 // Columns [begin, end) of b as rows of 16 floats. What comes after them, `ahead` elements on, is asked for meanwhile:
 // so many rows at a time no prefetcher follows.
 template <class T>
@@ -90,20 +104,35 @@ HWY_INLINE void transpose(const Rows<T>& b, std::int64_t begin, std::int64_t end
       for (const T* row : b.row) hwy::Prefetch(row + column + ahead);
     for (std::int64_t first = 0; first < kGroup; first += kSquare) {
       hn::Vec<Square> v[kSquare];
-      for (std::int64_t i = 0; i < kSquare; ++i) v[i] = load_floats(b.row[first + i] + column);
-      for (std::int64_t i = 0; i < kSquare; i += 4) transpose_blocks(v + i);
-      float* const to = out + (column - begin) * kGroup + first;
-      for (std::int64_t i = 0; i < 4; ++i) {
-        if constexpr (kSquare == 4) {
-          hn::StoreU(v[i], Square(), to + i * kGroup);
-        } else {
-          hn::StoreU(hn::ConcatLowerLower(Square(), v[i + 4], v[i]), Square(), to + i * kGroup);
-          hn::StoreU(hn::ConcatUpperUpper(Square(), v[i + 4], v[i]), Square(), to + (i + 4) * kGroup);
-        }
-      }
+      transpose_square(b, first, column, v);
+      for (std::int64_t i = 0; i < kSquare; ++i)
+        hn::StoreU(v[i], Square(), out + (column - begin + i) * kGroup + first);
     }
   }
   transpose_columns(b, column, end, out + (column - begin) * kGroup);
+}
+
+// A single row of A: sums [16] of whole squares of columns, which go from registers to the sums at once. Returns how
+// many columns that are.
+template <class T>
+HWY_INLINE std::int64_t multiply_squares(std::int64_t k, const float* HWY_RESTRICT a, const Rows<T>& b,
+                                         float* HWY_RESTRICT sums) {
+  constexpr std::int64_t kHalves = kGroup / kSquare, kLine = 64 / sizeof(T), kAhead = 32 * kLine;
+  hn::Vec<Square> total[kHalves];
+  for (auto& half : total) half = hn::Zero(Square());
+  std::int64_t column = 0;
+  for (; column + kSquare <= k; column += kSquare) {
+    if (column % kLine == 0)
+      for (const T* row : b.row) hwy::Prefetch(row + column + kAhead);
+    for (std::int64_t half = 0; half < kHalves; ++half) {
+      hn::Vec<Square> v[kSquare];
+      transpose_square(b, half * kSquare, column, v);
+      for (std::int64_t i = 0; i < kSquare; ++i)
+        total[half] = hn::MulAdd(hn::Set(Square(), a[column + i]), v[i], total[half]);
+    }
+  }
+  for (std::int64_t half = 0; half < kHalves; ++half) hn::StoreU(total[half], Square(), sums + half * kSquare);
+  return column;
 }
 
 #endif
@@ -138,7 +167,11 @@ HWY_INLINE void multiply_group(std::int64_t m, std::int64_t k, const float* a, s
   alignas(64) float columns[kColumns * kGroup];
   alignas(64) float sums[kRowsOfPart * kGroup];
   std::fill_n(sums, m * kGroup, 0.0f);
-  for (std::int64_t begin = 0; begin < k; begin += kColumns) {
+  std::int64_t begin = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if (m == 1) begin = multiply_squares(k, a, b, sums);
+#endif
+  for (; begin < k; begin += kColumns) {
     const std::int64_t count = std::min(kColumns, k - begin);
     const std::int64_t ahead = begin + kColumns < k ? kColumns : kGroup * b.stride - begin;  // the next group's first
     transpose(b, begin, begin + count, ahead, columns);

@@ -105,16 +105,18 @@ void measure_one_sequence(const fs::path& folder, int rounds, bool profile) {
   config.max_tokens = 0;
   config.max_new_tokens = 1;
   static_cast<void>(generate(*model, {{prompt[0]}}, config));  // pages are there, threads awake
+  const std::int64_t resident_bytes = peak_rss_bytes();
   std::vector<double> prompts, tokens;
   for (int round = 0; round < rounds; ++round) {
     config.max_new_tokens = 1;
     began = Clock::now();
     static_cast<void>(generate(*model, {prompt}, config));
     prompts.push_back(kPrompt / since(began));
-    config.max_new_tokens = kTokens;
-    began = Clock::now();
-    static_cast<void>(generate(*model, {{prompt.begin(), prompt.begin() + 16}}, config));
-    tokens.push_back(kTokens / since(began));
+    config.max_new_tokens = kTokens + 1;
+    std::vector<Clock::time_point> times;
+    const GenerateHooks hooks{.token_done = [&](std::int32_t) { times.push_back(Clock::now()); }, .progress = {}};
+    static_cast<void>(generate(*model, {{prompt.begin(), prompt.begin() + 16}}, config, 0, hooks));
+    tokens.push_back(kTokens / std::chrono::duration<double>(times.back() - times.front()).count());
   }
   if (profile) {
     const Profiler profiler;
@@ -129,7 +131,7 @@ void measure_one_sequence(const fs::path& folder, int rounds, bool profile) {
                                        {"kernels", kernel_description()},
                                        {"threads", threads()},
                                        {"file_bytes", file_bytes(folder)},
-                                       {"resident_bytes", peak_rss_bytes()},
+                                       {"resident_bytes", resident_bytes},
                                        {"load_seconds", load_seconds},
                                        {"prompt_tokens_per_second", median(prompts)},
                                        {"tokens_per_second", median(tokens)},

@@ -9,9 +9,9 @@ namespace qad::bench {
 /// (W4A4) in the layouts modelopt and, with a tokenizer from `tokenizer`, gguf.
 void make_decoding_models(const std::filesystem::path& folder, const std::filesystem::path& tokenizer);
 
-/// Opens a model folder and prints a JSON object: file_bytes, resident_bytes (the highest), load_seconds,
-/// prompt_tokens_per_second (of a prompt of 512 tokens), tokens_per_second of one sequence after it (the median of
-/// rounds), weight_bytes that a token reads, and reading_gbps: what a plain reader of as many bytes has here.
+/// Opens a model folder and prints a JSON object: file_bytes, resident_bytes (the highest until a first token),
+/// load_seconds, prompt_tokens_per_second (of a prompt of 512 tokens), tokens_per_second of one sequence after it (the
+/// median of rounds), weight_bytes that a token reads, and reading_gbps: what a plain reader of as many bytes has here.
 /// With `profile` the time of 48 tokens by operation comes first.
 void measure_one_sequence(const std::filesystem::path& folder, int rounds, bool profile);
 

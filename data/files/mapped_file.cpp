@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -14,6 +17,16 @@
 #include "autograd/base/place.h"
 
 namespace qad {
+namespace {
+
+// First byte and size of what is mapped now.
+std::mutex mappings_mutex;
+std::map<const std::byte*, std::size_t>& mappings() {
+  static auto* const all = new std::map<const std::byte*, std::size_t>;  // files may outlive any static
+  return *all;
+}
+
+}  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& file, std::string_view what) {
   const auto fail = [&](std::string_view reason, ExitCode code = ExitCode::failed) {
@@ -35,13 +48,32 @@ MappedFile::MappedFile(const std::filesystem::path& file, std::string_view what)
   if (error != 0) fail(std::strerror(error));
   if (!regular) fail(what_is_at(file));
   data_ = static_cast<const std::byte*>(address);
+  const std::lock_guard lock(mappings_mutex);
+  if (data_ != nullptr) mappings()[data_] = size_;
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  {
+    const std::lock_guard lock(mappings_mutex);
+    mappings().erase(data_);
+  }
+  ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void forget_pages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t first = (begin + page - 1) / page * page, last = (begin + bytes.size()) / page * page;
+  const std::lock_guard lock(mappings_mutex);
+  auto mapping = mappings().upper_bound(bytes.data());
+  if (mapping == mappings().begin() || first >= last) return;
+  --mapping;
+  if (bytes.data() + bytes.size() > mapping->first + mapping->second) return;
+  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace qad

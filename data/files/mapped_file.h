@@ -25,4 +25,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+/// Lets go of the memory behind whole pages of a mapped file; they come from the file again if they are read again.
+/// Does nothing to bytes that no MappedFile has.
+void forget_pages(std::span<const std::byte> bytes);
+
 }  // namespace qad

@@ -39,11 +39,17 @@ auto in_folder(const fs::path& folder, Function&& function) {
   }
 }
 
+// What was read of a file for good need not stay in memory.
+void forget(const Tensor& tensor) { forget_pages({tensor.raw(), tensor.bytes()}); }
+
 std::shared_ptr<const Operand> kept_as_codes(const ExportLinear& linear) {
   const QuantizedTensor& weight = *linear.weight;
   const bool meets_codes = linear.input && linear.input->format == weight.format && can_be_interleaved(*weight.format);
-  if (meets_codes) return std::make_shared<const InterleavedTensor>(weight);
-  return std::make_shared<const PackedTensor>(weight);
+  if (!meets_codes) return std::make_shared<const PackedTensor>(weight);
+  auto kept = std::make_shared<const InterleavedTensor>(weight);
+  forget(weight.codes);
+  forget(weight.scales);
+  return kept;
 }
 
 // A quantizer that was calibrated elsewhere.
@@ -128,6 +134,9 @@ ExportFiles read_export_files(const fs::path& folder) {
 ExportModel read_export(const fs::path& folder) {
   const ExportFiles files = read_export_files(folder);
   ExportModel model = in_folder(folder, [&] { return exporter_of(files).unpack(files); });
+  if (fs::exists(folder / kGgufFile))
+    for (const FileTensor& tensor : files.tensors)
+      if (tensor.data.dtype() == DType::u8) forget(tensor.data);  // blocks, which were taken apart
   if (const fs::path file = folder / "generation_config.json"; fs::exists(file))
     model.generation_config_json = read_file(file, "a model's generation_config.json");
   return model;
@@ -150,6 +159,7 @@ std::unique_ptr<LanguageModel> make_exported_model(ExportModel exported) {
     weights[name] = make_parameter(name, kept_as_codes(linear));
     linear.weight.reset();  // large models are not held twice
   }
+  release_cached_storage();
 
   ModelConfig config = parse_hf_config(exported.config_json, "config.json");
   if (!exported.generation_config_json.empty())
