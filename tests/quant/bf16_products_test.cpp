@@ -7,11 +7,8 @@
 #include <numeric>
 
 #include "autograd/kernels/table.h"
-#include "autograd/nn/linear.h"
 #include "qad/quant/bf16_rounding.h"
-#include "qad/quant/packed_tensor.h"
-#include "qad/quant/quantizer.h"
-#include "tests/support/near.h"
+#include "tests/quant/quantized_group.h"
 
 namespace qad {
 namespace {
@@ -84,44 +81,13 @@ TEST(ExactInBf16, QuantizesToTheSameCodesAndValues) {
   }
 }
 
-// Two layers that read one quantized input.
-struct Group {
-  explicit Group(TensorScaleRound round) {
-    const Tensor x = Tensor::from(testing::normal_floats(70 * 96, 1.0, 1), {70, 96});
-    input = Variable::leaf(x);
-    const auto scale = std::make_shared<TensorScale>("input", block_format("fp8"), round);
-    inputs = std::make_shared<ActivationQuantizer>("input", scale, StraightThrough::identity);
-    static_cast<void>(inputs->apply(x, 0));
-    scale->end_observing(TensorScaleSource::calibration);
-    inputs->set_observing(false);
-    group.name = "group";
-    group.input_slot = inputs;
-    for (const std::int64_t out : {130, 24}) {
-      const auto weight =
-          make_parameter("weight", Tensor::from(testing::normal_floats(out * 96, 0.1, 7), {out, 96}), true);
-      const auto weight_scale = std::make_shared<TensorScale>("weight", block_format("fp8"), round);
-      weight_scale->add_weight(weight);
-      weight_scale->end_observing(TensorScaleSource::calibration);
-      const auto quantizer = std::make_shared<WeightQuantizer>("weight", weight_scale, StraightThrough::identity);
-      quantizer->set_observing(false);
-      weight->slot = quantizer;
-      group.members.push_back({"layer", weight, nullptr});
-    }
-  }
+struct Group : testing::QuantizedGroup {
+  explicit Group(TensorScaleRound round) : QuantizedGroup("fp8", "fp8", round) {}
   // The layer's output by products in FP32.
   [[nodiscard]] Tensor in_fp32(const Linear& member) const {
-    return times_transposed(inputs->apply(input.value(), 0).value, member.weight->operand().values());
+    return times_transposed(values(), member.weight->operand().values());
   }
-
-  [[nodiscard]] DType type_for_members() const {
-    std::vector<std::shared_ptr<const Operand>> readers;
-    for (const Linear& member : group.members) readers.push_back(member.weight->operand().result.operand);
-    return inputs->apply(input.value(), 0, readers).value.dtype();
-  }
-
-  Variable input;
-  std::shared_ptr<ActivationQuantizer> inputs;
-  LinearGroup group;
+  [[nodiscard]] DType type_for_members() const { return inputs->apply(input.value(), 0, readers()).value.dtype(); }
 };
 
 TEST(Bf16Products, AForwardEqualsThatInFp32ButForItsSums) {

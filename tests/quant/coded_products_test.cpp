@@ -7,66 +7,30 @@
 #include <numeric>
 
 #include "autograd/kernels/table.h"
-#include "autograd/nn/linear.h"
 #include "autograd/ops/experts.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "qad/formats/integer_product_reference.h"
-#include "qad/quant/packed_tensor.h"
-#include "qad/quant/quantizer.h"
-#include "tests/support/near.h"
+#include "tests/quant/quantized_group.h"
 
 namespace qad {
 namespace {
 
 using Floats = std::vector<float>;
-constexpr std::int64_t kTokens = 37, kIn = 96;
-constexpr std::array<std::int64_t, 2> kOuts = {50, 24};
 
 Floats floats_of(const Tensor& tensor) { return {tensor.span().begin(), tensor.span().end()}; }
 
-// Two layers that read one quantized input.
-struct Group {
+struct Group : testing::QuantizedGroup {
   explicit Group(const char* format, TensorScaleRound round = TensorScaleRound::pow2,
-                 const char* weight_format = nullptr) {
-    const BlockFormat& weights = block_format(weight_format != nullptr ? weight_format : format);
-    const Tensor x = Tensor::from(testing::normal_floats(kTokens * kIn, 1.0, 1), {kTokens, kIn});
-    input = Variable::leaf(x);
-    const auto scale = std::make_shared<TensorScale>("input", block_format(format), round);
-    inputs = std::make_shared<ActivationQuantizer>("input", scale, StraightThrough::identity);
-    static_cast<void>(inputs->apply(x, 0));
-    scale->end_observing(TensorScaleSource::calibration);
-    inputs->set_observing(false);
-    group.name = "group";
-    group.input_slot = inputs;
-    for (const std::int64_t out : kOuts) {
-      const auto weight =
-          make_parameter("weight", Tensor::from(testing::normal_floats(out * kIn, 0.1, 7), {out, kIn}), true);
-      const auto weight_scale = std::make_shared<TensorScale>("weight", weights, round);
-      weight_scale->add_weight(weight);
-      weight_scale->end_observing(TensorScaleSource::calibration);
-      const auto quantizer = std::make_shared<WeightQuantizer>("weight", weight_scale, StraightThrough::identity);
-      quantizer->set_observing(false);
-      weight->slot = quantizer;
-      group.members.push_back({"layer", weight, nullptr});
-    }
-  }
-  [[nodiscard]] const QuantizedTensor& codes(const Linear& member) const {
-    const auto& quantizer = dynamic_cast<WeightQuantizer&>(*member.weight->slot);
-    return const_cast<WeightQuantizer&>(quantizer).codes(member.weight->value(), member.weight->version());
-  }
-  [[nodiscard]] QuantizedTensor input_codes() const {
-    return dynamic_cast<const PackedTensor&>(*inputs->apply(input.value(), 0).operand).tensor();
-  }
+                 const char* weight_format = nullptr)
+      : QuantizedGroup(format, weight_format != nullptr ? weight_format : format, round) {}
   [[nodiscard]] Floats by_definition(const Linear& member) const {
     Floats out(static_cast<std::size_t>(kTokens * member.out_features()));
     reference::integer_product<float>(input_codes(), codes(member), out.data());
     return out;
   }
-
-  Variable input;
-  std::shared_ptr<ActivationQuantizer> inputs;
-  LinearGroup group;
 };
+constexpr std::int64_t kTokens = Group::kTokens, kIn = Group::kIn;
+constexpr auto kOuts = Group::kOuts;
 
 TEST(CodedProducts, AForwardIsThatOfTheDefinition) {
   for (const char* format : {"nvfp4", "mxfp4"})
@@ -97,7 +61,7 @@ TEST(CodedProducts, OtherPairsOfFormatsGoByValues) {
   for (const auto& [inputs, weights] : {std::pair{"nvfp4", "mxfp4"}, {"nvfp4", "int8"}, {"fp8", "nvfp4"}}) {
     const Group g(inputs, TensorScaleRound::none, weights);
     EXPECT_TRUE(g.group.input(g.input).value().defined());
-    const Tensor x = g.inputs->apply(g.input.value(), 0).value;
+    const Tensor x = g.values();
     const std::vector<Variable> outputs = g.group(g.input);
     for (std::size_t i = 0; i < outputs.size(); ++i)
       testing::expect_near(
@@ -116,7 +80,7 @@ TEST(CodedProducts, GradientsAreThoseOfTheValues) {
   const Tensor dx({kTokens, kIn});
   member.weight->operand().values().multiply(dy, false, dx);
   EXPECT_EQ(floats_of(g.input.sink()->gradient()), floats_of(dx));
-  const Tensor dw({kOuts[0], kIn}), x = g.inputs->apply(g.input.value(), 0).value;
+  const Tensor dw({kOuts[0], kIn}), x = g.values();
   kernel_table().gemm(kernels::Transpose::yes, kernels::Transpose::no, kOuts[0], kIn, kTokens, dy.data(), kOuts[0],
                       x.data(), kIn, false, dw.data(), kIn);
   EXPECT_EQ(floats_of(member.weight->variable.sink()->gradient()), floats_of(dw));
