@@ -10,6 +10,7 @@
 #include <set>
 
 #include "autograd/core/dry_run.h"
+#include "autograd/kernels/table.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "models/families/registry.h"
 #include "qad/calib/calibrate.h"
@@ -271,9 +272,13 @@ MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes) {
 
 std::int64_t resident_bytes_now() {
   ::malloc_trim(0);
+  // What BLAS packs operands into stays with it between products: megabytes a thread, of which trimming knows nothing.
+  const Tensor x = Tensor::zeros({2048, 512}), w = Tensor::zeros({1536, 512}), y = Tensor::zeros({2048, 1536});
+  kernel_table().gemm(kernels::Transpose::no, kernels::Transpose::yes, x.rows(), w.rows(), x.cols(), x.data(), x.cols(),
+                      w.data(), w.cols(), false, y.data(), w.rows());
   std::int64_t pages = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
-  return resident * ::sysconf(_SC_PAGESIZE);
+  return resident * ::sysconf(_SC_PAGESIZE) - static_cast<std::int64_t>(x.bytes() + w.bytes() + y.bytes());
 }
 
 }  // namespace qad

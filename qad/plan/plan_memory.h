@@ -30,7 +30,7 @@ struct MemoryPlan {
 /// more as they are larger.
 [[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes);
 
-/// Resident memory of this process now, after freed memory has gone back to the system.
+/// Resident memory of this process now, after freed memory has gone back to the system, with what BLAS works in.
 [[nodiscard]] std::int64_t resident_bytes_now();
 
 }  // namespace qad
