@@ -46,8 +46,8 @@ struct GenerateHooks {
 
 /// Continues each prompt (at least one token each) `samples` times; the continuations of a prompt stand together.
 /// Sequence i of the result draws from stream `first_sequence + i` of the seed. Neither its random numbers nor its
-/// logits depend on what runs beside it: they have the same bits alone, in a batch, in any chunking of its prompt and at
-/// any number of threads (unless inputs are quantized under scales that follow the data, which is all of a batch's).
+/// logits depend on what runs beside it: they have the same bits alone, in a batch, in any chunking of its prompt and
+/// at any number of threads (unless inputs are quantized under scales that follow the data, which is all of a batch's).
 [[nodiscard]] std::vector<GeneratedSequence> generate(LanguageModel& model,
                                                       const std::vector<std::vector<std::int32_t>>& prompts,
                                                       const GenerateConfig& config, std::int64_t first_sequence = 0,

@@ -19,8 +19,8 @@ namespace qad {
 /// Whether a folder holds packed weights, so that it is to be read by read_export and not by load_model.
 [[nodiscard]] bool is_packed_export(const std::filesystem::path& folder);
 
-/// A frozen model of it, which keeps codes as they are. Throws if a tensor is missing or of another shape than config.json
-/// asks for, and if layers that read the same input disagree on its scale.
+/// A frozen model of it, which keeps codes as they are. Throws if a tensor is missing or of another shape than
+/// config.json asks for, and if layers that read the same input disagree on its scale.
 [[nodiscard]] std::unique_ptr<LanguageModel> make_exported_model(ExportModel exported);
 
 }  // namespace qad
