@@ -59,6 +59,8 @@ class LanguageModel {
                                        const DecodingState& state) const;
   /// What multiplies with the head must go through the slots of its input and its weight.
   [[nodiscard]] LinearGroup& head() { return modules_.head; }
+  /// That of the states which the head reads.
+  [[nodiscard]] const Parameter& final_norm() const { return *modules_.norm; }
 
   // The same a block at a time: finish(blocks()[…](embed(batch), plan_of(batch), nullptr)).
   [[nodiscard]] static ForwardPlan plan_of(const TokenBatch& batch);

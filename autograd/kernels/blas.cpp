@@ -16,7 +16,8 @@
 namespace qad::kernels {
 namespace {
 
-using BF16Extents = std::array<std::int64_t, 6>;  // m, n, k and the leading dimensions of a, b and c
+// m, n, k, the leading dimensions of a, b and c, then whether a and b are transposed and c is added to.
+using BF16Extents = std::array<std::int64_t, 9>;
 
 const dnnl::engine& cpu() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -27,12 +28,19 @@ const dnnl::engine& cpu() {
 class BF16Product {
  public:
   explicit BF16Product(const BF16Extents& extents) {
-    const auto [m, n, k, lda, ldb, ldc] = extents;
+    const auto [m, n, k, lda, ldb, ldc, transpose_a, transpose_b, accumulate] = extents;
     using Type = dnnl::memory::data_type;
-    const dnnl::memory::desc a({m, k}, Type::bf16, dnnl::memory::dims{lda, 1});
-    const dnnl::memory::desc b({k, n}, Type::bf16, dnnl::memory::dims{1, ldb});
-    const dnnl::memory::desc c({m, n}, Type::f32, dnnl::memory::dims{ldc, 1});
-    matmul_ = dnnl::matmul(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), cpu()));
+    using Strides = dnnl::memory::dims;
+    const dnnl::memory::desc a({m, k}, Type::bf16, transpose_a != 0 ? Strides{1, lda} : Strides{lda, 1});
+    const dnnl::memory::desc b({k, n}, Type::bf16, transpose_b != 0 ? Strides{1, ldb} : Strides{ldb, 1});
+    const dnnl::memory::desc c({m, n}, Type::f32, Strides{ldc, 1});
+    dnnl::primitive_attr attributes;
+    if (accumulate != 0) {
+      dnnl::post_ops add;
+      add.append_sum(1.0f);
+      attributes.set_post_ops(add);
+    }
+    matmul_ = dnnl::matmul(dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), attributes, cpu()));
     arguments_ = {{DNNL_ARG_SRC, dnnl::memory(a, cpu(), nullptr)},
                   {DNNL_ARG_WEIGHTS, dnnl::memory(b, cpu(), nullptr)},
                   {DNNL_ARG_DST, dnnl::memory(c, cpu(), nullptr)}};
@@ -63,12 +71,14 @@ void tile_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, 
   QAD_ASSERT(status == dnnl_success);
 }
 
-void tile_product_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
-                       const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc) {
+void tile_product_bf16(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                       const std::uint16_t* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb,
+                       bool accumulate, float* c, std::int64_t ldc) {
   constexpr std::size_t kMostKept = 256;  // making one anew takes longer than a small product
   thread_local std::map<BF16Extents, BF16Product> products;
   keep_libraries_to_one_thread();
-  const BF16Extents extents{m, n, k, lda, ldb, ldc};
+  const BF16Extents extents{
+      m, n, k, lda, ldb, ldc, transpose_a == Transpose::yes, transpose_b == Transpose::yes, accumulate};
   auto found = products.find(extents);
   if (found == products.end()) {
     if (products.size() == kMostKept) products.clear();

@@ -14,9 +14,10 @@ void tile_product(Transpose transpose_a, Transpose transpose_b, std::int64_t m, 
                   const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
                   std::int64_t ldc);
 
-/// C = A·Bᵀ of BF16 operands (their bits), summed in FP32; the same conditions. Only where has_bf16_products().
-void tile_product_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
-                       const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc);
+/// The same of BF16 operands (their bits), summed in FP32. Only where has_bf16_products().
+void tile_product_bf16(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                       const std::uint16_t* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb,
+                       bool accumulate, float* c, std::int64_t ldc);
 /// Whether this CPU has instructions for them (AVX512_BF16), and ONEDNN_MAX_CPU_ISA allows them.
 [[nodiscard]] bool has_bf16_products();
 

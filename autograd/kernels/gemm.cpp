@@ -60,10 +60,11 @@ void zero(std::int64_t m, std::int64_t n, float* c, std::int64_t ldc) {
   for (std::int64_t row = 0; row < m; ++row) std::fill_n(c + row * ldc, n, 0.0f);
 }
 
-}  // namespace
-
-void gemm(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
-          std::int64_t lda, const float* b, std::int64_t ldb, bool accumulate, float* c, std::int64_t ldc) {
+// Calls product(rows, cols, a, b, c) for every tile of C, with the parts of A and B that it needs.
+template <class T, class Product>
+void multiply_tiles(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                    const T* a, std::int64_t lda, const T* b, std::int64_t ldb, bool accumulate, float* c,
+                    std::int64_t ldc, Product&& product) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
     if (!accumulate) zero(m, n, c, ldc);
@@ -72,22 +73,32 @@ void gemm(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int
   QAD_ASSERT(std::max({m, n, k, lda, ldb, ldc}) <= std::numeric_limits<std::int32_t>::max());
   QAD_ASSERT(lda >= (transpose_a == Transpose::no ? k : m) && ldb >= (transpose_b == Transpose::no ? n : k) &&
              ldc >= n);
-
   for_tiles(m, n, k, [&](std::int64_t row, std::int64_t col, std::int64_t rows, std::int64_t cols) {
-    tile_product(transpose_a, transpose_b, rows, cols, k, a + (transpose_a == Transpose::no ? row * lda : row), lda,
-                 b + (transpose_b == Transpose::no ? col : col * ldb), ldb, accumulate ? 1.0f : 0.0f,
-                 c + row * ldc + col, ldc);
+    product(rows, cols, a + (transpose_a == Transpose::no ? row * lda : row),
+            b + (transpose_b == Transpose::no ? col : col * ldb), c + row * ldc + col);
   });
 }
 
-void gemm_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
-               const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc) {
-  if (m == 0 || n == 0) return;
-  if (k == 0) return zero(m, n, c, ldc);
-  QAD_ASSERT(lda >= k && ldb >= k && ldc >= n);
-  for_tiles(m, n, k, [&](std::int64_t row, std::int64_t col, std::int64_t rows, std::int64_t cols) {
-    tile_product_bf16(rows, cols, k, a + row * lda, lda, b + col * ldb, ldb, c + row * ldc + col, ldc);
-  });
+}  // namespace
+
+void gemm(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
+          std::int64_t lda, const float* b, std::int64_t ldb, bool accumulate, float* c, std::int64_t ldc) {
+  multiply_tiles(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc,
+                 [&](std::int64_t rows, std::int64_t cols, const float* from_a, const float* from_b, float* to) {
+                   tile_product(transpose_a, transpose_b, rows, cols, k, from_a, lda, from_b, ldb,
+                                accumulate ? 1.0f : 0.0f, to, ldc);
+                 });
+}
+
+void gemm_bf16(Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+               const std::uint16_t* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb, bool accumulate,
+               float* c, std::int64_t ldc) {
+  using Bits = const std::uint16_t*;
+  multiply_tiles(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc,
+                 [&](std::int64_t rows, std::int64_t cols, Bits from_a, Bits from_b, float* to) {
+                   tile_product_bf16(transpose_a, transpose_b, rows, cols, k, from_a, lda, from_b, ldb, accumulate, to,
+                                     ldc);
+                 });
 }
 
 }  // namespace qad::kernels

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 namespace qad::kernels {
 
@@ -13,5 +14,13 @@ void gemm_in_order(std::int64_t m, std::int64_t n, std::int64_t k, const float* 
 /// The same with B in BF16 (its bits).
 void gemm_in_order_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                         const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc);
+
+/// How such products are cut: groups of B's rows, a lane each, times parts of A's.
+inline constexpr std::int64_t kInOrderGroup = 16, kInOrderPart = 96;
+/// Calls multiply(first row of A, rows, first row of B, rows) for every piece of a product, on all threads; at most
+/// kInOrderPart and kInOrderGroup rows.
+void for_pieces_in_order(
+    std::int64_t m, std::int64_t n, std::int64_t k,
+    const std::function<void(std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols)>& multiply);
 
 }  // namespace qad::kernels

@@ -15,6 +15,10 @@ const char* use_of(Transpose transpose_a, Transpose transpose_b) {
   if (transpose_a == Transpose::yes) return "gemm dW";
   return transpose_b == Transpose::yes ? "gemm forward" : "gemm dX";
 }
+const char* use_of_bf16(Transpose transpose_a, Transpose transpose_b) {
+  if (transpose_a == Transpose::yes) return "gemm dW BF16";
+  return transpose_b == Transpose::yes ? "gemm forward BF16" : "gemm dX BF16";
+}
 
 struct AttentionWork {
   double pairs = 0;  // of a query and a key that it sees
@@ -55,10 +59,12 @@ KernelTable profiled(const KernelTable& table) {
     wrapped.gemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
   };
   if (wrapped.gemm_bf16 != nullptr)
-    result.gemm_bf16 = [](std::int64_t m, std::int64_t n, std::int64_t k, auto... operands) {
-      const ProfileScope scope("gemm forward BF16", 2 * number(m) * number(n) * number(k),
-                               floats(m * k + k * n) / 2 + floats(m * n));
-      wrapped.gemm_bf16(m, n, k, operands...);
+    result.gemm_bf16 = [](Transpose transpose_a, Transpose transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                          const std::uint16_t* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb,
+                          bool accumulate, float* c, std::int64_t ldc) {
+      const ProfileScope scope(use_of_bf16(transpose_a, transpose_b), 2 * number(m) * number(n) * number(k),
+                               floats(m * k + k * n) / 2 + floats((accumulate ? 2 : 1) * m * n));
+      wrapped.gemm_bf16(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, accumulate, c, ldc);
     };
   result.gemm_in_order = [](std::int64_t m, std::int64_t n, std::int64_t k, auto... operands) {
     const ProfileScope scope("gemm in order", 2 * number(m) * number(n) * number(k), floats(m * k + k * n + m * n));

@@ -5,6 +5,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
+#include "autograd/tape/gradient_products.h"
 
 namespace qad {
 
@@ -59,8 +60,9 @@ FusedLoss fused_linear_loss(const Variable& hidden, const ParameterOperand& head
                      row_weights.data() + first, config.temperature},
                     with_gradient, logits.data(), result.rows.data() + first);
     if (!with_gradient) continue;
-    if (d_hidden.defined()) head_weight.values().multiply(logits, false, d_hidden.slice(begin, end));
-    if (head_weight.needs_gradient()) accumulate_weight_gradient(head_weight, logits, x.operand()->expand());
+    const Tensor d = gradient_factor(logits);
+    if (d_hidden.defined()) head_weight.values().multiply(d, false, d_hidden.slice(begin, end));
+    if (head_weight.needs_gradient()) accumulate_weight_gradient(head_weight, d, gradient_factor(*x.operand()));
   }
   for (std::size_t t = 0; t < result.rows.size(); ++t)
     if (row_weights[t] != 0.0f) result.value += static_cast<double>(row_weights[t]) * result.rows[t];

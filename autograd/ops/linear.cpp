@@ -2,6 +2,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
+#include "autograd/tape/gradient_products.h"
 
 namespace qad {
 
@@ -27,11 +28,19 @@ class ExpandedOnce final : public Operand {
     if (!floats_.defined()) floats_ = operand_->expand();
     return floats_;
   }
-  void forget_floats() const { floats_ = Tensor(); }
+  [[nodiscard]] bool exact_in_bf16() const override { return operand_->exact_in_bf16(); }
+  void expand_rows_bf16(std::int64_t begin, std::int64_t end, std::uint16_t* out) const override {
+    operand_->expand_rows_bf16(begin, end, out);
+  }
+  [[nodiscard]] Tensor expand_bf16() const override {
+    if (!bf16_.defined()) bf16_ = operand_->expand_bf16();
+    return bf16_;
+  }
+  void forget_expanded() const { floats_ = bf16_ = Tensor(); }
 
  private:
   std::shared_ptr<const Operand> operand_;
-  mutable Tensor floats_;
+  mutable Tensor floats_, bf16_;
 };
 
 }  // namespace
@@ -44,7 +53,7 @@ Variable transformed(const Variable& x, const TransformSlot& slot, Readers reade
   return record(
       "transformed", std::move(value), {x},
       [x = x.sink(), rule = std::move(result.backward), operand](const Tensor& d_out) {
-        operand->forget_floats();  // all that read it are behind us
+        operand->forget_expanded();  // all that read it are behind us
         if (!rule) {
           x->share(d_out);
           return;
@@ -59,10 +68,14 @@ Variable transformed(const Variable& x, const TransformSlot& slot, Readers reade
 void accumulate_weight_gradient(const ParameterOperand& weight, const Tensor& d, const Tensor& x) {
   const std::int64_t out = d.cols();
   const std::int64_t in = x.cols();
+  const KernelTable& kernel = kernel_table(d.device());
   weight.add_gradient([&](const Tensor& gradient, bool fresh) {
-    kernel_table(d.device())
-        .gemm(Transpose::yes, Transpose::no, out, in, d.rows(), d.data(), out, x.data(), in, !fresh, gradient.data(),
+    const auto multiply = [&](auto product, const auto* d_values, const auto* x_values) {
+      product(Transpose::yes, Transpose::no, out, in, d.rows(), d_values, out, x_values, in, !fresh, gradient.data(),
               in);
+    };
+    if (d.dtype() == DType::bf16) multiply(kernel.gemm_bf16, d.data<std::uint16_t>(), x.data<std::uint16_t>());
+    else multiply(kernel.gemm, d.data(), x.data());
   });
 }
 
@@ -77,15 +90,16 @@ Variable linear(const Variable& x, const ParameterOperand& weight, const Paramet
   return record(
       "linear", std::move(y), {x, weight.parameter, bias.parameter},
       [x_sink = x.sink(), x_operand = weight.needs_gradient() ? x.operand() : nullptr, weight, bias](const Tensor& dy) {
-        if (x_sink != nullptr) {
-          const auto [dx, fresh] = x_sink->buffer({dy.rows(), weight.shape().cols()});
-          weight.values().multiply(dy, !fresh, dx);
-        }
-        if (weight.needs_gradient()) accumulate_weight_gradient(weight, dy, x_operand->expand());
         if (bias.needs_gradient())
           bias.accumulate_gradient([&](const Tensor& d_bias) {
             kernel_table(dy.device()).accumulate_column_sums(dy.rows(), dy.cols(), dy.data(), d_bias.data());
           });
+        const Tensor d = gradient_factor(dy);
+        if (x_sink != nullptr) {
+          const auto [dx, fresh] = x_sink->buffer({d.rows(), weight.shape().cols()});
+          weight.values().multiply(d, !fresh, dx);
+        }
+        if (weight.needs_gradient()) accumulate_weight_gradient(weight, d, gradient_factor(*x_operand));
       });
 }
 

@@ -10,7 +10,7 @@ namespace qad {
 /// codes, no tensor at all.
 [[nodiscard]] Variable transformed(const Variable& x, const TransformSlot& slot, Readers readers = {});
 
-/// dweight += dᵀ·x: d [rows, out], x [rows, in].
+/// dweight += dᵀ·x: d [rows, out], x [rows, in], both gradient_factors (tape/gradient_products.h).
 void accumulate_weight_gradient(const ParameterOperand& weight, const Tensor& d, const Tensor& x);
 
 /// y = x·weightᵀ + bias: x [rows, in] in whatever form, weight [out, in], bias [out] or none.

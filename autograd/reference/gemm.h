@@ -32,13 +32,15 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
   else out.noalias() = left * right;
 }
 
-/// C = A·Bᵀ of BF16 matrices: C[i, j] = Σ_p A[i, p]·B[j, p].
+/// The same of BF16 matrices (their bits).
 template <class T>
-void gemm_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const std::uint16_t* a, std::int64_t lda,
-               const std::uint16_t* b, std::int64_t ldb, T* c, std::int64_t ldc) {
+void gemm_bf16(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+               const std::uint16_t* a, std::int64_t lda, const std::uint16_t* b, std::int64_t ldb, bool accumulate,
+               T* c, std::int64_t ldc) {
   const auto decode = [](std::uint16_t bits) { return T(bf16_to_f32(bits)); };
-  const Matrix<T> left = matrix(a, m, k, lda).unaryExpr(decode), right = matrix(b, n, k, ldb).unaryExpr(decode);
-  matrix(c, m, n, ldc).noalias() = left * right.transpose();
+  const Matrix<T> left = (transpose_a ? matrix(a, k, m, lda) : matrix(a, m, k, lda)).unaryExpr(decode);
+  const Matrix<T> right = (transpose_b ? matrix(b, n, k, ldb) : matrix(b, k, n, ldb)).unaryExpr(decode);
+  gemm(transpose_a, transpose_b, m, n, k, left.data(), left.cols(), right.data(), right.cols(), accumulate, c, ldc);
 }
 
 /// C = A·Bᵀ, each element one chain of fused multiply-adds over k in order; A [m, k], B [n, k] of floats.

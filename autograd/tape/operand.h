@@ -40,7 +40,8 @@ class Operand {
   virtual void multiply_transposed(const Tensor& x, float* out) const;
   /// The same for an x in a form of its own, which is expanded unless both are codes that multiply as they are.
   virtual void multiply_transposed(const Operand& x, float* out) const;
-  /// d·this: d [n, rows] -> [n, cols]; overwrites `result`, or adds to it when `accumulate`.
+  /// d·this: d [n, rows], a gradient_factor (gradient_products.h) -> [n, cols]; overwrites `result`, or adds to it when
+  /// `accumulate`.
   virtual void multiply(const Tensor& d, bool accumulate, const Tensor& result) const;
 
   /// Some of its rows, in this order, in its own form if it has one.

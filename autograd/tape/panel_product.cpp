@@ -8,6 +8,7 @@
 #include "autograd/base/parallel.h"
 #include "autograd/kernels/table.h"
 #include "autograd/tape/batch_invariant.h"
+#include "autograd/tape/gradient_products.h"
 #include "autograd/tape/operand.h"
 
 namespace qad {
@@ -79,7 +80,8 @@ void Operand::multiply_transposed(const Tensor& x, float* out) const {
     QAD_ASSERT(exact_in_bf16());
     for_panels<std::uint16_t>(*this, [&](std::int64_t begin, std::int64_t end, const std::uint16_t* panel) {
       kernel_table(x.device())
-          .gemm_bf16(rows, end - begin, in, x.data<std::uint16_t>(), in, panel, in, out + begin, all);
+          .gemm_bf16(Transpose::no, Transpose::yes, rows, end - begin, in, x.data<std::uint16_t>(), in, panel, in,
+                     false, out + begin, all);
     });
     return;
   }
@@ -96,11 +98,23 @@ void Operand::multiply(const Tensor& d, bool accumulate, const Tensor& result) c
   const std::int64_t all = d.cols();
   const std::int64_t in = shape().cols();
   QAD_ASSERT(shape().rows() == all && result.size() == rows * in);
-  for_panels<float>(*this, [&](std::int64_t begin, std::int64_t end, const float* panel) {
-    kernel_table(d.device())
-        .gemm(Transpose::no, Transpose::no, rows, in, end - begin, d.data() + begin, all, panel, in,
-              accumulate || begin > 0, result.data(), in);
-  });
+  const KernelTable& kernel = kernel_table(d.device());
+  const auto multiply = [&](auto product, const auto* values, std::int64_t begin, std::int64_t end, const auto* panel) {
+    product(Transpose::no, Transpose::no, rows, in, end - begin, values + begin, all, panel, in,
+            accumulate || begin > 0, result.data(), in);
+  };
+  if (gradient_products() == Precision::bf16 && !exact_in_bf16()) {
+    // As a plain matrix of the rounded values: rare, since weights are codes or rounded already.
+    operand_of(expand().to(DType::bf16))->multiply(d, accumulate, result);
+  } else if (d.dtype() == DType::bf16) {
+    for_panels<std::uint16_t>(*this, [&](std::int64_t begin, std::int64_t end, const std::uint16_t* panel) {
+      multiply(kernel.gemm_bf16, d.data<std::uint16_t>(), begin, end, panel);
+    });
+  } else {
+    for_panels<float>(*this, [&](std::int64_t begin, std::int64_t end, const float* panel) {
+      multiply(kernel.gemm, d.data(), begin, end, panel);
+    });
+  }
 }
 
 Tensor times_transposed(const Tensor& x, const Operand& weight) {

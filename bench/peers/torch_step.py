@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The training step of bench/step in PyTorch on a CPU, as fast as we know how to write it; bench/compare_step runs both.
 
-    bench_step --workload M --dump DIR; torch_step.py DIR [--compile]
+    bench_step --workload M --dump DIR; torch_step.py DIR [--compile] [--precision bf16]
 
 Reads what bench_step dumped: the teacher's weights, the tokens, the tensor scales. Prints JSON lines of the same form.
 What is done for speed, eager and compiled: q/k/v and gate/up are one matrix each; the teacher's weights are expanded to
 FP32 once, so that no step converts them; straight-through quantizers, SwiGLU, rotary embedding and KL are autograd
 functions that work in place and keep no more than they need; the gradient of the tied embedding's rows is added to that
-of the head without a second dense matrix; SDPA attention, fused AdamW, denormals flushed.
+of the head without a second dense matrix; SDPA attention, fused AdamW, denormals flushed. With --precision bf16 both
+operands of each product are cast, forward and backward, and the teacher's weights stay as they are stored.
 """
 import argparse
 import json
@@ -109,6 +110,22 @@ class Rope(torch.autograd.Function):
         return result
 
 
+class Bf16Product(torch.autograd.Function):
+    """x·weightᵀ, both cast to BF16, and so in backward; gradients add up in FP32."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        x, weight = x.bfloat16(), weight.bfloat16()
+        ctx.save_for_backward(x, weight)
+        return F.linear(x, weight).float()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        gradient = gradient.bfloat16()
+        return (gradient @ weight).float(), (gradient.t() @ x).float() if ctx.needs_input_grad[1] else None
+
+
 class KL(torch.autograd.Function):
     """Sum over the rows of KL(softmax(teacher) ‖ softmax(student)); its gradient is softmax(student) - softmax(teacher)."""
 
@@ -129,8 +146,9 @@ class KL(torch.autograd.Function):
 class Linear(torch.nn.Module):
     """Layers that read the same input as one matrix, which they can be because they share both tensor scales."""
 
-    def __init__(self, weights, scales, trained):
+    def __init__(self, weights, scales, trained, product):
         super().__init__()
+        self.product = product
         self.weight = torch.nn.Parameter(torch.cat(weights), requires_grad=trained)
         self.quantized = trained and bool(scales)
         if self.quantized:
@@ -140,20 +158,21 @@ class Linear(torch.nn.Module):
 
     def forward(self, x):
         if not self.quantized:
-            return F.linear(x, self.weight)
-        return F.linear(StraightThrough.apply(x, self.input_scale),
-                        StraightThrough.apply(self.weight, self.weight_scale))
+            return self.product(x, self.weight)
+        return self.product(StraightThrough.apply(x, self.input_scale),
+                            StraightThrough.apply(self.weight, self.weight_scale))
 
 
 class Layer(torch.nn.Module):
-    def __init__(self, config, tensors, index, scales, trained, read):
+    def __init__(self, config, tensors, index, scales, trained, read, numbers):
         super().__init__()
         self.read = read
         prefix = f"model.layers.{index}."
 
         def linear(*names):
             found = [scales[prefix + name] for name in names if prefix + name in scales]
-            return Linear([tensors[prefix + name + ".weight"].float() for name in names], found, trained)
+            return Linear([numbers.stored(tensors[prefix + name + ".weight"], trained) for name in names], found, trained,
+                          numbers.product)
 
         def norm(name):
             return torch.nn.Parameter(tensors[prefix + name + ".weight"].float(), requires_grad=trained)
@@ -184,15 +203,28 @@ class Layer(torch.nn.Module):
         return x + self.down(SwiGLU.apply(y))
 
 
+class Numbers:
+    """How matrices are multiplied: fp32 or bf16."""
+
+    def __init__(self, precision):
+        self.bf16 = precision == "bf16"
+        self.product = Bf16Product.apply if self.bf16 else F.linear
+
+    def stored(self, weight, trained):
+        return weight if self.bf16 and not trained else weight.float()
+
+
 class Decoder(torch.nn.Module):
     """`unquantized`: bf16 or fp32, how the forward reads embedding and norms."""
 
-    def __init__(self, config, tensors, scales, length, trained, unquantized="fp32"):
+    def __init__(self, config, tensors, scales, length, trained, numbers, unquantized="fp32"):
         super().__init__()
+        self.product = numbers.product
         self.read = Bf16.apply if unquantized == "bf16" else lambda parameter: parameter
-        self.embedding = torch.nn.Parameter(tensors["model.embed_tokens.weight"].float(), requires_grad=trained)
+        self.embedding = torch.nn.Parameter(numbers.stored(tensors["model.embed_tokens.weight"], trained),
+                                            requires_grad=trained)
         self.layers = torch.nn.ModuleList(
-            [Layer(config, tensors, i, scales, trained, self.read) for i in range(config["num_hidden_layers"])])
+            [Layer(config, tensors, i, scales, trained, self.read, numbers) for i in range(config["num_hidden_layers"])])
         self.norm = torch.nn.Parameter(tensors["model.norm.weight"].float(), requires_grad=trained)
         self.epsilon = config["rms_norm_eps"]
         half = config["head_size"] // 2
@@ -205,7 +237,8 @@ class Decoder(torch.nn.Module):
         """x [tokens, hidden]: embedded tokens."""
         for layer in self.layers:
             x = layer(x, batch, self.cosine, self.sine)
-        return F.linear(F.rms_norm(x, x.shape[-1:], self.read(self.norm), self.epsilon), self.read(self.embedding))
+        x = F.rms_norm(x, x.shape[-1:], self.read(self.norm), self.epsilon)
+        return self.product(x, self.read(self.embedding))
 
 
 class Distillation(torch.nn.Module):
@@ -215,7 +248,7 @@ class Distillation(torch.nn.Module):
 
     def forward(self, ids, embedded):
         with torch.no_grad():
-            teacher = self.teacher.logits(F.embedding(ids, self.teacher.embedding), self.batch)
+            teacher = self.teacher.logits(F.embedding(ids, self.teacher.embedding).float(), self.batch)
         return KL.apply(self.student.logits(embedded, self.batch), teacher) / ids.numel()
 
 
@@ -260,8 +293,10 @@ def train(options):
     with h5py.File(os.path.join(options.folder, "tokens.h5")) as file:
         batches = torch.from_numpy(file["ids"][:].astype("int64")).view(-1, batch * length)
     tensors = safetensors.torch.load_file(os.path.join(options.folder, "teacher", "model.safetensors"))
-    teacher = Decoder(config, tensors, {}, length, False)
-    student = Decoder(config, tensors, step_facts.get("tensor_scales", {}), length, True, step_facts["unquantized"])
+    numbers = Numbers(options.precision)
+    teacher = Decoder(config, tensors, {}, length, False, numbers)
+    student = Decoder(config, tensors, step_facts.get("tensor_scales", {}), length, True, numbers,
+                      step_facts["unquantized"])
     del tensors
     matrices = [p for p in student.parameters() if p.dim() > 1]
     vectors = [p for p in student.parameters() if p.dim() == 1]
@@ -298,7 +333,7 @@ def train(options):
         print_line({"event": "step", "step": number + 1, "loss": loss, "grad_norm": norm, "seconds": seconds})
     peak, teacher_bytes, student_bytes = status_bytes("VmHWM"), bytes_of(teacher), bytes_of(student)
     result = {"event": "result", "peer": "torch compile" if options.compile else "torch eager",
-              "workload": step_facts["workload"], **machine(), "tokens": batch * length, "losses": losses,
+              "precision": options.precision, "workload": step_facts["workload"], **machine(), "tokens": batch * length, "losses": losses,
               "memory": {"peak": peak, "process": process, "teacher": teacher_bytes, "student": student_bytes,
                          "gradients": student_bytes, "optimizer": 2 * student_bytes,
                          "beyond": peak - process - teacher_bytes - 4 * student_bytes}}
@@ -337,6 +372,7 @@ def main():
     parser.add_argument("folder", help="what bench_step --dump wrote; with --products a JSON list of products")
     parser.add_argument("--compile", action="store_true", help="torch.compile loss and backward")
     parser.add_argument("--mode", default="default", help="of torch.compile")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of matrix products")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--steps", type=int, default=5, help="steps that are timed")
     parser.add_argument("--warmup", type=int, default=2, help="steps before them")

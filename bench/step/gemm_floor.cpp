@@ -9,6 +9,7 @@
 #include "autograd/base/parallel.h"
 #include "autograd/base/random.h"
 #include "autograd/kernels/blas.h"
+#include "autograd/kernels/table.h"
 #include "bench/step/clock.h"
 #include "qad/formats/integer_product.h"
 #include "qad/formats/quantize.h"
@@ -44,6 +45,13 @@ void by_our_tiles(Operands& x) {
   const Product& p = x.product;
   kernels::gemm(p.transpose_a, p.transpose_b, p.m, p.n, p.k, x.a.data(), x.lda(), x.b.data(), x.ldb(), false,
                 x.c.data(), p.n);
+}
+
+// The same extents; what the operands are changes no time.
+void in_bf16(Operands& x) {
+  const Product& p = x.product;
+  kernels::gemm_bf16(p.transpose_a, p.transpose_b, p.m, p.n, p.k, reinterpret_cast<const std::uint16_t*>(x.a.data()),
+                     x.lda(), reinterpret_cast<const std::uint16_t*>(x.b.data()), x.ldb(), false, x.c.data(), p.n);
 }
 
 // One single-threaded call for each thread's share of the rows or columns of C.
@@ -128,11 +136,13 @@ std::vector<Product> products_of(const Workload& workload, LanguageModel& model,
   return products;
 }
 
-void time_products(std::vector<Product>& products) {
+void time_products(std::vector<Product>& products, Precision precision) {
+  const bool bf16 = precision == Precision::bf16 && kernel_table().gemm_bf16 != nullptr;
   double factor = 1;
   for (Product& product : products) {
     Operands x(cut(product, factor));
     const Best best{product.seconds, product.fastest};
+    if (bf16) best.offer("BF16", factor * median_seconds([&] { in_bf16(x); }));
     best.offer("our tiles", factor * median_seconds([&] { by_our_tiles(x); }));
     best.offer("one call", factor * median_seconds([&] { by_one_call(x); }));
     if (threads() > 1) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/core/precision.h"
 #include "autograd/kernels/gemm.h"
 #include "bench/step/workload.h"
 
@@ -19,7 +20,7 @@ struct Product {
   std::int64_t count;
   std::int64_t of_codes = 0;  ///< of `count`, those of two NVFP4 operands: a quantized student's forward
   // Measured:
-  double seconds = 0;        ///< of one in FP32
+  double seconds = 0;        ///< of one in FP32, or in BF16
   std::string fastest{};     ///< the way that took so long
   double codes_seconds = 0;  ///< of one from codes, where there are any
 
@@ -32,8 +33,8 @@ struct Product {
 /// (not its head) multiplies codes.
 [[nodiscard]] std::vector<Product> products_of(const Workload& workload, LanguageModel& model, bool quantized);
 
-/// Fills in what is measured, with the present number of threads.
-void time_products(std::vector<Product>& products);
+/// Fills in what is measured, with the present number of threads; in BF16 where that is asked for and the CPU has it.
+void time_products(std::vector<Product>& products, Precision precision);
 
 /// The least time for all of them; `fp32`: as an implementation has it that multiplies no codes.
 [[nodiscard]] double floor_seconds(const std::vector<Product>& products, bool fp32);

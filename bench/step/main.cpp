@@ -18,6 +18,7 @@
 #include "bench/step/quantizer_rates.h"
 #include "bench/step/workload.h"
 #include "qad/plan/plan_memory.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/report/machine.h"
 #include "qad/report/profile_table.h"
 #include "qad/train/step.h"
@@ -34,6 +35,7 @@ struct Options {
   std::string dump;
   int threads = 0;
   std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0;
+  std::string precision = "fp32";
   bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false;
 };
 
@@ -126,7 +128,10 @@ void run_step(const Options& options) {
   Models models = make_models(load, !options.no_quantizers && load.model.num_hidden_layers > 0, batches);
   if (!options.dump.empty()) dump(options.dump, load, models, batches);
   if (options.checkpointing) models.student->activation_checkpointing = ActivationCheckpointing::block;
-  const TrainConfig config = train_config(load);
+  TrainConfig config = train_config(load);
+  config.backward = options.precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  for (LanguageModel* model : {models.teacher.get(), models.student.get()})
+    set_input_precision(*model, config.backward);
   AdamW optimizer(config.adamw, models.student->parameters());
 
   std::vector<double> times;
@@ -172,7 +177,7 @@ void run_step(const Options& options) {
   if (!options.no_floor) {
     std::vector<Product> products = products_of(load, *models.student, !models.quantizers.empty());
     models = {};
-    time_products(products);
+    time_products(products, config.backward);
     const double floor = floor_seconds(products, false);
     double operations = 0;
     for (const Product& product : products) operations += static_cast<double>(product.count) * product.operations();
@@ -196,6 +201,8 @@ Options parse(int argc, char** argv, bool& help) {
       "steps", po::value(&options.steps)->value_name("N"), "steps that are timed, 5")(
       "warmup", po::value(&options.warmup)->value_name("N"), "steps before them, 2")(
       "micro-batch", po::value(&options.micro_batch)->value_name("N"), "sequences a forward; 0: all")(
+      "precision", po::value(&options.precision)->value_name("fp32|bf16"),
+      "of products: teacher.compute, train.forward and train.backward")(
       "no-quantizers", po::bool_switch(&options.no_quantizers), "the same step with a student in FP32")(
       "no-floor", po::bool_switch(&options.no_floor), "do not time the matrix products alone")(
       "checkpointing", po::bool_switch(&options.checkpointing), "activation_checkpointing: block")(
@@ -210,6 +217,8 @@ Options parse(int argc, char** argv, bool& help) {
   } catch (const po::error& error) {
     throw Error({.who = "options", .got = error.what(), .hint = "see bench_step --help"}, ExitCode::usage);
   }
+  if (options.precision != "fp32" && options.precision != "bf16")
+    throw Error({.who = "--precision", .expected = "fp32 | bf16", .got = options.precision}, ExitCode::usage);
   help = values.count("help") != 0;
   if (help) std::cout << all;
   return options;

@@ -21,6 +21,12 @@ ExitCode eval_verb(CommandLine& line) {
       .option("sequence-length", "N", "most tokens in a sequence", options.sequence_length)
       .option("tokens", "N", "use this many tokens at most", options.tokens)
       .option("problems", "N", "answer N problems of each family instead of reading text", options.problems)
+      .option(
+          "compute", "fp32|bf16",
+          "numbers of products with inputs that are not quantized, of a model folder and of --teacher (default: fp32)",
+          options.compute)
+      .option("head", "bf16|fp8|nvfp4", "format of the head (default: as the model has it); says what that changes",
+              options.decode.head)
       .option("logits", "FILE", "also write the logits of every token, as safetensors, to hold another program against",
               options.logits)
       .option("json", "", "print one JSON object instead of the table (names as in summary.json)", options.json);

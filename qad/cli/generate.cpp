@@ -22,7 +22,9 @@ ExitCode generate_verb(CommandLine& line) {
               options.temperature)
       .option("top-k", "N", "sample from the N likeliest tokens; 0: all", options.top_k)
       .option("top-p", "P", "sample from the likeliest tokens that sum to P", options.top_p)
-      .option("seed", "N", "of the sampling", options.seed);
+      .option("seed", "N", "of the sampling", options.seed)
+      .option("head", "bf16|fp8|nvfp4", "format of the head (default: as the model has it); says what that changes",
+              options.decode.head);
   if (!line.parse()) return ExitCode::done;
   leave_when_stopped();
   return verbs::generate(options, std::cout);

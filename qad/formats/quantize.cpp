@@ -10,6 +10,7 @@
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
+#include "qad/formats/in_order_product.h"
 #include "qad/formats/integer_product.h"
 #include "qad/formats/quantize_reference.h"
 #include "qad/formats/quantize_simd.h"
@@ -169,7 +170,9 @@ constexpr FormatKernels kCpu = {quantize_rows<float>,
                                 largest_magnitude,
                                 cpu::interleaved,
                                 cpu::separated,
-                                cpu::integer_product};
+                                cpu::integer_product,
+                                cpu::in_order_product,
+                                cpu::in_order_product};
 
 }  // namespace
 

@@ -17,8 +17,8 @@ struct QuantizeStatistics {
 };
 
 /// What a device does with number formats: qad's own rows of the kernel table, beside those of autograd/core/elements.h
-/// and autograd/kernels/table.h. The functions below, and those of interleaved_rows.h and integer_product.h, call those
-/// of the device where their tensors live.
+/// and autograd/kernels/table.h. The functions below, and those of interleaved_rows.h, integer_product.h and
+/// in_order_product.h, call those of the device where their tensors live.
 struct FormatKernels {
   QuantizeStatistics (*quantize)(const float* x, QuantizedTensor& out, float* values);
   QuantizeStatistics (*quantize_bf16)(const float* x, QuantizedTensor& out, std::uint16_t* bf16_values);
@@ -29,6 +29,8 @@ struct FormatKernels {
   InterleavedRows (*interleaved)(const QuantizedTensor& tensor);
   QuantizedTensor (*separated)(const InterleavedRows& tensor, std::int64_t begin, std::int64_t end);
   void (*integer_product)(const QuantizedTensor& x, const InterleavedRows& w, float* out);
+  void (*product_with_interleaved)(const Tensor& x, const InterleavedRows& w, float* out);
+  void (*product_with_codes)(const Tensor& x, const QuantizedTensor& w, float* out);
 };
 [[nodiscard]] const FormatKernels& format_kernels(Device device);
 

@@ -44,22 +44,11 @@ void forget(const Tensor& tensor) { forget_pages({tensor.raw(), tensor.bytes()})
 
 std::shared_ptr<const Operand> kept_as_codes(const ExportLinear& linear) {
   const QuantizedTensor& weight = *linear.weight;
-  const bool meets_codes = linear.input && linear.input->format == weight.format && can_be_interleaved(*weight.format);
-  if (!meets_codes) return std::make_shared<const PackedTensor>(weight);
+  if (!can_be_interleaved(*weight.format)) return std::make_shared<const PackedTensor>(weight);
   auto kept = std::make_shared<const InterleavedTensor>(weight);
   forget(weight.codes);
   forget(weight.scales);
   return kept;
-}
-
-// A quantizer that was calibrated elsewhere.
-TransformSlot calibrated_quantizer(const std::string& name, const InputScale& input) {
-  auto scale = std::make_shared<TensorScale>(name, *input.format, TensorScaleRound::none);
-  scale->restore(input.format->saturation_limit(input.tensor_scale), input.tensor_scale,
-                 TensorScaleSource::calibration);
-  auto quantizer = std::make_shared<ActivationQuantizer>(name, scale, StraightThrough::identity);
-  quantizer->set_observing(false);
-  return quantizer;
 }
 
 void fill_input_slots(LanguageModel& model, const ExportModel& exported) {
@@ -80,7 +69,8 @@ void fill_input_slots(LanguageModel& model, const ExportModel& exported) {
                      .expected = "one input scale for all its layers",
                      .got = "another one at " + member.name});
     }
-    if (first != nullptr) group->input_slot = calibrated_quantizer(group->name + " (input)", *first);
+    if (first != nullptr)
+      group->input_slot = frozen_quantizer(group->name + " (input)", *first->format, first->tensor_scale);
   }
 }
 
@@ -93,10 +83,9 @@ void fill_cache_slots(LanguageModel& model, const ExportModel& exported) {
     const auto found = scales.find(attention->name);
     if (found == scales.end())
       throw Error({.who = attention->name, .expected = "scales of keys and values", .got = "none"});
-    attention->key_slot =
-        calibrated_quantizer(attention->name + " (keys)", {exported.cache_format, found->second->key});
+    attention->key_slot = frozen_quantizer(attention->name + " (keys)", *exported.cache_format, found->second->key);
     attention->value_slot =
-        calibrated_quantizer(attention->name + " (values)", {exported.cache_format, found->second->value});
+        frozen_quantizer(attention->name + " (values)", *exported.cache_format, found->second->value);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "models/families/registry.h"
 #include "qad/calib/calibrate.h"
 #include "qad/layouts/registry.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/train/evaluator.h"
 #include "qad/train/grpo.h"
 #include "qad/train/step.h"
@@ -84,6 +85,7 @@ class Rehearsal {
     if (subject_.teacher) {
       teacher_ = model_of(*subject_.teacher, type_of(subject_.teacher_value_bytes), false);
       plan_.teacher = bytes_of(teacher_->parameters());
+      set_input_precision(*teacher_, recipe.teacher->compute);
     }
     student_ = model_of(config, DType::f32, true);
     student_->activation_checkpointing = recipe.train.activation_checkpointing;
@@ -93,6 +95,7 @@ class Rehearsal {
     }
     if (subject_.start_value_bytes > 0) hold_start();
     QuantizerSet quantizers = attach_quantizers(*student_, recipe.quantize, recipe.calibrate.algorithm);
+    set_input_precision(*student_, recipe.train.forward);
     trained_ = trained_parameters(*student_, quantizers);
     plan_.student = bytes_of(trained_);
     AdamW optimizer(recipe.train.adamw, subject_.trains() ? trained_ : ParameterList());

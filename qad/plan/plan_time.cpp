@@ -5,9 +5,11 @@
 #include <numeric>
 
 #include "autograd/optim/adamw.h"
+#include "autograd/tape/gradient_products.h"
 #include "qad/calib/calibrate.h"
 #include "qad/loss/loss.h"
 #include "qad/plan/layer_probe.h"
+#include "qad/quant/bf16_rounding.h"
 
 namespace qad {
 namespace {
@@ -61,6 +63,8 @@ LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, con
     quantizers = attach_quantizers(*model, probe_quantization(subject, like_layer));
     calibrate(*model, quantizers, {batch});
   }
+  set_input_precision(*model, subject.recipe.train.forward);
+  const GradientProductsScope precision(subject.recipe.train.backward);
   model->activation_checkpointing = subject.recipe.train.activation_checkpointing;
   const ParameterList parameters = trained_parameters(*model, quantizers);
   const Tensor gradient = random_tensor({batch.size(), model->config().hidden_size}, 1e-3);
@@ -78,8 +82,9 @@ LayerTimes time_student(const PlanSubject& subject, const TokenBatch& batch, con
   return times;
 }
 
-double time_teacher(const TokenBatch& batch, const ModelConfig& config) {
+double time_teacher(const TokenBatch& batch, const ModelConfig& config, Precision precision) {
   const std::unique_ptr<LanguageModel> model = probe_model(config, false);
+  set_input_precision(*model, precision);
   return median_seconds([&] {
     const NoGradScope no_grad;
     static_cast<void>(model->hidden_states(batch));
@@ -100,10 +105,11 @@ LayerTimes student_times(const PlanSubject& subject, const TokenBatch& batch) {
   return sum;
 }
 
-double teacher_time(const ModelConfig& config, const TokenBatch& batch) {
-  double sum = time_teacher(batch, empty_probe(config));
+double teacher_time(const ModelConfig& config, const TokenBatch& batch, Precision precision) {
+  double sum = time_teacher(batch, empty_probe(config), precision);
   for (const LayerKind& kind : layer_kinds(config))
-    sum += kind.times * std::max(0.0, time_teacher(batch, kind.probe) - time_teacher(batch, emptied(kind.probe)));
+    sum += kind.times * std::max(0.0, time_teacher(batch, kind.probe, precision) -
+                                          time_teacher(batch, emptied(kind.probe), precision));
   return sum;
 }
 
@@ -271,7 +277,7 @@ TimePlan plan_time(const PlanSubject& subject) {
   student_forward += longer;
   double teacher_forward = 0;
   if (subject.teacher) {
-    teacher_forward = teacher_time(*subject.teacher, batch) / probe_tokens;
+    teacher_forward = teacher_time(*subject.teacher, batch, subject.recipe.teacher->compute) / probe_tokens;
     teacher_forward += attention_beyond_probe(*subject.teacher, sample, batch, teacher_forward);
   }
   const HeadTimes head = time_head(subject);

@@ -1,7 +1,11 @@
 #include "qad/quant/bf16_rounding.h"
 
+#include <algorithm>
+
 #include "autograd/base/profile.h"
 #include "autograd/core/elements.h"
+#include "autograd/kernels/table.h"
+#include "autograd/tape/batch_invariant.h"
 
 namespace qad {
 namespace {
@@ -33,9 +37,24 @@ class RoundedView final : public Operand {
 
 }  // namespace
 
-TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t /*version*/, Readers /*readers*/) {
-  if (x.dtype() == DType::bf16) return {operand_of(x), x, {}};
-  return {std::make_shared<RoundedView>(as_f32(x)), {}, {}};
+TransformResult Bf16Rounding::apply(const Tensor& x, std::uint64_t version, Readers readers) {
+  const bool is_parameter = version != 0;
+  if (is_parameter && x.dtype() != DType::bf16) return {std::make_shared<RoundedView>(as_f32(x)), {}, {}};
+  const Tensor rounded = x.dtype() == DType::bf16 ? x : x.to(DType::bf16);
+  return {operand_of(rounded), is_parameter || all_multiply_bf16(readers, x.device()) ? rounded : as_f32(rounded), {}};
+}
+
+bool all_multiply_bf16(Readers readers, Device device) {
+  return !readers.empty() && !batch_invariant() && kernel_table(device).gemm_bf16 != nullptr &&
+         std::ranges::all_of(readers,
+                             [](const std::shared_ptr<const Operand>& reader) { return reader->exact_in_bf16(); });
+}
+
+void set_input_precision(LanguageModel& model, Precision precision) {
+  if (precision == Precision::fp32) return;
+  const auto rounding = std::make_shared<Bf16Rounding>();
+  for (LinearGroup* group : model.linear_groups())
+    if (group->input_slot == nullptr) group->input_slot = rounding;
 }
 
 }  // namespace qad

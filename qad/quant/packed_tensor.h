@@ -5,7 +5,7 @@
 #include <mutex>
 
 #include "autograd/tape/operand.h"
-#include "qad/formats/interleaved_rows.h"
+#include "qad/formats/in_order_product.h"
 #include "qad/formats/quantize.h"
 
 namespace qad {
@@ -18,11 +18,13 @@ class CodedOperand : public Operand {
   [[nodiscard]] bool multiplies(const BlockFormat& other) const {
     return &format() == &other && can_be_interleaved(other);
   }
-  using Operand::multiply_transposed;
+  /// Of an x that is no such codes; decoding multiplies the codes as they are here too (in_order_product.h).
+  void multiply_transposed(const Tensor& x, float* out) const override;
   void multiply_transposed(const Operand& x, float* out) const override;
 
  protected:
   [[nodiscard]] virtual const InterleavedRows& rows_for_products() const = 0;
+  virtual void multiply_in_order(const Tensor& x, float* out) const = 0;
 };
 
 /// As they come from the quantizer.
@@ -48,6 +50,7 @@ class PackedTensor final : public CodedOperand {
  protected:
   /// Made with the first product, and kept.
   [[nodiscard]] const InterleavedRows& rows_for_products() const override;
+  void multiply_in_order(const Tensor& x, float* out) const override;
 
  private:
   QuantizedTensor tensor_;
@@ -73,6 +76,7 @@ class InterleavedTensor final : public CodedOperand {
 
  protected:
   [[nodiscard]] const InterleavedRows& rows_for_products() const override { return rows_; }
+  void multiply_in_order(const Tensor& x, float* out) const override { in_order_product(x, rows_, out); }
 
  private:
   InterleavedRows rows_;

@@ -8,9 +8,8 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
-#include "autograd/kernels/table.h"
-#include "autograd/tape/batch_invariant.h"
 #include "qad/formats/block_scales.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/quant/packed_tensor.h"
 
 namespace qad {
@@ -52,12 +51,6 @@ bool all_multiply(Readers readers, const BlockFormat& format) {
     const auto* const codes = dynamic_cast<const CodedOperand*>(reader.get());
     return codes != nullptr && codes->multiplies(format);
   });
-}
-
-bool all_multiply_bf16(Readers readers, Device device) {
-  return !readers.empty() && !batch_invariant() && kernel_table(device).gemm_bf16 != nullptr &&
-         std::ranges::all_of(readers,
-                             [](const std::shared_ptr<const Operand>& reader) { return reader->exact_in_bf16(); });
 }
 
 }  // namespace
@@ -131,6 +124,15 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   in_codes_ = Quantizer::take_saturation();
   cached_version_ = version;
   cached_scale_ = scale().value();
+}
+
+std::shared_ptr<ActivationQuantizer> frozen_quantizer(const std::string& name, const BlockFormat& format,
+                                                      float tensor_scale) {
+  auto scale = std::make_shared<TensorScale>(name, format, TensorScaleRound::none);
+  scale->restore(format.saturation_limit(tensor_scale), tensor_scale, TensorScaleSource::calibration);
+  auto quantizer = std::make_shared<ActivationQuantizer>(name, scale, StraightThrough::identity);
+  quantizer->set_observing(false);
+  return quantizer;
 }
 
 TransformResult ActivationQuantizer::apply(const Tensor& x, std::uint64_t /*version*/, Readers readers) {

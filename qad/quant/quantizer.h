@@ -89,4 +89,8 @@ class ActivationQuantizer final : public Quantizer {
   [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers = {}) override;
 };
 
+/// One that was calibrated elsewhere.
+[[nodiscard]] std::shared_ptr<ActivationQuantizer> frozen_quantizer(const std::string& name, const BlockFormat& format,
+                                                                    float tensor_scale);
+
 }  // namespace qad

@@ -17,6 +17,7 @@
 #include "qad/calib/calibrate_config.h"
 #include "qad/checkpoint/checkpoint_config.h"
 #include "qad/loss/loss_config.h"
+#include "qad/quant/decode_head.h"
 #include "qad/quant/quant_config.h"
 #include "qad/recipe/describe.h"
 #include "qad/recipe/kinds.h"
@@ -41,6 +42,7 @@ struct TeacherConfig {
   std::string model;
   RunModel of_run = RunModel::student;
   TeacherWeights weights = TeacherWeights::bf16;
+  Precision compute = Precision::fp32;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -48,6 +50,9 @@ struct TeacherConfig {
     visit(Field{"of_run", "of a run's folder: student, the weights as it quantizes them; masters, before that"},
           of_run);
     visit(Field{"weights", "bf16: two bytes a weight; file: as stored"}, weights);
+    visit(
+        Field{"compute", "numbers of its products: bf16 rounds the input of each linear layer, as engines do; or fp32"},
+        compute);
   }
 };
 
@@ -100,6 +105,7 @@ struct Recipe {
   LossConfig loss;
   TrainConfig train;
   EvaluateConfig evaluate;
+  DecodeConfig decode;
   CheckpointConfig checkpoint;
   ReportConfig report;
   std::vector<std::string> export_formats;  ///< names from qad/layouts/registry.h
@@ -125,6 +131,7 @@ struct Recipe {
     visit(Field{"loss", "what training makes small"}, loss);
     visit(Field{"train", "steps, batches and optimizer"}, train);
     visit(Field{"evaluate", "measuring on held-out text"}, evaluate);
+    visit(Field{"decode", "how the student writes: its answers to problems, of evaluate.problems and grpo"}, decode);
     visit(Field{"checkpoint", "saving"}, checkpoint);
     visit(Field{"report", "what a run writes beside metrics.jsonl and report.html"}, report);
     visit(Field{"export", "layouts to write at the end: modelopt, compressed_tensors, dense, gguf, bitsandbytes"}

@@ -25,8 +25,7 @@ std::vector<std::string> missing_exports(const Recipe& recipe, const RunFolder& 
 void make_answers(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name) {
   const SavedStudent best =
       load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best, materials.inputs);
-  static_cast<void>(kept_problem_answers(*best.student.model, materials.tokenizer.get(), *recipe.evaluate.problems,
-                                         name, folder.answers()));
+  static_cast<void>(student_answers(recipe, materials, *best.student.model, name, folder));
 }
 
 }  // namespace

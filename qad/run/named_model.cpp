@@ -9,6 +9,7 @@
 #include "models/import/model_folder.h"
 #include "qad/layouts/export_marker.h"
 #include "qad/layouts/exporter.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/recipe/model_files.h"
 #include "qad/run/student.h"
 
@@ -61,8 +62,10 @@ std::unique_ptr<LanguageModel> load_named_model(const fs::path& model, RunModel 
 }
 
 std::unique_ptr<LanguageModel> load_teacher(const TeacherConfig& teacher) {
-  return load_named_model(teacher.model, teacher.of_run,
-                          teacher.weights == TeacherWeights::file ? WeightType::file : WeightType::bf16);
+  auto model = load_named_model(teacher.model, teacher.of_run,
+                                teacher.weights == TeacherWeights::file ? WeightType::file : WeightType::bf16);
+  set_input_precision(*model, teacher.compute);
+  return model;
 }
 
 std::unique_ptr<LanguageModel> load_start(const StudentConfig& student, WeightType type) {

@@ -7,6 +7,7 @@
 #include "qad/report/format.h"
 #include "qad/report/problem_json.h"
 #include "qad/report/progress.h"
+#include "qad/train/head_effect.h"
 
 namespace qad {
 
@@ -43,6 +44,19 @@ std::vector<AnsweredProblem> kept_problem_answers(LanguageModel& model, const To
   const std::vector<AnsweredProblem> answered = problem_answers(model, tokenizer, config, name);
   write_answers(file, answered);
   return answered;
+}
+
+std::vector<AnsweredProblem> student_answers(const Recipe& recipe, const Materials& materials, LanguageModel& student,
+                                             const std::string& name, const RunFolder& folder) {
+  if (!std::filesystem::exists(folder.answers())) tell_head_effect(recipe.decode, student, materials.evaluation, name);
+  const DecodeHead head(student, recipe.decode.head);
+  return kept_problem_answers(student, materials.tokenizer.get(), *recipe.evaluate.problems, name, folder.answers());
+}
+
+void tell_head_effect(const DecodeConfig& decode, LanguageModel& student, const std::vector<TokenBatch>& batches,
+                      const std::string& name) {
+  if (!decode.head || batches.empty()) return;
+  log_info("{}: {}", name, text_of(head_effect(student, *decode.head, batches), *decode.head));
 }
 
 }  // namespace qad

@@ -96,6 +96,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
     }
     check_exports(recipe, materials, student);
   }
+  if (recipe.grpo) tell_head_effect(recipe.decode, *student.model, materials.evaluation, name);
 
   const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
   listeners.run_started(started);
@@ -107,8 +108,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
 
   if (recipe.evaluate.problems && usable) {
     const SavedStudent best = load_student(folder, recipe, materials.teacher.get(), CheckpointChoice::best);
-    const auto answered = kept_problem_answers(*best.student.model, materials.tokenizer.get(),
-                                               *recipe.evaluate.problems, name, folder.answers());
+    const auto answered = student_answers(recipe, materials, *best.student.model, name, folder);
     summary.problems = figures_of({answered}, materials.teacher_answers);
   }
   if (usable) summary.exports = export_all(recipe, materials, folder);

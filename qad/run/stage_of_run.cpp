@@ -26,9 +26,9 @@ StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const M
                    .hint = "answers must be able to end"});
     run.reference = load_start(recipe.student, WeightType::bf16);
     run.prompts = std::make_unique<ProblemPrompts>(*recipe.grpo, *materials.tokenizer);
-    run.stage =
-        std::make_unique<GrpoStage>(GrpoStageConfig{*recipe.grpo, config.train, recipe.data.sequence_length, seed},
-                                    student, *run.reference, *run.prompts);
+    run.stage = std::make_unique<GrpoStage>(
+        GrpoStageConfig{*recipe.grpo, config.train, recipe.data.sequence_length, seed, recipe.decode}, student,
+        *run.reference, *run.prompts);
   } else if (materials.train != nullptr) {
     run.loader = std::make_unique<Loader>(*materials.train, recipe.data.order, seed);
     run.stage = std::make_unique<TextStage>(config.train, config.loss, student, materials.teacher.get(), *run.loader);

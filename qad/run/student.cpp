@@ -4,6 +4,7 @@
 #include "models/import/model_folder.h"
 #include "qad/checkpoint/checkpoint_folder.h"
 #include "qad/layouts/export_marker.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/run/named_model.h"
 
 namespace qad {
@@ -29,6 +30,7 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
   }
   warn_of_idle_rules(*student.model, recipe.quantize.rules);
   student.quantizers = attach_quantizers(*student.model, recipe.quantize, recipe.calibrate.algorithm);
+  set_input_precision(*student.model, recipe.train.forward);
   if (recipe.row().quantizes) check_unquantized(*student.model, recipe.quantize);
   return student;
 }

@@ -35,6 +35,7 @@ std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts
                                   .temperature = config.grpo.temperature,
                                   .seed = config.seed,
                                   .samples = config.grpo.group_size};
+  const DecodeHead head(model, config.decode.head);
   std::vector<GeneratedSequence> texts = generate(model, prompts, generation, first);
   std::vector<Answer> answers;
   for (GeneratedSequence& text : texts)

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "models/language_model.h"
+#include "qad/quant/decode_head.h"
 #include "qad/train/grpo_objective.h"
 #include "qad/train/stage.h"
 #include "qad/train/train_config.h"
@@ -37,6 +38,7 @@ struct GrpoStageConfig {
   TrainConfig train;
   std::int64_t sequence_length = 256;  ///< that answers are packed to
   std::uint64_t seed = 1;              ///< of the sampling
+  DecodeConfig decode{};               ///< how answers are written
 };
 
 class GrpoStage final : public Stage {

@@ -8,6 +8,7 @@
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
 #include "autograd/base/profile.h"
+#include "autograd/tape/gradient_products.h"
 
 namespace qad {
 
@@ -22,6 +23,7 @@ StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer
     return result;
   };
   try {
+    const GradientProductsScope precision(config.backward);
     for (std::size_t i = 0; i < micro_batches; ++i) {
       throw_if_stopped();
       const FusedLoss batch_result = forward(i);

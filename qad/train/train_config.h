@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "autograd/base/fields.h"
+#include "autograd/core/precision.h"
 #include "autograd/optim/adamw.h"
 #include "autograd/optim/schedule.h"
 #include "models/language_model.h"
@@ -25,6 +26,8 @@ struct TrainConfig {
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
   std::int64_t max_skipped_steps = 5;
   std::int64_t patience = 0;
+  Precision forward = Precision::fp32;
+  Precision backward = Precision::fp32;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -60,6 +63,11 @@ struct TrainConfig {
           max_skipped_steps);
     visit(Field{"patience", "stop after this many evaluations without a better one; 0: never"}.changeable().at_least(0),
           patience);
+    visit(Field{"forward",
+                "numbers of the student's products with inputs that no rule quantizes: bf16 rounds these, or fp32"},
+          forward);
+    visit(Field{"backward", "numbers of gradient products: bf16 rounds both factors, sums stay in FP32; or fp32"},
+          backward);
   }
 
   [[nodiscard]] ScheduleConfig schedule_config() const {

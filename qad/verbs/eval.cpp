@@ -5,6 +5,7 @@
 
 #include "autograd/base/error.h"
 #include "data/files/file_kinds.h"
+#include "qad/quant/bf16_rounding.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/figures_json.h"
 #include "qad/report/problem_json.h"
@@ -119,10 +120,12 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
     subject.name = saved.file.string();
   } else {
     subject.model = load_any_model(options.target);
+    set_input_precision(*subject.model, options.compute);
     subject.name = options.target.string();
   }
   if (options.teacher) {
     subject.other_teacher = load_named_model(*options.teacher, RunModel::student, WeightType::bf16);
+    set_input_precision(*subject.other_teacher, options.compute);
   }
   const std::int64_t vocabulary = subject.model->config().vocab_size;
   LanguageModel* const teacher = subject.teacher();
@@ -139,6 +142,7 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
   if (options.problems) {
     ProblemEvaluationConfig config = recipe.evaluate.problems.value_or(ProblemEvaluationConfig());
     config.count = *options.problems;
+    const DecodeHead head(*subject.model, options.decode.head);
     show_problems(subject, tokenizer.get(), config, options.json, print);
     return ExitCode::done;
   }
@@ -151,6 +155,8 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
   warn_of_held_out_text(sequences, nullptr);
   warn_beyond_context(recipe.data.sequence_length, subject.model->config());
   const auto batches = all_batches(sequences, recipe.evaluate.batch_size);
+  tell_head_effect(options.decode, *subject.model, batches, subject.name);
+  const DecodeHead head(*subject.model, options.decode.head);
   const EvalFigures figures = evaluate(*subject.model, teacher, batches);
   if (options.logits) write_logits(*subject.model, batches, *options.logits);
   if (options.json) {

@@ -8,6 +8,8 @@
 #include <string>
 
 #include "autograd/base/error.h"
+#include "autograd/core/precision.h"
+#include "qad/quant/decode_head.h"
 #include "qad/run/checkpoint_choice.h"
 
 namespace qad::verbs {
@@ -25,6 +27,8 @@ struct EvalOptions {
   std::optional<std::int64_t> tokens;           ///< at most
   std::optional<std::int64_t> problems;         ///< of each family to be answered, instead of reading text
   std::optional<std::filesystem::path> logits;  ///< safetensors to write: ids, begins, logits (write_logits.h)
+  Precision compute = Precision::fp32;          ///< of the models that are named here; a run's are as its recipe says
+  DecodeConfig decode{};                        ///< the model writes and is read with this head
   bool json = false;                            ///< one object as in metrics.jsonl instead of the table
 };
 

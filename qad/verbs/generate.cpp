@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <ostream>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "qad/run/materials.h"
 #include "qad/run/named_model.h"
 #include "qad/run/student.h"
+#include "qad/train/head_effect.h"
 #include "qad/verbs/prompt_text.h"
 #include "qad/verbs/text_stream.h"
 
@@ -106,6 +108,18 @@ std::vector<std::int32_t> beginning(const std::string& prompt, const Writer& wri
               ExitCode::usage);
 }
 
+TokenBatch one_segment(const std::vector<std::int32_t>& ids) {
+  TokenBatch batch;
+  batch.ids = ids;
+  batch.positions.resize(ids.size());
+  std::iota(batch.positions.begin(), batch.positions.end(), 0);
+  batch.labels.assign(ids.size(), kNoLabel);
+  batch.valid.assign(ids.size(), 1);
+  batch.segments = {{0, static_cast<std::int32_t>(ids.size())}};
+  batch.document = {0};
+  return batch;
+}
+
 // What the command line says goes over what the model's folder says.
 GenerateConfig config_of(const GenerateOptions& options, const std::filesystem::path& folder) {
   const GenerationSettings settings = folder.empty() ? GenerationSettings() : read_generation_settings(folder);
@@ -151,9 +165,15 @@ ExitCode generate(const GenerateOptions& given, std::ostream& print) {
   if (!options.chat) text.add(prompt);
   GenerateHooks hooks;
   hooks.token_done = [&](std::int32_t id) { text.add({id}); };
-  static_cast<void>(qad::generate(*writer.model, {prompt}, config, 0, hooks));
+  std::vector<std::int32_t> written;
+  {
+    const DecodeHead head(*writer.model, options.decode.head);
+    written = std::move(qad::generate(*writer.model, {prompt}, config, 0, hooks).front().ids);
+  }
   text.finish();
   print << "\n";
+  if (const auto head = options.decode.head)
+    log_info("{}", text_of(head_effect(*writer.model, *head, {one_segment(written)}), *head));
   return ExitCode::done;
 }
 

@@ -9,6 +9,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/fields.h"
+#include "qad/quant/decode_head.h"
 #include "qad/run/checkpoint_choice.h"
 
 namespace qad::verbs {
@@ -31,6 +32,7 @@ struct GenerateOptions {
   std::optional<std::int64_t> top_k;  ///< 0: all
   std::optional<double> top_p;
   std::int64_t seed = 1;
+  DecodeConfig decode{};
 };
 
 /// Writes prompt and text to `print` as they come; of a chat the answer alone.

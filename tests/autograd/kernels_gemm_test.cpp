@@ -123,26 +123,36 @@ TEST_F(KernelsGemmBf16, EqualsTheDefinition) {
   for (const Extents& e :
        {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1}, Extents{1, 300, 129, 0},
         Extents{300, 1, 130, 5}, Extents{64, 64, 64, 0}, Extents{257, 515, 31, 2}, Extents{520, 70, 260, 4},
-        Extents{520, 1100, 512, 0}, Extents{40, 24, 1537, 0}}) {
-    const auto [m, n, k, spare] = e;
-    const std::int64_t ld = k + spare, ldc = n + spare;
-    const auto a = normal_bf16(m * ld, 1), b = normal_bf16(n * ld, 2);
-    auto c = normal_floats(m * ldc, 1.0, 3);
-    auto expected = doubles(c);  // what lies between the rows stays
-    for (std::int64_t i = 0; i < m * ldc; ++i)
-      if (i % ldc < n) c[static_cast<std::size_t>(i)] = std::numeric_limits<float>::quiet_NaN();
-    reference::gemm_bf16(m, n, k, a.data(), ld, b.data(), ld, expected.data(), ldc);
-    kernels::gemm_bf16(m, n, k, a.data(), ld, b.data(), ld, c.data(), ldc);
-    expect_near("C " + text(e), c, expected, 2e-6);
-  }
+        Extents{520, 1100, 512, 0}, Extents{40, 24, 1537, 0}})
+    for (const Transpose transpose_a : {Transpose::no, Transpose::yes})
+      for (const Transpose transpose_b : {Transpose::no, Transpose::yes})
+        for (const bool accumulate : {false, true}) {
+          const auto [m, n, k, spare] = e;
+          const bool turned_a = transpose_a == Transpose::yes, turned_b = transpose_b == Transpose::yes;
+          const std::int64_t lda = (turned_a ? m : k) + spare, ldb = (turned_b ? k : n) + spare, ldc = n + spare;
+          const auto a = normal_bf16((turned_a ? k : m) * lda, 1), b = normal_bf16((turned_b ? n : k) * ldb, 2);
+          auto c = normal_floats(m * ldc, 1.0, 3);
+          auto expected = doubles(c);  // what lies between the rows stays
+          for (std::int64_t i = 0; i < m * ldc && !accumulate; ++i)
+            if (i % ldc < n) c[static_cast<std::size_t>(i)] = std::numeric_limits<float>::quiet_NaN();
+          reference::gemm_bf16(turned_a, turned_b, m, n, k, a.data(), lda, b.data(), ldb, accumulate, expected.data(),
+                               ldc);
+          kernels::gemm_bf16(transpose_a, transpose_b, m, n, k, a.data(), lda, b.data(), ldb, accumulate, c.data(),
+                             ldc);
+          expect_near("C " + text(e), c, expected, 2e-6);
+        }
 }
 
 TEST_F(KernelsGemmBf16, EmptyExtents) {
   std::array<float, 4> c{1, 2, 3, 4};
-  kernels::gemm_bf16(0, 2, 2, nullptr, 2, nullptr, 2, c.data(), 2);
-  kernels::gemm_bf16(2, 0, 2, nullptr, 2, nullptr, 2, c.data(), 2);
+  const auto multiply = [&](std::int64_t m, std::int64_t n, std::int64_t k, bool accumulate) {
+    kernels::gemm_bf16(Transpose::no, Transpose::yes, m, n, k, nullptr, k, nullptr, k, accumulate, c.data(), 2);
+  };
+  multiply(0, 2, 2, false);
+  multiply(2, 0, 2, false);
+  multiply(2, 1, 0, true);
   EXPECT_EQ(c, (std::array<float, 4>{1, 2, 3, 4}));
-  kernels::gemm_bf16(2, 1, 0, nullptr, 0, nullptr, 0, c.data(), 2);
+  multiply(2, 1, 0, false);
   EXPECT_EQ(c, (std::array<float, 4>{0, 2, 0, 4}));
 }
 
@@ -151,7 +161,8 @@ TEST_F(KernelsGemmBf16, SameBitsAtAnyThreadCount) {
     const auto a = normal_bf16(e.m * e.k, 1), b = normal_bf16(e.n * e.k, 2);
     expect_same_at_any_thread_count("C " + text(e), [&] {
       std::vector<float> c(static_cast<std::size_t>(e.m * e.n));
-      kernels::gemm_bf16(e.m, e.n, e.k, a.data(), e.k, b.data(), e.k, c.data(), e.n);
+      kernels::gemm_bf16(Transpose::no, Transpose::yes, e.m, e.n, e.k, a.data(), e.k, b.data(), e.k, false, c.data(),
+                         e.n);
       return c;
     });
   }

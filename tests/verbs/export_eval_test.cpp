@@ -37,6 +37,35 @@ TEST(Eval, AnotherTeacherIsOnlyTheReference) {
   EXPECT_NE(own["kl_mean"], other["kl_mean"]);
 }
 
+// What `qad eval` says of the exported bytes is what the run says of its student, to the last bit, in both numbers.
+TEST(Eval, OfAnExportWithProductsInBf16) {
+  const Workplace work;
+  work.run(work.recipe("export: [modelopt]\n"), "run",
+           {"teacher.compute=bf16", "train.forward=bf16", "train.backward=bf16"});
+  const auto of_run = evaluate({"eval", work.at("run"), "--json"});
+  testing::Arguments of_bytes = {
+      "eval",   work.at("run/export/modelopt"), "--json",      "--teacher", work.at("teacher"),
+      "--data", work.at("held_out.txt"),        "--separator", "---",       "--sequence-length",
+      "64"};
+  EXPECT_NE(evaluate(of_bytes)["kl_mean"], of_run["kl_mean"]);
+  of_bytes.insert(of_bytes.end(), {"--compute", "bf16"});
+  const auto figures = evaluate(of_bytes);
+  for (const char* name : {"kl_mean", "kl_p99", "cross_entropy", "top1_agreement"})
+    EXPECT_EQ(figures[name], of_run[name]) << name;
+}
+
+TEST(Eval, WithAnotherHead) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const auto with = [&](const char* head) {
+    return evaluate({"eval", work.at("run"), "--json", "--head", head})["kl_mean"].get<double>();
+  };
+  const double as_it_is = evaluate({"eval", work.at("run"), "--json"})["kl_mean"];
+  EXPECT_EQ(with("bf16"), as_it_is);
+  EXPECT_NE(with("fp8"), as_it_is);
+  EXPECT_GT(with("nvfp4"), as_it_is);
+}
+
 TEST(Eval, WritesLogitsThatGiveItsOwnCrossEntropy) {
   const Workplace work;
   work.run(work.recipe(), "run");
