@@ -128,7 +128,7 @@ struct ModelConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model_type", "family: llama, mistral, qwen2, qwen3, qwen3_moe or nemotron-nas"}, model_type);
+    visit(Field{"model_type", "family: llama, mistral, mixtral, qwen2, qwen3, qwen3_moe or nemotron-nas"}, model_type);
     visit(Field{"vocab_size", "entries of the vocabulary"}.at_least(2), vocab_size);
     visit(Field{"hidden_size", "width of the residual stream"}.at_least(1), hidden_size);
     visit(Field{"intermediate_size", "width of the feed-forward layer"}.at_least(1), intermediate_size);
@@ -148,7 +148,7 @@ struct ModelConfig {
     visit(Field{"attention_output_bias", "bias on o"}, attention_output_bias);
     visit(Field{"mlp_bias", "bias on gate, up and down"}, mlp_bias);
     visit(Field{"qk_norm", "RMS norm on each head of q and k"}, qk_norm);
-    visit(Field{"experts", "qwen3_moe: sparse feed-forward layers"}, experts);
+    visit(Field{"experts", "mixtral, qwen3_moe: sparse feed-forward layers"}, experts);
     visit(Field{"initializer_range", "standard deviation of fresh weights"}.above(0), initializer_range);
     visit(Field{"bos_token_id", "token that starts a text; -1: none"}.at_least(-1), bos_token_id);
     visit(Field{"eos_token_id", "tokens that end a text"}, eos_token_id);

@@ -57,13 +57,16 @@ void measure(const std::string& name, LanguageModel& model, std::int64_t count, 
 
 // bench_generate [prompts [threads [batch [profile]]]]
 // bench_generate make FOLDER [tokenizer]: models for
-// bench_generate open FOLDER [rounds [threads [profile]]]
+// bench_generate open FOLDER [rounds [threads [head: as_is|bf16|fp8|nvfp4 [profile]]]]
 int main(int argc, char** argv) {
   const std::string_view what = argc > 2 ? argv[1] : "";
   if (what == "make") return bench::make_decoding_models(argv[2], argc > 3 ? argv[3] : ""), 0;
   if (what == "open") {
     set_threads(argc > 4 ? std::atoi(argv[4]) : 0);
-    return bench::measure_one_sequence(argv[2], argc > 3 ? std::atoi(argv[3]) : 5, argc > 5), 0;
+    std::optional<HeadFormat> head;
+    for (const auto& entry : enum_names(HeadFormat{}))
+      if (argc > 5 && entry.name == argv[5]) head = entry.value;
+    return bench::measure_one_sequence(argv[2], argc > 3 ? std::atoi(argv[3]) : 5, head, argc > 6), 0;
   }
   const auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
   set_threads(number(2, 0));

@@ -46,12 +46,12 @@ double file_bytes(const fs::path& folder) {
   return bytes;
 }
 
-// All parameters but an embedding that is no head.
+// All parameters but the embedding; the head, even if it is that.
 double bytes_of_a_token(LanguageModel& model) {
-  double bytes = 0;
+  const ParameterPointer head = model.head().members.front().weight;
+  auto bytes = static_cast<double>(head->bytes());
   for (const ParameterPointer& parameter : model.parameters())
-    if (parameter->role != Role::embedding || model.config().tie_word_embeddings)
-      bytes += static_cast<double>(parameter->bytes());
+    if (parameter->role != Role::embedding && parameter != head) bytes += static_cast<double>(parameter->bytes());
   return bytes;
 }
 
@@ -91,10 +91,11 @@ void make_decoding_models(const fs::path& folder, const fs::path& tokenizer) {
   write_export(folder / "gguf", exporter("gguf"), student, {});
 }
 
-void measure_one_sequence(const fs::path& folder, int rounds, bool profile) {
+void measure_one_sequence(const fs::path& folder, int rounds, std::optional<HeadFormat> head, bool profile) {
   constexpr std::int64_t kPrompt = 512, kTokens = 48;
   auto began = Clock::now();
   const auto model = load_any_model(folder);
+  const DecodeHead decode_head(*model, head);
   const double load_seconds = since(began);
   Random random(1, stream_of("bench prompt"));
   std::vector<std::int32_t> prompt;

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+
+#include "qad/quant/decode_head.h"
 
 namespace qad::bench {
 
@@ -12,7 +15,8 @@ void make_decoding_models(const std::filesystem::path& folder, const std::filesy
 /// Opens a model folder and prints a JSON object: file_bytes, resident_bytes (the highest until a first token),
 /// load_seconds, prompt_tokens_per_second (of a prompt of 512 tokens), tokens_per_second of one sequence after it (the
 /// median of rounds), weight_bytes that a token reads, and reading_gbps: what a plain reader of as many bytes has here.
-/// With `profile` the time of 48 tokens by operation comes first.
-void measure_one_sequence(const std::filesystem::path& folder, int rounds, bool profile);
+/// `head`: decode.head. With `profile` the time of 48 tokens by operation comes first.
+void measure_one_sequence(const std::filesystem::path& folder, int rounds, std::optional<HeadFormat> head,
+                          bool profile);
 
 }  // namespace qad::bench

@@ -28,8 +28,16 @@ void check_activation(const ConfigReader& config_json) {
   if (name != "silu" && name != "swish") config_json.refuse("hidden_act", "hidden_act silu");
 }
 
-void read_numbers(const ConfigReader& config_json, ModelConfig& config) {
-  config.rms_norm_eps = config_json.at_least(0, "rms_norm_eps", 1e-6);
+std::int64_t read_expert_count(const ConfigReader& config_json, std::int64_t fallback) {
+  const auto count = [&](const char* key) { return config_json.whole(key, fallback, 1); };
+  const std::int64_t experts = count(config_json.says("num_local_experts") ? "num_local_experts" : "num_experts");
+  if (config_json.says("num_experts") && count("num_experts") != experts)
+    config_json.refuse("num_experts", "as many num_experts as num_local_experts");
+  return experts;
+}
+
+void read_numbers(const ConfigReader& config_json, ModelConfig& config, double default_epsilon) {
+  config.rms_norm_eps = config_json.at_least(0, "rms_norm_eps", default_epsilon);
   config.initializer_range = config_json.at_least(0, "initializer_range", 0.02);
   config.tie_word_embeddings = config_json.flag("tie_word_embeddings", false);
 }

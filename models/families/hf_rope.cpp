@@ -156,7 +156,7 @@ void check_frequencies(const ModelConfig& config, const std::string& who) {
 }  // namespace
 
 void read_rope(const ConfigReader& config_json, ModelConfig& config) {
-  config.rope_theta = config_json.at_least(1, "rope_theta", 10000.0);
+  config.rope_theta = config_json.at_least(1, "rope_theta", config.rope_theta);
   std::vector<Section> sections;
   for (const char* name : {"rope_scaling", "rope_parameters"})
     if (!config_json.object(name).empty()) sections.push_back(read_section(name, config_json, config));

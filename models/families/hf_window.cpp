@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::int64_t kDefaultWindow = 4096, kDefaultMaxWindowLayers = 28;  // of all families that have windows
 
+bool is_of_all(WindowRule rule) { return rule == WindowRule::every_layer || rule == WindowRule::if_said; }
+
 // What layer_types say must be what is read: all layers without a window, all with one, or the later ones with one.
 void read_layer_types(const ConfigReader& read, WindowRule rule, ModelConfig& config) {
   const std::vector<std::string> types = read.texts("layer_types");
@@ -25,7 +27,7 @@ void read_layer_types(const ConfigReader& read, WindowRule rule, ModelConfig& co
   const std::int64_t without = first - types.begin();
   if (without < config.num_hidden_layers && config.sliding_window == 0)
     read.refuse("layer_types", "full_attention alone in layer_types of a model without a sliding window");
-  if (rule == WindowRule::every_layer && without > 0 && config.sliding_window > 0)
+  if (is_of_all(rule) && without > 0 && config.sliding_window > 0)
     read.refuse("layer_types", "sliding_attention in all layer_types, as sliding_window says");
   if (rule == WindowRule::later_layers) config.max_window_layers = without;
 }
@@ -35,8 +37,9 @@ bool is_optional(WindowRule rule) { return rule == WindowRule::later_layers || r
 }  // namespace
 
 void read_window(const ConfigReader& read, WindowRule rule, ModelConfig& config) {
-  const bool windowed =
-      rule == WindowRule::every_layer || (is_optional(rule) && read.flag("use_sliding_window", false));
+  const bool windowed = rule == WindowRule::every_layer ||
+                        (rule == WindowRule::if_said && read.says("sliding_window")) ||
+                        (is_optional(rule) && read.flag("use_sliding_window", false));
   const bool is_null = read.has("sliding_window") && !read.says("sliding_window");
   if (windowed && !is_null) config.sliding_window = read.whole("sliding_window", kDefaultWindow, 1);
   if (rule == WindowRule::later_layers)
@@ -47,7 +50,7 @@ void read_window(const ConfigReader& read, WindowRule rule, ModelConfig& config)
 void write_window(const ModelConfig& config, WindowRule rule, nlohmann::ordered_json& json) {
   const bool windowed = config.sliding_window > 0;
   if (windowed) json["sliding_window"] = config.sliding_window;
-  else if (rule == WindowRule::every_layer) json["sliding_window"] = nullptr;
+  else if (is_of_all(rule)) json["sliding_window"] = nullptr;
   if (is_optional(rule)) json["use_sliding_window"] = windowed;
   if (rule == WindowRule::later_layers) json["max_window_layers"] = config.max_window_layers;
 }

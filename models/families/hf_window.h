@@ -11,6 +11,7 @@ namespace qad {
 enum class WindowRule : std::uint8_t {
   none,
   every_layer,   ///< unless sliding_window is null
+  if_said,       ///< every layer, if sliding_window is there
   later_layers,  ///< from max_window_layers on, if use_sliding_window is true
   all_if_used,   ///< every layer, if use_sliding_window is true
 };

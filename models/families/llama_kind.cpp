@@ -6,7 +6,6 @@
 #include "models/families/common_keys.h"
 #include "models/families/hf_rope.h"
 #include "models/layers/attention_layer.h"
-#include "models/layers/experts_layer.h"
 #include "models/layers/feed_forward_layer.h"
 
 namespace qad {
@@ -65,6 +64,11 @@ void write_llama_rest(const ModelConfig& config, WindowRule rule, nlohmann::orde
 }
 
 std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const ParameterMaker& make) {
+  return make_llama_kind(config, make, ExpertNames());
+}
+
+std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const ParameterMaker& make,
+                                               const ExpertNames& experts) {
   const std::int64_t vocabulary = config.vocab_size, hidden = config.hidden_size;
   LanguageModel::Modules modules;
   modules.embedding = make({"model.embed_tokens.weight", {vocabulary, hidden}, Role::embedding});
@@ -73,7 +77,7 @@ std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const 
     const BlockConfig block = config.block(i);
     std::vector<Residual> parts;
     if (block.num_key_value_heads > 0) parts.push_back(make_attention(config, i, rotary, make));
-    if (config.experts && config.experts->has_layer(i)) parts.push_back(make_experts(config, i, make));
+    if (config.experts && config.experts->has_layer(i)) parts.push_back(make_experts(config, i, experts, make));
     else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, i, make));
     modules.blocks.emplace_back("model.layers." + std::to_string(i), std::move(parts));
   }

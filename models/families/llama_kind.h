@@ -9,6 +9,7 @@
 #include "models/families/config_reader.h"
 #include "models/families/hf_window.h"
 #include "models/language_model.h"
+#include "models/layers/experts_layer.h"
 
 namespace qad {
 
@@ -37,5 +38,7 @@ void write_llama_sizes(const ModelConfig& config, nlohmann::ordered_json& config
 void write_llama_rest(const ModelConfig& config, WindowRule rule, nlohmann::ordered_json& config_json);
 
 [[nodiscard]] std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const ParameterMaker& make);
+[[nodiscard]] std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const ParameterMaker& make,
+                                                             const ExpertNames& experts);
 
 }  // namespace qad

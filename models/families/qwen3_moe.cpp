@@ -22,13 +22,10 @@ constexpr LlamaDefaults kDefaults = {.vocab_size = 151936,
 constexpr auto kKnownKeys =
     std::to_array<std::string_view>({"qk_norm", "use_qk_norm", "qk_layernorm", "num_local_experts", "num_experts"});
 
-// transformers 5 writes num_local_experts where publishers write num_experts.
 void read_experts(const ConfigReader& config_json, ModelConfig& config) {
   const auto size = [&](const char* key, std::int64_t fallback) { return config_json.whole(key, fallback, 1); };
   ExpertsConfig& experts = config.experts.emplace();
-  experts.num_experts = size(config_json.says("num_local_experts") ? "num_local_experts" : "num_experts", 128);
-  if (config_json.says("num_experts") && size("num_experts", 128) != experts.num_experts)
-    config_json.refuse("num_experts", "as many num_experts as num_local_experts");
+  experts.num_experts = read_expert_count(config_json, 128);
   experts.num_experts_per_tok = size("num_experts_per_tok", 8);
   experts.moe_intermediate_size = size("moe_intermediate_size", 768);
   experts.decoder_sparse_step = size("decoder_sparse_step", 1);

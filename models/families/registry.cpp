@@ -8,12 +8,12 @@
 namespace qad {
 
 // Each in a file of its name.
-extern const Family kLlama, kMistral, kNemotronNas, kQwen2, kQwen3, kQwen3Moe;
+extern const Family kLlama, kMistral, kMixtral, kNemotronNas, kQwen2, kQwen3, kQwen3Moe;
 
 namespace {
 
 constexpr auto kFamilies =
-    std::to_array<const Family*>({&kLlama, &kMistral, &kNemotronNas, &kQwen2, &kQwen3, &kQwen3Moe});
+    std::to_array<const Family*>({&kLlama, &kMistral, &kMixtral, &kNemotronNas, &kQwen2, &kQwen3, &kQwen3Moe});
 
 }  // namespace
 

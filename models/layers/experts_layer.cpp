@@ -49,8 +49,9 @@ class ExpertsLayer final : public Layer {
 
 }  // namespace
 
-Residual make_experts(const ModelConfig& config, std::int64_t index, const ParameterMaker& make) {
-  const std::string prefix = "model.layers." + std::to_string(index), mlp = prefix + ".mlp";
+Residual make_experts(const ModelConfig& config, std::int64_t index, const ExpertNames& names,
+                      const ParameterMaker& make) {
+  const std::string prefix = "model.layers." + std::to_string(index), mlp = prefix + "." + names.module;
   const ExpertsConfig& sizes = *config.experts;
   const std::int64_t hidden = config.hidden_size, inner = sizes.moe_intermediate_size;
   Residual part{make({prefix + ".post_attention_layernorm.weight", {hidden}, Role::norm}),
@@ -60,15 +61,15 @@ Residual make_experts(const ModelConfig& config, std::int64_t index, const Param
       down{.name = mlp + ".experts.down_proj"};
   const double share = static_cast<double>(sizes.num_experts_per_tok) / static_cast<double>(sizes.num_experts);
   for (std::int64_t e = 0; e < sizes.num_experts; ++e) {
-    const std::string expert = mlp + ".experts." + std::to_string(e);
-    for (const char* name : {".gate_proj", ".up_proj"}) {
+    const std::string expert = mlp + ".experts." + std::to_string(e) + ".";
+    for (const char* name : {names.gate, names.up}) {
       gate_up.members.push_back(make_linear({.name = expert + name, .out = inner, .in = hidden}, make));
-      gate_up.members.back().fused = expert + ".gate_up_proj";
+      gate_up.members.back().fused = expert + "gate_up_proj";
       gate_up.members.back().token_share = share;
     }
     down.members.push_back(
-        make_linear({.name = expert + ".down_proj", .out = hidden, .in = inner, .adds_to_residual = true}, make));
-    down.members.back().fused = expert + ".down_proj";
+        make_linear({.name = expert + names.down, .out = hidden, .in = inner, .adds_to_residual = true}, make));
+    down.members.back().fused = expert + names.down;
     down.members.back().token_share = share;
   }
   part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(gate_up), std::move(down));

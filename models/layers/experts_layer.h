@@ -7,9 +7,18 @@
 
 namespace qad {
 
-/// Layer `index` of a model with its norm, before the residual stream: parameters of "model.layers.INDEX.mlp.gate",
-/// "model.layers.INDEX.mlp.experts.EXPERT" and "model.layers.INDEX.post_attention_layernorm". The experts share one
-/// slot for their inputs and one for those of their down projections.
-[[nodiscard]] Residual make_experts(const ModelConfig& config, std::int64_t index, const ParameterMaker& make);
+/// What a family calls the parts of the layer: MODULE.gate is the router, MODULE.experts.EXPERT.GATE a projection.
+struct ExpertNames {
+  const char* module = "mlp";
+  const char* gate = "gate_proj";
+  const char* up = "up_proj";
+  const char* down = "down_proj";
+};
+
+/// Layer `index` of a model with its norm, before the residual stream: parameters of "model.layers.INDEX.MODULE" and
+/// "model.layers.INDEX.post_attention_layernorm". The experts share one slot for their inputs and one for those of
+/// their down projections.
+[[nodiscard]] Residual make_experts(const ModelConfig& config, std::int64_t index, const ExpertNames& names,
+                                    const ParameterMaker& make);
 
 }  // namespace qad

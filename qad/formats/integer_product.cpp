@@ -13,8 +13,8 @@ namespace qad {
 namespace {
 
 constexpr std::int64_t kGroup = InterleavedRows::kGroup;
-// Rows of x that go together: so few that what a product reads of them stays in the second cache while groups pass by.
-constexpr std::int64_t kRowsTogether = 64;
+// So few rows of x go together that what a product reads of them stays in the second cache while groups pass by.
+constexpr std::int64_t kRowsTogether = simd::kProductRows, kGroupsTogether = simd::kProductGroups;
 // Multiply-adds of a piece of work, some ten microseconds; a few rows take as long as four, since w has to be read.
 constexpr std::int64_t kTaskProducts = 1 << 19, kFewRows = 4;
 
@@ -63,8 +63,8 @@ void cpu::integer_product(const QuantizedTensor& x, const InterleavedRows& w, fl
   const Inputs inputs(x, extents);
   const std::int64_t row_parts = divide_up(x.rows, kRowsTogether);
   const std::int64_t rows_of_part = std::min(x.rows, kRowsTogether);
-  const std::int64_t groups_of_task = std::clamp<std::int64_t>(
-      kTaskProducts / (std::max(rows_of_part, kFewRows) * kGroup * x.cols), 1, std::max<std::int64_t>(1, w.groups()));
+  const std::int64_t of_groups = std::max(rows_of_part, kFewRows) * kGroup * kGroupsTogether * x.cols;
+  const std::int64_t groups_of_task = kGroupsTogether * std::max<std::int64_t>(1, kTaskProducts / of_groups);
   const std::int64_t group_parts = divide_up(w.groups(), groups_of_task);
   parallel_for(row_parts * group_parts, 1, [&](std::int64_t task, std::int64_t) {
     thread_local std::vector<std::uint8_t> memory;
@@ -72,10 +72,10 @@ void cpu::integer_product(const QuantizedTensor& x, const InterleavedRows& w, fl
     std::uint8_t* const scratch = memory.data() + (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64);
     const std::int64_t row = task / group_parts * kRowsTogether, rows = std::min(kRowsTogether, x.rows - row);
     const std::int64_t first = task % group_parts * groups_of_task, last = std::min(w.groups(), first + groups_of_task);
-    for (std::int64_t group = first; group < last; ++group)
-      simd::multiply_group(inputs.from(row, extents), rows, w.bytes.data<std::uint8_t>() + group * w.bytes.cols(),
-                           std::min(kGroup, w.rows - group * kGroup), extents, scratch,
-                           out + row * w.rows + group * kGroup);
+    for (std::int64_t group = first; group < last; group += kGroupsTogether)
+      simd::multiply_groups(inputs.from(row, extents), rows, w.bytes.data<std::uint8_t>() + group * w.bytes.cols(),
+                            w.bytes.cols(), std::min(kGroupsTogether * kGroup, w.rows - group * kGroup), extents,
+                            scratch, out + row * w.rows + group * kGroup);
   });
 }
 

@@ -15,13 +15,12 @@
 #define HWY_DISABLED_TARGETS HWY_SSSE3
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "qad/formats/integer_product_simd.cpp"
-#include "hwy/foreach_target.h"  // must come before highway.h
-#include "hwy/highway.h"
+#include <hwy/foreach_target.h>
+
+#include "qad/formats/integer_product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qad::simd::HWY_NAMESPACE {
-
-constexpr std::int64_t kGroup = 16, kColumns = 16;
 
 void StoreRow(const float* sums, std::int64_t valid, double tensor_scales, float* out) {
   for (std::int64_t n = 0; n < valid; ++n) out[n] = reference::scaled_sum(static_cast<double>(sums[n]), tensor_scales);
@@ -29,126 +28,8 @@ void StoreRow(const float* sums, std::int64_t valid, double tensor_scales, float
 
 #if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using DF = hn::CappedTag<float, kGroup>;
-using DI = hn::RebindToSigned<DF>;
-using DB = hn::Repartition<std::uint8_t, DF>;
-using DS = hn::Repartition<std::int16_t, DF>;
-using VF = hn::Vec<DF>;
-using VI = hn::Vec<DI>;
-using VB = hn::Vec<DB>;
-constexpr std::int64_t kLanes = static_cast<std::int64_t>(HWY_MIN(HWY_LANES(float), std::size_t{kGroup}));
-constexpr int kVectors = static_cast<int>(kGroup / kLanes);  // of a group
-
-// Doubled values of the E2M1 codes, + 12.
-alignas(16) constexpr std::uint8_t kRaised[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
-
-// 16 columns of a vector's rows: codes + 12, four columns in each.
-struct Columns {
-  VB of[4];
-};
-
-// Pairs of products of unsigned and signed bytes as 16 bits, which hold four such sums: 4·2·24·12 = 2304.
-HWY_INLINE hn::Vec<DS> PairProducts(VB w, VB x) {
-#if HWY_TARGET == HWY_SSE4
-  return hn::Vec<DS>{_mm_maddubs_epi16(w.raw, x.raw)};
-#elif HWY_TARGET == HWY_AVX2
-  return hn::Vec<DS>{_mm256_maddubs_epi16(w.raw, x.raw)};
-#else
-  return hn::Vec<DS>{_mm512_maddubs_epi16(w.raw, x.raw)};
-#endif
-}
-
-HWY_INLINE VI SumsOfPairs(hn::Vec<DS> v) {
-  const auto ones = hn::Set(DS(), std::int16_t{1});
-#if HWY_TARGET == HWY_SSE4
-  return VI{_mm_madd_epi16(v.raw, ones.raw)};
-#elif HWY_TARGET == HWY_AVX2
-  return VI{_mm256_madd_epi16(v.raw, ones.raw)};
-#else
-  return VI{_mm512_madd_epi16(v.raw, ones.raw)};
-#endif
-}
-
-HWY_INLINE VB FourColumns(const std::int8_t* x) {
-  std::int32_t columns = 0;
-  std::memcpy(&columns, x, 4);
-  return hn::BitCast(DB(), hn::Set(DI(), columns));
-}
-
-// sum + the products of 16 columns, by row.
-HWY_INLINE VI AddProducts(VI sum, const Columns& w, const std::int8_t* x) {
-#if HWY_TARGET == HWY_AVX3_DL
-  // Highway 1.0.3 has no name for it, and its target lacks the compiler's flag for the intrinsic.
-  for (int i = 0; i < 4; ++i)
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum.raw) : "v"(w.of[i].raw), "v"(FourColumns(x + 4 * i).raw));
-  return sum;
-#else
-  const auto low = hn::Add(PairProducts(w.of[0], FourColumns(x)), PairProducts(w.of[1], FourColumns(x + 4)));
-  const auto high = hn::Add(PairProducts(w.of[2], FourColumns(x + 8)), PairProducts(w.of[3], FourColumns(x + 12)));
-  return hn::Add(sum, SumsOfPairs(hn::Add(low, high)));
-#endif
-}
-
-// What the scales of a block are multiplied to. E4M3: bits, with the exponent moved; for subnormals a number of one
-// binade less its first, since FP32's own subnormals may count as zero.
-struct FloatScales {
-  static constexpr std::int64_t kParts = 1;  // of 16 columns in a block
-  static HWY_INLINE VF Decode(const std::uint8_t* codes) {
-    const hn::Rebind<std::uint8_t, DI> bytes;
-    const VI code = hn::PromoteTo(DI(), hn::LoadU(bytes, codes));
-    const VI bits = hn::ShiftLeft<20>(code);
-    const VF normal = hn::BitCast(DF(), hn::Add(bits, hn::Set(DI(), 120 << 23)));
-    const VF raised = hn::BitCast(DF(), hn::Add(bits, hn::Set(DI(), 121 << 23)));
-    const auto is_small = hn::Lt(code, hn::Set(DI(), 8));
-    return hn::IfThenElse(hn::RebindMask(DF(), is_small), hn::Sub(raised, hn::Set(DF(), 0x1p-6f)), normal);
-  }
-  static HWY_INLINE VF AddTerm(VF sum, VI products, VF scale, float x_scale) {
-    return hn::MulAdd(hn::ConvertTo(DF(), products), hn::Mul(scale, hn::Set(DF(), x_scale)), sum);
-  }
-};
-
-// E8M0: exponents, which add up; 255 and more is infinite, 0 and less is zero.
-struct Exponents {
-  static constexpr std::int64_t kParts = 2;
-  static HWY_INLINE VF Decode(const std::uint8_t* codes) {
-    const hn::Rebind<std::uint8_t, DI> bytes;
-    return hn::ConvertTo(DF(), hn::PromoteTo(DI(), hn::LoadU(bytes, codes)));
-  }
-  static HWY_INLINE VF AddTerm(VF sum, VI products, VF exponent, float x_exponent) {
-    const VI both = hn::ConvertTo(DI(), hn::Add(exponent, hn::Set(DF(), x_exponent)));
-    const VI biased = hn::Min(hn::Max(both, hn::Zero(DI())), hn::Set(DI(), 255));
-    const VF term = hn::Mul(hn::ConvertTo(DF(), products), hn::BitCast(DF(), hn::ShiftLeft<23>(biased)));
-    return hn::Add(sum, hn::IfThenZeroElse(hn::RebindMask(DF(), hn::Eq(products, hn::Zero(DI()))), term));
-  }
-};
-
-// A group as it is stored, from some block on.
-template <class Scales>
-struct Packed {
-  static constexpr std::int64_t kParts = Scales::kParts, kBlockBytes = kParts * 128 + kGroup;
-  const std::uint8_t* bytes;
-
-  HWY_INLINE void Advance() { bytes += kBlockBytes; }
-  HWY_INLINE Columns Load(std::int64_t part, std::int64_t row) const {
-    const std::uint8_t* const codes = bytes + 128 * part + 4 * row;
-    const VB low = hn::Set(DB(), std::uint8_t{15}), table = hn::LoadDup128(DB(), kRaised);
-    const hn::RepartitionToWide<DB> wide;
-    Columns result;
-    for (int half = 0; half < 2; ++half) {
-      const VB both = hn::LoadU(DB(), codes + 64 * half);
-      const VB high = hn::BitCast(DB(), hn::ShiftRight<4>(hn::BitCast(wide, both)));
-      result.of[2 * half] = hn::TableLookupBytes(table, hn::And(both, low));
-      result.of[2 * half + 1] = hn::TableLookupBytes(table, hn::And(high, low));
-    }
-    return result;
-  }
-  HWY_INLINE VF Scale(std::int64_t row) const { return Scales::Decode(bytes + 128 * kParts + row); }
-};
-
-// The same with codes and scales as products take them, in memory that stays in the first cache: for many rows of x.
-// A block is its scales [16] and codes [parts][4][64].
+// A Packed group with codes and scales as products take them, in memory that stays in the first cache: for many rows of
+// x. A block is its scales [16] and codes [parts][4][64].
 template <class Scales>
 struct Expanded {
   static constexpr std::int64_t kParts = Scales::kParts, kScaleBytes = kGroup * 4;
@@ -202,7 +83,7 @@ HWY_INLINE void Tile(const ProductInputs& x, W w, std::int64_t first, std::int64
       }
       const VF scale = w.Scale(row);
       for (int m = 0; m < kRows; ++m)
-        total[m][v] = Scales::AddTerm(total[m][v], products[m], scale, scales[m * blocks + block]);
+        total[m][v] = Scales::AddTerm(total[m][v], products[m], scale, hn::Set(DF(), scales[m * blocks + block]));
     }
   }
   for (int m = 0; m < kRows; ++m)
@@ -218,13 +99,31 @@ HWY_INLINE void StoreScaled(const float* sums, float factor, float* out) {
   }
 }
 
+// Both tensor scales, multiplied to sums at the end.
+struct TensorScales {
+  explicit TensorScales(const ProductExtents& extents)
+      : exact(extents.tensor_scales), factor(static_cast<float>(extents.tensor_scales)) {
+    factor_is_exact = static_cast<double>(factor) == exact && factor >= std::numeric_limits<float>::min() &&
+                      factor <= std::numeric_limits<float>::max();
+  }
+  HWY_INLINE void Store(const float* sums, std::int64_t valid, float* out) const {
+    if (valid == kGroup && factor_is_exact) StoreScaled(sums, factor, out);
+    else StoreRow(sums, valid, exact, out);
+  }
+
+  double exact;
+  float factor;  // if a float holds them
+  bool factor_is_exact;
+};
+
+constexpr std::int64_t kManyRows = 8;  // of x: worth having the codes of w expanded once for all
+
 template <class Scales>
 struct Group {
   ProductInputs x;
   const ProductExtents& extents;
   std::int64_t valid;
-  float factor;  // tensor scales, if a float holds them
-  bool factor_is_exact;
+  TensorScales factor;
   float* out;
 
   template <int kRows, class W>
@@ -237,8 +136,7 @@ struct Group {
         Tile<kRows, 1, Scales>(x, w, first, extents.blocks, sums);
     }
     for (int m = 0; m < kRows; ++m, out += extents.out_stride) {
-      if (valid == kGroup && factor_is_exact) StoreScaled(sums + m * kGroup, factor, out);
-      else StoreRow(sums + m * kGroup, valid, extents.tensor_scales, out);
+      factor.Store(sums + m * kGroup, valid, out);
     }
     x = {x.codes + kRows * extents.cols, x.scales + kRows * extents.blocks, x.corrections + kRows * extents.blocks};
   }
@@ -252,15 +150,101 @@ struct Group {
   }
 };
 
+// Many rows where a vector holds a group: every four columns of x that are loaded meet the rows of two groups, since
+// it is loads that such a product waits for. Some columns at a time, so that the groups stay in the first cache.
+template <class Scales>
+struct PairOfGroups {
+  static constexpr std::int64_t kParts = Scales::kParts;
+  static constexpr std::int64_t kBlocks = 512 / (kParts * kColumns);  // at a time
+  static constexpr std::int64_t kBlockBytes = kGroup * 4 + kParts * 256;
+
+  // kRows of x, whose blocks begin at `block`, times expanded groups; sums [kRows][2][16].
+  template <int kRows, int kGroups>
+  static HWY_INLINE void Add(const ProductInputs& x, const ProductExtents& extents, std::int64_t block,
+                             std::int64_t count, const std::uint8_t* expanded, float* HWY_RESTRICT sums) {
+    VF total[kRows][kGroups];
+    for (int m = 0; m < kRows; ++m)
+      for (int g = 0; g < kGroups; ++g) total[m][g] = hn::LoadU(DF(), sums + (m * kProductGroups + g) * kGroup);
+    const std::int8_t* HWY_RESTRICT codes = x.codes + block * kParts * kColumns;
+    const std::int32_t* HWY_RESTRICT corrections = x.corrections + block;
+    const float* HWY_RESTRICT scales = x.scales + block;
+    for (std::int64_t b = 0; b < count; ++b, codes += kParts * kColumns, expanded += kGroups * kBlockBytes) {
+      VI products[kRows][kGroups];
+      for (int m = 0; m < kRows; ++m) {
+        const VI correction = hn::Set(DI(), corrections[m * extents.blocks + b]);
+        for (int g = 0; g < kGroups; ++g) products[m][g] = correction;
+      }
+      for (std::int64_t part = 0; part < kParts; ++part) {
+        const std::uint8_t* const w = expanded + kGroup * 4 + part * 256;
+        const std::int8_t* const of_x = codes + part * kColumns;
+#if HWY_TARGET == HWY_AVX3_DL
+        for (int i = 0; i < 4; ++i) {
+          VB four[kGroups];
+          for (int g = 0; g < kGroups; ++g) four[g] = hn::LoadU(DB(), w + g * kBlockBytes + 64 * i);
+          for (int m = 0; m < kRows; ++m) {
+            const VB columns = FourColumns(of_x + m * extents.cols + 4 * i);
+            for (int g = 0; g < kGroups; ++g) AddFour(products[m][g], four[g], columns);
+          }
+        }
+#else
+        for (int g = 0; g < kGroups; ++g) {
+          const std::uint8_t* const own = w + g * kBlockBytes;
+          const Columns columns = {{hn::LoadU(DB(), own), hn::LoadU(DB(), own + 64), hn::LoadU(DB(), own + 128),
+                                    hn::LoadU(DB(), own + 192)}};
+          for (int m = 0; m < kRows; ++m)
+            products[m][g] = AddProducts(products[m][g], columns, of_x + m * extents.cols);
+        }
+#endif
+      }
+      VF scale[kGroups];
+      for (int g = 0; g < kGroups; ++g)
+        scale[g] = hn::LoadU(DF(), reinterpret_cast<const float*>(expanded + g * kBlockBytes));
+      for (int m = 0; m < kRows; ++m) {
+        const VF x_scale = hn::Set(DF(), scales[m * extents.blocks + b]);
+        for (int g = 0; g < kGroups; ++g) total[m][g] = Scales::AddTerm(total[m][g], products[m][g], scale[g], x_scale);
+      }
+    }
+    for (int m = 0; m < kRows; ++m)
+      for (int g = 0; g < kGroups; ++g) hn::StoreU(total[m][g], DF(), sums + (m * kProductGroups + g) * kGroup);
+  }
+
+  template <int kGroups>
+  static void Multiply(const ProductInputs& x, std::int64_t rows, const std::uint8_t* groups, std::int64_t stride,
+                       const ProductExtents& extents, std::uint8_t* scratch, float* sums) {
+    for (std::int64_t block = 0; block < extents.blocks; block += kBlocks) {
+      const std::int64_t count = std::min(kBlocks, extents.blocks - block);
+      for (int g = 0; g < kGroups; ++g) {
+        Packed<Scales> packed{groups + g * stride + block * Packed<Scales>::kBlockBytes};
+        std::uint8_t* to = scratch + g * kBlockBytes;
+        for (std::int64_t b = 0; b < count; ++b, packed.Advance(), to += kGroups * kBlockBytes) {
+          hn::StoreU(packed.Scale(0), DF(), reinterpret_cast<float*>(to));
+          for (std::int64_t part = 0; part < kParts; ++part) {
+            const Columns columns = packed.Load(part, 0);
+            for (int i = 0; i < 4; ++i) hn::StoreU(columns.of[i], DB(), to + kGroup * 4 + part * 256 + 64 * i);
+          }
+        }
+      }
+      ProductInputs some = x;
+      float* of_rows = sums;
+      const auto add = [&](auto number) HWY_ATTR {
+        constexpr int kRows = decltype(number)::value;
+        Add<kRows, kGroups>(some, extents, block, count, scratch, of_rows);
+        some = {some.codes + kRows * extents.cols, some.scales + kRows * extents.blocks,
+                some.corrections + kRows * extents.blocks};
+        of_rows += kRows * kProductGroups * kGroup;
+      };
+      std::int64_t left = rows;
+      for (; left >= 4; left -= 4) add(std::integral_constant<int, 4>());
+      for (; left > 0; --left) add(std::integral_constant<int, 1>());
+    }
+  }
+};
+
 template <class Scales>
 HWY_INLINE void MultiplyGroupWith(const ProductInputs& x, std::int64_t rows, const std::uint8_t* bytes,
                                   std::int64_t valid, const ProductExtents& extents, std::uint8_t* scratch,
                                   float* out) {
-  constexpr std::int64_t kManyRows = 8;
-  const auto factor = static_cast<float>(extents.tensor_scales);
-  const bool exact = static_cast<double>(factor) == extents.tensor_scales &&
-                     factor >= std::numeric_limits<float>::min() && factor <= std::numeric_limits<float>::max();
-  Group<Scales> group{x, extents, valid, factor, exact, out};
+  Group<Scales> group{x, extents, valid, TensorScales(extents), out};
   const Packed<Scales> packed{bytes};
   if (rows < kManyRows) return group.MultiplyAll(packed, rows);
   const Expanded<Scales> expanded{scratch};
@@ -268,10 +252,30 @@ HWY_INLINE void MultiplyGroupWith(const ProductInputs& x, std::int64_t rows, con
   group.MultiplyAll(expanded, rows);
 }
 
-void MultiplyGroup(const ProductInputs& x, std::int64_t rows, const std::uint8_t* bytes, std::int64_t valid,
-                   const ProductExtents& extents, std::uint8_t* scratch, float* out) {
-  if (extents.powers_of_two) MultiplyGroupWith<Exponents>(x, rows, bytes, valid, extents, scratch, out);
-  else MultiplyGroupWith<FloatScales>(x, rows, bytes, valid, extents, scratch, out);
+template <class Scales>
+HWY_INLINE void MultiplyGroupsWith(const ProductInputs& x, std::int64_t rows, const std::uint8_t* groups,
+                                   std::int64_t stride, std::int64_t valid, const ProductExtents& extents,
+                                   std::uint8_t* scratch, float* out) {
+  if (kVectors == 1 && rows >= kManyRows) {
+    alignas(64) float sums[kProductRows * kProductGroups * kGroup];
+    std::fill_n(sums, rows * kProductGroups * kGroup, 0.0f);
+    if (valid > kGroup) PairOfGroups<Scales>::template Multiply<2>(x, rows, groups, stride, extents, scratch, sums);
+    else PairOfGroups<Scales>::template Multiply<1>(x, rows, groups, stride, extents, scratch, sums);
+    const TensorScales factor(extents);
+    for (std::int64_t m = 0; m < rows; ++m)
+      for (std::int64_t first = 0; first < valid; first += kGroup)
+        factor.Store(sums + m * kProductGroups * kGroup + first, std::min(kGroup, valid - first),
+                     out + m * extents.out_stride + first);
+    return;
+  }
+  for (std::int64_t first = 0; first < valid; first += kGroup, groups += stride)
+    MultiplyGroupWith<Scales>(x, rows, groups, std::min(kGroup, valid - first), extents, scratch, out + first);
+}
+
+void MultiplyGroups(const ProductInputs& x, std::int64_t rows, const std::uint8_t* groups, std::int64_t stride,
+                    std::int64_t valid, const ProductExtents& extents, std::uint8_t* scratch, float* out) {
+  if (extents.powers_of_two) MultiplyGroupsWith<Exponents>(x, rows, groups, stride, valid, extents, scratch, out);
+  else MultiplyGroupsWith<FloatScales>(x, rows, groups, stride, valid, extents, scratch, out);
 }
 
 // 16 columns; returns the sum of the doubled codes.
@@ -296,7 +300,7 @@ HWY_INLINE std::int32_t DoubleCodes(const std::uint8_t* packed, std::int8_t* dou
 constexpr std::int8_t kDoubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 void MultiplyGroup(const ProductInputs& x, std::int64_t rows, const std::uint8_t* bytes, std::int64_t valid,
-                   const ProductExtents& extents, std::uint8_t* /*scratch*/, float* out) {
+                   const ProductExtents& extents, float* out) {
   const std::int64_t block_bytes = extents.parts * 128 + kGroup;
   for (std::int64_t m = 0; m < rows; ++m) {
     float sums[kGroup] = {};
@@ -320,6 +324,12 @@ void MultiplyGroup(const ProductInputs& x, std::int64_t rows, const std::uint8_t
     }
     StoreRow(sums, valid, extents.tensor_scales, out + m * extents.out_stride);
   }
+}
+
+void MultiplyGroups(const ProductInputs& x, std::int64_t rows, const std::uint8_t* groups, std::int64_t stride,
+                    std::int64_t valid, const ProductExtents& extents, std::uint8_t* /*scratch*/, float* out) {
+  for (std::int64_t first = 0; first < valid; first += kGroup, groups += stride)
+    MultiplyGroup(x, rows, groups, std::min(kGroup, valid - first), extents, out + first);
 }
 
 std::int32_t DoubleCodes(const std::uint8_t* packed, std::int8_t* doubled) {
@@ -349,7 +359,7 @@ HWY_AFTER_NAMESPACE();
 namespace qad::simd {
 
 HWY_EXPORT(PrepareInputs);
-HWY_EXPORT(MultiplyGroup);
+HWY_EXPORT(MultiplyGroups);
 
 void prepare_inputs(const std::uint8_t* codes, const std::uint8_t* scales, const ProductExtents& extents,
                     std::int8_t* doubled, float* scale_values, std::int32_t* corrections) {
@@ -358,12 +368,14 @@ void prepare_inputs(const std::uint8_t* codes, const std::uint8_t* scales, const
 }
 
 std::int64_t product_scratch_bytes(const ProductExtents& extents) {
-  return extents.blocks * (extents.parts * 256 + 16 * static_cast<std::int64_t>(sizeof(float)));
+  constexpr std::int64_t kBlocksOfPair = 64;  // PairOfGroups: two groups of 512 columns
+  return std::max(extents.blocks, kBlocksOfPair) *
+         (extents.parts * 256 + 16 * static_cast<std::int64_t>(sizeof(float)));
 }
 
-void multiply_group(const ProductInputs& x, std::int64_t rows, const std::uint8_t* group, std::int64_t valid,
-                    const ProductExtents& extents, std::uint8_t* scratch, float* out) {
-  HWY_DYNAMIC_DISPATCH(MultiplyGroup)(x, rows, group, valid, extents, scratch, out);
+void multiply_groups(const ProductInputs& x, std::int64_t rows, const std::uint8_t* groups, std::int64_t stride,
+                     std::int64_t valid, const ProductExtents& extents, std::uint8_t* scratch, float* out) {
+  HWY_DYNAMIC_DISPATCH(MultiplyGroups)(x, rows, groups, stride, valid, extents, scratch, out);
 }
 
 }  // namespace qad::simd

@@ -25,12 +25,14 @@ struct ProductExtents {
 void prepare_inputs(const std::uint8_t* codes, const std::uint8_t* scales, const ProductExtents& extents,
                     std::int8_t* doubled, float* scale_values, std::int32_t* corrections);
 
-/// Bytes that multiply_group needs to work in when it has many rows of x.
+/// Most rows of x, and groups of w's rows, that go together.
+inline constexpr std::int64_t kProductRows = 64, kProductGroups = 2;
+/// Bytes that multiply_groups needs to work in when it has many rows of x.
 [[nodiscard]] std::int64_t product_scratch_bytes(const ProductExtents& extents);
 
-/// Rows of x times one group of w's rows, of which `valid` are there: out[m·out_stride + n]. `scratch` has 64-byte
-/// alignment.
-void multiply_group(const ProductInputs& x, std::int64_t rows, const std::uint8_t* group, std::int64_t valid,
-                    const ProductExtents& extents, std::uint8_t* scratch, float* out);
+/// Rows of x times groups of w's rows, `stride` bytes apart, of which `valid` rows are there: out[m·out_stride + n].
+/// `scratch` has 64-byte alignment.
+void multiply_groups(const ProductInputs& x, std::int64_t rows, const std::uint8_t* groups, std::int64_t stride,
+                     std::int64_t valid, const ProductExtents& extents, std::uint8_t* scratch, float* out);
 
 }  // namespace qad::simd
