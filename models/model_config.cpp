@@ -23,6 +23,17 @@ void ModelConfig::check(const std::string& who) const {
   if (experts && experts->num_experts_per_tok > experts->num_experts)
     refuse("num_experts_per_tok of at most num_experts = " + text(experts->num_experts),
            text(experts->num_experts_per_tok));
+  if (experts) {
+    const ExpertsConfig& e = *experts;
+    if (e.num_experts % e.n_group != 0)
+      refuse("n_group that divides the number of experts, " + text(e.num_experts), text(e.n_group));
+    if (e.topk_group > e.n_group) refuse("topk_group of at most n_group = " + text(e.n_group), text(e.topk_group));
+    if (const std::int64_t reachable = e.num_experts / e.n_group * e.topk_group; e.num_experts_per_tok > reachable)
+      refuse("num_experts_per_tok of at most " + text(reachable) + ", the experts of topk_group groups",
+             text(e.num_experts_per_tok));
+  }
+  if (latent_attention && latent_attention->qk_rope_head_dim != head_size())
+    refuse("head_dim as qk_rope_head_dim = " + text(latent_attention->qk_rope_head_dim), text(head_size()));
   if (head_size() % 2 != 0) refuse("an even head_dim (the rotary embedding turns pairs)", text(head_size()));
 }
 

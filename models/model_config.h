@@ -33,6 +33,7 @@ struct RopeScaling {
   double beta_fast = 32.0;
   double beta_slow = 1.0;
   bool truncate = true;
+  double mscale_all_dim = 0.0;  ///< of latent attention
   friend bool operator==(const RopeScaling&, const RopeScaling&) = default;
 
   template <class Visitor>
@@ -54,17 +55,26 @@ struct RopeScaling {
           beta_fast);
     visit(Field{"beta_slow", "yarn: pairs that turn less often than this are stretched whole"}.above(0), beta_slow);
     visit(Field{"truncate", "yarn: these bounds are whole pairs"}, truncate);
+    visit(Field{"mscale_all_dim", "yarn, latent attention: scores grow by (0.1·this·ln(factor) + 1)²"}.at_least(0),
+          mscale_all_dim);
   }
 };
 
 /// A layer of a model whose layers differ (Llama-Nemotron, whose architecture was searched for).
 struct BlockConfig {
-  std::int64_t num_key_value_heads = 0;  ///< 0: no attention, the residual stream passes it by
-  std::int64_t intermediate_size = 0;    ///< 0: no feed-forward layer
+  std::int64_t num_key_value_heads = 0;                        ///< 0: no attention, the residual stream passes it by
+  std::int64_t intermediate_size = 0;                          ///< 0: no feed-forward layer
+  bool linear_attention = false, linear_feed_forward = false;  ///< in their place a matrix [hidden, hidden]
   friend bool operator==(const BlockConfig&, const BlockConfig&) = default;
 };
 
-/// Sparse feed-forward layers (Qwen3-MoE).
+enum class ScoringFunction : std::uint8_t { softmax, sigmoid };
+constexpr auto enum_names(ScoringFunction) {
+  return std::to_array<EnumName<ScoringFunction>>(
+      {{ScoringFunction::softmax, "softmax"}, {ScoringFunction::sigmoid, "sigmoid"}});
+}
+
+/// Sparse feed-forward layers.
 struct ExpertsConfig {
   std::int64_t num_experts = 8;
   std::int64_t num_experts_per_tok = 2;
@@ -72,9 +82,16 @@ struct ExpertsConfig {
   bool norm_topk_prob = true;
   std::int64_t decoder_sparse_step = 1;
   std::vector<std::int64_t> mlp_only_layers{};
+  // DeepSeek's:
+  std::int64_t first_k_dense_replace = 0;
+  std::int64_t n_shared_experts = 0;
+  std::int64_t n_group = 1, topk_group = 1;
+  ScoringFunction scoring_func = ScoringFunction::softmax;  ///< sigmoid: with a bias that moves the choice
+  double routed_scaling_factor = 1.0;
 
   [[nodiscard]] bool has_layer(std::int64_t layer) const {
-    return std::ranges::count(mlp_only_layers, layer) == 0 && (layer + 1) % decoder_sparse_step == 0;
+    return layer >= first_k_dense_replace && std::ranges::count(mlp_only_layers, layer) == 0 &&
+           (layer + 1) % decoder_sparse_step == 0;
   }
 
   template <class Visitor>
@@ -85,6 +102,35 @@ struct ExpertsConfig {
     visit(Field{"norm_topk_prob", "the weights of a token's experts sum to one"}, norm_topk_prob);
     visit(Field{"decoder_sparse_step", "every so many layers one has experts"}.at_least(1), decoder_sparse_step);
     visit(Field{"mlp_only_layers", "layers without experts, from 0"}.at_least(0), mlp_only_layers);
+    visit(Field{"first_k_dense_replace", "the first layers, without experts"}.at_least(0), first_k_dense_replace);
+    visit(Field{"n_shared_experts", "experts that every token goes to, as one of so many widths"}.at_least(0),
+          n_shared_experts);
+    visit(Field{"n_group", "groups of experts"}.at_least(1), n_group);
+    visit(Field{"topk_group", "groups that a token's experts are taken from"}.at_least(1), topk_group);
+    visit(Field{"scoring_func", "softmax, or sigmoid with a bias that moves the choice"}, scoring_func);
+    visit(Field{"routed_scaling_factor", "factor of the weights of a token's experts"}.above(0), routed_scaling_factor);
+  }
+};
+
+/// Multi-head latent attention (DeepSeek-V2): keys and values come from a narrow vector, one rotated part of the keys
+/// is shared by all heads.
+struct LatentAttentionConfig {
+  std::int64_t q_lora_rank = 0;  ///< 0: queries come from the residual stream at once
+  std::int64_t kv_lora_rank = 64;
+  std::int64_t qk_nope_head_dim = 16, qk_rope_head_dim = 16, v_head_dim = 16;
+  friend bool operator==(const LatentAttentionConfig&, const LatentAttentionConfig&) = default;
+
+  [[nodiscard]] std::int64_t qk_head_dim() const { return qk_nope_head_dim + qk_rope_head_dim; }
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"q_lora_rank", "width of what queries are made of; 0: the residual stream"}.at_least(0), q_lora_rank);
+    visit(Field{"kv_lora_rank", "width of what keys and values are made of"}.at_least(1), kv_lora_rank);
+    visit(Field{"qk_nope_head_dim", "part of a head of queries and keys without positions"}.at_least(1),
+          qk_nope_head_dim);
+    visit(Field{"qk_rope_head_dim", "part with rotary positions; that of keys is one for all heads"}.at_least(2),
+          qk_rope_head_dim);
+    visit(Field{"v_head_dim", "width of a head of values"}.at_least(1), v_head_dim);
   }
 };
 
@@ -113,8 +159,13 @@ struct ModelConfig {
   std::vector<std::int64_t> eos_token_id{};  ///< any of them ends a text
   std::vector<BlockConfig> blocks{};         ///< of each layer; empty: all alike. From config.json alone
   std::optional<ExpertsConfig> experts{};
+  std::optional<LatentAttentionConfig> latent_attention{};
 
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
+  /// Numbers of a head that attention multiplies.
+  [[nodiscard]] std::int64_t attention_width() const {
+    return latent_attention ? std::max(latent_attention->qk_head_dim(), latent_attention->v_head_dim) : head_size();
+  }
   /// Keys that a query of this layer sees, itself included; 0: all before it.
   [[nodiscard]] std::int64_t window_of(std::int64_t layer) const {
     return layer >= max_window_layers ? sliding_window : 0;
@@ -128,7 +179,9 @@ struct ModelConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"model_type", "family: llama, mistral, mixtral, qwen2, qwen3, qwen3_moe or nemotron-nas"}, model_type);
+    visit(Field{"model_type",
+                "family: deepseek_v2, deepseek_v3, llama, mistral, mixtral, nemotron-nas, qwen2, qwen3 or qwen3_moe"},
+          model_type);
     visit(Field{"vocab_size", "entries of the vocabulary"}.at_least(2), vocab_size);
     visit(Field{"hidden_size", "width of the residual stream"}.at_least(1), hidden_size);
     visit(Field{"intermediate_size", "width of the feed-forward layer"}.at_least(1), intermediate_size);
@@ -148,7 +201,9 @@ struct ModelConfig {
     visit(Field{"attention_output_bias", "bias on o"}, attention_output_bias);
     visit(Field{"mlp_bias", "bias on gate, up and down"}, mlp_bias);
     visit(Field{"qk_norm", "RMS norm on each head of q and k"}, qk_norm);
-    visit(Field{"experts", "mixtral, qwen3_moe: sparse feed-forward layers"}, experts);
+    visit(Field{"experts", "mixtral, qwen3_moe, deepseek_v2, deepseek_v3: sparse feed-forward layers"}, experts);
+    visit(Field{"latent_attention", "deepseek_v2, deepseek_v3: sizes of multi-head latent attention"},
+          latent_attention);
     visit(Field{"initializer_range", "standard deviation of fresh weights"}.above(0), initializer_range);
     visit(Field{"bos_token_id", "token that starts a text; -1: none"}.at_least(-1), bos_token_id);
     visit(Field{"eos_token_id", "tokens that end a text"}, eos_token_id);

@@ -16,11 +16,15 @@ enum class Role : std::uint8_t {
   embedding,  ///< rows by token
   norm,       ///< factors of a norm
   bias,
-  router,  ///< of experts
-  decay,   ///< of a recurrence
-  head,    ///< of the output, where it is not the embedding
-  scale,   ///< that is trained
+  router,       ///< of experts
+  choice_bias,  ///< of experts: moves a router's choice, has no gradient, and is FP32 wherever it is kept
+  decay,        ///< of a recurrence
+  head,         ///< of the output, where it is not the embedding
+  scale,        ///< that is trained
 };
+
+/// In which type a parameter is kept where others are kept in `type`.
+[[nodiscard]] constexpr DType kept_type(Role role, DType type) { return role == Role::choice_bias ? DType::f32 : type; }
 
 struct Parameter {
   Parameter(std::string its_name, Variable its_variable)
@@ -42,7 +46,8 @@ struct Parameter {
   void changed() { ++version_; }
   /// Whether weight decay pulls it to zero: matrices that are multiplied.
   [[nodiscard]] bool decays() const {
-    return role != Role::norm && role != Role::bias && role != Role::decay && role != Role::scale;
+    return role != Role::norm && role != Role::bias && role != Role::choice_bias && role != Role::decay &&
+           role != Role::scale;
   }
   [[nodiscard]] bool trained() const { return variable.needs_gradient(); }
   /// As ops read it.

@@ -1,6 +1,7 @@
 #include "autograd/ops/elementwise.h"
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "autograd/kernels/table.h"
 
 namespace qad {
@@ -13,6 +14,19 @@ Variable add(const Variable& a, Variable b) {
     if (a != nullptr) a->share(d);
     if (b != nullptr) b->share(d);
   });
+}
+
+Variable scaled(Variable x, float factor) {
+  const auto multiply = [factor](const Tensor& from) {
+    Tensor out = from.reusable();
+    parallel_for(out.size(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) out.data()[i] = factor * from.data()[i];
+    });
+    return out;
+  };
+  Tensor out = multiply(x.value());
+  return record("scaled", std::move(out), {x},
+                [sink = x.sink(), multiply](const Tensor& d) { sink->give(multiply(d)); });
 }
 
 Variable swiglu(const Variable& gate, const Variable& up) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "autograd/base/error.h"
@@ -40,49 +41,96 @@ void choose_for_dry_run(std::int64_t experts, std::vector<std::int32_t>& chosen)
     expert = static_cast<std::int32_t>(std::ranges::upper_bound(up_to, sum * random.uniform()) - up_to.begin());
 }
 
+void sigmoid_row(const float* scores, std::int64_t size, float* out) {
+  for (std::int64_t e = 0; e < size; ++e) out[e] = 1.0f / (1.0f + std::exp(-scores[e]));
+}
+
+// The k largest of `values` by index, the largest first, the lower index on a tie.
+std::vector<std::int32_t> largest(const std::vector<float>& values, std::int64_t k) {
+  std::vector<std::int32_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto is_before = [&](std::int32_t a, std::int32_t b) {
+    const float x = values[static_cast<std::size_t>(a)], y = values[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  };
+  std::partial_sort(order.begin(), order.begin() + k, order.end(), is_before);
+  order.resize(static_cast<std::size_t>(k));
+  return order;
+}
+
+// Experts of groups that are not taken lose all hope.
+void leave_best_groups(const RoutingRule& rule, std::vector<float>& choice) {
+  const auto size = std::ssize(choice) / rule.groups;
+  std::vector<float> scores;
+  for (std::int64_t group = 0; group < rule.groups; ++group) {
+    const auto first = choice.begin() + group * size;
+    const std::vector<float> own(first, first + size);
+    const std::vector<std::int32_t> best =
+        largest(own, rule.choice_bias.defined() ? std::min<std::int64_t>(2, size) : 1);
+    float score = 0;
+    for (const std::int32_t e : best) score += own[static_cast<std::size_t>(e)];
+    scores.push_back(score);
+  }
+  const std::vector<std::int32_t> taken = largest(scores, rule.groups_taken);
+  for (std::int32_t group = 0; group < rule.groups; ++group)
+    if (std::ranges::count(taken, group) == 0)
+      std::fill_n(choice.begin() + group * size, size, -std::numeric_limits<float>::infinity());
+}
+
 // d_probabilities [E] of one token from those of its weights.
-void probability_gradient(const float* dw, const float* w, const std::int32_t* experts, std::int64_t k, float total,
-                          bool normalize, float* dp) {
-  const float mean = normalize ? std::inner_product(dw, dw + k, w, 0.0f) : 0.0f;
-  for (std::int64_t j = 0; j < k; ++j) dp[experts[j]] = normalize ? (dw[j] - mean) / total : dw[j];
+void probability_gradient(const RoutingRule& rule, const float* dw, const float* w, const std::int32_t* experts,
+                          float total, float* dp) {
+  const std::int64_t k = rule.experts_per_token;
+  const float mean = rule.normalize ? std::inner_product(dw, dw + k, w, 0.0f) : 0.0f;
+  for (std::int64_t j = 0; j < k; ++j)
+    dp[experts[j]] = rule.normalize ? (rule.scale * dw[j] - mean) / total : rule.scale * dw[j];
+}
+
+// d_scores [E] of one token from those of its probabilities p.
+void score_gradient(RouterScores scores, const float* dp, const float* p, std::int64_t experts, float* out) {
+  if (scores == RouterScores::sigmoid) {
+    for (std::int64_t e = 0; e < experts; ++e) out[e] = dp[e] * p[e] * (1.0f - p[e]);
+    return;
+  }
+  const float mean = std::inner_product(dp, dp + experts, p, 0.0f);
+  for (std::int64_t e = 0; e < experts; ++e) out[e] = p[e] * (dp[e] - mean);
 }
 
 }  // namespace
 
-Routing route(const Variable& scores, std::int64_t experts_per_token, bool normalize) {
-  const std::int64_t tokens = scores.value().rows(), experts = scores.value().cols(), k = experts_per_token;
-  QAD_ASSERT(0 < k && k <= experts);
+Routing route(const Variable& scores, const RoutingRule& rule) {
+  const std::int64_t tokens = scores.value().rows(), experts = scores.value().cols(), k = rule.experts_per_token;
+  QAD_ASSERT(0 < k && k <= experts && experts % rule.groups == 0 && rule.groups_taken <= rule.groups);
   const Tensor p({tokens, experts}), w({tokens, k}), totals({tokens});
   const auto chosen = std::make_shared<std::vector<std::int32_t>>(static_cast<std::size_t>(tokens * k));
   for_each_row(tokens, [&](std::int64_t t) {
     float* row = p.data() + t * experts;
-    softmax_row(scores.value().data() + t * experts, experts, row);
-    std::vector<std::int32_t> order(static_cast<std::size_t>(experts));
-    std::iota(order.begin(), order.end(), 0);
-    std::partial_sort(order.begin(), order.begin() + k, order.end(),
-                      [&](std::int32_t a, std::int32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
-    std::copy_n(order.begin(), k, chosen->begin() + t * k);
-    float total = 0;
-    for (std::int64_t j = 0; j < k; ++j) total += row[order[static_cast<std::size_t>(j)]];
+    const auto probabilities = rule.scores == RouterScores::softmax ? softmax_row : sigmoid_row;
+    probabilities(scores.value().data() + t * experts, experts, row);
+    std::vector<float> choice(row, row + experts);
+    if (rule.choice_bias.defined())
+      for (std::int64_t e = 0; e < experts; ++e) choice[static_cast<std::size_t>(e)] += rule.choice_bias.data()[e];
+    if (rule.groups > 1) leave_best_groups(rule, choice);
+    const std::vector<std::int32_t> order = largest(choice, k);
+    std::ranges::copy(order, chosen->begin() + t * k);
+    float total = rule.scores == RouterScores::sigmoid ? 1e-20f : 0.0f;  // as DeepSeek-V3 has it
+    for (const std::int32_t e : order) total += row[e];
     totals.data()[t] = total;
     for (std::int64_t j = 0; j < k; ++j)
-      w.data()[t * k + j] = row[order[static_cast<std::size_t>(j)]] / (normalize ? total : 1.0f);
+      w.data()[t * k + j] = rule.scale * (row[order[static_cast<std::size_t>(j)]] / (rule.normalize ? total : 1.0f));
   });
   if (loops_are_dry()) choose_for_dry_run(experts, *chosen);
-  Variable weights = record("route", w, {scores},
-                            [x = scores.sink(), p, w, totals, chosen, tokens, experts, k, normalize](const Tensor& dw) {
-                              Tensor d_scores({tokens, experts});
-                              for_each_row(tokens, [&](std::int64_t t) {
-                                std::vector<float> dp(static_cast<std::size_t>(experts), 0.0f);
-                                probability_gradient(dw.data() + t * k, w.data() + t * k, chosen->data() + t * k, k,
-                                                     totals.data()[t], normalize, dp.data());
-                                const float* row = p.data() + t * experts;
-                                const float mean = std::inner_product(dp.begin(), dp.end(), row, 0.0f);
-                                for (std::int64_t e = 0; e < experts; ++e)
-                                  d_scores.data()[t * experts + e] = row[e] * (dp[static_cast<std::size_t>(e)] - mean);
-                              });
-                              x->give(std::move(d_scores));
-                            });
+  Variable weights = record(
+      "route", w, {scores}, [x = scores.sink(), p, w, totals, chosen, tokens, experts, k, rule](const Tensor& dw) {
+        Tensor d_scores({tokens, experts});
+        for_each_row(tokens, [&](std::int64_t t) {
+          std::vector<float> dp(static_cast<std::size_t>(experts), 0.0f);
+          probability_gradient(rule, dw.data() + t * k, w.data() + t * k, chosen->data() + t * k, totals.data()[t],
+                               dp.data());
+          score_gradient(rule.scores, dp.data(), p.data() + t * experts, experts, d_scores.data() + t * experts);
+        });
+        x->give(std::move(d_scores));
+      });
   return {k, chosen, std::move(weights)};
 }
 

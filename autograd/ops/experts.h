@@ -18,10 +18,24 @@ struct Routing {
   Variable weights;                                          ///< [T, k]
 };
 
-/// p = softmax of each row of scores [T, E]; the k likeliest experts (the lower index on a tie) with weights w = p, or,
-/// if `normalize`, w = p/Σp over these k.
-///   dp = dw, or (dw - ⟨dw, w⟩)/Σp; 0 for experts that were not taken;  dscores = p ⊙ (dp - ⟨dp, p⟩)
-[[nodiscard]] Routing route(const Variable& scores, std::int64_t experts_per_token, bool normalize);
+enum class RouterScores : std::uint8_t { softmax, sigmoid };
+
+struct RoutingRule {
+  std::int64_t experts_per_token = 1;  ///< k
+  bool normalize = true;               ///< the weights of a token sum to `scale`
+  RouterScores scores = RouterScores::softmax;
+  std::int64_t groups = 1, groups_taken = 1;  ///< experts are taken from the best groups of E/groups neighbours alone
+  float scale = 1.0f;
+  Tensor choice_bias{};  ///< [E] in FP32, or undefined: moves the choice, and no weight
+};
+
+/// p = softmax of each row of scores [T, E], or σ of each score; c = p + choice_bias. A group is as good as its best
+/// expert, or with a bias as its two best together. The k experts of the largest c (the lower index on a tie) have
+/// weights w = scale·p, or, if `normalize`, scale·p/Σp over these k (Shazeer et al., 2017; DeepSeek-V3, 2024,
+/// https://arxiv.org/abs/2412.19437, section 2.1.2).
+///   dp = scale·dw, or (scale·dw - ⟨dw, w⟩)/Σp; 0 for experts that were not taken
+///   dscores = p ⊙ (dp - ⟨dp, p⟩), or dp ⊙ p ⊙ (1 - p)
+[[nodiscard]] Routing route(const Variable& scores, const RoutingRule& rule);
 
 /// Where the rows of one expert come from: place t·k + j is choice j of token t.
 using RoutedRows = std::shared_ptr<const std::vector<std::int64_t>>;

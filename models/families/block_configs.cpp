@@ -24,8 +24,7 @@ std::int64_t width_of(double ffn_mult, std::int64_t hidden_size) {
 // A layer's attention, or its feed-forward layer; no object at all is one that says nothing.
 ConfigReader part_of(const Json& part, const std::string& who) {
   const ConfigReader reader(part, who);
-  for (const char* key : {"replace_with_linear", "sparsify", "window_length", "num_sink_tokens", "moe", "mamba",
-                          "llama4", "hidden_act"}) {
+  for (const char* key : {"sparsify", "window_length", "num_sink_tokens", "moe", "mamba", "llama4", "hidden_act"}) {
     if (!reader.says(key) || reader.at(key) == false) continue;
     if (std::string_view(key) == "hidden_act" && (reader.at(key) == "silu" || reader.at(key) == "swish")) continue;
     reader.refuse(key, fmt::format("{} not to be there", key), "blocks with it are not supported");
@@ -43,6 +42,7 @@ std::int64_t key_value_heads(const ConfigReader& attention, std::int64_t heads) 
 }
 
 std::int64_t feed_forward_width(const ConfigReader& ffn, std::int64_t hidden_size) {
+  if (!ffn.says("ffn_mult") && ffn.says("intermediate_size")) return ffn.whole("intermediate_size", 0, 1);
   const double multiple = ffn.above(0, "ffn_mult", 0);
   if (multiple == 0 || multiple >= 1024.0) ffn.refuse("ffn_mult", "ffn_mult above 0 and below 1024");
   const std::int64_t width = width_of(multiple, hidden_size);
@@ -56,10 +56,16 @@ BlockConfig read_block(const Json& json, const std::string& who, const ModelConf
   const ConfigReader block(json, who);
   const Json attention_json = block.object("attention"), ffn_json = block.object("ffn");
   const ConfigReader attention = part_of(attention_json, who + ": attention"), ffn = part_of(ffn_json, who + ": ffn");
+  for (const ConfigReader* part : {&attention, &ffn})
+    if (part->flag("no_op", false) && part->flag("replace_with_linear", false))
+      part->refuse("replace_with_linear", "no_op or replace_with_linear, not both");
   BlockConfig result;
-  if (!attention.flag("no_op", false))
+  result.linear_attention = attention.flag("replace_with_linear", false);
+  result.linear_feed_forward = ffn.flag("replace_with_linear", false);
+  if (!attention.flag("no_op", false) && !result.linear_attention)
     result.num_key_value_heads = key_value_heads(attention, config.num_attention_heads);
-  if (!ffn.flag("no_op", false)) result.intermediate_size = feed_forward_width(ffn, config.hidden_size);
+  if (!ffn.flag("no_op", false) && !result.linear_feed_forward)
+    result.intermediate_size = feed_forward_width(ffn, config.hidden_size);
   return result;
 }
 
@@ -99,10 +105,17 @@ void write_blocks(const ModelConfig& config, Json& config_json) {
     Json attention = {{"n_heads_in_group", nullptr}, {"no_op", true}}, ffn = {{"ffn_mult", nullptr}, {"no_op", true}};
     if (block.num_key_value_heads > 0)
       attention = {{"n_heads_in_group", config.num_attention_heads / block.num_key_value_heads}, {"no_op", false}};
-    if (block.intermediate_size > 0)
-      ffn = {{"ffn_mult", 1.5 * static_cast<double>(block.intermediate_size) / static_cast<double>(config.hidden_size)},
-             {"no_op", false}};
-    attention["replace_with_linear"] = ffn["replace_with_linear"] = false;
+    if (block.intermediate_size > 0) {
+      const double multiple =
+          1.5 * static_cast<double>(block.intermediate_size) / static_cast<double>(config.hidden_size);
+      ffn = {{"ffn_mult", multiple}, {"no_op", false}};
+      if (width_of(multiple, config.hidden_size) != block.intermediate_size)
+        ffn = {{"ffn_mult", nullptr}, {"no_op", false}, {"intermediate_size", block.intermediate_size}};
+    }
+    if (block.linear_attention) attention["no_op"] = false;
+    if (block.linear_feed_forward) ffn["no_op"] = false;
+    attention["replace_with_linear"] = block.linear_attention;
+    ffn["replace_with_linear"] = block.linear_feed_forward;
     blocks.push_back({{"attention", attention}, {"ffn", ffn}});
   }
   config_json["block_configs"] = std::move(blocks);

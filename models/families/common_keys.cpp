@@ -62,6 +62,4 @@ Json fields_of(ModelConfig config) {
   return json;
 }
 
-void write_fields(ExpertsConfig experts, Json& config_json) { experts.visit_fields(FieldWriter{config_json}); }
-
 }  // namespace qad

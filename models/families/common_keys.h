@@ -20,7 +20,5 @@ void write_special_tokens(const ModelConfig& config, nlohmann::ordered_json& con
 
 /// Every field of a config under its name; head_dim is the width of a head.
 [[nodiscard]] nlohmann::ordered_json fields_of(ModelConfig config);
-/// Adds every field of the experts under its name.
-void write_fields(ExpertsConfig experts, nlohmann::ordered_json& config_json);
 
 }  // namespace qad

@@ -137,6 +137,8 @@ Section read_section(const char* name, const ConfigReader& config_json, const Mo
   if (rule.kind == RopeScalingKind::yarn || rule.kind == RopeScalingKind::llama3)
     scaling.original_max_position_embeddings = original_context(section, config_json, context);
   if (rule.kind == RopeScalingKind::yarn) read_yarn(section, static_cast<double>(context), read.theta, scaling);
+  if (rule.kind == RopeScalingKind::yarn && config.latent_attention)
+    scaling.mscale_all_dim = section.at_least(0, "mscale_all_dim", 0);
   if (rule.kind == RopeScalingKind::llama3) {
     scaling.low_freq_factor = section.above(0, "low_freq_factor", 0);
     scaling.high_freq_factor = section.above(scaling.low_freq_factor, "high_freq_factor", 0);
@@ -188,6 +190,7 @@ void write_rope(const ModelConfig& config, Json& config_json) {
     section["beta_fast"] = scaling.beta_fast;
     section["beta_slow"] = scaling.beta_slow;
     if (!scaling.truncate) section["truncate"] = false;
+    if (scaling.mscale_all_dim > 0) section["mscale_all_dim"] = scaling.mscale_all_dim;
   }
   if (scaling.rope_type == RopeScalingKind::llama3 || scaling.rope_type == RopeScalingKind::yarn)
     section[kOriginal] = scaling.original_max_position_embeddings;

@@ -47,7 +47,13 @@ void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) 
   write_llama_sizes(config, config_json);
   config_json["attention_bias"] = config.attention_bias;
   write_llama_rest(config, WindowRule::all_if_used, config_json);
-  if (config.experts) write_fields(*config.experts, config_json);  // their names are those of config.json
+  if (!config.experts) return;
+  config_json["num_experts"] = config.experts->num_experts;
+  config_json["num_experts_per_tok"] = config.experts->num_experts_per_tok;
+  config_json["moe_intermediate_size"] = config.experts->moe_intermediate_size;
+  config_json["norm_topk_prob"] = config.experts->norm_topk_prob;
+  config_json["decoder_sparse_step"] = config.experts->decoder_sparse_step;
+  config_json["mlp_only_layers"] = config.experts->mlp_only_layers;
 }
 
 }  // namespace

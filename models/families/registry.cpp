@@ -8,12 +8,12 @@
 namespace qad {
 
 // Each in a file of its name.
-extern const Family kLlama, kMistral, kMixtral, kNemotronNas, kQwen2, kQwen3, kQwen3Moe;
+extern const Family kDeepseekV2, kDeepseekV3, kLlama, kMistral, kMixtral, kNemotronNas, kQwen2, kQwen3, kQwen3Moe;
 
 namespace {
 
-constexpr auto kFamilies =
-    std::to_array<const Family*>({&kLlama, &kMistral, &kMixtral, &kNemotronNas, &kQwen2, &kQwen3, &kQwen3Moe});
+constexpr auto kFamilies = std::to_array<const Family*>(
+    {&kDeepseekV2, &kDeepseekV3, &kLlama, &kMistral, &kMixtral, &kNemotronNas, &kQwen2, &kQwen3, &kQwen3Moe});
 
 }  // namespace
 

@@ -44,7 +44,8 @@ std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType typ
   const ModelConfig config = config_of(folder);
   StoredWeights weights(folder, config);
   auto model = make_model(config, [&](const ParameterSpec& spec) {
-    return make_parameter(spec.name, weights.load(spec.name, spec.shape, type), false);
+    const WeightType own = spec.role == Role::choice_bias ? WeightType::f32 : type;
+    return make_parameter(spec.name, weights.load(spec.name, spec.shape, own), false);
   });
   weights.check_tied_head();
   weights.tell_unused();
@@ -67,7 +68,8 @@ std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::
   const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   return make_model(config, [&](const ParameterSpec& spec) {
     if (spec.role == Role::norm) return make_parameter(spec.name, Tensor::full(spec.shape, 1.0f), true);
-    if (spec.role == Role::bias) return make_parameter(spec.name, Tensor::zeros(spec.shape), true);
+    if (spec.role == Role::bias || spec.role == Role::choice_bias)
+      return make_parameter(spec.name, Tensor::zeros(spec.shape), true);
     const double deviation = config.initializer_range * (spec.adds_to_residual ? residual_scale : 1.0);
     const Tensor value(spec.shape);
     Random random(seed, stream_of("initialize " + spec.name));
@@ -82,8 +84,9 @@ void save_model(const fs::path& folder, LanguageModel& model, DType dtype) {
   std::vector<Tensor> kept;  // the bytes that the entries point to
   std::vector<SafetensorsEntry> entries;
   for (const ParameterPointer& parameter : model.parameters()) {
-    if (dtype == DType::bf16) check_fits_bf16(parameter->name, parameter->value());
-    kept.push_back(parameter->value().to(dtype));
+    const DType own = kept_type(parameter->role, dtype);
+    if (own == DType::bf16) check_fits_bf16(parameter->name, parameter->value());
+    kept.push_back(parameter->value().to(own));
     entries.push_back(safetensors_entry(parameter->name, kept.back()));
   }
   write_safetensors(folder / "model.safetensors", entries);

@@ -1,55 +1,10 @@
 #include "models/layers/attention_layer.h"
 
-#include <algorithm>
-
-#include "autograd/base/error.h"
+#include "models/layers/key_value_state.h"
 #include "models/layers/make_linear.h"
 
 namespace qad {
 namespace {
-
-using Segments = std::vector<kernels::AttentionSegment>;
-
-// Rotated keys and values: row slot·capacity + position of both is that of a token.
-class KeyValueState final : public LayerState {
- public:
-  KeyValueState(std::int64_t slots, std::int64_t capacity, std::int64_t width)
-      : keys(Shape{slots * capacity, width}), values(Shape{slots * capacity, width}), capacity_(capacity) {}
-
-  void copy(std::int64_t from, std::int64_t to, std::int64_t tokens) override {
-    for (const Tensor& part : {keys, values})
-      part.slice(to * capacity_, to * capacity_ + tokens)
-          .copy_from(part.slice(from * capacity_, from * capacity_ + tokens));
-  }
-  void cut(std::int64_t /*slot*/, std::int64_t /*tokens*/) override {}  // rows behind a sequence's end are never read
-  [[nodiscard]] std::size_t bytes() const override { return keys.bytes() + values.bytes(); }
-
-  [[nodiscard]] std::vector<std::int64_t> rows(const std::vector<SequencePart>& parts) const {
-    std::vector<std::int64_t> rows;
-    for (const SequencePart& part : parts)
-      for (std::int64_t t = 0; t < part.end - part.begin; ++t) rows.push_back(part.slot * capacity_ + part.cached + t);
-    return rows;
-  }
-  [[nodiscard]] Segments segments(const std::vector<SequencePart>& parts) const {
-    Segments segments;
-    for (const SequencePart& part : parts) {
-      const std::int64_t first = part.slot * capacity_;
-      segments.push_back({part.begin, part.end, first, first + part.cached + part.end - part.begin});
-    }
-    return segments;
-  }
-
-  Tensor keys, values;
-
- private:
-  std::int64_t capacity_;
-};
-
-Segments within_batch(const std::vector<SequencePart>& parts) {
-  Segments segments;
-  for (const SequencePart& part : parts) segments.push_back({part.begin, part.end, part.begin, part.end});
-  return segments;
-}
 
 class AttentionLayer final : public Layer {
  public:
@@ -61,7 +16,7 @@ class AttentionLayer final : public Layer {
       return AttentionPlan{plan.positions, std::make_shared<const Segments>(std::move(segments)),
                            rotary_->up_to(plan.longest)};
     };
-    if (state == nullptr) return attention_(x_TC, with(within_batch(*plan.parts)), nullptr);
+    if (state == nullptr) return attention_(x_TC, with(segments_within_batch(*plan.parts)), nullptr);
     const auto& cache = dynamic_cast<const KeyValueState&>(*state);
     const LayerCache rows{cache.keys, cache.values, cache.rows(*plan.parts)};
     return attention_(x_TC, with(cache.segments(*plan.parts)), &rows);

@@ -1,6 +1,7 @@
 #include "models/layers/experts_layer.h"
 
 #include <array>
+#include <optional>
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/experts.h"
@@ -9,19 +10,32 @@
 namespace qad {
 namespace {
 
+// What every token goes to: its projections into the layer stand behind the experts' in their group.
+struct SharedExpert {
+  LinearGroup down;
+};
+
 class ExpertsLayer final : public Layer {
  public:
-  ExpertsLayer(const ExpertsConfig& config, ParameterPointer router, LinearGroup gate_up, LinearGroup down)
-      : config_(config), router_(std::move(router)), gate_up_(std::move(gate_up)), down_(std::move(down)) {}
+  ExpertsLayer(const ExpertsConfig& config, ParameterPointer router, ParameterPointer choice_bias, LinearGroup gate_up,
+               LinearGroup down, std::optional<SharedExpert> shared)
+      : config_(config),
+        router_(std::move(router)),
+        choice_bias_(std::move(choice_bias)),
+        gate_up_(std::move(gate_up)),
+        down_(std::move(down)),
+        shared_(std::move(shared)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
                                     LayerState* /*state*/) const override {
     const std::int64_t k = config_.num_experts_per_tok;
-    const Routing routing = route(linear(x_TC, router_->operand(), {}), k, config_.norm_topk_prob);
+    const Routing routing = route(linear(x_TC, router_->operand(), {}), rule());
     const std::vector<RoutedRows> rows = rows_by_expert(routing, config_.num_experts);
     std::vector<const Linear*> hit;  // gates and ups of the experts that tokens go to
     for (std::size_t e = 0; e < rows.size(); ++e)
       if (!rows[e]->empty()) hit.insert(hit.end(), {&gate_up_.members[2 * e], &gate_up_.members[2 * e + 1]});
+    const std::size_t first_shared = 2 * rows.size();
+    for (std::size_t i = first_shared; i < gate_up_.members.size(); ++i) hit.push_back(&gate_up_.members[i]);
     const Variable input_TC = gate_up_.input(x_TC, hit);
     Variable sum_TC(Tensor::zeros(x_TC.shape()));
     for (std::size_t e = 0; e < rows.size(); ++e) {
@@ -31,20 +45,38 @@ class ExpertsLayer final : public Layer {
       const Linear& down = down_.members[e];
       sum_TC = add_routed(std::move(sum_TC), down(down_.input(inner, std::array{&down})), rows[e], routing);
     }
-    return sum_TC;
+    if (!shared_) return sum_TC;
+    const Variable inner =
+        swiglu(gate_up_.members[first_shared](input_TC), gate_up_.members[first_shared + 1](input_TC));
+    return add(shared_->down(inner)[0], std::move(sum_TC));
   }
 
   void visit(ModuleVisitor& visitor) override {
     visitor.parameter(router_);
+    if (choice_bias_ != nullptr) visitor.parameter(choice_bias_);
     qad::visit(gate_up_, visitor);
     qad::visit(down_, visitor);
+    if (shared_) qad::visit(shared_->down, visitor);
   }
 
  private:
+  // The bias is read as it is stored, whatever fills its slot: a rounded one would send tokens elsewhere.
+  [[nodiscard]] RoutingRule rule() const {
+    return {.experts_per_token = config_.num_experts_per_tok,
+            .normalize = config_.norm_topk_prob,
+            .scores = config_.scoring_func == ScoringFunction::softmax ? RouterScores::softmax : RouterScores::sigmoid,
+            .groups = config_.n_group,
+            .groups_taken = config_.topk_group,
+            .scale = static_cast<float>(config_.routed_scaling_factor),
+            .choice_bias = choice_bias_ != nullptr ? as_f32(choice_bias_->value()) : Tensor()};
+  }
+
   ExpertsConfig config_;
-  ParameterPointer router_;  // [E, C]
-  LinearGroup gate_up_;      // members gate and up of each expert in turn
-  LinearGroup down_;         // a member each
+  ParameterPointer router_;       // [E, C]
+  ParameterPointer choice_bias_;  // [E], or null
+  LinearGroup gate_up_;           // members gate and up of each expert in turn, then the shared one's
+  LinearGroup down_;              // a member each
+  std::optional<SharedExpert> shared_;
 };
 
 }  // namespace
@@ -57,6 +89,9 @@ Residual make_experts(const ModelConfig& config, std::int64_t index, const Exper
   Residual part{make({prefix + ".post_attention_layernorm.weight", {hidden}, Role::norm}),
                 static_cast<float>(config.rms_norm_eps), nullptr};
   ParameterPointer router = make({mlp + ".gate.weight", {sizes.num_experts, hidden}, Role::router});
+  ParameterPointer choice_bias;
+  if (sizes.scoring_func == ScoringFunction::sigmoid)
+    choice_bias = make({mlp + ".gate.e_score_correction_bias", {sizes.num_experts}, Role::choice_bias});
   LinearGroup gate_up{.name = mlp + ".experts.gate_up_proj", .fed_by = part.norm},
       down{.name = mlp + ".experts.down_proj"};
   const double share = static_cast<double>(sizes.num_experts_per_tok) / static_cast<double>(sizes.num_experts);
@@ -72,7 +107,21 @@ Residual make_experts(const ModelConfig& config, std::int64_t index, const Exper
     down.members.back().fused = expert + names.down;
     down.members.back().token_share = share;
   }
-  part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(gate_up), std::move(down));
+  std::optional<SharedExpert> shared;
+  if (sizes.n_shared_experts > 0) {
+    const std::string expert = mlp + ".shared_experts.";
+    const std::int64_t width = sizes.n_shared_experts * inner;
+    for (const char* name : {names.gate, names.up}) {
+      gate_up.members.push_back(make_linear({.name = expert + name, .out = width, .in = hidden}, make));
+      gate_up.members.back().fused = expert + "gate_up_proj";
+    }
+    shared.emplace().down.name = expert + names.down;
+    shared->down.members = {
+        make_linear({.name = expert + names.down, .out = hidden, .in = width, .adds_to_residual = true}, make)};
+    shared->down.fed_by = gate_up.members.back().weight;
+  }
+  part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(choice_bias), std::move(gate_up),
+                                              std::move(down), std::move(shared));
   return part;
 }
 

@@ -1,5 +1,5 @@
 // A sparse feed-forward layer: a router sends each token to a few of many gated experts (Shazeer et al., 2017,
-// https://arxiv.org/abs/1701.06538; with softmax routing as in Mixtral and Qwen3-MoE).
+// https://arxiv.org/abs/1701.06538); some layers have a shared one that every token goes to.
 #pragma once
 
 #include "models/block.h"

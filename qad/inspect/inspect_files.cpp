@@ -137,12 +137,16 @@ std::vector<Fact> config_facts(const ModelConfig& config) {
   if (!config.blocks.empty())
     layers += fmt::format(" that differ, {} without attention, {} without feed-forward",
                           without(&BlockConfig::num_key_value_heads), without(&BlockConfig::intermediate_size));
+  std::string heads = fmt::format("{} of {}, {} for keys and values", config.num_attention_heads, config.head_size(),
+                                  config.num_key_value_heads);
+  if (const auto& latent = config.latent_attention)
+    heads = fmt::format("{} of {} and {} with positions, values of {}; latent {}", config.num_attention_heads,
+                        latent->qk_nope_head_dim, latent->qk_rope_head_dim, latent->v_head_dim, latent->kv_lora_rank);
   return {{"family", config.model_type},
           {"layers", layers},
           {"hidden size", std::to_string(config.hidden_size)},
           {"feed-forward", std::to_string(config.intermediate_size)},
-          {"heads", fmt::format("{} of {}, {} for keys and values", config.num_attention_heads, config.head_size(),
-                                config.num_key_value_heads)},
+          {"heads", heads},
           {"vocabulary", fmt::format("{}, {} head", config.vocab_size, config.tie_word_embeddings ? "tied" : "own")},
           {"context", std::to_string(config.max_position_embeddings)}};
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "autograd/core/tensor.h"
+#include "autograd/nn/parameter.h"
 #include "data/files/gguf.h"
 #include "data/tokenizer/tokenizer.h"
 #include "models/model_config.h"
@@ -25,6 +26,7 @@ namespace qad {
 struct NamedTensor {
   std::string name;  ///< hub name: model.layers.0.input_layernorm.weight
   Tensor value;      ///< FP32, BF16 or F16
+  Role role = Role::weight;
 };
 
 /// How a layer's input is quantized: block scales follow the data, the tensor scale is frozen.

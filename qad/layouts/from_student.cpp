@@ -72,7 +72,8 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
       model.linears.push_back(std::move(linear));
     }
   for (const ParameterPointer& parameter : student.parameters())
-    if (!packed.contains(parameter.get())) model.dense.push_back({parameter->name, parameter->value()});
+    if (!packed.contains(parameter.get()))
+      model.dense.push_back({parameter->name, parameter->value(), parameter->role});
   if (!quantizers.caches().empty()) model.cache_format = &quantizers.caches().front().keys->format();
   for (const CacheQuantizers& cache : quantizers.caches())
     model.key_value_scales.push_back(

@@ -68,7 +68,7 @@ bool is_power_of_two(float scale) {
 
 void append_dense(const ExportModel& model, std::vector<FileTensor>& tensors) {
   for (const NamedTensor& tensor : model.dense)
-    tensors.push_back(float_tensor(tensor.name, as_stored(tensor.value, model.dense_type)));
+    tensors.push_back(float_tensor(tensor.name, as_stored(tensor.value, kept_type(tensor.role, model.dense_type))));
 }
 
 std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list<const char*> path) {

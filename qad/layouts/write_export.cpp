@@ -56,7 +56,8 @@ OutputFolder export_folder(const fs::path& folder, const std::string& run) {
 
 void check_exportable(const ExportModel& student) {
   if (student.dense_type == DType::bf16)
-    for (const NamedTensor& tensor : student.dense) check_fits_bf16(tensor.name, tensor.value);
+    for (const NamedTensor& tensor : student.dense)
+      if (kept_type(tensor.role, DType::bf16) == DType::bf16) check_fits_bf16(tensor.name, tensor.value);
   std::map<std::string, const ExportLinear*> first_of_group;
   for (const ExportLinear& linear : student.linears) {
     if (linear.input && !linear.weight)

@@ -26,7 +26,11 @@ ModelConfig layer_of(ModelConfig config, std::int64_t index) {
   if (block.intermediate_size > 0) config.intermediate_size = block.intermediate_size;
   if (block.num_key_value_heads == 0 || block.intermediate_size == 0) config.blocks = {block};
   if (!has_experts) config.experts.reset();
-  if (config.experts) config.experts->decoder_sparse_step = 1, config.experts->mlp_only_layers.clear();
+  if (config.experts) {
+    config.experts->decoder_sparse_step = 1;
+    config.experts->first_k_dense_replace = 0;
+    config.experts->mlp_only_layers.clear();
+  }
   return config;
 }
 
@@ -37,6 +41,7 @@ ModelConfig narrowed(ModelConfig config) {
   if (config.experts) {
     ExpertsConfig& experts = *config.experts;
     experts.num_experts = std::min(experts.num_experts, std::max(kMostExperts, experts.num_experts_per_tok));
+    experts.n_group = experts.topk_group = 1;  // which of them are taken changes no time
   }
   double weights = 0;
   for (const LinearShape& shape : linear_shapes(config))
@@ -89,12 +94,12 @@ double met_weights(const ModelConfig& config) {
 }
 
 std::vector<LayerKind> layer_kinds(const ModelConfig& config) {
-  std::map<std::tuple<bool, bool, bool, bool>, LayerKind> kinds;
+  std::map<std::tuple<bool, bool, bool, bool, bool, bool>, LayerKind> kinds;
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const ModelConfig layer = layer_of(config, i);
     const BlockConfig block = layer.block(0);
     const auto parts = std::tuple(block.num_key_value_heads > 0, block.intermediate_size > 0, layer.experts.has_value(),
-                                  layer.sliding_window > 0);
+                                  layer.sliding_window > 0, block.linear_attention, block.linear_feed_forward);
     const auto kind = kinds.try_emplace(parts, LayerKind{i, narrowed(layer)}).first;
     if (const double of_probe = met_weights(kind->second.probe); of_probe > 0)
       kind->second.times += met_weights(layer) / of_probe;

@@ -172,7 +172,7 @@ double attention_operations(const ModelConfig& config, const TokenBatch& batch) 
   double operations = 0, layers = 0;
   for (const Segment& segment : batch.segments)
     operations += 2.0 * std::pow(segment.end - segment.begin, 2) *
-                  static_cast<double>(config.num_attention_heads * config.head_size());
+                  static_cast<double>(config.num_attention_heads * config.attention_width());
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
     if (config.block(i).num_key_value_heads > 0) ++layers;
   return operations * layers;

@@ -155,6 +155,9 @@ std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, cons
 
 std::vector<Refusal> cache_refusals(const ModelConfig& model, const QuantizeConfig& config) {
   const BlockFormat* const format = Policy(config).cache().formats.inputs;
+  if (format != nullptr && model.latent_attention)
+    return {{{"keys and values", "no kv_cache format for latent attention", std::string(format->name),
+              "its keys and values are made of a narrow vector, which has no scales here yet"}}};
   if (format == nullptr || model.head_size() % format->block_size(model.head_size()) == 0) return {};
   return {{{"keys and values", fmt::format("a head_dim that is a multiple of {} for {}", format->block, format->name),
             fmt::format("{}", model.head_size()), "choose another format for kv_cache, or none"}}};

@@ -32,7 +32,8 @@ std::map<std::string, Tensor> quantized_weights_of(const Student& student) {
       values[linear.weight->name] =
           dequantized(linear.weights->codes(linear.weight->value(), linear.weight->version()));
   for (const ParameterPointer& parameter : student.model->parameters())
-    if (!values.contains(parameter->name)) values[parameter->name] = parameter->value().to(DType::bf16);
+    if (!values.contains(parameter->name))
+      values[parameter->name] = parameter->value().to(kept_type(parameter->role, DType::bf16));
   return values;
 }
 
@@ -43,9 +44,11 @@ std::unique_ptr<LanguageModel> load_of_run(const RunFolder& folder, RunModel of_
   const auto values =
       of_run == RunModel::student ? quantized_weights_of(saved.student) : masters_of(*saved.student.model);
   auto model = make_model(saved.student.model->config(), [&](const ParameterSpec& spec) {
-    if (type == WeightType::bf16) check_fits_bf16(spec.name, values.at(spec.name));
-    return make_parameter(
-        spec.name, type == WeightType::bf16 ? values.at(spec.name).to(DType::bf16) : values.at(spec.name), false);
+    const Tensor& value = values.at(spec.name);
+    if (type != WeightType::bf16) return make_parameter(spec.name, value, false);
+    const DType kept = kept_type(spec.role, DType::bf16);
+    if (kept == DType::bf16) check_fits_bf16(spec.name, value);
+    return make_parameter(spec.name, value.to(kept), false);
   });
   model->label = saved.file.string();
   log_info("{}: {} of step {} ({})", folder.path.string(), enum_name(of_run), saved.state.step,

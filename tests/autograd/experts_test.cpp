@@ -5,7 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <numeric>
+#include <complex>
+#include <functional>
 
 #include "tests/support/complex_step.h"
 #include "tests/support/near.h"
@@ -15,24 +16,51 @@ namespace {
 
 constexpr std::int64_t kTokens = 7, kExperts = 5, kCols = 6;
 
+// The experts of a token, the best first, by their real probabilities.
+std::vector<std::size_t> chosen(const Real& p, const RoutingRule& rule) {
+  Real choice = p;
+  if (rule.choice_bias.defined())
+    for (std::size_t e = 0; e < p.size(); ++e) choice[e] += static_cast<double>(rule.choice_bias.data()[e]);
+  const std::size_t size = p.size() / static_cast<std::size_t>(rule.groups);
+  std::vector<std::pair<double, std::size_t>> groups;
+  for (std::size_t g = 0; g < static_cast<std::size_t>(rule.groups); ++g) {
+    Real own(choice.begin() + static_cast<std::ptrdiff_t>(g * size),
+             choice.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
+    std::ranges::sort(own, std::greater());
+    groups.emplace_back(own[0] + (rule.choice_bias.defined() && size > 1 ? own[1] : 0.0), g);
+  }
+  std::ranges::stable_sort(groups, std::greater(), [](const auto& group) { return group.first; });
+  std::vector<std::size_t> order;
+  for (std::int64_t i = 0; i < rule.groups_taken; ++i)
+    for (std::size_t e = 0; e < size; ++e) order.push_back(groups[static_cast<std::size_t>(i)].second * size + e);
+  std::ranges::stable_sort(order,
+                           [&](auto x, auto y) { return choice[x] != choice[y] ? choice[x] > choice[y] : x < y; });
+  order.resize(static_cast<std::size_t>(rule.experts_per_token));
+  return order;
+}
+
 // Σ over a token's experts of weight·(1 + expert)·x, times dy, in all: every expert is a factor.
 template <class T>
-T mixture(const std::vector<T>& scores, const std::vector<T>& x, const Real& dy, std::int64_t k, bool normalize) {
+T mixture(const std::vector<T>& scores, const std::vector<T>& x, const Real& dy, std::int64_t experts,
+          const RoutingRule& rule) {
   T loss(0);
   for (std::int64_t t = 0; t < kTokens; ++t) {
-    const T* row = scores.data() + t * kExperts;
-    std::vector<T> p(static_cast<std::size_t>(kExperts));
+    const T* row = scores.data() + t * experts;
+    std::vector<T> p(static_cast<std::size_t>(experts));
     T sum(0);
-    for (std::int64_t e = 0; e < kExperts; ++e) sum += p[static_cast<std::size_t>(e)] = std::exp(row[e]);
-    std::vector<std::size_t> order(static_cast<std::size_t>(kExperts));
-    std::iota(order.begin(), order.end(), 0u);
-    std::ranges::stable_sort(order, [&](auto a, auto b) { return std::real(p[a]) > std::real(p[b]); });
-    order.resize(static_cast<std::size_t>(k));
+    for (std::int64_t e = 0; e < experts; ++e) sum += std::exp(row[e]);
+    Real real;
+    for (std::int64_t e = 0; e < experts; ++e) {
+      const T own = rule.scores == RouterScores::softmax ? std::exp(row[e]) / sum : T(1) / (T(1) + std::exp(-row[e]));
+      p[static_cast<std::size_t>(e)] = own;
+      real.push_back(std::real(own));
+    }
+    const std::vector<std::size_t> order = chosen(real, rule);
     T taken(0);
-    for (const std::size_t e : order) taken += p[e] / sum;
+    for (const std::size_t e : order) taken += p[e];
     for (const std::size_t e : order)
       for (std::int64_t c = 0; c < kCols; ++c)
-        loss += p[e] / sum / (normalize ? taken : T(1)) * static_cast<double>(1 + e) *
+        loss += p[e] / (rule.normalize ? taken : T(1)) * static_cast<double>(rule.scale) * static_cast<double>(1 + e) *
                 x[static_cast<std::size_t>(t * kCols + c)] * dy[static_cast<std::size_t>(t * kCols + c)];
   }
   return loss;
@@ -56,42 +84,62 @@ Variable scaled(const Variable& x, std::size_t expert) {
   });
 }
 
+void expect_definition(std::int64_t experts, const RoutingRule& rule) {
+  const std::int64_t k = rule.experts_per_token;
+  const Real scores = normal_doubles(kTokens * experts, 1.5, 1), x = normal_doubles(kTokens * kCols, 1.0, 2);
+  const Real dy = normal_doubles(kTokens * kCols, 1.0, 3);
+  const Variable score_leaf = Variable::leaf(floats_of(scores, {kTokens, experts}));
+  const Variable x_leaf = Variable::leaf(floats_of(x, {kTokens, kCols}));
+  const Routing routing = route(score_leaf, rule);
+  const auto rows = rows_by_expert(routing, experts);
+  Variable sum(Tensor::zeros({kTokens, kCols}));
+  for (std::size_t e = 0; e < rows.size(); ++e)
+    if (!rows[e]->empty())
+      sum = add_routed(std::move(sum), scaled(gather_tokens(x_leaf, rows[e], k), e), rows[e], routing);
+  double loss = 0;
+  for (std::int64_t i = 0; i < sum.value().size(); ++i)
+    loss += static_cast<double>(sum.value().data()[i]) * dy[static_cast<std::size_t>(i)];
+  EXPECT_NEAR(loss, mixture(scores, x, dy, experts, rule), 1e-4);
+
+  backward(sum, floats_of(dy, {kTokens, kCols}));
+  const Imaginary fixed_scores(scores.begin(), scores.end()), fixed_x(x.begin(), x.end());
+  const auto gradient_at = [&](Imaginary moved, std::size_t i, bool of_scores) {
+    constexpr double kStep = 1e-30;
+    moved[i] += std::complex<double>(0, kStep);
+    return std::imag(of_scores ? mixture(moved, fixed_x, dy, experts, rule)
+                               : mixture(fixed_scores, moved, dy, experts, rule)) /
+           kStep;
+  };
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    EXPECT_NEAR(score_leaf.sink()->gradient().data()[i], gradient_at(fixed_scores, i, true), 2e-5);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    EXPECT_NEAR(x_leaf.sink()->gradient().data()[i], gradient_at(fixed_x, i, false), 2e-5);
+}
+
 TEST(Experts, ValuesAndGradientsAreThoseOfTheDefinition) {
   for (const std::int64_t k : {1, 2, 5})
-    for (const bool normalize : {false, true}) {
-      const Real scores = normal_doubles(kTokens * kExperts, 1.5, 1), x = normal_doubles(kTokens * kCols, 1.0, 2);
-      const Real dy = normal_doubles(kTokens * kCols, 1.0, 3);
-      const Variable score_leaf = Variable::leaf(floats_of(scores, {kTokens, kExperts}));
-      const Variable x_leaf = Variable::leaf(floats_of(x, {kTokens, kCols}));
-      const Routing routing = route(score_leaf, k, normalize);
-      const auto rows = rows_by_expert(routing, kExperts);
-      Variable sum(Tensor::zeros({kTokens, kCols}));
-      for (std::size_t e = 0; e < rows.size(); ++e)
-        if (!rows[e]->empty())
-          sum = add_routed(std::move(sum), scaled(gather_tokens(x_leaf, rows[e], k), e), rows[e], routing);
-      double loss = 0;
-      for (std::int64_t i = 0; i < sum.value().size(); ++i)
-        loss += static_cast<double>(sum.value().data()[i]) * dy[static_cast<std::size_t>(i)];
-      EXPECT_NEAR(loss, mixture(scores, x, dy, k, normalize), 1e-4);
+    for (const bool normalize : {false, true})
+      expect_definition(kExperts, {.experts_per_token = k, .normalize = normalize});
+}
 
-      backward(sum, floats_of(dy, {kTokens, kCols}));
-      const Imaginary fixed_scores(scores.begin(), scores.end()), fixed_x(x.begin(), x.end());
-      const auto gradient_at = [&](Imaginary moved, std::size_t i, bool of_scores) {
-        constexpr double kStep = 1e-30;
-        moved[i] += std::complex<double>(0, kStep);
-        return std::imag(of_scores ? mixture(moved, fixed_x, dy, k, normalize)
-                                   : mixture(fixed_scores, moved, dy, k, normalize)) /
-               kStep;
-      };
-      for (std::size_t i = 0; i < scores.size(); ++i)
-        EXPECT_NEAR(score_leaf.sink()->gradient().data()[i], gradient_at(fixed_scores, i, true), 1e-5);
-      for (std::size_t i = 0; i < x.size(); ++i)
-        EXPECT_NEAR(x_leaf.sink()->gradient().data()[i], gradient_at(fixed_x, i, false), 1e-5);
-    }
+TEST(Experts, AlsoOfGroupsOfSigmoidsAndOfABias) {
+  constexpr std::int64_t kMany = 12;
+  const Tensor bias = floats_of(normal_doubles(kMany, 0.7, 9), {kMany});
+  for (const bool normalize : {false, true})
+    for (const RouterScores scores : {RouterScores::softmax, RouterScores::sigmoid})
+      for (const bool biased : {false, true})
+        for (const std::int64_t groups : {1, 3, 4, 12})
+          expect_definition(kMany, {.experts_per_token = 3,
+                                    .normalize = normalize,
+                                    .scores = scores,
+                                    .groups = groups,
+                                    .groups_taken = std::min<std::int64_t>(3, groups),
+                                    .scale = 2.5f,
+                                    .choice_bias = biased ? bias : Tensor()});
 }
 
 TEST(Experts, TheLowerOneIsTakenOnATie) {
-  const Routing routing = route(Variable(Tensor::zeros({2, 4})), 3, true);
+  const Routing routing = route(Variable(Tensor::zeros({2, 4})), {.experts_per_token = 3});
   EXPECT_EQ(*routing.experts, (std::vector<std::int32_t>{0, 1, 2, 0, 1, 2}));
   EXPECT_EQ(routing.weights.value().data()[0], 1.0f / 3.0f);
   const auto rows = rows_by_expert(routing, 4);

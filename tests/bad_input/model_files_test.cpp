@@ -156,7 +156,7 @@ TEST_F(BadModel, MissingFiles) {
 }
 
 TEST_F(BadModel, Configs) {
-  config_refused("model_type", "mamba", {"config.json: expected model_type to be one of llama, ", "got 'mamba'"});
+  config_refused("model_type", "mamba", {"config.json: expected model_type to be one of deepseek_v2, ", "got 'mamba'"});
   config_refused("vocab_size", "many", {"config.json: ", "vocab_size, got \"many\""});
   config_refused("hidden_size", 0, {"config.json: expected a whole number from 1 up, below 2^31, for hidden_size"});
   config_refused("is_causal", false, {"config.json: expected is_causal to be true, got false"});

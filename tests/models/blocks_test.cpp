@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "autograd/ops/rms_norm.h"
 #include "models/decode/generate.h"
 #include "models/families/hf_config.h"
 #include "models/families/registry.h"
@@ -96,11 +97,53 @@ TEST(Blocks, ConfigOfLlamaNemotronSuper) {
   EXPECT_EQ(config.intermediate_size, 28672);
   EXPECT_EQ(config.num_key_value_heads, 8);
   EXPECT_EQ(parse_hf_config(to_hf_config(config, "bfloat16"), "written").blocks, expected);
-  EXPECT_EQ(
-      testing::error_of(
-          [] { (void)parse_hf_config(super_config(R"({"attention": {"replace_with_linear": true}})"), "c"); }),
-      "c: block_configs[2]: attention: expected replace_with_linear not to be there, got true (blocks with it are not "
-      "supported)");
+  const auto message = [](const char* block) {
+    return testing::error_of([&] { (void)parse_hf_config(super_config(block), "c"); });
+  };
+  EXPECT_EQ(message(R"({"attention": {"sparsify": true}})"),
+            "c: block_configs[2]: attention: expected sparsify not to be there, got true (blocks with it are not "
+            "supported)");
+  EXPECT_EQ(message(R"({"attention": {"no_op": true, "replace_with_linear": true}})"),
+            "c: block_configs[2]: attention: expected no_op or replace_with_linear, not both, got true");
+}
+
+TEST(Blocks, AMatrixInPlaceOfALayer) {
+  const ModelConfig config = parse_hf_config(
+      super_config(R"({"attention": {"replace_with_linear": true}, "ffn": {"replace_with_linear": true}})"), "c");
+  BlockConfig linear;
+  linear.linear_attention = linear.linear_feed_forward = true;
+  EXPECT_EQ(config.blocks[2], linear);
+  EXPECT_EQ(parse_hf_config(to_hf_config(config, "bfloat16"), "written").blocks, config.blocks);
+  const ModelConfig narrow = parse_hf_config(
+      super_config(R"({"attention": {"n_heads_in_group": 8}, "ffn": {"ffn_mult": null, "intermediate_size": 1000}})"),
+      "c");
+  EXPECT_EQ(narrow.blocks[2].intermediate_size, 1000);
+  EXPECT_EQ(parse_hf_config(to_hf_config(narrow, "bfloat16"), "written").blocks, narrow.blocks);
+
+  ModelConfig small = testing::small_config();
+  small.model_type = "nemotron-nas";
+  small.blocks = {{2, 256}, linear};
+  small.num_key_value_heads = 2;
+  small.intermediate_size = 256;
+  const auto model = initialize_model(small, 3);
+  const NoGradScope no_grad;
+  const TokenBatch batch = testing::small_batch();
+  const ForwardPlan plan = LanguageModel::plan_of(batch);
+  const Variable x = model->blocks()[0](model->embed(batch), plan, nullptr);
+  const Tensor y = model->blocks()[1](x, plan, nullptr).value();
+  Tensor expected = x.value().clone();
+  for (const char* name : {"self_attn.linear_attn", "mlp.linear_mlp"}) {
+    const auto value = [&](const std::string& of) {
+      for (const ParameterPointer& parameter : model->parameters())
+        if (parameter->name == "model.layers.1." + of + ".weight") return parameter->value();
+      return Tensor();
+    };
+    const std::string norm = name[0] == 's' ? "input_layernorm" : "post_attention_layernorm";
+    const Tensor product =
+        times_transposed(rms_norm(Variable(expected), Variable(value(norm)), 1e-6f).value(), *operand_of(value(name)));
+    for (std::int64_t i = 0; i < expected.size(); ++i) expected.data()[i] += product.data()[i];
+  }
+  for (std::int64_t i = 0; i < y.size(); ++i) EXPECT_NEAR(y.data()[i], expected.data()[i], 1e-6);
 }
 
 }  // namespace

@@ -343,7 +343,7 @@ TEST(Expressible, NamesTheKeyThatConfigJsonCannotSay) {
   refused("mistral", "max_window_layers 0", [](ModelConfig& c) { c.max_window_layers = 1; });
   refused("llama", "sliding_window 0", [](ModelConfig& c) { c.sliding_window = 8; });
   refused("llama", "rope_scaling", [](ModelConfig& c) { c.rope_scaling.factor = 4; });
-  refused("llama", "model_type to be one of llama, ", [](ModelConfig& c) { c.model_type = "mamba"; });
+  refused("llama", "model_type to be one of deepseek_v2, ", [](ModelConfig& c) { c.model_type = "mamba"; });
 }
 
 }  // namespace

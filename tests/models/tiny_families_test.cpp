@@ -79,6 +79,10 @@ TEST_P(TinyFamilies, Gradients) {
   std::size_t compared = 0;
   for (const ParameterPointer& parameter : model->parameters()) {
     const std::string name = in_memory(parameter->name);
+    if (parameter->role == Role::choice_bias) {
+      EXPECT_FALSE(parameter->variable.sink()->gradient().defined()) << name;
+      continue;
+    }
     const Tensor& gradient = parameter->variable.sink()->gradient();
     const auto experts = name.find(".experts.");
     if (experts == std::string::npos) {
@@ -135,11 +139,12 @@ TEST_P(TinyFamilies, SavedAndLoadedItIsTheSame) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, TinyFamilies,
-                         ::testing::Values(Tiny{"qwen3-moe"}, Tiny{"mixtral",
-                                                                   {{".block_sparse_moe.", ".mlp."},
-                                                                    {".w1.", ".gate_proj."},
-                                                                    {".w2.", ".down_proj."},
-                                                                    {".w3.", ".up_proj."}}}),
+                         ::testing::Values(Tiny{"qwen3-moe"}, Tiny{"deepseek-v3"},
+                                           Tiny{"mixtral",
+                                                {{".block_sparse_moe.", ".mlp."},
+                                                 {".w1.", ".gate_proj."},
+                                                 {".w2.", ".down_proj."},
+                                                 {".w3.", ".up_proj."}}}),
                          [](const auto& tiny) {
                            std::string name = tiny.param.folder;
                            std::ranges::replace(name, '-', '_');
@@ -181,6 +186,50 @@ TEST(MixtralConfig, RefusesMoreExpertsATokenThanThereAre) {
                                  R"({"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 5})", "c");
                            }),
                            {"num_experts_per_tok", "got 5"});
+}
+
+TEST(DeepseekConfig, RefusesWhatIsNotHere) {
+  const auto message = [](const std::string& family, const std::string& keys) {
+    return testing::error_of([&] {
+      (void)parse_hf_config(R"({"model_type": ")" + family + R"(", "num_experts_per_tok": 2, )" + keys + "}", "c");
+    });
+  };
+  testing::expect_mentions(message("deepseek_v3", R"("scoring_func": "softmax")"), {"scoring_func to be sigmoid"});
+  testing::expect_mentions(message("deepseek_v3", R"("topk_method": "greedy")"), {"topk_method to be noaux_tc"});
+  testing::expect_mentions(message("deepseek_v3", R"("n_group": 7)"), {"n_group that divides", "256", "got 7"});
+  testing::expect_mentions(message("deepseek_v3", R"("topk_group": 9)"), {"topk_group of at most n_group = 8"});
+  testing::expect_mentions(message("deepseek_v3", R"("n_routed_experts": 8, "topk_group": 1)"),
+                           {"num_experts_per_tok of at most 1", "got 2"});
+  testing::expect_mentions(message("deepseek_v3", R"("rope_interleave": false)"), {"rope_interleave to be true"});
+  testing::expect_mentions(message("deepseek_v3", R"("attention_bias": true)"), {"attention_bias to be false"});
+  testing::expect_mentions(message("deepseek_v3", R"("moe_layer_freq": 2)"), {"moe_layer_freq to be 1", "got 2"});
+  testing::expect_mentions(message("deepseek_v2", R"("topk_method": "noaux_tc")"), {"topk_method", "noaux_tc"});
+  testing::expect_mentions(message("deepseek_v2", R"("scoring_func": "sigmoid")"), {"scoring_func to be softmax"});
+  testing::expect_mentions(testing::error_of([] { (void)parse_hf_config(R"({"model_type": "deepseek_v2"})", "c"); }),
+                           {"a number for num_experts_per_tok"});
+}
+
+TEST(DeepseekConfig, KeepsBothScalesOfYarn) {
+  const ModelConfig config = parse_hf_config(
+      R"({"model_type": "deepseek_v3", "rope_scaling": {"type": "yarn", "factor": 40, "mscale": 1.0,
+          "mscale_all_dim": 0.7, "original_max_position_embeddings": 4096}})",
+      "c");
+  EXPECT_EQ(config.rope_scaling.mscale_all_dim, 0.7);
+  const ModelConfig again = parse_hf_config(to_hf_config(config, "bfloat16"), "c");
+  EXPECT_EQ(again.rope_scaling, config.rope_scaling);
+  EXPECT_EQ(again.latent_attention, config.latent_attention);
+}
+
+// The bias of the choice is FP32 wherever it is: rounding it would send tokens elsewhere.
+TEST(DeepseekModel, KeepsTheBiasOfItsChoiceInFp32) {
+  QAD_REQUIRE_SHARED_DATA();
+  const TinyFamily family("deepseek-v3");
+  const testing::TemporaryFolder folder;
+  save_model(folder / "model", *load_model(family.folder(), WeightType::bf16), DType::bf16);
+  const SafetensorsFile before(family.folder() / "model.safetensors"), after(folder / "model" / "model.safetensors");
+  const std::string name = "model.layers.2.mlp.gate.e_score_correction_bias";
+  EXPECT_EQ(after.info(name).dtype, "F32");
+  expect_close(after.tensor(name), before.tensor(name).span(), 0, name);
 }
 
 TEST(Qwen3MoeConfig, RefusesWhatDisagrees) {

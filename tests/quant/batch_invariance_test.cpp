@@ -122,6 +122,25 @@ ModelConfig with_experts() {
   return config;
 }
 
+ModelConfig with_latent_attention() {
+  ModelConfig config = testing::small_config(false);
+  config.model_type = "deepseek_v3";
+  config.num_key_value_heads = config.num_attention_heads;
+  config.head_dim = 16;
+  config.latent_attention = LatentAttentionConfig{
+      .q_lora_rank = 32, .kv_lora_rank = 32, .qk_nope_head_dim = 16, .qk_rope_head_dim = 16, .v_head_dim = 16};
+  config.experts = ExpertsConfig{.num_experts = 8,
+                                 .num_experts_per_tok = 2,
+                                 .moe_intermediate_size = 64,
+                                 .first_k_dense_replace = 1,
+                                 .n_shared_experts = 1,
+                                 .n_group = 4,
+                                 .topk_group = 2,
+                                 .scoring_func = ScoringFunction::sigmoid,
+                                 .routed_scaling_factor = 2.5};
+  return config;
+}
+
 class BatchInvariance : public ::testing::TestWithParam<std::tuple<const char*, const char*, const char*>> {};
 
 TEST_P(BatchInvariance, LogitsAreThoseOfASequenceAlone) {
@@ -129,7 +148,8 @@ TEST_P(BatchInvariance, LogitsAreThoseOfASequenceAlone) {
   const std::map<std::string, ModelConfig> configs = {{"llama", testing::small_config()},
                                                       {"mistral", windowed()},
                                                       {"qwen3", with_every_part()},
-                                                      {"experts", with_experts()}};
+                                                      {"experts", with_experts()},
+                                                      {"latent", with_latent_attention()}};
   ModelConfig model_config = configs.at(kind);
   model_config.intermediate_size = 64;  // whole blocks of every format
   model_config.tie_word_embeddings = model_config.tie_word_embeddings && weights == std::string("dense");
@@ -138,7 +158,7 @@ TEST_P(BatchInvariance, LogitsAreThoseOfASequenceAlone) {
   if (weights != std::string("dense")) {
     QuantizeConfig config;
     config.rules = {{"*", weights, inputs}};
-    config.kv_cache = "fp8";
+    if (!model_config.latent_attention) config.kv_cache = "fp8";
     quantizers = attach_quantizers(*model, config);
     calibrate(*model, *quantizers, {testing::small_batch()}, {TensorScaleSource::calibration});
   }
@@ -153,10 +173,10 @@ TEST_P(BatchInvariance, LogitsAreThoseOfASequenceAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, BatchInvariance,
-                         ::testing::Combine(::testing::Values("llama", "mistral", "qwen3", "experts"),
+                         ::testing::Combine(::testing::Values("llama", "mistral", "qwen3", "experts", "latent"),
                                             ::testing::Values("dense"), ::testing::Values("none")));
 INSTANTIATE_TEST_SUITE_P(Quantized, BatchInvariance,
-                         ::testing::Combine(::testing::Values("llama", "experts"),
+                         ::testing::Combine(::testing::Values("llama", "experts", "latent"),
                                             ::testing::Values("nvfp4", "mxfp4", "fp8"),
                                             ::testing::Values("none", "nvfp4", "mxfp4", "fp8")));
 

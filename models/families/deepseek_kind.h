@@ -1,0 +1,28 @@
+// What the files of DeepSeek's families share: latent attention and routed experts beside a shared one.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+
+#include "models/families/config_reader.h"
+#include "models/families/llama_kind.h"
+
+namespace qad {
+
+/// What transformers' config class takes for a key that is not there (5.24).
+struct DeepseekDefaults {
+  LlamaDefaults sizes;
+  std::int64_t moe_intermediate_size, n_routed_experts, n_shared_experts, first_k_dense_replace;
+  std::int64_t num_experts_per_tok;  ///< 0: the key must be there
+  double routed_scaling_factor;
+};
+
+/// Sizes, numbers and experts but for how they are chosen; latent attention. Refuses what is not here: biases, rotary
+/// positions that do not turn neighbours, layers without experts among those with them.
+void read_deepseek_keys(const ConfigReader& config_json, const DeepseekDefaults& defaults, ModelConfig& config);
+/// Groups of experts, for who has them: null is one group.
+void read_expert_groups(const ConfigReader& config_json, std::int64_t groups, std::int64_t taken,
+                        ExpertsConfig& experts);
+void write_deepseek_keys(const ModelConfig& config, nlohmann::ordered_json& config_json);
+
+}  // namespace qad

@@ -1,0 +1,37 @@
+#include "models/layers/linear_layer.h"
+
+#include "models/layers/make_linear.h"
+
+namespace qad {
+namespace {
+
+class LinearLayer final : public Layer {
+ public:
+  explicit LinearLayer(LinearGroup group) : group_(std::move(group)) {}
+
+  [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
+                                    LayerState* /*state*/) const override {
+    return group_(x_TC)[0];
+  }
+  void visit(ModuleVisitor& visitor) override { qad::visit(group_, visitor); }
+
+ private:
+  LinearGroup group_;
+};
+
+}  // namespace
+
+Residual make_linear_layer(const ModelConfig& config, std::int64_t index, const char* norm, const char* name,
+                           const ParameterMaker& make) {
+  const std::string prefix = "model.layers." + std::to_string(index) + ".", module = prefix + name;
+  const std::int64_t hidden = config.hidden_size;
+  Residual part{make({prefix + norm + ".weight", {hidden}, Role::norm}), static_cast<float>(config.rms_norm_eps),
+                nullptr};
+  LinearGroup group{.name = module};
+  group.members = {make_linear({.name = module, .out = hidden, .in = hidden, .adds_to_residual = true}, make)};
+  group.fed_by = part.norm;
+  part.layer = std::make_unique<LinearLayer>(std::move(group));
+  return part;
+}
+
+}  // namespace qad
