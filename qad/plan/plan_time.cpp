@@ -119,6 +119,7 @@ struct HeadTimes {
 };
 
 HeadTimes time_head(const PlanSubject& subject) {
+  const GradientProductsScope precision(subject.recipe.train.backward);
   const ModelConfig& config = subject.student->config();
   const std::int64_t rows =
       std::min(config.vocab_size, std::max<std::int64_t>(64, kProbeHeadFloats / config.hidden_size));

@@ -3,7 +3,6 @@
 
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)  // as autograd/kernels/simd_targets.h
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <bit>
 #include <cmath>
@@ -11,10 +10,13 @@
 #include "autograd/base/random.h"
 #include "autograd/kernels/gemm_in_order.h"
 #include "qad/formats/quantize.h"
+#include "tests/support/every_target.h"
 #include "tests/support/near.h"
 
 namespace qad {
 namespace {
+
+using testing::for_each_target;
 
 // The smallest width of whole blocks, and a wider one; formats of whole rows take any.
 std::vector<std::int64_t> widths(const BlockFormat& format) {
@@ -57,18 +59,6 @@ std::vector<float> by_codes(const Tensor& x, const Weight& w) {
   std::vector<float> out(static_cast<std::size_t>(x.rows() * w.rows), -1.0f);
   in_order_product(x, w, out.data());
   return out;
-}
-
-template <class Body>
-void for_each_target(Body&& body) {
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().DeInit();
 }
 
 TEST(InOrderProduct, GivesTheBitsOfTheValuesMultipliedInOrder) {

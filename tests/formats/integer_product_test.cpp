@@ -3,7 +3,6 @@
 
 #define HWY_WANT_AVX3_DL  // as integer_product_simd.cpp
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <bit>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include "autograd/base/random.h"
 #include "qad/formats/integer_product_reference.h"
 #include "qad/formats/quantize.h"
+#include "tests/support/every_target.h"
 #include "tests/support/near.h"
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -20,6 +20,8 @@
 
 namespace qad {
 namespace {
+
+using testing::for_each_target;
 
 constexpr const char* kFormats[] = {"nvfp4", "mxfp4"};
 
@@ -67,19 +69,6 @@ QuantizedTensor random_codes(const char* format, std::int64_t rows, std::int64_t
       format, rows, cols, is_nvfp4 ? tensor_scale : 1.0f,
       [&](std::int64_t, std::int64_t) { return static_cast<unsigned>(random.below(16)); },
       [&](std::int64_t, std::int64_t) { return is_nvfp4 ? random.below(0x7f) : 110 + random.below(30); });
-}
-
-// Runs `body` with each instruction set that this CPU and this build have.
-template <class Body>
-void for_each_target(Body&& body) {
-  for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
-    body();
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().DeInit();
 }
 
 // Row i of both has scale i, and in block b code k meets code k + b: all pairs of codes under all pairs of scales.
