@@ -10,21 +10,16 @@
 namespace qad {
 namespace {
 
-// What every token goes to: its projections into the layer stand behind the experts' in their group.
-struct SharedExpert {
-  LinearGroup down;
-};
-
 class ExpertsLayer final : public Layer {
  public:
   ExpertsLayer(const ExpertsConfig& config, ParameterPointer router, ParameterPointer choice_bias, LinearGroup gate_up,
-               LinearGroup down, std::optional<SharedExpert> shared)
+               LinearGroup down, std::optional<LinearGroup> shared_down)
       : config_(config),
         router_(std::move(router)),
         choice_bias_(std::move(choice_bias)),
         gate_up_(std::move(gate_up)),
         down_(std::move(down)),
-        shared_(std::move(shared)) {}
+        shared_down_(std::move(shared_down)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
                                     LayerState* /*state*/) const override {
@@ -45,10 +40,10 @@ class ExpertsLayer final : public Layer {
       const Linear& down = down_.members[e];
       sum_TC = add_routed(std::move(sum_TC), down(down_.input(inner, std::array{&down})), rows[e], routing);
     }
-    if (!shared_) return sum_TC;
+    if (!shared_down_) return sum_TC;
     const Variable inner =
         swiglu(gate_up_.members[first_shared](input_TC), gate_up_.members[first_shared + 1](input_TC));
-    return add(shared_->down(inner)[0], std::move(sum_TC));
+    return add((*shared_down_)(inner)[0], std::move(sum_TC));
   }
 
   void visit(ModuleVisitor& visitor) override {
@@ -56,7 +51,7 @@ class ExpertsLayer final : public Layer {
     if (choice_bias_ != nullptr) visitor.parameter(choice_bias_);
     qad::visit(gate_up_, visitor);
     qad::visit(down_, visitor);
-    if (shared_) qad::visit(shared_->down, visitor);
+    if (shared_down_) qad::visit(*shared_down_, visitor);
   }
 
  private:
@@ -72,11 +67,11 @@ class ExpertsLayer final : public Layer {
   }
 
   ExpertsConfig config_;
-  ParameterPointer router_;       // [E, C]
-  ParameterPointer choice_bias_;  // [E], or null
-  LinearGroup gate_up_;           // members gate and up of each expert in turn, then the shared one's
-  LinearGroup down_;              // a member each
-  std::optional<SharedExpert> shared_;
+  ParameterPointer router_;                 // [E, C]
+  ParameterPointer choice_bias_;            // [E], or null
+  LinearGroup gate_up_;                     // members gate and up of each expert in turn, then the shared one's
+  LinearGroup down_;                        // a member each
+  std::optional<LinearGroup> shared_down_;  // of the expert that every token goes to
 };
 
 }  // namespace
@@ -107,7 +102,7 @@ Residual make_experts(const ModelConfig& config, std::int64_t index, const Exper
     down.members.back().fused = expert + names.down;
     down.members.back().token_share = share;
   }
-  std::optional<SharedExpert> shared;
+  std::optional<LinearGroup> shared_down;
   if (sizes.n_shared_experts > 0) {
     const std::string expert = mlp + ".shared_experts.";
     const std::int64_t width = sizes.n_shared_experts * inner;
@@ -115,13 +110,13 @@ Residual make_experts(const ModelConfig& config, std::int64_t index, const Exper
       gate_up.members.push_back(make_linear({.name = expert + name, .out = width, .in = hidden}, make));
       gate_up.members.back().fused = expert + "gate_up_proj";
     }
-    shared.emplace().down.name = expert + names.down;
-    shared->down.members = {
+    shared_down.emplace().name = expert + names.down;
+    shared_down->members = {
         make_linear({.name = expert + names.down, .out = hidden, .in = width, .adds_to_residual = true}, make)};
-    shared->down.fed_by = gate_up.members.back().weight;
+    shared_down->fed_by = gate_up.members.back().weight;
   }
   part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(choice_bias), std::move(gate_up),
-                                              std::move(down), std::move(shared));
+                                              std::move(down), std::move(shared_down));
   return part;
 }
 
