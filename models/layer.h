@@ -13,6 +13,7 @@
 #include "autograd/nn/attention.h"
 #include "autograd/nn/linear.h"
 #include "autograd/nn/parameter.h"
+#include "autograd/ops/sequence_part.h"
 
 namespace qad {
 
@@ -25,14 +26,6 @@ struct ParameterSpec {
 };
 /// Makes a parameter: from a file, another model, or random numbers.
 using ParameterMaker = std::function<ParameterPointer(const ParameterSpec& spec)>;
-
-/// Tokens [begin, end) of a batch that belong to one sequence. Where a model decodes, `cached` tokens of it went before
-/// and are remembered in place `slot` of the layers' states.
-struct SequencePart {
-  std::int64_t begin = 0, end = 0;
-  std::int64_t slot = 0;
-  std::int64_t cached = 0;
-};
 
 /// Where the tokens of a forward stand: shared by all layers.
 struct ForwardPlan {

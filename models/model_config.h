@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -88,7 +89,13 @@ struct ExpertsConfig {
   std::int64_t n_group = 1, topk_group = 1;
   ScoringFunction scoring_func = ScoringFunction::softmax;  ///< sigmoid: with a bias that moves the choice
   double routed_scaling_factor = 1.0;
+  std::int64_t shared_expert_intermediate_size = 0;  ///< 0: n_shared_experts times moe_intermediate_size
+  std::int64_t moe_latent_size = 0;                  ///< 0: experts read the residual stream
 
+  [[nodiscard]] std::int64_t shared_width() const {
+    return shared_expert_intermediate_size > 0 ? shared_expert_intermediate_size
+                                               : n_shared_experts * moe_intermediate_size;
+  }
   [[nodiscard]] bool has_layer(std::int64_t layer) const {
     return layer >= first_k_dense_replace && std::ranges::count(mlp_only_layers, layer) == 0 &&
            (layer + 1) % decoder_sparse_step == 0;
@@ -109,6 +116,11 @@ struct ExpertsConfig {
     visit(Field{"topk_group", "groups that a token's experts are taken from"}.at_least(1), topk_group);
     visit(Field{"scoring_func", "softmax, or sigmoid with a bias that moves the choice"}, scoring_func);
     visit(Field{"routed_scaling_factor", "factor of the weights of a token's experts"}.above(0), routed_scaling_factor);
+    visit(
+        Field{"shared_expert_intermediate_size", "width of the shared expert; 0: n_shared_experts widths"}.at_least(0),
+        shared_expert_intermediate_size);
+    visit(Field{"moe_latent_size", "width of what the routed experts read; 0: the residual stream"}.at_least(0),
+          moe_latent_size);
   }
 };
 
@@ -133,6 +145,58 @@ struct LatentAttentionConfig {
     visit(Field{"v_head_dim", "width of a head of values"}.at_least(1), v_head_dim);
   }
 };
+
+/// Mamba-2 layers (models/layers/mamba_layer.h).
+struct MambaConfig {
+  std::int64_t num_heads = 8, head_dim = 16;
+  std::int64_t state_size = 16;
+  std::int64_t n_groups = 1;  ///< of heads that share B and C
+  std::int64_t conv_kernel = 4;
+  bool conv_bias = true, proj_bias = false;
+  double time_step_low = 0, time_step_high = std::numeric_limits<double>::infinity();
+  friend bool operator==(const MambaConfig&, const MambaConfig&) = default;
+
+  [[nodiscard]] std::int64_t inner() const { return num_heads * head_dim; }
+  [[nodiscard]] std::int64_t conv_width() const { return inner() + 2 * n_groups * state_size; }
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"num_heads", "heads of the recurrence"}.at_least(1), num_heads);
+    visit(Field{"head_dim", "width of a head"}.at_least(1), head_dim);
+    visit(Field{"state_size", "numbers of state for each number of a head"}.at_least(1), state_size);
+    visit(Field{"n_groups", "groups of heads that share what writes and reads the state"}.at_least(1), n_groups);
+    visit(Field{"conv_kernel", "taps of the convolution"}.at_least(2), conv_kernel);
+    visit(Field{"conv_bias", "bias of the convolution"}, conv_bias);
+    visit(Field{"proj_bias", "bias of the projections"}, proj_bias);
+    visit(Field{"time_step_low", "shortest time step"}.at_least(0), time_step_low);
+    visit(Field{"time_step_high", "longest time step"}.above(0), time_step_high);
+  }
+};
+
+/// Linear attention by the delta rule: Kimi Delta Attention, gated DeltaNet.
+struct LinearAttentionConfig {
+  std::int64_t num_key_heads = 4, num_value_heads = 4;
+  std::int64_t key_head_dim = 16, value_head_dim = 16;
+  std::int64_t conv_kernel = 4;
+  friend bool operator==(const LinearAttentionConfig&, const LinearAttentionConfig&) = default;
+
+  [[nodiscard]] std::int64_t key_width() const { return num_key_heads * key_head_dim; }
+  [[nodiscard]] std::int64_t value_width() const { return num_value_heads * value_head_dim; }
+
+  template <class Visitor>
+  void visit_fields(Visitor&& visit) {
+    visit(Field{"num_key_heads", "heads of queries and keys"}.at_least(1), num_key_heads);
+    visit(Field{"num_value_heads", "heads of values, a multiple of them"}.at_least(1), num_value_heads);
+    visit(Field{"key_head_dim", "width of a head of queries and keys"}.at_least(1), key_head_dim);
+    visit(Field{"value_head_dim", "width of a head of values"}.at_least(1), value_head_dim);
+    visit(Field{"conv_kernel", "taps of the convolution"}.at_least(2), conv_kernel);
+  }
+};
+
+/// What a layer is, where layers differ in kind: letters of ModelConfig::layer_pattern.
+namespace layer_letter {
+inline constexpr char attention = '*', mamba = 'M', linear_attention = 'L', experts = 'E', feed_forward = '-';
+}
 
 struct ModelConfig {
   std::string model_type = "llama";  ///< family: see models/families/registry.h
@@ -160,7 +224,16 @@ struct ModelConfig {
   std::vector<BlockConfig> blocks{};         ///< of each layer; empty: all alike. From config.json alone
   std::optional<ExpertsConfig> experts{};
   std::optional<LatentAttentionConfig> latent_attention{};
+  /// A letter a layer (layer_letter). Of a family whose layers have one part it says which; of one with attention and a
+  /// feed-forward layer in each, which attention. Empty: all have the family's first.
+  std::string layer_pattern{};
+  std::optional<MambaConfig> mamba{};
+  std::optional<LinearAttentionConfig> linear_attention{};
+  double partial_rotary_factor = 1.0;  ///< part of a head that rotary positions turn
 
+  [[nodiscard]] char layer_kind(std::int64_t layer) const {
+    return layer_pattern.empty() ? layer_letter::attention : layer_pattern[static_cast<std::size_t>(layer)];
+  }
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
   /// Numbers of a head that attention multiplies.
   [[nodiscard]] std::int64_t attention_width() const {
@@ -180,7 +253,8 @@ struct ModelConfig {
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"model_type",
-                "family: deepseek_v2, deepseek_v3, llama, mistral, mixtral, nemotron-nas, qwen2, qwen3 or qwen3_moe"},
+                "family: deepseek_v2, deepseek_v3, kimi_linear, llama, mamba2, mistral, mixtral, nemotron-nas, "
+                "nemotron_h, qwen2, qwen3, qwen3_5_moe_text, qwen3_5_text, qwen3_moe or qwen3_next"},
           model_type);
     visit(Field{"vocab_size", "entries of the vocabulary"}.at_least(2), vocab_size);
     visit(Field{"hidden_size", "width of the residual stream"}.at_least(1), hidden_size);
@@ -201,9 +275,15 @@ struct ModelConfig {
     visit(Field{"attention_output_bias", "bias on o"}, attention_output_bias);
     visit(Field{"mlp_bias", "bias on gate, up and down"}, mlp_bias);
     visit(Field{"qk_norm", "RMS norm on each head of q and k"}, qk_norm);
-    visit(Field{"experts", "mixtral, qwen3_moe, deepseek_v2, deepseek_v3: sparse feed-forward layers"}, experts);
-    visit(Field{"latent_attention", "deepseek_v2, deepseek_v3: sizes of multi-head latent attention"},
+    visit(Field{"experts", "sparse feed-forward layers, of a family that has them"}, experts);
+    visit(Field{"latent_attention", "deepseek_v2, deepseek_v3, kimi_linear: sizes of multi-head latent attention"},
           latent_attention);
+    visit(Field{"layer_pattern",
+                "a letter a layer: * attention, M Mamba-2, L linear attention, E experts, - feed-forward"},
+          layer_pattern);
+    visit(Field{"mamba", "mamba2, nemotron_h: sizes of the recurrence"}, mamba);
+    visit(Field{"linear_attention", "kimi_linear, qwen3_next, qwen3_5: sizes of linear attention"}, linear_attention);
+    visit(Field{"partial_rotary_factor", "part of a head that rotary positions turn"}.above(0), partial_rotary_factor);
     visit(Field{"initializer_range", "standard deviation of fresh weights"}.above(0), initializer_range);
     visit(Field{"bos_token_id", "token that starts a text; -1: none"}.at_least(-1), bos_token_id);
     visit(Field{"eos_token_id", "tokens that end a text"}, eos_token_id);

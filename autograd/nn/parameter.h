@@ -18,13 +18,16 @@ enum class Role : std::uint8_t {
   bias,
   router,       ///< of experts
   choice_bias,  ///< of experts: moves a router's choice, has no gradient, and is FP32 wherever it is kept
-  decay,        ///< of a recurrence
+  convolution,  ///< taps of a short convolution
+  decay,        ///< of a recurrence, by head or channel; FP32 wherever it is kept
   head,         ///< of the output, where it is not the embedding
   scale,        ///< that is trained
 };
 
 /// In which type a parameter is kept where others are kept in `type`.
-[[nodiscard]] constexpr DType kept_type(Role role, DType type) { return role == Role::choice_bias ? DType::f32 : type; }
+[[nodiscard]] constexpr DType kept_type(Role role, DType type) {
+  return role == Role::choice_bias || role == Role::decay ? DType::f32 : type;
+}
 
 struct Parameter {
   Parameter(std::string its_name, Variable its_variable)
