@@ -16,9 +16,9 @@ void visit(LinearGroup& group, ModuleVisitor& visitor) {
 Variable Block::operator()(const Variable& x_TC, const ForwardPlan& plan, const State* state) const {
   Variable h_TC = x_TC;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    const auto& [norm, epsilon, layer] = parts_[i];
+    const auto& [norm, epsilon, layer, offset] = parts_[i];
     LayerState* const remembered = state != nullptr ? (*state)[i].get() : nullptr;
-    h_TC = add(h_TC, (*layer)(rms_norm(h_TC, norm->operand(), epsilon), plan, remembered));
+    h_TC = add(h_TC, (*layer)(rms_norm(h_TC, norm->operand(), epsilon, offset), plan, remembered));
   }
   return h_TC;
 }

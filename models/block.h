@@ -14,6 +14,7 @@ struct Residual {
   ParameterPointer norm;  ///< [C], RMS
   float epsilon = 1e-6f;
   std::unique_ptr<Layer> layer;
+  float norm_offset = 0.0f;  ///< as that of rms_norm
 };
 
 class Block {

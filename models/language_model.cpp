@@ -60,7 +60,8 @@ Variable LanguageModel::embed(const TokenBatch& batch) const {
 }
 
 Variable LanguageModel::finish(const Variable& x_TC) const {
-  Variable hidden_TC = rms_norm(x_TC, modules_.norm->operand(), static_cast<float>(config_.rms_norm_eps));
+  Variable hidden_TC =
+      rms_norm(x_TC, modules_.norm->operand(), static_cast<float>(config_.rms_norm_eps), modules_.norm_offset);
   guard(hidden_TC, module_of(*modules_.norm));
   return hidden_TC;
 }

@@ -43,6 +43,7 @@ class LanguageModel {
     std::vector<Block> blocks;
     ParameterPointer norm;  ///< [C]
     LinearGroup head;       ///< one member; its weight is the embedding's parameter when tied
+    float norm_offset = 0;  ///< of the norm, as that of rms_norm
   };
   LanguageModel(const ModelConfig& config, Modules modules);
   LanguageModel(const LanguageModel&) = delete;
@@ -61,6 +62,7 @@ class LanguageModel {
   [[nodiscard]] LinearGroup& head() { return modules_.head; }
   /// That of the states which the head reads.
   [[nodiscard]] const Parameter& final_norm() const { return *modules_.norm; }
+  [[nodiscard]] float final_norm_offset() const { return modules_.norm_offset; }
 
   // The same a block at a time: finish(blocks()[…](embed(batch), plan_of(batch), nullptr)).
   [[nodiscard]] static ForwardPlan plan_of(const TokenBatch& batch);

@@ -17,12 +17,22 @@
 
 namespace qad {
 
+/// How a new model's parameter begins.
+enum class Fresh : std::uint8_t {
+  by_role,  ///< weights random, norms one, biases zero
+  zeros,
+  ones,
+  decay,      ///< the logarithm of numbers evenly from 1 to 16 (Mamba-2's A_log)
+  time_step,  ///< what softplus makes numbers from 0.001 to 0.1 of, evenly in their logarithms (Mamba-2's dt_bias)
+};
+
 /// A parameter before it has a value.
 struct ParameterSpec {
   std::string name;  ///< as in the model's files
   Shape shape;
   Role role = Role::weight;
   bool adds_to_residual = false;  ///< a weight whose product is added to the residual stream as it is
+  Fresh fresh = Fresh::by_role;
 };
 /// Makes a parameter: from a file, another model, or random numbers.
 using ParameterMaker = std::function<ParameterPointer(const ParameterSpec& spec)>;

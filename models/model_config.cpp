@@ -3,6 +3,61 @@
 #include "autograd/base/error.h"
 
 namespace qad {
+namespace {
+
+constexpr std::int64_t kMost = (std::int64_t{1} << 31) - 1;  // of a width
+
+// What layers of other kinds need: refuse(expected, got) for what does not fit.
+template <class Refuse>
+void check_layers(const ModelConfig& config, Refuse&& refuse) {
+  const auto text = [](std::int64_t value) { return std::to_string(value); };
+  if (!config.layer_pattern.empty() && std::ssize(config.layer_pattern) != config.num_hidden_layers)
+    refuse("a letter in the layers' pattern for each of " + text(config.num_hidden_layers) + " layers",
+           text(std::ssize(config.layer_pattern)) + " letters");
+  for (const char letter : config.layer_pattern) {
+    const auto need = [&](bool there, const char* what) {
+      if (!there) refuse(std::string("sizes of ") + what + " for the layers '" + letter + "'", "none");
+    };
+    switch (letter) {
+      case layer_letter::attention:
+      case layer_letter::feed_forward: break;
+      case layer_letter::mamba: need(config.mamba.has_value(), "mamba"); break;
+      case layer_letter::linear_attention: need(config.linear_attention.has_value(), "linear_attention"); break;
+      case layer_letter::experts: need(config.experts.has_value(), "experts"); break;
+      default: refuse("a pattern of layers of the letters * M L E -", std::string("'") + letter + "'");
+    }
+  }
+  if (config.mamba) {
+    const MambaConfig& m = *config.mamba;
+    if (m.num_heads % m.n_groups != 0)
+      refuse("n_groups that divides the " + text(m.num_heads) + " heads of the recurrence", text(m.n_groups));
+    if (m.inner() > kMost || m.n_groups * m.state_size > kMost / 2)
+      refuse("a recurrence of at most " + text(kMost) + " channels",
+             text(m.inner()) + " and " + text(m.n_groups * m.state_size));
+    if (m.time_step_low > m.time_step_high) refuse("time_step_limit from low to high", "the other way round");
+  }
+  if (config.linear_attention) {
+    const LinearAttentionConfig& l = *config.linear_attention;
+    if (l.num_value_heads % l.num_key_heads != 0)
+      refuse("key heads of linear attention that divide the " + text(l.num_value_heads) + " value heads",
+             text(l.num_key_heads));
+    if (l.key_width() > kMost / 4 || l.value_width() > kMost / 4)
+      refuse("linear attention of at most " + text(kMost / 4) + " channels",
+             text(l.key_width()) + " and " + text(l.value_width()));
+  }
+}
+
+}  // namespace
+
+bool ModelConfig::has_experts(std::int64_t layer) const {
+  if (!experts) return false;
+  const bool are_named = layer_pattern.find(layer_letter::experts) != std::string::npos;
+  return are_named ? layer_kind(layer) == layer_letter::experts : experts->has_layer(layer);
+}
+
+bool ModelConfig::has_attention() const {
+  return layer_pattern.empty() ? !mamba : layer_pattern.find(layer_letter::attention) != std::string::npos;
+}
 
 void ModelConfig::check(const std::string& who) const {
   const auto refuse = [&](const std::string& expected, const std::string& got) {
@@ -12,7 +67,7 @@ void ModelConfig::check(const std::string& who) const {
   if (num_attention_heads % num_key_value_heads != 0)
     refuse("num_key_value_heads that divides num_attention_heads = " + text(num_attention_heads),
            text(num_key_value_heads));
-  if (head_dim == 0 && hidden_size % num_attention_heads != 0)
+  if (head_dim == 0 && hidden_size % num_attention_heads != 0 && has_attention())
     refuse("hidden_size that is a multiple of num_attention_heads = " + text(num_attention_heads), text(hidden_size));
   if (!blocks.empty() && std::ssize(blocks) != num_hidden_layers)
     refuse("a block for each of " + text(num_hidden_layers) + " layers", text(std::ssize(blocks)));
@@ -32,9 +87,13 @@ void ModelConfig::check(const std::string& who) const {
       refuse("num_experts_per_tok of at most " + text(reachable) + ", the experts of topk_group groups",
              text(e.num_experts_per_tok));
   }
+  check_layers(*this, refuse);
   if (latent_attention && latent_attention->qk_rope_head_dim != head_size())
     refuse("head_dim as qk_rope_head_dim = " + text(latent_attention->qk_rope_head_dim), text(head_size()));
-  if (head_size() % 2 != 0) refuse("an even head_dim (the rotary embedding turns pairs)", text(head_size()));
+  if (partial_rotary_factor < 1.0 && rotary_width() < 2)
+    refuse("a partial_rotary_factor that turns two numbers of a head", std::to_string(partial_rotary_factor));
+  if (rotary_width() % 2 != 0 && has_attention())
+    refuse("an even head_dim (the rotary embedding turns pairs)", text(rotary_width()));
 }
 
 }  // namespace qad

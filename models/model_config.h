@@ -225,16 +225,25 @@ struct ModelConfig {
   std::optional<ExpertsConfig> experts{};
   std::optional<LatentAttentionConfig> latent_attention{};
   /// A letter a layer (layer_letter). Of a family whose layers have one part it says which; of one with attention and a
-  /// feed-forward layer in each, which attention. Empty: all have the family's first.
+  /// feed-forward layer in each, which attention. Empty: all have attention, or Mamba-2 where its sizes are there.
   std::string layer_pattern{};
   std::optional<MambaConfig> mamba{};
   std::optional<LinearAttentionConfig> linear_attention{};
   double partial_rotary_factor = 1.0;  ///< part of a head that rotary positions turn
 
+  /// Whether some layer looks at keys and values of all tokens before.
+  [[nodiscard]] bool has_attention() const;
   [[nodiscard]] char layer_kind(std::int64_t layer) const {
-    return layer_pattern.empty() ? layer_letter::attention : layer_pattern[static_cast<std::size_t>(layer)];
+    if (layer_pattern.empty()) return mamba ? layer_letter::mamba : layer_letter::attention;
+    return layer_pattern[static_cast<std::size_t>(layer)];
   }
+  /// Whether this layer's feed-forward part are experts.
+  [[nodiscard]] bool has_experts(std::int64_t layer) const;
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }
+  /// Numbers of a head that rotary positions turn.
+  [[nodiscard]] std::int64_t rotary_width() const {
+    return static_cast<std::int64_t>(static_cast<double>(head_size()) * partial_rotary_factor);
+  }
   /// Numbers of a head that attention multiplies.
   [[nodiscard]] std::int64_t attention_width() const {
     return latent_attention ? std::max(latent_attention->qk_head_dim(), latent_attention->v_head_dim) : head_size();
@@ -283,7 +292,8 @@ struct ModelConfig {
           layer_pattern);
     visit(Field{"mamba", "mamba2, nemotron_h: sizes of the recurrence"}, mamba);
     visit(Field{"linear_attention", "kimi_linear, qwen3_next, qwen3_5: sizes of linear attention"}, linear_attention);
-    visit(Field{"partial_rotary_factor", "part of a head that rotary positions turn"}.above(0), partial_rotary_factor);
+    visit(Field{"partial_rotary_factor", "part of a head that rotary positions turn"}.above(0).at_most(1),
+          partial_rotary_factor);
     visit(Field{"initializer_range", "standard deviation of fresh weights"}.above(0), initializer_range);
     visit(Field{"bos_token_id", "token that starts a text; -1: none"}.at_least(-1), bos_token_id);
     visit(Field{"eos_token_id", "tokens that end a text"}, eos_token_id);

@@ -15,7 +15,7 @@ namespace qad {
 struct AttentionPlan {
   std::shared_ptr<const std::vector<std::int32_t>> positions;  ///< [tokens]
   AttentionSegments segments;
-  RotaryTable rotary;
+  RotaryTable rotary;  ///< undefined: no rotary positions
 };
 
 /// Keys and values of one layer for decoding, rotated, in the rows that the plan's segments name.
@@ -27,7 +27,8 @@ struct LayerCache {
 struct SelfAttention {
   std::string name;  ///< model.layers.0.self_attn
   AttentionConfig config;
-  float norm_epsilon = 1e-6f;
+  float norm_epsilon = 1e-6f, norm_offset = 0.0f;
+  bool gated = false;                  ///< of every head q makes 2·head_dim numbers: queries, and a gate of the output
   LinearGroup qkv;                     ///< members q, k, v
   LinearGroup output;                  ///< member o
   ParameterPointer q_norm, k_norm;     ///< [head_dim], or null

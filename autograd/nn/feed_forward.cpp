@@ -6,7 +6,7 @@ namespace qad {
 
 Variable FeedForward::operator()(const Variable& x) const {
   const std::vector<Variable> projected = gate_up(x);
-  return down(swiglu(projected[0], projected[1]))[0];
+  return down(projected.size() == 2 ? swiglu(projected[0], projected[1]) : squared_relu(projected[0]))[0];
 }
 
 }  // namespace qad

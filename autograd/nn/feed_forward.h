@@ -1,4 +1,4 @@
-// The gated feed-forward layer: down(silu(gate(x))·up(x)).
+// The feed-forward layer: down(silu(gate(x))·up(x)), or without a gate down(relu(up(x))²).
 #pragma once
 
 #include "autograd/nn/linear.h"
@@ -6,7 +6,7 @@
 namespace qad {
 
 struct FeedForward {
-  LinearGroup gate_up;  ///< members gate, up
+  LinearGroup gate_up;  ///< members gate, up; or up alone
   LinearGroup down;
 
   [[nodiscard]] Variable operator()(const Variable& x) const;

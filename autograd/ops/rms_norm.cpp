@@ -5,11 +5,23 @@
 
 namespace qad {
 
-Variable rms_norm(const Variable& x, const ParameterOperand& weight, float epsilon) {
+namespace {
+
+Tensor factors_of(const ParameterOperand& weight, float offset) {
+  Tensor values = weight.values().expand();
+  if (offset == 0.0f) return values;
+  const Tensor factors(values.shape());
+  for (std::int64_t c = 0; c < factors.size(); ++c) factors.data()[c] = values.data()[c] + offset;
+  return factors;
+}
+
+}  // namespace
+
+Variable rms_norm(const Variable& x, const ParameterOperand& weight, float epsilon, float offset) {
   const std::int64_t cols = weight.shape().size();
   const std::int64_t rows = x.value().size() / cols;
   QAD_ASSERT(rows * cols == x.value().size());
-  const Tensor weight_f32 = weight.values().expand();
+  const Tensor weight_f32 = factors_of(weight, offset);
   Tensor y(x.shape());
   const Tensor inverse_rms({rows});
   kernel_table(y.device())

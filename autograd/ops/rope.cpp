@@ -10,9 +10,11 @@ Variable rope(Variable x, std::int64_t head_dim, const std::shared_ptr<const std
   const std::int64_t tokens = x.value().rows();
   const std::int64_t heads = x.value().cols() / head_dim;
   QAD_ASSERT(heads * head_dim == x.value().cols() && static_cast<std::int64_t>(positions->size()) == tokens);
+  const std::int64_t turned = 2 * table.cosines.cols();
+  QAD_ASSERT(turned <= head_dim);
   const auto rotate = [=](bool inverse, const Tensor& source, const Tensor& target) {
     kernel_table(source.device())
-        .rope(tokens, heads, head_dim, positions->data(), table.cosines.data(), table.sines.data(), inverse,
+        .rope(tokens, heads, head_dim, turned, positions->data(), table.cosines.data(), table.sines.data(), inverse,
               source.data(), target.data());
   };
   Tensor out = x.value().reusable();

@@ -9,13 +9,13 @@
 
 namespace qad {
 
-/// Cosines and sines of position·frequency: [positions, head_dim/2].
+/// Cosines and sines of position·frequency: [positions, numbers of a head that are rotated / 2].
 struct RotaryTable {
   Tensor cosines, sines;
 };
 
-/// Rotates pairs (i, i + head_dim/2) of every head by position·frequency(i); x [tokens, heads·head_dim], written over
-/// if nobody else holds it.
+/// With h columns in the table, rotates pairs (i, i + h) of every head by position·frequency(i), i < h, and leaves what
+/// comes after them; x [tokens, heads·head_dim], written over if nobody else holds it.
 ///   dx = the inverse rotation of dy
 [[nodiscard]] Variable rope(Variable x, std::int64_t head_dim,
                             const std::shared_ptr<const std::vector<std::int32_t>>& positions,

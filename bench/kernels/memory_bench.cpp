@@ -69,8 +69,8 @@ void rope(benchmark::State& state) {
   for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i % 256);
   const auto angles = normal_floats(256 * kHeadDim / 2, 9);
   run(state, x, 2, [&] {
-    kernels::rope(x.rows, kCols / kHeadDim, kHeadDim, positions.data(), angles.data(), angles.data(), false, x.a.data(),
-                  x.d.data());
+    kernels::rope(x.rows, kCols / kHeadDim, kHeadDim, kHeadDim, positions.data(), angles.data(), angles.data(), false,
+                  x.a.data(), x.d.data());
   });
 }
 void adamw(benchmark::State& state) {

@@ -21,6 +21,7 @@ class ConfigReader {
   ConfigReader(const Json& object, std::string who) : json_(object), who_(std::move(who)) {}
 
   [[nodiscard]] const std::string& who() const { return who_; }
+  [[nodiscard]] const Json& whole_object() const { return json_; }
   [[nodiscard]] bool has(std::string_view key) const;   ///< there, be it null
   [[nodiscard]] bool says(std::string_view key) const;  ///< there and not null
   /// The value of a key that is there.

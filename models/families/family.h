@@ -13,12 +13,19 @@ namespace qad {
 
 struct GgufFamily;
 
+/// Another name of the same tensors: `other` in place of `ours`, wherever that stands in a name.
+struct OtherName {
+  std::string_view ours, other;
+};
+
 struct Family {
   std::string_view model_type;
   std::string_view architecture;  ///< its class in transformers
 
   /// Of the keys that config_keys.cpp refuses in any other family: those that this one reads, or does what they say.
   std::span<const std::string_view> known_keys = {};
+  /// Names under which a model's files may have its tensors beside their own.
+  std::span<const OtherName> other_names = {};
   /// The class is none of transformers' own: config.json's auto_map names code that lies beside it, and what is here
   /// stands for that code.
   bool brings_code = false;

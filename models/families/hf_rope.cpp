@@ -55,12 +55,13 @@ const Rule& rule_of(const ConfigReader& section) {
 bool is_among(std::string_view name, const Names& names) { return std::ranges::find(names, name) != names.end(); }
 
 // Every key is one that the rule reads, or has the value that changes nothing.
-void check_keys(const ConfigReader& section, const Json& json, const Rule& rule) {
+void check_keys(const ConfigReader& section, const Json& json, const Rule& rule, const ModelConfig& config) {
   for (const std::string_view key : rule.needs)
     if (!section.has(key)) section.refuse(key, fmt::format("the key {} for {}", key, enum_name(rule.kind)));
   static const Names common = {"rope_type", "type", "rope_theta"};
   static const Names neutral_at_1 = {"partial_rotary_factor", "factor", "attention_factor"};
   for (const auto& [key, value] : json.items()) {
+    if (key == "partial_rotary_factor" && value.is_number() && value == config.partial_rotary_factor) continue;
     if (value.is_null() || is_among(key, common) || is_among(key, rule.needs) || is_among(key, rule.may_have)) continue;
     if (is_among(key, neutral_at_1)) {
       if (value.is_number() && value == 1) continue;
@@ -116,7 +117,7 @@ Section read_section(const char* name, const ConfigReader& config_json, const Mo
   const Json json = config_json.object(name);
   const ConfigReader section(json, config_json.who() + ": " + name);
   const Rule& rule = rule_of(section);
-  check_keys(section, json, rule);
+  check_keys(section, json, rule, config);
   Section read{name, section.at_least(1, "rope_theta", config.rope_theta), {}};
   if (section.has("rope_theta") && !section.says("rope_theta")) section.refuse("rope_theta", "a number for rope_theta");
   if (section.says("rope_theta") && config_json.says("rope_theta") && read.theta != config.rope_theta)
@@ -150,7 +151,7 @@ Section read_section(const char* name, const ConfigReader& config_json, const Mo
 
 // Numbers that are each in range may still make none together (yarn with a rope_theta next to 1).
 void check_frequencies(const ModelConfig& config, const std::string& who) {
-  for (const std::int64_t i : {std::int64_t{0}, config.head_size() / 2 - 1})
+  for (const std::int64_t i : {std::int64_t{0}, config.rotary_width() / 2 - 1})
     if (!std::isfinite(rotary_frequency(config, i)))
       throw Error({.who = who, .expected = "rotary frequencies from rope_theta and its scaling", .got = "no number"});
 }

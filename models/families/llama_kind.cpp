@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/families/assemble.h"
 #include "models/families/block_configs.h"
 #include "models/families/common_keys.h"
 #include "models/families/hf_rope.h"
@@ -71,31 +72,26 @@ std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const 
 
 std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const ParameterMaker& make,
                                                const ExpertNames& experts) {
-  const std::int64_t vocabulary = config.vocab_size, hidden = config.hidden_size;
-  LanguageModel::Modules modules;
-  modules.embedding = make({"model.embed_tokens.weight", {vocabulary, hidden}, Role::embedding});
   const auto rotary = std::make_shared<Rotary>(config);
-  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
+  return assemble_model(config, make, {}, [&](std::int64_t i, const std::string& name) {
     const BlockConfig block = config.block(i);
+    const auto attention = [&](const char* module) {
+      return LayerPlace{i, name + "." + module, name + ".input_layernorm"};
+    };
+    const auto feed_forward = [&](const std::string& module) {
+      return LayerPlace{i, name + "." + module, name + ".post_attention_layernorm"};
+    };
     std::vector<Residual> parts;
-    if (block.linear_attention)
-      parts.push_back(make_linear_layer(config, i, "input_layernorm", "self_attn.linear_attn", make));
-    else if (config.latent_attention) parts.push_back(make_latent_attention(config, i, rotary, make));
-    else if (block.num_key_value_heads > 0) parts.push_back(make_attention(config, i, rotary, make));
-    if (block.linear_feed_forward)
-      parts.push_back(make_linear_layer(config, i, "post_attention_layernorm", "mlp.linear_mlp", make));
-    else if (config.experts && config.experts->has_layer(i)) parts.push_back(make_experts(config, i, experts, make));
-    else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, i, make));
-    modules.blocks.emplace_back("model.layers." + std::to_string(i), std::move(parts));
-  }
-  modules.norm = make({"model.norm.weight", {hidden}, Role::norm});
-  modules.head.name = "lm_head";
-  modules.head.members = {
-      {"lm_head",
-       config.tie_word_embeddings ? modules.embedding : make({"lm_head.weight", {vocabulary, hidden}, Role::head}),
-       nullptr}};
-  if (!config.tie_word_embeddings) modules.head.fed_by = modules.norm;
-  return std::make_unique<LanguageModel>(config, std::move(modules));
+    if (block.linear_attention) parts.push_back(make_linear_layer(config, attention("self_attn.linear_attn"), make));
+    else if (config.latent_attention)
+      parts.push_back(make_latent_attention(config, attention("self_attn"), rotary, make));
+    else if (block.num_key_value_heads > 0)
+      parts.push_back(make_attention(config, attention("self_attn"), rotary, make));
+    if (block.linear_feed_forward) parts.push_back(make_linear_layer(config, feed_forward("mlp.linear_mlp"), make));
+    else if (config.has_experts(i)) parts.push_back(make_experts(config, feed_forward(experts.module), experts, make));
+    else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, feed_forward("mlp"), make));
+    return parts;
+  });
 }
 
 }  // namespace qad

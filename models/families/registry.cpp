@@ -8,12 +8,14 @@
 namespace qad {
 
 // Each in a file of its name.
-extern const Family kDeepseekV2, kDeepseekV3, kLlama, kMistral, kMixtral, kNemotronNas, kQwen2, kQwen3, kQwen3Moe;
+extern const Family kDeepseekV2, kDeepseekV3, kKimiLinear, kLlama, kMamba2, kMistral, kMixtral, kNemotronNas,
+    kNemotronH, kQwen2, kQwen3, kQwen35Moe, kQwen35, kQwen3Moe, kQwen3Next;
 
 namespace {
 
-constexpr auto kFamilies = std::to_array<const Family*>(
-    {&kDeepseekV2, &kDeepseekV3, &kLlama, &kMistral, &kMixtral, &kNemotronNas, &kQwen2, &kQwen3, &kQwen3Moe});
+constexpr auto kFamilies = std::to_array<const Family*>({&kDeepseekV2, &kDeepseekV3, &kKimiLinear, &kLlama, &kMamba2,
+                                                         &kMistral, &kMixtral, &kNemotronNas, &kNemotronH, &kQwen2,
+                                                         &kQwen3, &kQwen35Moe, &kQwen35, &kQwen3Moe, &kQwen3Next});
 
 }  // namespace
 

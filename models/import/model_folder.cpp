@@ -28,13 +28,25 @@ ModelConfig config_of(const fs::path& folder) {
   return read_hf_config(folder);
 }
 
+Fresh fresh_of(const ParameterSpec& spec) {
+  if (spec.fresh != Fresh::by_role) return spec.fresh;
+  if (spec.role == Role::norm) return Fresh::ones;
+  return spec.role == Role::bias || spec.role == Role::choice_bias ? Fresh::zeros : Fresh::by_role;
+}
+
+// The inverse of softplus at 0.001·100^u.
+double fresh_time_step(double u) {
+  const double step = 0.001 * std::pow(100.0, u);
+  return step + std::log(-std::expm1(-step));
+}
+
 }  // namespace
 
 void check_model(const fs::path& folder) {
   const ModelConfig config = config_of(folder);
   StoredWeights weights(folder, config);
   static_cast<void>(make_model(config, [&](const ParameterSpec& spec) {
-    static_cast<void>(weights.stored_name(spec.name, spec.shape));
+    static_cast<void>(weights.place_of(spec));
     return make_parameter(spec.name, Tensor(spec.shape, DType::bf16),
                           false);  // memory that is never touched takes none
   }));
@@ -44,8 +56,8 @@ std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType typ
   const ModelConfig config = config_of(folder);
   StoredWeights weights(folder, config);
   auto model = make_model(config, [&](const ParameterSpec& spec) {
-    const WeightType own = spec.role == Role::choice_bias ? WeightType::f32 : type;
-    return make_parameter(spec.name, weights.load(spec.name, spec.shape, own), false);
+    const WeightType own = kept_type(spec.role, DType::bf16) == DType::f32 ? WeightType::f32 : type;
+    return make_parameter(spec.name, weights.load(spec, own), false);
   });
   weights.check_tied_head();
   weights.tell_unused();
@@ -67,13 +79,16 @@ std::unique_ptr<LanguageModel> initialize_model(const ModelConfig& config, std::
   check_expressible(config, "model");
   const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   return make_model(config, [&](const ParameterSpec& spec) {
-    if (spec.role == Role::norm) return make_parameter(spec.name, Tensor::full(spec.shape, 1.0f), true);
-    if (spec.role == Role::bias || spec.role == Role::choice_bias)
-      return make_parameter(spec.name, Tensor::zeros(spec.shape), true);
+    const Fresh fresh = fresh_of(spec);
+    if (fresh == Fresh::ones) return make_parameter(spec.name, Tensor::full(spec.shape, 1.0f), true);
+    if (fresh == Fresh::zeros) return make_parameter(spec.name, Tensor::zeros(spec.shape), true);
     const double deviation = config.initializer_range * (spec.adds_to_residual ? residual_scale : 1.0);
     const Tensor value(spec.shape);
     Random random(seed, stream_of("initialize " + spec.name));
-    for (float& x : value.span()) x = static_cast<float>(deviation * random.normal());
+    for (float& x : value.span())
+      x = static_cast<float>(fresh == Fresh::decay       ? std::log(1.0 + 15.0 * random.uniform())
+                             : fresh == Fresh::time_step ? fresh_time_step(random.uniform())
+                                                         : deviation * random.normal());
     return make_parameter(spec.name, value, true);
   });
 }

@@ -11,13 +11,13 @@
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
 #include "autograd/base/parallel.h"
+#include "models/families/registry.h"
 #include "models/finite_values.h"
 
 namespace qad {
 namespace {
 
-constexpr std::string_view kModel = "model.";  // before every name but the head's
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr auto kRoots = std::to_array<std::string_view>({"model.", "backbone."});  // before all names but the head's
 constexpr const char* kHead = "lm_head.weight";
 
 double double_at(std::span<const std::byte> bytes, std::int64_t index) {
@@ -56,7 +56,9 @@ std::string hint_of_prefix(std::string_view prefix) {
 // The same name behind another prefix tells what happened to the folder.
 void StoredWeights::missing(const std::string& name) const {
   const std::string who = files_.path().string(), expected = fmt::format("a tensor '{}'", name);
-  const std::string bare = name.starts_with(kModel) ? name.substr(kModel.size()) : name;
+  std::string bare = name;
+  for (const std::string_view root : kRoots)
+    if (name.starts_with(root)) bare = name.substr(root.size());
   for (const std::string& other : files_.names())
     if (other.size() > bare.size() && other.ends_with("." + bare))
       throw Error({.who = who,
@@ -69,37 +71,82 @@ void StoredWeights::missing(const std::string& name) const {
        is_head ? "it has no head that predicts tokens, and config.json does not tie one to the embedding" : ""});
 }
 
-std::string StoredWeights::stored_name(const std::string& name, const Shape& shape) {
-  std::vector<std::string> there;
-  for (const std::string& one : {name, name.starts_with(kModel) ? name.substr(kModel.size()) : std::string()})
-    if (!one.empty() && files_.has(one)) there.push_back(one);
-  if (there.size() > 1)
-    throw Error({.who = files_.path().string(),
-                 .expected = fmt::format("one tensor for '{}'", name),
-                 .got = fmt::format("'{}' and '{}'", there[0], there[1]),
-                 .hint = "which one is meant? remove the other"});
-  if (there.empty() && config_.tie_word_embeddings && name == kEmbedding && files_.has(kHead)) there = {kHead};
-  if (there.empty()) missing(name);
+// The name itself, and those that others use for it.
+std::vector<std::string> StoredWeights::names_of(const std::string& name) const {
+  std::vector<std::string> names = {name};
+  for (const auto& [ours, other] : family_of(config_.model_type, files_.path().string()).other_names)
+    for (std::size_t i = 0, count = names.size(); i < count; ++i)
+      if (const std::size_t at = names[i].find(ours); at != std::string::npos)
+        names.push_back(std::string(names[i]).replace(at, ours.size(), other));
+  for (std::size_t i = 0, count = names.size(); i < count; ++i)
+    for (const std::string_view root : kRoots)
+      if (names[i].starts_with(root)) names.push_back(names[i].substr(root.size()));
+  return names;
+}
 
-  const SafetensorsInfo& info = files_.info(there.front());
-  const std::string who = files_.path().string() + ": " + there.front();
-  const std::string stored_shape = fmt::format("[{}]", fmt::join(info.shape, ", "));
-  if (stored_shape != shape.text())
+std::optional<StackedPlace> StoredWeights::stacked_place(const ParameterSpec& spec) const {
+  if (!config_.experts) return std::nullopt;
+  for (const std::string& name : names_of(spec.name))
+    for (StackedPlace& place : stacked_places(name, spec.shape, config_.experts->num_experts))
+      if (files_.has(place.name)) return std::move(place);
+  return std::nullopt;
+}
+
+// `loose`: extents of 1 may be there or not, as a short convolution's.
+void StoredWeights::check_header(const std::string& stored, const Shape& expected, bool loose) const {
+  const SafetensorsInfo& info = files_.info(stored);
+  const std::string who = files_.path().string() + ": " + stored;
+  const std::vector<std::int64_t> wanted(expected.extents().begin(), expected.extents().end());
+  const auto without_ones = [](std::vector<std::int64_t> extents) {
+    std::erase(extents, 1);
+    return extents;
+  };
+  const std::vector<std::int64_t> shape(info.shape.begin(), info.shape.end());
+  if (shape != wanted && !(loose && without_ones(shape) == without_ones(wanted)))
     throw Error({.who = who,
-                 .expected = "shape " + shape.text(),
-                 .got = stored_shape,
+                 .expected = "shape " + expected.text(),
+                 .got = fmt::format("[{}]", fmt::join(info.shape, ", ")),
                  .hint = "does config.json belong to these weights?"});
   if (info.dtype != "F64" && info.dtype != "F32" && info.dtype != "F16" && info.dtype != "BF16")
     throw Error(
         {who, "F64, F32, F16 or BF16", info.dtype, "packed models are read by eval and generate, not as a teacher"});
-  used_.insert(there.front());
-  return there.front();
 }
 
-Tensor StoredWeights::load(const std::string& name, const Shape& shape, WeightType type) {
-  const std::string stored = stored_name(name, shape);
+StoredWeights::Place StoredWeights::place_of(const ParameterSpec& spec) {
+  if (spec.role == Role::embedding) embedding_ = spec.name;
+  std::vector<std::string> there;
+  for (const std::string& one : names_of(spec.name))
+    if (files_.has(one)) there.push_back(one);
+  std::optional<StackedPlace> stacked = stacked_place(spec);
+  if (stacked) there.push_back(stacked->name);
+  if (there.size() > 1)
+    throw Error({.who = files_.path().string(),
+                 .expected = fmt::format("one tensor for '{}'", spec.name),
+                 .got = fmt::format("'{}' and '{}'", there[0], there[1]),
+                 .hint = "which one is meant? remove the other"});
+  if (there.empty() && config_.tie_word_embeddings && spec.role == Role::embedding && files_.has(kHead))
+    there = {kHead};
+  if (there.empty()) missing(spec.name);
+  check_header(there.front(), stacked ? stacked->shape : spec.shape,
+               spec.role == Role::convolution || spec.role == Role::decay);
+  used_.insert(there.front());
+  return {there.front(), std::move(stacked)};
+}
+
+Tensor StoredWeights::load(const ParameterSpec& spec, WeightType type) {
+  const auto [stored, stacked] = place_of(spec);
   const bool doubles = files_.info(stored).dtype == "F64";
-  const Tensor tensor = doubles ? from_doubles(files_.bytes(stored), shape) : files_.tensor(stored);
+  Tensor tensor =
+      doubles ? from_doubles(files_.bytes(stored), stacked ? stacked->shape : spec.shape) : files_.tensor(stored);
+  std::int64_t first = 0;  // index of the weight's first value in the file's tensor
+  if (stacked) {
+    const std::int64_t rows = stacked->shape[1], cols = stacked->shape[2];
+    first = (stacked->expert * rows + stacked->first_row) * cols;
+    tensor = tensor.reshape({stacked->shape.rows(), cols})
+                 .slice(stacked->expert * rows + stacked->first_row,
+                        stacked->expert * rows + stacked->first_row + spec.shape.rows());
+  }
+  if (tensor.shape() != spec.shape) tensor = tensor.reshape(spec.shape);
   const DType wanted = wanted_type(type, tensor.dtype());
   const Tensor result = tensor.dtype() == wanted ? tensor : tensor.to(wanted);
   const std::int64_t place = first_not_finite(result);
@@ -107,25 +154,26 @@ Tensor StoredWeights::load(const std::string& name, const Shape& shape, WeightTy
 
   const std::string who = files_.path().string() + ": " + stored;
   const auto value = [&](const Tensor& of) { return of.to(DType::f32).data()[place]; };
-  const double found = doubles ? double_at(files_.bytes(stored), place) : static_cast<double>(value(tensor));
+  const double found = doubles ? double_at(files_.bytes(stored), first + place) : static_cast<double>(value(tensor));
   if (!std::isfinite(found))
     throw Error({.who = who,
                  .expected = "finite weights",
-                 .got = fmt::format("an infinity or NaN at index {}", place),
+                 .got = fmt::format("an infinity or NaN at index {}", first + place),
                  .hint = "is the file damaged?"});
   const bool by_bf16 = wanted == DType::bf16 && std::abs(found) < 3.4028235e38;
   throw Error({.who = who,
                .expected = fmt::format("weights that {} holds", by_bf16 ? "BF16" : "FP32"),
-               .got = fmt::format("{:.6g} at index {}", found, place),
+               .got = fmt::format("{:.6g} at index {}", found, first + place),
                .hint = by_bf16 ? "teacher.weights: file keeps the file's type" : ""});
 }
 
 void StoredWeights::check_tied_head() {
   if (!config_.tie_word_embeddings || !files_.has(kHead)) return;
   used_.insert(kHead);
-  std::string embedding = kEmbedding;
-  if (!files_.has(embedding)) embedding = embedding.substr(kModel.size());
-  if (!files_.has(embedding)) return;
+  const std::vector<std::string> names = names_of(embedding_);
+  const auto stored = std::ranges::find_if(names, [&](const std::string& name) { return files_.has(name); });
+  if (stored == names.end()) return;
+  const std::string& embedding = *stored;
   const SafetensorsInfo &a = files_.info(embedding), &b = files_.info(kHead);
   const auto same_bytes = [&] {
     const auto x = files_.bytes(embedding), y = files_.bytes(kHead);

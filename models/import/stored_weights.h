@@ -2,10 +2,14 @@
 // the folder holds beyond them.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "data/files/safetensors.h"
+#include "models/import/stacked_experts.h"
+#include "models/layer.h"
 #include "models/model_config.h"
 
 namespace qad {
@@ -21,12 +25,17 @@ class StoredWeights {
  public:
   StoredWeights(const std::filesystem::path& folder, const ModelConfig& config) : files_(folder), config_(config) {}
 
-  /// The name of a weight in the files, checked by their headers alone: it is there once, of this shape, of a type to
-  /// compute with. A base model's names (LlamaModel's) lack the "model." in front; a tied model may store its one
-  /// matrix under the head's name only.
-  [[nodiscard]] std::string stored_name(const std::string& name, const Shape& shape);
+  /// Where a weight is in the files.
+  struct Place {
+    std::string name;
+    std::optional<StackedPlace> stacked;  ///< among the experts of that tensor
+  };
+  /// Checked by the files' headers alone: it is there once, of its shape, of a type to compute with. A base model's
+  /// names (LlamaModel's) lack the "model." in front, and families know names that others use (Family::other_names); a
+  /// tied model may store its one matrix under the head's name only; experts may be stacked (stacked_experts.h).
+  [[nodiscard]] Place place_of(const ParameterSpec& spec);
   /// The weight itself, all values finite, also once they are rounded to `type`. FP64 is read as FP32.
-  [[nodiscard]] Tensor load(const std::string& name, const Shape& shape, WeightType type);
+  [[nodiscard]] Tensor load(const ParameterSpec& spec, WeightType type);
   /// Throws if the folder has a head of its own although the config ties it to the embedding.
   void check_tied_head();
   /// Logs what nobody asked for: tensors, and files that look like a part of the model.
@@ -34,10 +43,14 @@ class StoredWeights {
 
  private:
   [[noreturn]] void missing(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> names_of(const std::string& name) const;
+  [[nodiscard]] std::optional<StackedPlace> stacked_place(const ParameterSpec& spec) const;
+  void check_header(const std::string& stored, const Shape& expected, bool loose) const;
 
   SafetensorsFolder files_;
   const ModelConfig& config_;
   std::set<std::string> used_;
+  std::string embedding_;  ///< its name in the model
 };
 
 }  // namespace qad

@@ -14,7 +14,7 @@ class AttentionLayer final : public Layer {
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const override {
     const auto with = [&](Segments segments) {
       return AttentionPlan{plan.positions, std::make_shared<const Segments>(std::move(segments)),
-                           rotary_->up_to(plan.longest)};
+                           rotary_ != nullptr ? rotary_->up_to(plan.longest) : RotaryTable()};
     };
     if (state == nullptr) return attention_(x_TC, with(segments_within_batch(*plan.parts)), nullptr);
     const auto& cache = dynamic_cast<const KeyValueState&>(*state);
@@ -41,28 +41,30 @@ class AttentionLayer final : public Layer {
 
 }  // namespace
 
-Residual make_attention(const ModelConfig& config, std::int64_t index, const std::shared_ptr<Rotary>& rotary,
-                        const ParameterMaker& make) {
-  const std::string prefix = "model.layers." + std::to_string(index), self = prefix + ".self_attn";
+Residual make_attention(const ModelConfig& config, const LayerPlace& place, const std::shared_ptr<Rotary>& rotary,
+                        const ParameterMaker& make, bool gated) {
+  const std::string& self = place.module;
   const std::int64_t hidden = config.hidden_size, head = config.head_size();
-  const std::int64_t kv_heads = config.block(index).num_key_value_heads;
+  const std::int64_t kv_heads = config.block(place.index).num_key_value_heads;
   const std::int64_t q_width = config.num_attention_heads * head, kv_width = kv_heads * head;
   const auto epsilon = static_cast<float>(config.rms_norm_eps);
   const auto projection = [&](const char* name, std::int64_t out) {
     return make_linear({.name = self + name, .out = out, .in = hidden, .bias = config.attention_bias}, make);
   };
-  Residual part{make({prefix + ".input_layernorm.weight", {hidden}, Role::norm}), epsilon, nullptr};
+  Residual part = make_residual(config, place, make);
   SelfAttention attention;
   attention.name = self;
-  attention.config = {config.num_attention_heads, kv_heads, head, config.window_of(index)};
+  attention.config = {config.num_attention_heads, kv_heads, head, config.window_of(place.index)};
   attention.norm_epsilon = epsilon;
+  attention.norm_offset = place.norm_offset;
+  attention.gated = gated;
   attention.qkv.name = self + ".qkv_proj";
-  attention.qkv.members = {projection(".q_proj", q_width), projection(".k_proj", kv_width),
+  attention.qkv.members = {projection(".q_proj", gated ? 2 * q_width : q_width), projection(".k_proj", kv_width),
                            projection(".v_proj", kv_width)};
-  attention.qkv.fed_by = part.norm;
+  attention.qkv.fed_by = scales_of(part);
   if (config.qk_norm) {
-    attention.q_norm = make({self + ".q_norm.weight", {head}, Role::norm});
-    attention.k_norm = make({self + ".k_norm.weight", {head}, Role::norm});
+    attention.q_norm = make(norm_weight(self + ".q_norm", head, place.norm_offset));
+    attention.k_norm = make(norm_weight(self + ".k_norm", head, place.norm_offset));
   }
   attention.output.name = self + ".o_proj";
   attention.output.members = {make_linear({.name = self + ".o_proj",

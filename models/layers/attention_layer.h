@@ -3,15 +3,16 @@
 
 #include <memory>
 
-#include "models/block.h"
+#include "models/layers/layer_place.h"
 #include "models/layers/rotary.h"
-#include "models/model_config.h"
 
 namespace qad {
 
-/// Layer `index` of a model with its norm, before the residual stream: parameters of "model.layers.INDEX.self_attn" and
-/// "model.layers.INDEX.input_layernorm". `rotary` is shared by all layers.
-[[nodiscard]] Residual make_attention(const ModelConfig& config, std::int64_t index,
-                                      const std::shared_ptr<Rotary>& rotary, const ParameterMaker& make);
+/// A layer with its norm, before the residual stream: MODULE.q_proj, .k_proj, .v_proj, .o_proj, and .q_norm and .k_norm
+/// where the config has them. `rotary` is shared by all layers; null: no positions. `gated`: q_proj also makes a gate
+/// of what attention gives (Qwen3-Next).
+[[nodiscard]] Residual make_attention(const ModelConfig& config, const LayerPlace& place,
+                                      const std::shared_ptr<Rotary>& rotary, const ParameterMaker& make,
+                                      bool gated = false);
 
 }  // namespace qad

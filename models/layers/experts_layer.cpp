@@ -5,53 +5,66 @@
 
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/experts.h"
+#include "autograd/ops/row_gate.h"
 #include "models/layers/make_linear.h"
 
 namespace qad {
 namespace {
 
+// The expert that every token goes to.
+struct SharedExpert {
+  std::optional<LinearGroup> inputs;  // none: the last members of the routed experts' group
+  LinearGroup down;
+  ParameterPointer gate;  // [1, C], or null
+};
+
+// What the routed experts read and write where that is narrower than the residual stream.
+struct Latent {
+  LinearGroup in, out;
+};
+
+struct Parts {
+  ParameterPointer router;       // [E, C]
+  ParameterPointer choice_bias;  // [E], or null
+  std::optional<Latent> latent;
+  LinearGroup inputs;  // gate and up of each expert in turn, or up alone; then the shared one's
+  LinearGroup down;    // a member each
+  std::optional<SharedExpert> shared;
+};
+
 class ExpertsLayer final : public Layer {
  public:
-  ExpertsLayer(const ExpertsConfig& config, ParameterPointer router, ParameterPointer choice_bias, LinearGroup gate_up,
-               LinearGroup down, std::optional<LinearGroup> shared_down)
-      : config_(config),
-        router_(std::move(router)),
-        choice_bias_(std::move(choice_bias)),
-        gate_up_(std::move(gate_up)),
-        down_(std::move(down)),
-        shared_down_(std::move(shared_down)) {}
+  ExpertsLayer(const ExpertsConfig& config, bool gated, Parts parts)
+      : config_(config), width_(gated ? 2 : 1), parts_(std::move(parts)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
                                     LayerState* /*state*/) const override {
     const std::int64_t k = config_.num_experts_per_tok;
-    const Routing routing = route(linear(x_TC, router_->operand(), {}), rule());
+    const Routing routing = route(linear(x_TC, parts_.router->operand(), {}), rule());
     const std::vector<RoutedRows> rows = rows_by_expert(routing, config_.num_experts);
-    std::vector<const Linear*> hit;  // gates and ups of the experts that tokens go to
-    for (std::size_t e = 0; e < rows.size(); ++e)
-      if (!rows[e]->empty()) hit.insert(hit.end(), {&gate_up_.members[2 * e], &gate_up_.members[2 * e + 1]});
-    const std::size_t first_shared = 2 * rows.size();
-    for (std::size_t i = first_shared; i < gate_up_.members.size(); ++i) hit.push_back(&gate_up_.members[i]);
-    const Variable input_TC = gate_up_.input(x_TC, hit);
-    Variable sum_TC(Tensor::zeros(x_TC.shape()));
+    const Variable input = parts_.inputs.input(parts_.latent ? parts_.latent->in(x_TC)[0] : x_TC, hit_by(rows));
+    Variable sum(Tensor::zeros(Shape{x_TC.shape().rows(), parts_.down.members.front().out_features()}));
     for (std::size_t e = 0; e < rows.size(); ++e) {
       if (rows[e]->empty()) continue;
-      const Variable own = gather_tokens(input_TC, rows[e], k);
-      const Variable inner = swiglu(gate_up_.members[2 * e](own), gate_up_.members[2 * e + 1](own));
-      const Linear& down = down_.members[e];
-      sum_TC = add_routed(std::move(sum_TC), down(down_.input(inner, std::array{&down})), rows[e], routing);
+      const Variable inner = activated(parts_.inputs, e * width_, gather_tokens(input, rows[e], k));
+      const Linear& down = parts_.down.members[e];
+      sum = add_routed(std::move(sum), down(parts_.down.input(inner, std::array{&down})), rows[e], routing);
     }
-    if (!shared_down_) return sum_TC;
-    const Variable inner =
-        swiglu(gate_up_.members[first_shared](input_TC), gate_up_.members[first_shared + 1](input_TC));
-    return add((*shared_down_)(inner)[0], std::move(sum_TC));
+    if (parts_.latent) sum = parts_.latent->out(sum)[0];
+    return parts_.shared ? add(shared(x_TC, input), std::move(sum)) : sum;
   }
 
   void visit(ModuleVisitor& visitor) override {
-    visitor.parameter(router_);
-    if (choice_bias_ != nullptr) visitor.parameter(choice_bias_);
-    qad::visit(gate_up_, visitor);
-    qad::visit(down_, visitor);
-    if (shared_down_) qad::visit(*shared_down_, visitor);
+    visitor.parameter(parts_.router);
+    if (parts_.choice_bias != nullptr) visitor.parameter(parts_.choice_bias);
+    if (parts_.latent) qad::visit(parts_.latent->in, visitor);
+    qad::visit(parts_.inputs, visitor);
+    qad::visit(parts_.down, visitor);
+    if (parts_.latent) qad::visit(parts_.latent->out, visitor);
+    if (!parts_.shared) return;
+    if (parts_.shared->inputs) qad::visit(*parts_.shared->inputs, visitor);
+    qad::visit(parts_.shared->down, visitor);
+    if (parts_.shared->gate != nullptr) visitor.parameter(parts_.shared->gate);
   }
 
  private:
@@ -63,60 +76,120 @@ class ExpertsLayer final : public Layer {
             .groups = config_.n_group,
             .groups_taken = config_.topk_group,
             .scale = static_cast<float>(config_.routed_scaling_factor),
-            .choice_bias = choice_bias_ != nullptr ? as_f32(choice_bias_->value()) : Tensor()};
+            .choice_bias = parts_.choice_bias != nullptr ? as_f32(parts_.choice_bias->value()) : Tensor()};
+  }
+
+  // Members of the inputs' group that something goes through.
+  [[nodiscard]] std::vector<const Linear*> hit_by(const std::vector<RoutedRows>& rows) const {
+    std::vector<const Linear*> hit;
+    for (std::size_t i = 0; i < parts_.inputs.members.size(); ++i)
+      if (i >= rows.size() * width_ || !rows[i / width_]->empty()) hit.push_back(&parts_.inputs.members[i]);
+    return hit;
+  }
+
+  [[nodiscard]] Variable activated(const LinearGroup& group, std::size_t first, const Variable& x) const {
+    const Linear* const member = &group.members[first];
+    return width_ == 2 ? swiglu(member[0](x), member[1](x)) : squared_relu(member[0](x));
+  }
+
+  [[nodiscard]] Variable shared(const Variable& x_TC, const Variable& input) const {
+    const SharedExpert& expert = *parts_.shared;
+    const std::size_t first = static_cast<std::size_t>(config_.num_experts) * width_;
+    const Variable inner = expert.inputs ? activated(*expert.inputs, 0, expert.inputs->input(x_TC))
+                                         : activated(parts_.inputs, first, input);
+    Variable y = expert.down(inner)[0];
+    return expert.gate != nullptr ? gated_rows(y, linear(x_TC, expert.gate->operand(), {})) : y;
   }
 
   ExpertsConfig config_;
-  ParameterPointer router_;                 // [E, C]
-  ParameterPointer choice_bias_;            // [E], or null
-  LinearGroup gate_up_;                     // members gate and up of each expert in turn, then the shared one's
-  LinearGroup down_;                        // a member each
-  std::optional<LinearGroup> shared_down_;  // of the expert that every token goes to
+  std::size_t width_;  // members of an expert that read its input
+  Parts parts_;
+};
+
+// Makes the layers of one place.
+class Maker {
+ public:
+  Maker(const ModelConfig& config, const LayerPlace& place, const ExpertNames& names, const ParameterMaker& make)
+      : sizes_(*config.experts), hidden_(config.hidden_size), module_(place.module + "."), names_(names), make_(make) {}
+
+  [[nodiscard]] Parts parts(const ParameterPointer& fed_by) const {
+    Parts parts;
+    parts.router = make_({module_ + "gate.weight", {sizes_.num_experts, hidden_}, Role::router});
+    if (sizes_.scoring_func == ScoringFunction::sigmoid)
+      parts.choice_bias = make_({module_ + "gate.e_score_correction_bias", {sizes_.num_experts}, Role::choice_bias});
+    const std::int64_t latent = sizes_.moe_latent_size, width = latent > 0 ? latent : hidden_;
+    if (latent > 0)
+      parts.latent = {alone("fc1_latent_proj", latent, hidden_, fed_by), alone("fc2_latent_proj", hidden_, latent)};
+    parts.inputs = {.name = module_ + "experts." + inputs_name(), .fed_by = latent > 0 ? nullptr : fed_by};
+    parts.down.name = module_ + "experts.down_proj";
+    const double share = static_cast<double>(sizes_.num_experts_per_tok) / static_cast<double>(sizes_.num_experts);
+    for (std::int64_t e = 0; e < sizes_.num_experts; ++e) {
+      const std::string expert = module_ + "experts." + std::to_string(e) + ".";
+      add_inputs(parts.inputs, expert, {names_.gate, names_.up}, sizes_.moe_intermediate_size, width, share);
+      parts.down.members.push_back(down(expert + names_.down, width, sizes_.moe_intermediate_size, latent == 0));
+      parts.down.members.back().fused = expert + names_.down;
+      parts.down.members.back().token_share = share;
+    }
+    if (sizes_.shared_width() > 0) parts.shared = shared(parts.inputs, fed_by);
+    return parts;
+  }
+
+ private:
+  [[nodiscard]] std::string inputs_name() const { return names_.gate != nullptr ? "gate_up_proj" : "up_proj"; }
+
+  void add_inputs(LinearGroup& group, const std::string& expert, std::initializer_list<const char*> names,
+                  std::int64_t inner, std::int64_t in, double share) const {
+    for (const char* name : names) {
+      if (name == nullptr) continue;
+      group.members.push_back(make_linear({.name = expert + name, .out = inner, .in = in}, make_));
+      group.members.back().fused = expert + inputs_name();
+      group.members.back().token_share = share;
+    }
+  }
+
+  [[nodiscard]] Linear down(const std::string& name, std::int64_t out, std::int64_t inner, bool to_residual) const {
+    return make_linear({.name = name, .out = out, .in = inner, .adds_to_residual = to_residual}, make_);
+  }
+
+  [[nodiscard]] LinearGroup alone(const char* name, std::int64_t out, std::int64_t in,
+                                  const ParameterPointer& fed_by = nullptr) const {
+    LinearGroup group{.name = module_ + name, .fed_by = fed_by};
+    group.members = {
+        make_linear({.name = group.name, .out = out, .in = in, .adds_to_residual = out == hidden_}, make_)};
+    return group;
+  }
+
+  // Behind the routed experts in their group, where it reads what they do.
+  [[nodiscard]] SharedExpert shared(LinearGroup& routed, const ParameterPointer& fed_by) const {
+    const std::string expert = module_ + names_.shared + ".";
+    SharedExpert shared;
+    if (sizes_.moe_latent_size > 0) shared.inputs = LinearGroup{.name = expert + inputs_name(), .fed_by = fed_by};
+    LinearGroup& inputs = shared.inputs ? *shared.inputs : routed;
+    add_inputs(inputs, expert, {names_.gate != nullptr ? "gate_proj" : nullptr, "up_proj"}, sizes_.shared_width(),
+               hidden_, 1);
+    shared.down.name = expert + "down_proj";
+    shared.down.members = {down(shared.down.name, hidden_, sizes_.shared_width(), true)};
+    // Squared, a factor of up does not go on to what comes out.
+    if (names_.gate != nullptr) shared.down.fed_by = inputs.members.back().weight;
+    if (names_.shared_gate != nullptr)
+      shared.gate = make_({module_ + names_.shared_gate + ".weight", {1, hidden_}, Role::router});
+    return shared;
+  }
+
+  const ExpertsConfig& sizes_;
+  std::int64_t hidden_;
+  std::string module_;
+  const ExpertNames& names_;
+  const ParameterMaker& make_;
 };
 
 }  // namespace
 
-Residual make_experts(const ModelConfig& config, std::int64_t index, const ExpertNames& names,
+Residual make_experts(const ModelConfig& config, const LayerPlace& place, const ExpertNames& names,
                       const ParameterMaker& make) {
-  const std::string prefix = "model.layers." + std::to_string(index), mlp = prefix + "." + names.module;
-  const ExpertsConfig& sizes = *config.experts;
-  const std::int64_t hidden = config.hidden_size, inner = sizes.moe_intermediate_size;
-  Residual part{make({prefix + ".post_attention_layernorm.weight", {hidden}, Role::norm}),
-                static_cast<float>(config.rms_norm_eps), nullptr};
-  ParameterPointer router = make({mlp + ".gate.weight", {sizes.num_experts, hidden}, Role::router});
-  ParameterPointer choice_bias;
-  if (sizes.scoring_func == ScoringFunction::sigmoid)
-    choice_bias = make({mlp + ".gate.e_score_correction_bias", {sizes.num_experts}, Role::choice_bias});
-  LinearGroup gate_up{.name = mlp + ".experts.gate_up_proj", .fed_by = part.norm},
-      down{.name = mlp + ".experts.down_proj"};
-  const double share = static_cast<double>(sizes.num_experts_per_tok) / static_cast<double>(sizes.num_experts);
-  for (std::int64_t e = 0; e < sizes.num_experts; ++e) {
-    const std::string expert = mlp + ".experts." + std::to_string(e) + ".";
-    for (const char* name : {names.gate, names.up}) {
-      gate_up.members.push_back(make_linear({.name = expert + name, .out = inner, .in = hidden}, make));
-      gate_up.members.back().fused = expert + "gate_up_proj";
-      gate_up.members.back().token_share = share;
-    }
-    down.members.push_back(
-        make_linear({.name = expert + names.down, .out = hidden, .in = inner, .adds_to_residual = true}, make));
-    down.members.back().fused = expert + names.down;
-    down.members.back().token_share = share;
-  }
-  std::optional<LinearGroup> shared_down;
-  if (sizes.n_shared_experts > 0) {
-    const std::string expert = mlp + ".shared_experts.";
-    const std::int64_t width = sizes.n_shared_experts * inner;
-    for (const char* name : {names.gate, names.up}) {
-      gate_up.members.push_back(make_linear({.name = expert + name, .out = width, .in = hidden}, make));
-      gate_up.members.back().fused = expert + "gate_up_proj";
-    }
-    shared_down.emplace().name = expert + names.down;
-    shared_down->members = {
-        make_linear({.name = expert + names.down, .out = hidden, .in = width, .adds_to_residual = true}, make)};
-    shared_down->fed_by = gate_up.members.back().weight;
-  }
-  part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(choice_bias), std::move(gate_up),
-                                              std::move(down), std::move(shared_down));
+  Residual part = make_residual(config, place, make);
+  part.layer = std::make_unique<ExpertsLayer>(*config.experts, names.gate != nullptr,
+                                              Maker(config, place, names, make).parts(scales_of(part)));
   return part;
 }
 

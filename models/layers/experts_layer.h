@@ -2,23 +2,24 @@
 // https://arxiv.org/abs/1701.06538); some layers have a shared one that every token goes to.
 #pragma once
 
-#include "models/block.h"
-#include "models/model_config.h"
+#include "models/layers/layer_place.h"
 
 namespace qad {
 
 /// What a family calls the parts of the layer: MODULE.gate is the router, MODULE.experts.EXPERT.GATE a projection.
 struct ExpertNames {
-  const char* module = "mlp";
-  const char* gate = "gate_proj";
+  const char* module = "mlp";      ///< last part of its own name
+  const char* gate = "gate_proj";  ///< null: experts without a gate, with a squared ReLU
   const char* up = "up_proj";
   const char* down = "down_proj";
+  const char* shared = "shared_experts";  ///< with gate_proj, up_proj and down_proj
+  const char* shared_gate = nullptr;      ///< one number a token says how much of the shared expert it takes; null: all
 };
 
-/// Layer `index` of a model with its norm, before the residual stream: parameters of "model.layers.INDEX.MODULE" and
-/// "model.layers.INDEX.post_attention_layernorm". The experts share one slot for their inputs and one for those of
-/// their down projections.
-[[nodiscard]] Residual make_experts(const ModelConfig& config, std::int64_t index, const ExpertNames& names,
+/// A layer with its norm, before the residual stream. The experts share one slot for their inputs and one for those of
+/// their down projections. With a latent size the routed experts read MODULE.fc1_latent_proj of the input, and their
+/// sum goes through MODULE.fc2_latent_proj (Nemotron 3 Super); the router and the shared expert read the input itself.
+[[nodiscard]] Residual make_experts(const ModelConfig& config, const LayerPlace& place, const ExpertNames& names,
                                     const ParameterMaker& make);
 
 }  // namespace qad

@@ -25,21 +25,24 @@ class FeedForwardLayer final : public Layer {
 
 }  // namespace
 
-Residual make_feed_forward(const ModelConfig& config, std::int64_t index, const ParameterMaker& make) {
-  const std::string prefix = "model.layers." + std::to_string(index), mlp = prefix + ".mlp";
-  const std::int64_t hidden = config.hidden_size, inner = config.block(index).intermediate_size;
+Residual make_feed_forward(const ModelConfig& config, const LayerPlace& place, const ParameterMaker& make,
+                           bool squared_relu) {
+  const std::string& mlp = place.module;
+  const std::int64_t hidden = config.hidden_size, inner = config.block(place.index).intermediate_size;
   const auto linear = [&](const char* name, std::int64_t out, std::int64_t in, bool adds_to_residual) {
     return make_linear({mlp + name, out, in, config.mlp_bias, adds_to_residual}, make);
   };
-  Residual part{make({prefix + ".post_attention_layernorm.weight", {hidden}, Role::norm}),
-                static_cast<float>(config.rms_norm_eps), nullptr};
+  Residual part = make_residual(config, place, make);
   FeedForward feed_forward;
-  feed_forward.gate_up.name = mlp + ".gate_up_proj";
-  feed_forward.gate_up.members = {linear(".gate_proj", inner, hidden, false), linear(".up_proj", inner, hidden, false)};
-  feed_forward.gate_up.fed_by = part.norm;
+  LinearGroup& inputs = feed_forward.gate_up;
+  inputs.name = mlp + (squared_relu ? ".up_proj" : ".gate_up_proj");
+  if (!squared_relu) inputs.members = {linear(".gate_proj", inner, hidden, false)};
+  inputs.members.push_back(linear(".up_proj", inner, hidden, false));
+  inputs.fed_by = scales_of(part);
   feed_forward.down.name = mlp + ".down_proj";
   feed_forward.down.members = {linear(".down_proj", hidden, inner, true)};
-  feed_forward.down.fed_by = feed_forward.gate_up.members[1].weight;
+  // Squared, a factor of up does not go on to what comes out.
+  if (!squared_relu) feed_forward.down.fed_by = inputs.members.back().weight;
   part.layer = std::make_unique<FeedForwardLayer>(std::move(feed_forward));
   return part;
 }

@@ -1,13 +1,14 @@
-// The gated feed-forward layer of a model.
+// The feed-forward layer of a model: gated, or with a squared ReLU (So et al., 2021,
+// https://arxiv.org/abs/2109.08668).
 #pragma once
 
-#include "models/block.h"
-#include "models/model_config.h"
+#include "models/layers/layer_place.h"
 
 namespace qad {
 
-/// Layer `index` of a model with its norm, before the residual stream: parameters of "model.layers.INDEX.mlp" and
-/// "model.layers.INDEX.post_attention_layernorm".
-[[nodiscard]] Residual make_feed_forward(const ModelConfig& config, std::int64_t index, const ParameterMaker& make);
+/// A layer with its norm, before the residual stream: MODULE.gate_proj unless it has a squared ReLU, .up_proj,
+/// .down_proj.
+[[nodiscard]] Residual make_feed_forward(const ModelConfig& config, const LayerPlace& place, const ParameterMaker& make,
+                                         bool squared_relu = false);
 
 }  // namespace qad

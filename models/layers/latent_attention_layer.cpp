@@ -49,18 +49,16 @@ class LatentAttentionLayer final : public Layer {
         rotary_(std::move(rotary)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const override {
-    const RotaryTable& table = rotary_->up_to(plan.longest);
     const std::int64_t nope = config_.qk_nope_head_dim, turned = config_.qk_rope_head_dim, values = config_.v_head_dim;
     std::vector<Variable> down = down_(x_TC);  // queries, or what they are made of; what keys and values are made of
     Variable q = queries_ ? up(*queries_, down[0]) : down[0];
-    q = rope_of_neighbours(std::move(q), heads_, turned, plan.positions, table);
+    q = with_positions(std::move(q), heads_, plan);
     if (width_ > config_.qk_head_dim()) q = head_part(q, heads_, 0, config_.qk_head_dim(), width_);
     if (factor_ != 1.0f) q = scaled(std::move(q), factor_);
 
     const std::int64_t rank = config_.kv_lora_rank;
     const Variable kv = up(keys_values_, head_part(down[1], 1, 0, rank, rank));
-    const Variable shared =
-        rope_of_neighbours(head_part(down[1], 1, rank, rank + turned, turned), 1, turned, plan.positions, table);
+    const Variable shared = with_positions(head_part(down[1], 1, rank, rank + turned, turned), 1, plan);
     Variable k = share_head_part(head_part(kv, heads_, 0, nope, width_), shared, heads_, nope);
     Variable v = head_part(kv, heads_, nope, nope + values, width_);
     Segments segments;
@@ -93,6 +91,11 @@ class LatentAttentionLayer final : public Layer {
   }
 
  private:
+  [[nodiscard]] Variable with_positions(Variable x, std::int64_t heads, const ForwardPlan& plan) const {
+    if (rotary_ == nullptr) return x;
+    return rope_of_neighbours(std::move(x), heads, config_.qk_rope_head_dim, plan.positions,
+                              rotary_->up_to(plan.longest));
+  }
   [[nodiscard]] static Variable up(const Latent& latent, const Variable& x) {
     return latent.up(rms_norm(x, latent.norm->operand(), kLatentEpsilon))[0];
   }
@@ -113,34 +116,33 @@ class LatentAttentionLayer final : public Layer {
 
 }  // namespace
 
-Residual make_latent_attention(const ModelConfig& config, std::int64_t index, const std::shared_ptr<Rotary>& rotary,
-                               const ParameterMaker& make) {
-  const std::string prefix = "model.layers." + std::to_string(index), self = prefix + ".self_attn";
+Residual make_latent_attention(const ModelConfig& config, const LayerPlace& place,
+                               const std::shared_ptr<Rotary>& rotary, const ParameterMaker& make) {
+  const std::string& self = place.module;
   const LatentAttentionConfig& sizes = *config.latent_attention;
   const std::int64_t hidden = config.hidden_size, heads = config.num_attention_heads;
   const std::int64_t q_width = heads * sizes.qk_head_dim(),
                      kv_width = heads * (sizes.qk_nope_head_dim + sizes.v_head_dim);
-  Residual part{make({prefix + ".input_layernorm.weight", {hidden}, Role::norm}),
-                static_cast<float>(config.rms_norm_eps), nullptr};
+  Residual part = make_residual(config, place, make);
   const auto linear = [&](const char* name, std::int64_t out, std::int64_t in, bool adds_to_residual = false) {
     return make_linear({.name = self + name, .out = out, .in = in, .adds_to_residual = adds_to_residual}, make);
   };
   const auto latent = [&](const char* norm, const char* name, std::int64_t out, std::int64_t rank) {
-    Latent one{make({self + norm, {rank}, Role::norm}), {.name = self + name}};
+    Latent one{make(norm_weight(self + norm, rank)), {.name = self + name}};
     one.up.members = {linear(name, out, rank)};
     one.up.fed_by = one.norm;
     return one;
   };
-  LinearGroup down{.name = self + ".qkv_a_proj", .fed_by = part.norm};
+  LinearGroup down{.name = self + ".qkv_a_proj", .fed_by = scales_of(part)};
   std::optional<Latent> queries;
   if (sizes.q_lora_rank > 0) {
     down.members = {linear(".q_a_proj", sizes.q_lora_rank, hidden)};
-    queries = latent(".q_a_layernorm.weight", ".q_b_proj", q_width, sizes.q_lora_rank);
+    queries = latent(".q_a_layernorm", ".q_b_proj", q_width, sizes.q_lora_rank);
   } else {
     down.members = {linear(".q_proj", q_width, hidden)};
   }
   down.members.push_back(linear(".kv_a_proj_with_mqa", sizes.kv_lora_rank + sizes.qk_rope_head_dim, hidden));
-  Latent keys_values = latent(".kv_a_layernorm.weight", ".kv_b_proj", kv_width, sizes.kv_lora_rank);
+  Latent keys_values = latent(".kv_a_layernorm", ".kv_b_proj", kv_width, sizes.kv_lora_rank);
   LinearGroup output{.name = self + ".o_proj"};
   output.members = {linear(".o_proj", hidden, heads * sizes.v_head_dim, true)};
   part.layer =

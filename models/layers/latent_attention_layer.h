@@ -4,15 +4,15 @@
 
 #include <memory>
 
-#include "models/block.h"
+#include "models/layers/layer_place.h"
 #include "models/layers/rotary.h"
 
 namespace qad {
 
-/// Layer `index` of a model with its norm: parameters of "model.layers.INDEX.self_attn" and
-/// "model.layers.INDEX.input_layernorm". `rotary` turns neighbours. The norms inside have an epsilon of 1e-6 whatever
-/// the config says, as in transformers. It remembers whole keys and values.
-[[nodiscard]] Residual make_latent_attention(const ModelConfig& config, std::int64_t index,
+/// A layer with its norm: MODULE.q_proj, or .q_a_proj and .q_b_proj, .kv_a_proj_with_mqa, .kv_b_proj, .o_proj. `rotary`
+/// turns neighbours; null: no positions. The norms inside have an epsilon of 1e-6 whatever the config says, as in
+/// transformers. It remembers whole keys and values.
+[[nodiscard]] Residual make_latent_attention(const ModelConfig& config, const LayerPlace& place,
                                              const std::shared_ptr<Rotary>& rotary, const ParameterMaker& make);
 
 }  // namespace qad

@@ -21,15 +21,12 @@ class LinearLayer final : public Layer {
 
 }  // namespace
 
-Residual make_linear_layer(const ModelConfig& config, std::int64_t index, const char* norm, const char* name,
-                           const ParameterMaker& make) {
-  const std::string prefix = "model.layers." + std::to_string(index) + ".", module = prefix + name;
+Residual make_linear_layer(const ModelConfig& config, const LayerPlace& place, const ParameterMaker& make) {
   const std::int64_t hidden = config.hidden_size;
-  Residual part{make({prefix + norm + ".weight", {hidden}, Role::norm}), static_cast<float>(config.rms_norm_eps),
-                nullptr};
-  LinearGroup group{.name = module};
-  group.members = {make_linear({.name = module, .out = hidden, .in = hidden, .adds_to_residual = true}, make)};
-  group.fed_by = part.norm;
+  Residual part = make_residual(config, place, make);
+  LinearGroup group{.name = place.module};
+  group.members = {make_linear({.name = place.module, .out = hidden, .in = hidden, .adds_to_residual = true}, make)};
+  group.fed_by = scales_of(part);
   part.layer = std::make_unique<LinearLayer>(std::move(group));
   return part;
 }

@@ -1,14 +1,12 @@
 // A matrix in place of a layer, as architectures have it that were searched for (Llama-Nemotron).
 #pragma once
 
-#include "models/block.h"
-#include "models/model_config.h"
+#include "models/layers/layer_place.h"
 
 namespace qad {
 
-/// Layer `index` of a model with its norm: parameters "model.layers.INDEX.NORM.weight" and
-/// "model.layers.INDEX.NAME.weight" [C, C].
-[[nodiscard]] Residual make_linear_layer(const ModelConfig& config, std::int64_t index, const char* norm,
-                                         const char* name, const ParameterMaker& make);
+/// A layer with its norm: MODULE.weight [C, C].
+[[nodiscard]] Residual make_linear_layer(const ModelConfig& config, const LayerPlace& place,
+                                         const ParameterMaker& make);
 
 }  // namespace qad

@@ -28,7 +28,7 @@ double llama3_frequency(const RopeScaling& scaling, double frequency) {
 // times. The pair is found by its place among all head_dim numbers and bounded by their count, as in the authors' code.
 double yarn_frequency(const ModelConfig& config, std::int64_t i, double frequency) {
   const RopeScaling& scaling = config.rope_scaling;
-  const auto width = static_cast<double>(config.head_size());
+  const auto width = static_cast<double>(config.rotary_width());
   const auto original = static_cast<double>(scaling.original_max_position_embeddings);
   const auto pair_that_turns = [&](double times) {
     return width * std::log(original / (times * 2.0 * std::numbers::pi)) / (2.0 * std::log(config.rope_theta));
@@ -44,7 +44,7 @@ double yarn_frequency(const ModelConfig& config, std::int64_t i, double frequenc
 }  // namespace
 
 double rotary_frequency(const ModelConfig& config, std::int64_t i) {
-  const std::int64_t half = config.head_size() / 2;
+  const std::int64_t half = config.rotary_width() / 2;
   const double frequency = std::pow(config.rope_theta, -static_cast<double>(i) / static_cast<double>(half));
   switch (config.rope_scaling.rope_type) {
     case RopeScalingKind::none:
@@ -67,7 +67,7 @@ std::int64_t rotary_positions(const ModelConfig& config) {
 }
 
 RotaryTable rotary_table(const ModelConfig& config, std::int64_t positions) {
-  const std::int64_t half = config.head_size() / 2;
+  const std::int64_t half = config.rotary_width() / 2;
   const double magnitude = rotary_magnitude(config.rope_scaling);
   const RotaryTable table{Tensor({positions, half}), Tensor({positions, half})};
   for (std::int64_t i = 0; i < half; ++i) {

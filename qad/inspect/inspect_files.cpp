@@ -137,18 +137,32 @@ std::vector<Fact> config_facts(const ModelConfig& config) {
   if (!config.blocks.empty())
     layers += fmt::format(" that differ, {} without attention, {} without feed-forward",
                           without(&BlockConfig::num_key_value_heads), without(&BlockConfig::intermediate_size));
+  if (!config.layer_pattern.empty()) layers += ": " + config.layer_pattern;
   std::string heads = fmt::format("{} of {}, {} for keys and values", config.num_attention_heads, config.head_size(),
                                   config.num_key_value_heads);
   if (const auto& latent = config.latent_attention)
     heads = fmt::format("{} of {} and {} with positions, values of {}; latent {}", config.num_attention_heads,
                         latent->qk_nope_head_dim, latent->qk_rope_head_dim, latent->v_head_dim, latent->kv_lora_rank);
-  return {{"family", config.model_type},
-          {"layers", layers},
-          {"hidden size", std::to_string(config.hidden_size)},
-          {"feed-forward", std::to_string(config.intermediate_size)},
-          {"heads", heads},
-          {"vocabulary", fmt::format("{}, {} head", config.vocab_size, config.tie_word_embeddings ? "tied" : "own")},
-          {"context", std::to_string(config.max_position_embeddings)}};
+  std::vector<Fact> facts = {{"family", config.model_type},
+                             {"layers", layers},
+                             {"hidden size", std::to_string(config.hidden_size)},
+                             {"feed-forward", std::to_string(config.intermediate_size)}};
+  if (config.has_attention()) facts.push_back({"heads", heads});
+  if (const auto& mamba = config.mamba)
+    facts.push_back({"Mamba-2", fmt::format("{} heads of {} in {} groups, state {}", mamba->num_heads, mamba->head_dim,
+                                            mamba->n_groups, mamba->state_size)});
+  if (const auto& linear = config.linear_attention)
+    facts.push_back(
+        {"linear attention", fmt::format("{} heads of {}, {} of {} for values", linear->num_key_heads,
+                                         linear->key_head_dim, linear->num_value_heads, linear->value_head_dim)});
+  if (const auto& experts = config.experts)
+    facts.push_back({"experts", fmt::format("{} of {}, {} a token", experts->num_experts,
+                                            experts->moe_intermediate_size, experts->num_experts_per_tok)});
+  facts.insert(
+      facts.end(),
+      {{"vocabulary", fmt::format("{}, {} head", config.vocab_size, config.tie_word_embeddings ? "tied" : "own")},
+       {"context", std::to_string(config.max_position_embeddings)}});
+  return facts;
 }
 
 // Tokenizer and chat template, which a model may lack.

@@ -58,16 +58,18 @@ Json value_json(const GgufValue& value) {
 }
 
 Json config_json(const ModelConfig& config) {
-  return {{"model_type", config.model_type},
-          {"num_hidden_layers", config.num_hidden_layers},
-          {"hidden_size", config.hidden_size},
-          {"intermediate_size", config.intermediate_size},
-          {"num_attention_heads", config.num_attention_heads},
-          {"num_key_value_heads", config.num_key_value_heads},
-          {"head_dim", config.head_size()},
-          {"vocab_size", config.vocab_size},
-          {"tie_word_embeddings", config.tie_word_embeddings},
-          {"max_position_embeddings", config.max_position_embeddings}};
+  Json json = {{"model_type", config.model_type},
+               {"num_hidden_layers", config.num_hidden_layers},
+               {"hidden_size", config.hidden_size},
+               {"intermediate_size", config.intermediate_size},
+               {"num_attention_heads", config.num_attention_heads},
+               {"num_key_value_heads", config.num_key_value_heads},
+               {"head_dim", config.head_size()},
+               {"vocab_size", config.vocab_size},
+               {"tie_word_embeddings", config.tie_word_embeddings},
+               {"max_position_embeddings", config.max_position_embeddings}};
+  if (!config.layer_pattern.empty()) json["layer_pattern"] = config.layer_pattern;
+  return json;
 }
 
 void add_recipe(Json& json, const Recipe& recipe) {

@@ -17,10 +17,11 @@ constexpr std::int64_t kProbeWeights =
 // A model of one layer, which is like layer `index` of another.
 ModelConfig layer_of(ModelConfig config, std::int64_t index) {
   const BlockConfig block = config.block(index);
-  const bool has_experts = config.experts && config.experts->has_layer(index);
+  const bool has_experts = config.has_experts(index);
   config.sliding_window = config.window_of(index);
   config.max_window_layers = 0;
   config.num_hidden_layers = 1;
+  if (!config.layer_pattern.empty()) config.layer_pattern = config.layer_kind(index);
   config.blocks.clear();
   if (block.num_key_value_heads > 0) config.num_key_value_heads = block.num_key_value_heads;
   if (block.intermediate_size > 0) config.intermediate_size = block.intermediate_size;
@@ -58,7 +59,19 @@ ModelConfig narrowed(ModelConfig config) {
   config.intermediate_size = narrow(config.intermediate_size, kMultiple);
   config.num_key_value_heads = narrow(config.num_key_value_heads, 1);
   config.num_attention_heads = config.num_key_value_heads * group;
-  if (config.experts) config.experts->moe_intermediate_size = narrow(config.experts->moe_intermediate_size, kMultiple);
+  if (config.experts) {
+    ExpertsConfig& experts = *config.experts;
+    for (std::int64_t* width :
+         {&experts.moe_intermediate_size, &experts.shared_expert_intermediate_size, &experts.moe_latent_size})
+      if (*width > 0) *width = narrow(*width, kMultiple);
+  }
+  if (config.mamba) config.mamba->num_heads = narrow(config.mamba->num_heads, config.mamba->n_groups);
+  if (config.linear_attention) {
+    LinearAttentionConfig& linear = *config.linear_attention;
+    const std::int64_t values = linear.num_value_heads / linear.num_key_heads;
+    linear.num_key_heads = narrow(linear.num_key_heads, 1);
+    linear.num_value_heads = values * linear.num_key_heads;
+  }
   for (BlockConfig& block : config.blocks) {
     if (block.num_key_value_heads > 0) block.num_key_value_heads = config.num_key_value_heads;
     if (block.intermediate_size > 0) block.intermediate_size = config.intermediate_size;
@@ -94,12 +107,13 @@ double met_weights(const ModelConfig& config) {
 }
 
 std::vector<LayerKind> layer_kinds(const ModelConfig& config) {
-  std::map<std::tuple<bool, bool, bool, bool, bool, bool>, LayerKind> kinds;
+  std::map<std::tuple<bool, bool, bool, bool, bool, bool, char>, LayerKind> kinds;
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
     const ModelConfig layer = layer_of(config, i);
     const BlockConfig block = layer.block(0);
-    const auto parts = std::tuple(block.num_key_value_heads > 0, block.intermediate_size > 0, layer.experts.has_value(),
-                                  layer.sliding_window > 0, block.linear_attention, block.linear_feed_forward);
+    const auto parts =
+        std::tuple(block.num_key_value_heads > 0, block.intermediate_size > 0, layer.experts.has_value(),
+                   layer.sliding_window > 0, block.linear_attention, block.linear_feed_forward, layer.layer_kind(0));
     const auto kind = kinds.try_emplace(parts, LayerKind{i, narrowed(layer)}).first;
     if (const double of_probe = met_weights(kind->second.probe); of_probe > 0)
       kind->second.times += met_weights(layer) / of_probe;
@@ -121,6 +135,7 @@ std::unique_ptr<LanguageModel> probe_model(ModelConfig config, bool trained) {
 
 ModelConfig emptied(ModelConfig config) {
   config.num_hidden_layers = 0;
+  config.layer_pattern.clear();
   config.blocks.clear();
   return config;
 }

@@ -175,7 +175,7 @@ double attention_operations(const ModelConfig& config, const TokenBatch& batch) 
     operations += 2.0 * std::pow(segment.end - segment.begin, 2) *
                   static_cast<double>(config.num_attention_heads * config.attention_width());
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
-    if (config.block(i).num_key_value_heads > 0) ++layers;
+    if (config.block(i).num_key_value_heads > 0 && config.layer_kind(i) == layer_letter::attention) ++layers;
   return operations * layers;
 }
 

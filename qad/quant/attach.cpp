@@ -24,6 +24,9 @@ double bits_of(const LinearQuantizers& linear) {
   return linear.weights ? linear.weights->format().bits_per_weight(linear.weight->value().cols()) : kDenseBits;
 }
 
+// What exports keep in FP32 is read as it is.
+bool kept_in_bf16(const Parameter& parameter) { return kept_type(parameter.role, DType::bf16) == DType::bf16; }
+
 }  // namespace
 
 QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config, CalibrationKind algorithm) {
@@ -34,7 +37,8 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
   set.shares_groups_ = config.share_groups;
   const TransformSlot unquantized =
       config.unquantized == UnquantizedType::bf16 ? std::make_shared<Bf16Rounding>() : nullptr;
-  for (const ParameterPointer& parameter : model.parameters()) parameter->slot = unquantized;
+  for (const ParameterPointer& parameter : model.parameters())
+    parameter->slot = kept_in_bf16(*parameter) ? unquantized : nullptr;
   for (LinearGroup* group : model.linear_groups()) {
     // What is shared is the same for all of them, as was checked.
     const LayerOptions of_group = policy.options(group->members.front().name);
@@ -87,7 +91,7 @@ void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& r
 void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
   if (config.unquantized != UnquantizedType::bf16) return;
   for (const ParameterPointer& parameter : model.parameters())
-    if (std::dynamic_pointer_cast<const WeightQuantizer>(parameter->slot) == nullptr)
+    if (kept_in_bf16(*parameter) && std::dynamic_pointer_cast<const WeightQuantizer>(parameter->slot) == nullptr)
       check_fits_bf16(parameter->name, parameter->value());
 }
 

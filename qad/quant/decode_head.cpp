@@ -54,7 +54,8 @@ std::shared_ptr<const Operand> in_format(const std::shared_ptr<const Operand>& w
 // What the head reads is at most this.
 float largest_input(const LanguageModel& model) {
   const Tensor factors = model.final_norm().operand().values().expand();
-  return std::sqrt(static_cast<float>(factors.size())) * amax(factors.data(), factors.size(), factors.device());
+  const float largest = amax(factors.data(), factors.size(), factors.device()) + model.final_norm_offset();
+  return std::sqrt(static_cast<float>(factors.size())) * largest;
 }
 
 }  // namespace

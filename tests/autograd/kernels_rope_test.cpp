@@ -10,7 +10,7 @@ namespace qad::testing {
 namespace {
 
 struct Case {
-  std::int64_t tokens, heads, head_dim;
+  std::int64_t tokens, heads, head_dim, turned;
 };
 
 // Angles of 40 positions, and positions out of order.
@@ -20,9 +20,9 @@ struct Angles {
 
   explicit Angles(const Case& c) {
     for (int position = 0; position < 40; ++position)
-      for (std::int64_t i = 0; i < c.head_dim / 2; ++i) {
+      for (std::int64_t i = 0; i < c.turned / 2; ++i) {
         const double angle =
-            position * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.head_dim));
+            position * std::pow(10000.0, -2.0 * static_cast<double>(i) / static_cast<double>(c.turned));
         cosines.push_back(static_cast<float>(std::cos(angle)));
         sines.push_back(static_cast<float>(std::sin(angle)));
       }
@@ -32,21 +32,22 @@ struct Angles {
 };
 
 TEST(KernelsRope, EqualsTheDefinition) {
-  for (const Case& c : {Case{1, 1, 2}, Case{5, 2, 6}, Case{33, 3, 16}, Case{40, 4, 64}, Case{200, 2, 128}})
+  for (const Case& c : {Case{1, 1, 2, 2}, Case{5, 2, 6, 6}, Case{33, 3, 16, 16}, Case{40, 4, 64, 64},
+                        Case{200, 2, 128, 128}, Case{5, 2, 16, 4}, Case{7, 3, 64, 16}})
     for (const bool inverse : {false, true}) {
       const Angles angles(c);
       auto x = normal_floats(c.tokens * c.heads * c.head_dim, 1.0, 1);
       Real expected(x.size());
-      reference::rope(c.tokens, c.heads, c.head_dim, angles.positions.data(), doubles(angles.cosines).data(),
+      reference::rope(c.tokens, c.heads, c.head_dim, c.turned, angles.positions.data(), doubles(angles.cosines).data(),
                       doubles(angles.sines).data(), inverse, doubles(x).data(), expected.data());
-      kernels::rope(c.tokens, c.heads, c.head_dim, angles.positions.data(), angles.cosines.data(), angles.sines.data(),
-                    inverse, x.data(), x.data());
+      kernels::rope(c.tokens, c.heads, c.head_dim, c.turned, angles.positions.data(), angles.cosines.data(),
+                    angles.sines.data(), inverse, x.data(), x.data());
       expect_near("rope", x, expected, 2e-7);
     }
 }
 
 TEST(ReferenceRope, InverseIsTheBackward) {
-  for (const Case& c : {Case{1, 1, 2}, Case{3, 2, 4}})
+  for (const Case& c : {Case{1, 1, 2, 2}, Case{3, 2, 4, 4}, Case{3, 2, 6, 2}})
     for (const double scale : {1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 1e2, 1e4}) {
       const Angles angles(c);
       const Real cosines = doubles(angles.cosines), sines = doubles(angles.sines);
@@ -54,25 +55,25 @@ TEST(ReferenceRope, InverseIsTheBackward) {
       const auto x = normal_doubles(c.tokens * c.heads * c.head_dim, scale, 1);
       const auto d_out = normal_doubles(c.tokens * c.heads * c.head_dim, 1.0, 2);
       Real dx(x.size());
-      reference::rope(c.tokens, c.heads, c.head_dim, angles.positions.data(), cosines.data(), sines.data(), true,
-                      d_out.data(), dx.data());
+      reference::rope(c.tokens, c.heads, c.head_dim, c.turned, angles.positions.data(), cosines.data(), sines.data(),
+                      true, d_out.data(), dx.data());
       expect_gradient("dx", dx, complex_step_gradient(x, [&](const Imaginary& point) {
                         Imaginary out(point.size());
-                        reference::rope(c.tokens, c.heads, c.head_dim, angles.positions.data(), complex_cosines.data(),
-                                        complex_sines.data(), false, point.data(), out.data());
+                        reference::rope(c.tokens, c.heads, c.head_dim, c.turned, angles.positions.data(),
+                                        complex_cosines.data(), complex_sines.data(), false, point.data(), out.data());
                         return weighted_sum(d_out, out);
                       }));
     }
 }
 
 TEST(KernelsRope, SameBitsAtAnyThreadCount) {
-  const Case c{500, 4, 64};
+  const Case c{500, 4, 64, 64};
   const Angles angles(c);
   const auto x = normal_floats(c.tokens * c.heads * c.head_dim, 1.0, 1);
   expect_same_at_any_thread_count("rope", [&] {
     std::vector<float> out(x.size());
-    kernels::rope(c.tokens, c.heads, c.head_dim, angles.positions.data(), angles.cosines.data(), angles.sines.data(),
-                  false, x.data(), out.data());
+    kernels::rope(c.tokens, c.heads, c.head_dim, c.turned, angles.positions.data(), angles.cosines.data(),
+                  angles.sines.data(), false, x.data(), out.data());
     return out;
   });
 }

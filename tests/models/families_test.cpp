@@ -16,10 +16,13 @@ namespace {
 // A small model's config.json, in the family's own words.
 ModelConfig small_one(const Family& family) {
   const std::string sizes = R"("vocab_size": 64, "hidden_size": 32, "intermediate_size": 256, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "num_experts_per_tok": 2, "block_configs": )";
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "num_experts_per_tok": 2, "num_heads": 8,
+    "n_groups": 2, "linear_num_key_heads": 2, "linear_num_value_heads": 4, "qk_rope_head_dim": 8, )";
+  const std::string pattern = family.model_type == "nemotron_h" ? R"("hybrid_override_pattern": "M*", )" : "";
   const std::string block = R"({"attention": {"n_heads_in_group": 2}, "ffn": {"ffn_mult": 12}})";
   const std::string blocks = family.model_type == "nemotron-nas" ? "[" + block + ", " + block + "]" : "[]";
-  return parse_hf_config("{\"model_type\": \"" + std::string(family.model_type) + "\", " + sizes + blocks + "}",
+  return parse_hf_config("{\"model_type\": \"" + std::string(family.model_type) + "\", " + sizes + pattern +
+                             "\"block_configs\": " + blocks + "}",
                          "config.json");
 }
 

@@ -1,0 +1,188 @@
+// Kimi Linear (Moonshot AI, 2025, https://arxiv.org/abs/2510.26692): three layers with Kimi Delta Attention to one with
+// latent attention, none with positions; experts as DeepSeek-V3 chooses them.
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "models/families/assemble.h"
+#include "models/families/common_keys.h"
+#include "models/families/family.h"
+#include "models/families/hybrid_keys.h"
+#include "models/families/llama_kind.h"
+#include "models/layers/feed_forward_layer.h"
+#include "models/layers/kda_layer.h"
+#include "models/layers/latent_attention_layer.h"
+
+namespace qad {
+namespace {
+
+constexpr LlamaDefaults kDefaults = {.vocab_size = 163840,
+                                     .hidden_size = 2304,
+                                     .intermediate_size = 9216,
+                                     .num_hidden_layers = 27,
+                                     .num_attention_heads = 32,
+                                     .num_key_value_heads = 32,
+                                     .max_position_embeddings = 1048576};
+
+constexpr auto kKnownKeys = std::to_array<std::string_view>(
+    {"kv_lora_rank", "q_lora_rank", "num_local_experts", "num_experts", "n_routed_experts"});
+
+// save_pretrained gives the dense layers the name of the sparse ones.
+constexpr auto kOtherNames = std::to_array<OtherName>({{".mlp.", ".block_sparse_moe."}});
+
+// The publisher lists layers from 1, transformers has a name for each.
+std::string read_pattern(const ConfigReader& config_json, const ConfigReader& published, std::int64_t layers) {
+  const std::string named =
+      letters_at(config_json, "layer_types",
+                 {{"full_attention", layer_letter::attention}, {"linear_attention", layer_letter::linear_attention}});
+  if (!published.says("full_attn_layers") && !published.says("kda_layers")) {
+    if (!named.empty()) return named;
+    std::string every_fourth = every(4, layers);  // as transformers has it: from 0, and not the first
+    std::rotate(every_fourth.rbegin(), every_fourth.rbegin() + 1, every_fourth.rend());
+    if (!every_fourth.empty()) every_fourth.front() = layer_letter::linear_attention;
+    return every_fourth;
+  }
+  std::string pattern(static_cast<std::size_t>(layers), ' ');
+  for (const auto& [key, letter] :
+       {std::pair{"full_attn_layers", layer_letter::attention}, {"kda_layers", layer_letter::linear_attention}})
+    for (const std::int64_t layer : published.wholes(key, 1)) {
+      if (layer > layers)
+        published.refuse(key, std::string(key) + " from 1 to num_hidden_layers, " + std::to_string(layers));
+      char& place = pattern[static_cast<std::size_t>(layer - 1)];
+      if (place != ' ') published.refuse(key, "every layer once in full_attn_layers or kda_layers");
+      place = letter;
+    }
+  if (pattern.find(' ') != std::string::npos)
+    published.refuse("kda_layers", "every layer in full_attn_layers or kda_layers, from 1",
+                     "layer " + std::to_string(pattern.find(' ') + 1) + " is in neither");
+  if (!named.empty() && named != pattern) config_json.refuse("layer_types", "layer_types as linear_attn_config");
+  return pattern;
+}
+
+void read_linear(const ConfigReader& config_json, ModelConfig& config) {
+  const ConfigReader::Json section = config_json.object("linear_attn_config");
+  const ConfigReader published(section, config_json.who() + ": linear_attn_config");
+  const auto size = [&](const char* key, const char* of_transformers, std::int64_t fallback, std::int64_t low) {
+    return published.whole(key, config_json.whole(of_transformers, fallback, low), low);
+  };
+  LinearAttentionConfig& linear = config.linear_attention.emplace();
+  linear.num_key_heads = linear.num_value_heads = size("num_heads", "linear_num_heads", 32, 1);
+  linear.key_head_dim = linear.value_head_dim = size("head_dim", "linear_head_dim", 128, 1);
+  linear.conv_kernel = size("short_conv_kernel_size", "linear_conv_kernel_dim", 4, 2);
+  config.layer_pattern = read_pattern(config_json, published, config.num_hidden_layers);
+}
+
+void read_experts(const ConfigReader& config_json, ModelConfig& config) {
+  ExpertsConfig& experts = config.experts.emplace();
+  experts.num_experts = agreed_size(config_json, {"num_experts", "num_local_experts", "n_routed_experts"}, 256);
+  experts.num_experts_per_tok = agreed_size(config_json, {"num_experts_per_token", "num_experts_per_tok"}, 8);
+  experts.moe_intermediate_size = config_json.whole("moe_intermediate_size", 1024, 1);
+  experts.n_shared_experts = agreed_size(config_json, {"num_shared_experts", "n_shared_experts"}, 1, 0);
+  experts.n_group = agreed_size(config_json, {"num_expert_group", "n_group"}, 1);
+  experts.topk_group = config_json.whole("topk_group", 1, 1);
+  for (const char* key : {"moe_renormalize", "norm_topk_prob"})
+    experts.norm_topk_prob = config_json.flag(key, experts.norm_topk_prob);
+  experts.routed_scaling_factor = config_json.above(0, "routed_scaling_factor", 2.446);
+  experts.scoring_func = ScoringFunction::sigmoid;
+  if (config_json.text("moe_router_activation_func", "sigmoid") != "sigmoid")
+    config_json.refuse("moe_router_activation_func", "moe_router_activation_func to be sigmoid");
+  if (!config_json.flag("use_grouped_topk", true))
+    config_json.refuse("use_grouped_topk", "use_grouped_topk to be true");
+  if (config_json.whole("moe_layer_freq", 1, 1) != 1) config_json.refuse("moe_layer_freq", "moe_layer_freq to be 1");
+  experts.first_k_dense_replace = config_json.whole("first_k_dense_replace", 1, 0);
+  const std::string kinds = letters_at(config_json, "mlp_layer_types",
+                                       {{"dense", layer_letter::feed_forward}, {"sparse", layer_letter::experts}});
+  if (kinds.empty()) return;
+  const auto dense = static_cast<std::int64_t>(kinds.find_first_not_of(layer_letter::feed_forward));
+  if (std::ssize(kinds) != config.num_hidden_layers ||
+      kinds.find(layer_letter::feed_forward, static_cast<std::size_t>(dense)) != std::string::npos)
+    config_json.refuse("mlp_layer_types", "mlp_layer_types of all layers, dense first and then sparse");
+  experts.first_k_dense_replace = dense;
+}
+
+void read_keys(const ConfigReader& config_json, ModelConfig& config) {
+  read_llama_sizes(config_json, kDefaults, config);
+  read_llama_widths(config_json, kDefaults, config);
+  config.max_position_embeddings =
+      agreed_size(config_json, {"model_max_length", "max_position_embeddings"}, kDefaults.max_position_embeddings);
+  config.num_key_value_heads = config.num_attention_heads;  // each head has its own; no other number means anything
+  read_numbers(config_json, config, 1e-5);
+  refuse_if_true(config_json, {"attention_bias", "mlp_bias"});
+  if (!config_json.flag("mla_use_nope", true)) config_json.refuse("mla_use_nope", "mla_use_nope to be true");
+  LatentAttentionConfig& attention = config.latent_attention.emplace();
+  attention.q_lora_rank = config_json.says("q_lora_rank") ? config_json.whole("q_lora_rank", 0, 1) : 0;
+  attention.kv_lora_rank = config_json.whole("kv_lora_rank", 512, 1);
+  attention.qk_nope_head_dim = config_json.whole("qk_nope_head_dim", 128, 1);
+  attention.qk_rope_head_dim = config_json.whole("qk_rope_head_dim", 64, 2);
+  attention.v_head_dim = config_json.whole("v_head_dim", 128, 1);
+  config.head_dim = attention.qk_rope_head_dim;
+  read_linear(config_json, config);
+  read_experts(config_json, config);
+  read_special_tokens(config_json, config);
+  config.check(config_json.who());
+}
+
+void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) {
+  write_llama_sizes(config, config_json);
+  for (const char* key : {"head_dim", "max_position_embeddings"}) config_json.erase(key);
+  config_json["model_max_length"] = config.max_position_embeddings;
+  const LatentAttentionConfig attention = config.latent_attention.value_or(LatentAttentionConfig());
+  config_json["q_lora_rank"] = nullptr;
+  if (attention.q_lora_rank > 0) config_json["q_lora_rank"] = attention.q_lora_rank;
+  config_json["kv_lora_rank"] = attention.kv_lora_rank;
+  config_json["qk_nope_head_dim"] = attention.qk_nope_head_dim;
+  config_json["qk_rope_head_dim"] = attention.qk_rope_head_dim;
+  config_json["v_head_dim"] = attention.v_head_dim;
+  config_json["mla_use_nope"] = true;
+  const LinearAttentionConfig linear = config.linear_attention.value_or(LinearAttentionConfig());
+  std::vector<std::int64_t> full, kda;
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i)
+    (config.layer_kind(i) == layer_letter::attention ? full : kda).push_back(i + 1);
+  config_json["linear_attn_config"] = {{"full_attn_layers", full},
+                                       {"kda_layers", kda},
+                                       {"head_dim", linear.key_head_dim},
+                                       {"num_heads", linear.num_key_heads},
+                                       {"short_conv_kernel_size", linear.conv_kernel}};
+  const ExpertsConfig experts = config.experts.value_or(ExpertsConfig());
+  config_json["num_experts"] = experts.num_experts;
+  config_json["num_experts_per_token"] = experts.num_experts_per_tok;
+  config_json["moe_intermediate_size"] = experts.moe_intermediate_size;
+  config_json["num_shared_experts"] = experts.n_shared_experts;
+  config_json["num_expert_group"] = experts.n_group;
+  config_json["topk_group"] = experts.topk_group;
+  config_json["moe_renormalize"] = experts.norm_topk_prob;
+  config_json["routed_scaling_factor"] = experts.routed_scaling_factor;
+  config_json["first_k_dense_replace"] = experts.first_k_dense_replace;
+  config_json["moe_layer_freq"] = 1;
+  config_json["moe_router_activation_func"] = "sigmoid";
+  config_json["use_grouped_topk"] = true;
+  write_special_tokens(config, config_json);
+}
+
+std::unique_ptr<LanguageModel> make_kimi(const ModelConfig& config, const ParameterMaker& make) {
+  constexpr ExpertNames kExperts = {.module = "block_sparse_moe", .gate = "w1", .up = "w3", .down = "w2"};
+  return assemble_model(config, make, {}, [&](std::int64_t i, const std::string& block) {
+    const LayerPlace attention{i, block + ".self_attn", block + ".input_layernorm"};
+    const std::string norm = block + ".post_attention_layernorm";
+    std::vector<Residual> parts;
+    parts.push_back(config.layer_kind(i) == layer_letter::attention
+                        ? make_latent_attention(config, attention, nullptr, make)
+                        : make_kda(config, attention, make));
+    parts.push_back(config.has_experts(i)
+                        ? make_experts(config, {i, block + "." + kExperts.module, norm}, kExperts, make)
+                        : make_feed_forward(config, {i, block + ".mlp", norm}, make));
+    return parts;
+  });
+}
+
+}  // namespace
+
+extern constinit const Family kKimiLinear = {.model_type = "kimi_linear",
+                                             .architecture = "KimiLinearForCausalLM",
+                                             .known_keys = kKnownKeys,
+                                             .other_names = kOtherNames,
+                                             .read = read_keys,
+                                             .write = write_keys,
+                                             .make = make_kimi};
+
+}  // namespace qad
