@@ -26,14 +26,6 @@ double sum_of_squares_range(std::int64_t size, const float* x) {
   return sum.total();
 }
 
-// Magnitudes compare like their bits read as integers, and a NaN's bits lie above infinity's: it comes out on top.
-// 1 / (1 + e^-z), through e^-|z| so that nothing overflows.
-HWY_INLINE Vector sigmoid(Vector z) {
-  const Vector e = exp(hn::Neg(hn::Abs(z)));
-  const Vector numerator = hn::IfThenElse(hn::Lt(z, zero()), e, set(1.0f));
-  return hn::Div(numerator, hn::Add(set(1.0f), e));
-}
-
 void swiglu_forward_range(std::int64_t size, const float* gate, const float* up, float* out) {
   each_vector(size, [&](auto at) HWY_ATTR {
     const Vector z = at.load(gate);

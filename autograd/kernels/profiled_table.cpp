@@ -44,6 +44,17 @@ double pair_bytes(const AttentionShape& shape, const AttentionWork& work) {
   return floats((work.queries * shape.heads + work.keys * shape.kv_heads) * shape.head_dim);
 }
 
+struct DeltaRuleWork {
+  double flops = 0, bytes = 0;  // of forward; one tensor of each of the inputs' shapes
+};
+DeltaRuleWork work_of(const DeltaRuleExtents& e) {
+  std::int64_t tokens = 0;
+  for (const DeltaRuleSegment& s : e.segments) tokens += s.end - s.begin;
+  const std::int64_t a_head = kDeltaChunk * 2 * (e.key_dim + e.value_dim) + 6 * e.state_size();
+  const std::int64_t a_token = 2 * e.key_heads * e.key_dim + e.value_heads * (e.value_dim + e.decay_width() + 1);
+  return {number(tokens * e.value_heads) * number(a_head), floats(tokens * a_token)};
+}
+
 }  // namespace
 
 KernelTable profiled(const KernelTable& table) {
@@ -124,6 +135,26 @@ KernelTable profiled(const KernelTable& table) {
     const AttentionWork work = work_of(shape);
     const ProfileScope scope("attention backward", 5 * pair_flops(shape, work), 4 * pair_bytes(shape, work));
     wrapped.attention_backward(shape, operands...);
+  };
+  result.log_decay_forward = [](const LogDecayInput& x, auto... operands) {
+    const ProfileScope scope("log decay", 0, floats(2 * x.rows * x.cols));
+    wrapped.log_decay_forward(x, operands...);
+  };
+  result.log_decay_backward = [](const LogDecayInput& x, const float* l, const float* dl,
+                                 const LogDecayGradients& gradients) {
+    const ProfileScope scope("log decay backward", 0, floats(5 * x.rows * x.cols));
+    wrapped.log_decay_backward(x, l, dl, gradients);
+  };
+  result.delta_rule_forward = [](const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, auto... operands) {
+    const DeltaRuleWork work = work_of(e);
+    const ProfileScope scope("delta rule", work.flops, work.bytes);
+    wrapped.delta_rule_forward(e, x, operands...);
+  };
+  result.delta_rule_backward = [](const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x,
+                                  const float* starts, const float* d_out, const DeltaRuleTensors<float>& gradients) {
+    const DeltaRuleWork work = work_of(e);
+    const ProfileScope scope("delta rule backward", 2.5 * work.flops, 3 * work.bytes);
+    wrapped.delta_rule_backward(e, x, starts, d_out, gradients);
   };
   result.embedding_forward = [](std::int64_t tokens, std::int64_t cols, auto... operands) {
     const ProfileScope scope("embedding", 0, floats(2 * tokens * cols));

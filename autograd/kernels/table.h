@@ -5,10 +5,12 @@
 #include "autograd/core/storage.h"
 #include "autograd/kernels/adamw.h"
 #include "autograd/kernels/attention.h"
+#include "autograd/kernels/delta_rule.h"
 #include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/embedding.h"
 #include "autograd/kernels/gemm.h"
 #include "autograd/kernels/gemm_in_order.h"
+#include "autograd/kernels/log_decay.h"
 #include "autograd/kernels/losses.h"
 #include "autograd/kernels/rms_norm.h"
 #include "autograd/kernels/rope.h"
@@ -33,6 +35,10 @@ struct KernelTable {
   decltype(&kernels::rope) rope;
   decltype(&kernels::attention_forward) attention_forward;
   decltype(&kernels::attention_backward) attention_backward;
+  decltype(&kernels::log_decay_forward) log_decay_forward;
+  decltype(&kernels::log_decay_backward) log_decay_backward;
+  decltype(&kernels::delta_rule_forward) delta_rule_forward;
+  decltype(&kernels::delta_rule_backward) delta_rule_backward;
   decltype(&kernels::embedding_forward) embedding_forward;
   decltype(&kernels::embedding_forward_bf16) embedding_forward_bf16;
   decltype(&kernels::embedding_backward) embedding_backward;

@@ -5,6 +5,7 @@
 // Shapes: T tokens, Hk heads of queries and keys of dk numbers, Hv heads of values of dv numbers.
 #pragma once
 
+#include "autograd/kernels/delta_rule.h"
 #include "autograd/ops/causal_convolution.h"
 
 namespace qad {
@@ -31,6 +32,6 @@ struct DeltaRuleShape {
                                   const Columns& beta, const DeltaRuleShape& shape, const SequenceParts& parts,
                                   const Tensor* states);
 
-inline constexpr std::int64_t kDeltaChunk = 64;
+inline constexpr std::int64_t kDeltaChunk = kernels::kDeltaChunk;
 
 }  // namespace qad
