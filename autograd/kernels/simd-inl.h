@@ -76,6 +76,13 @@ HWY_INLINE float max_of_lanes(Vector v) { return hn::GetLane(hn::MaxOfLanes(Floa
 /// e^x for x ≤ 88, and NaN for NaN (Highway's own gives 0, which would hide a broken logit).
 HWY_INLINE Vector exp(Vector x) { return hn::IfThenElse(hn::IsNaN(x), x, hn::Exp(Floats(), x)); }
 
+/// 1 / (1 + e^-z), through e^-|z| so that nothing overflows.
+HWY_INLINE Vector sigmoid(Vector z) {
+  const Vector e = exp(hn::Neg(hn::Abs(z)));
+  const Vector numerator = hn::IfThenElse(hn::Lt(z, zero()), e, set(1.0f));
+  return hn::Div(numerator, hn::Add(set(1.0f), e));
+}
+
 /// The two halves of a float vector as doubles (with a single lane, that lane and zero).
 HWY_INLINE hn::Vec<Doubles> lower_half(Vector v) {
   return hn::PromoteTo(Doubles(), hn::LowerHalf(hn::Rebind<float, Doubles>(), v));
