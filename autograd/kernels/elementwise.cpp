@@ -48,6 +48,37 @@ void swiglu_backward_range(std::int64_t size, const float* gate, const float* up
   });
 }
 
+// 0 where x < 0, and not a maximum with 0, which would hide a NaN.
+HWY_INLINE Vector relu(Vector x) { return hn::IfThenElse(hn::Lt(x, zero()), zero(), x); }
+
+void squared_relu_forward_range(std::int64_t size, const float* x, float* out) {
+  each_vector(size, [&](auto at) HWY_ATTR {
+    const Vector r = relu(at.load(x));
+    at.store(hn::Mul(r, r), out);
+  });
+}
+
+void squared_relu_backward_range(std::int64_t size, const float* x, const float* d_out, float* dx) {
+  each_vector(size, [&](auto at) HWY_ATTR {
+    const Vector r = relu(at.load(x));
+    at.store(hn::Mul(hn::Add(r, r), at.load(d_out)), dx);
+  });
+}
+
+void sigmoid_gated_forward_range(std::int64_t size, const float* x, const float* gate, float* out) {
+  each_vector(size, [&](auto at) HWY_ATTR { at.store(hn::Mul(at.load(x), sigmoid(at.load(gate))), out); });
+}
+
+void sigmoid_gated_backward_range(std::int64_t size, const float* x, const float* gate, const float* d_out, float* dx,
+                                  float* d_gate) {
+  each_vector(size, [&](auto at) HWY_ATTR {
+    const Vector s = sigmoid(at.load(gate));
+    const Vector ds = hn::Mul(at.load(d_out), s);
+    at.store(hn::Mul(hn::Mul(ds, at.load(x)), hn::Sub(set(1.0f), s)), d_gate);
+    at.store(ds, dx);
+  });
+}
+
 }  // namespace qad::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -58,6 +89,10 @@ HWY_EXPORT(add_range);
 HWY_EXPORT(sum_of_squares_range);
 HWY_EXPORT(swiglu_forward_range);
 HWY_EXPORT(swiglu_backward_range);
+HWY_EXPORT(squared_relu_forward_range);
+HWY_EXPORT(squared_relu_backward_range);
+HWY_EXPORT(sigmoid_gated_forward_range);
+HWY_EXPORT(sigmoid_gated_backward_range);
 
 namespace {
 
@@ -126,6 +161,32 @@ void swiglu_backward(std::int64_t size, const float* gate, const float* up, cons
   parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end) {
     HWY_DYNAMIC_DISPATCH(swiglu_backward_range)
     (end - begin, gate + begin, up + begin, d_out + begin, d_gate + begin, d_up + begin);
+  });
+}
+
+void squared_relu_forward(std::int64_t size, const float* x, float* out) {
+  parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(squared_relu_forward_range)(end - begin, x + begin, out + begin);
+  });
+}
+
+void squared_relu_backward(std::int64_t size, const float* x, const float* d_out, float* dx) {
+  parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(squared_relu_backward_range)(end - begin, x + begin, d_out + begin, dx + begin);
+  });
+}
+
+void sigmoid_gated_forward(std::int64_t size, const float* x, const float* gate, float* out) {
+  parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(sigmoid_gated_forward_range)(end - begin, x + begin, gate + begin, out + begin);
+  });
+}
+
+void sigmoid_gated_backward(std::int64_t size, const float* x, const float* gate, const float* d_out, float* dx,
+                            float* d_gate) {
+  parallel_for(size, kChunk, [&](std::int64_t begin, std::int64_t end) {
+    HWY_DYNAMIC_DISPATCH(sigmoid_gated_backward_range)
+    (end - begin, x + begin, gate + begin, d_out + begin, dx + begin, d_gate + begin);
   });
 }
 

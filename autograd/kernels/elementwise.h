@@ -21,4 +21,13 @@ void swiglu_forward(std::int64_t size, const float* gate, const float* up, float
 void swiglu_backward(std::int64_t size, const float* gate, const float* up, const float* d_out, float* d_gate,
                      float* d_up);
 
+/// out = max(x, 0)²;  dx = 2·max(x, 0)·d_out.
+void squared_relu_forward(std::int64_t size, const float* x, float* out);
+void squared_relu_backward(std::int64_t size, const float* x, const float* d_out, float* dx);
+
+/// out = x·σ(gate);  dx = d_out·σ(gate), d_gate = d_out·x·σ'(gate).
+void sigmoid_gated_forward(std::int64_t size, const float* x, const float* gate, float* out);
+void sigmoid_gated_backward(std::int64_t size, const float* x, const float* gate, const float* d_out, float* dx,
+                            float* d_gate);
+
 }  // namespace qad::kernels

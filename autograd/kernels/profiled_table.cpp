@@ -54,6 +54,19 @@ DeltaRuleWork work_of(const DeltaRuleExtents& e) {
   const std::int64_t a_token = 2 * e.key_heads * e.key_dim + e.value_heads * (e.value_dim + e.decay_width() + 1);
   return {number(tokens * e.value_heads) * number(a_head), floats(tokens * a_token)};
 }
+std::int64_t rows_of(std::span<const SequenceRows> sequences) {
+  std::int64_t rows = 0;
+  for (const SequenceRows& sequence : sequences) rows += sequence.size();
+  return rows;
+}
+// Of a head's products: those inside a chunk and those with a state, as if every chunk were whole and had one.
+double scan_flops(const ScanShape& shape, int inside, int with_state) {
+  return 2 * number(rows_of(shape.sequences) * shape.heads * shape.head_dim) *
+         number(inside * shape.chunk + with_state * shape.state);
+}
+double scan_bytes(const ScanShape& shape) {
+  return floats(rows_of(shape.sequences) * (shape.heads * (2 * shape.head_dim + 1) + 2 * shape.groups * shape.state));
+}
 
 }  // namespace
 
@@ -114,6 +127,22 @@ KernelTable profiled(const KernelTable& table) {
     const ProfileScope scope("swiglu backward", 0, floats(5 * size));
     wrapped.swiglu_backward(size, operands...);
   };
+  result.squared_relu_forward = [](std::int64_t size, auto... operands) {
+    const ProfileScope scope("squared ReLU", 0, floats(2 * size));
+    wrapped.squared_relu_forward(size, operands...);
+  };
+  result.squared_relu_backward = [](std::int64_t size, auto... operands) {
+    const ProfileScope scope("squared ReLU backward", 0, floats(3 * size));
+    wrapped.squared_relu_backward(size, operands...);
+  };
+  result.sigmoid_gated_forward = [](std::int64_t size, auto... operands) {
+    const ProfileScope scope("sigmoid gate", 0, floats(3 * size));
+    wrapped.sigmoid_gated_forward(size, operands...);
+  };
+  result.sigmoid_gated_backward = [](std::int64_t size, auto... operands) {
+    const ProfileScope scope("sigmoid gate backward", 0, floats(5 * size));
+    wrapped.sigmoid_gated_backward(size, operands...);
+  };
   result.rms_norm_forward = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("rms norm", 0, floats(2 * rows * cols));
     wrapped.rms_norm_forward(rows, cols, operands...);
@@ -121,6 +150,14 @@ KernelTable profiled(const KernelTable& table) {
   result.rms_norm_backward = [](std::int64_t rows, std::int64_t cols, auto... operands) {
     const ProfileScope scope("rms norm backward", 0, floats(3 * rows * cols));
     wrapped.rms_norm_backward(rows, cols, operands...);
+  };
+  result.gated_rms_norm_forward = [](const GatedNormShape& shape, auto... operands) {
+    const ProfileScope scope("gated norm", 0, floats(3 * shape.rows * shape.cols));
+    wrapped.gated_rms_norm_forward(shape, operands...);
+  };
+  result.gated_rms_norm_backward = [](const GatedNormShape& shape, auto... operands) {
+    const ProfileScope scope("gated norm backward", 0, floats(6 * shape.rows * shape.cols));
+    wrapped.gated_rms_norm_backward(shape, operands...);
   };
   result.rope = [](std::int64_t tokens, std::int64_t heads, std::int64_t head_dim, auto... operands) {
     const ProfileScope scope("rope", 0, floats(2 * tokens * heads * head_dim));
@@ -155,6 +192,22 @@ KernelTable profiled(const KernelTable& table) {
     const DeltaRuleWork work = work_of(e);
     const ProfileScope scope("delta rule backward", 2.5 * work.flops, 3 * work.bytes);
     wrapped.delta_rule_backward(e, x, starts, d_out, gradients);
+  };
+  result.causal_convolution_forward = [](const ConvolutionShape& shape, auto... operands) {
+    const ProfileScope scope("convolution", 0, floats(2 * rows_of(shape.sequences) * shape.channels));
+    wrapped.causal_convolution_forward(shape, operands...);
+  };
+  result.causal_convolution_backward = [](const ConvolutionShape& shape, auto... operands) {
+    const ProfileScope scope("convolution backward", 0, floats(5 * rows_of(shape.sequences) * shape.channels));
+    wrapped.causal_convolution_backward(shape, operands...);
+  };
+  result.state_space_scan_forward = [](const ScanShape& shape, auto... operands) {
+    const ProfileScope scope("scan forward", scan_flops(shape, 1, 2), scan_bytes(shape));
+    wrapped.state_space_scan_forward(shape, operands...);
+  };
+  result.state_space_scan_backward = [](const ScanShape& shape, auto... operands) {
+    const ProfileScope scope("scan backward", scan_flops(shape, 2, 5), 2 * scan_bytes(shape));
+    wrapped.state_space_scan_backward(shape, operands...);
   };
   result.embedding_forward = [](std::int64_t tokens, std::int64_t cols, auto... operands) {
     const ProfileScope scope("embedding", 0, floats(2 * tokens * cols));

@@ -5,9 +5,11 @@
 #include "autograd/core/storage.h"
 #include "autograd/kernels/adamw.h"
 #include "autograd/kernels/attention.h"
+#include "autograd/kernels/causal_convolution.h"
 #include "autograd/kernels/delta_rule.h"
 #include "autograd/kernels/elementwise.h"
 #include "autograd/kernels/embedding.h"
+#include "autograd/kernels/gated_rms_norm.h"
 #include "autograd/kernels/gemm.h"
 #include "autograd/kernels/gemm_in_order.h"
 #include "autograd/kernels/log_decay.h"
@@ -15,6 +17,7 @@
 #include "autograd/kernels/rms_norm.h"
 #include "autograd/kernels/rope.h"
 #include "autograd/kernels/rows.h"
+#include "autograd/kernels/state_space_scan.h"
 
 namespace qad {
 
@@ -30,8 +33,14 @@ struct KernelTable {
   decltype(&kernels::sum_of_squares) sum_of_squares;
   decltype(&kernels::swiglu_forward) swiglu_forward;
   decltype(&kernels::swiglu_backward) swiglu_backward;
+  decltype(&kernels::squared_relu_forward) squared_relu_forward;
+  decltype(&kernels::squared_relu_backward) squared_relu_backward;
+  decltype(&kernels::sigmoid_gated_forward) sigmoid_gated_forward;
+  decltype(&kernels::sigmoid_gated_backward) sigmoid_gated_backward;
   decltype(&kernels::rms_norm_forward) rms_norm_forward;
   decltype(&kernels::rms_norm_backward) rms_norm_backward;
+  decltype(&kernels::gated_rms_norm_forward) gated_rms_norm_forward;
+  decltype(&kernels::gated_rms_norm_backward) gated_rms_norm_backward;
   decltype(&kernels::rope) rope;
   decltype(&kernels::attention_forward) attention_forward;
   decltype(&kernels::attention_backward) attention_backward;
@@ -39,6 +48,10 @@ struct KernelTable {
   decltype(&kernels::log_decay_backward) log_decay_backward;
   decltype(&kernels::delta_rule_forward) delta_rule_forward;
   decltype(&kernels::delta_rule_backward) delta_rule_backward;
+  decltype(&kernels::causal_convolution_forward) causal_convolution_forward;
+  decltype(&kernels::causal_convolution_backward) causal_convolution_backward;
+  decltype(&kernels::state_space_scan_forward) state_space_scan_forward;
+  decltype(&kernels::state_space_scan_backward) state_space_scan_backward;
   decltype(&kernels::embedding_forward) embedding_forward;
   decltype(&kernels::embedding_forward_bf16) embedding_forward_bf16;
   decltype(&kernels::embedding_backward) embedding_backward;

@@ -44,4 +44,28 @@ Variable swiglu(const Variable& gate, const Variable& up) {
                 });
 }
 
+Variable squared_relu(const Variable& x) {
+  Tensor out(x.shape());
+  kernel_table(out.device()).squared_relu_forward(out.size(), x.value().data(), out.data());
+  return record("squared_relu", std::move(out), {x}, [sink = x.sink(), x = x.value()](const Tensor& d) {
+    Tensor dx = d.reusable();
+    kernel_table(d.device()).squared_relu_backward(d.size(), x.data(), d.data(), dx.data());
+    sink->give(std::move(dx));
+  });
+}
+
+Variable sigmoid_gated(const Variable& x, const Variable& gate) {
+  QAD_ASSERT(x.shape() == gate.shape());
+  Tensor out(x.shape());
+  kernel_table(out.device()).sigmoid_gated_forward(out.size(), x.value().data(), gate.value().data(), out.data());
+  return record("sigmoid_gated", std::move(out), {x, gate},
+                [x_sink = x.sink(), gate_sink = gate.sink(), x = x.value(), gate = gate.value()](const Tensor& d) {
+                  Tensor dx = d.reusable(), d_gate(d.shape());
+                  kernel_table(d.device())
+                      .sigmoid_gated_backward(d.size(), x.data(), gate.data(), d.data(), dx.data(), d_gate.data());
+                  if (x_sink != nullptr) x_sink->give(std::move(dx));
+                  if (gate_sink != nullptr) gate_sink->give(std::move(d_gate));
+                });
+}
+
 }  // namespace qad

@@ -25,6 +25,11 @@ struct StateSpaceParameters {
 ///   S[n, p] = exp(l)·S[n, p] + B[n]·Δ·x[p],  y[p] = Σ_n C[n]·S[n, p] + D·x[p]          -> y [T, H·P]
 /// It goes by chunks of kScanChunk tokens that are counted from the start of the sequence, with products of matrices;
 /// backward keeps the states at the chunks' starts and computes all else again.
+/// A sequence has the same bits wherever it lies in a batch and however it was cut between chunks; where batches must
+/// not change bits (tape/batch_invariant.h) it goes token by token, so that no cut does. `parts` cover all rows.
+///   With dS the gradient of a state, from the right:  du = Bᵀ·dS,  dx = Δ·du + D·dy,  dB = Σ over a group's heads
+///   dS·u, dC = Σ over a group's heads S·dy,  dl = exp(l)·⟨dS, S before⟩,  dΔ = ⟨du, x⟩ - exp(A_log)·dl (0 where
+///   clamped), dA_log = Σ dl·l,  dD = Σ dy·x,  ddt = dΔ·σ(dt + dt_bias), and summed for dt_bias
 /// `states` [slots, H, N, P], where a model decodes: S of every sequence after its last token, read where a part has
 /// tokens before it, and brought up to date.
 [[nodiscard]] Variable state_space_scan(const Variable& xBC, const Columns& dt, const StateSpaceParameters& parameters,

@@ -61,4 +61,29 @@ void swiglu_backward(std::int64_t size, const T* gate, const T* up, const T* d_o
   }
 }
 
+/// out = max(x, 0)²
+template <class T>
+void squared_relu_forward(std::int64_t size, const T* x, T* out) {
+  for (std::int64_t i = 0; i < size; ++i) out[i] = real_part(x[i]) < 0 ? T(0) : x[i] * x[i];
+}
+template <class T>
+void squared_relu_backward(std::int64_t size, const T* x, const T* d_out, T* dx) {
+  for (std::int64_t i = 0; i < size; ++i) dx[i] = real_part(x[i]) < 0 ? T(0) : T(2) * x[i] * d_out[i];
+}
+
+/// out = x·σ(gate)
+template <class T>
+void sigmoid_gated_forward(std::int64_t size, const T* x, const T* gate, T* out) {
+  for (std::int64_t i = 0; i < size; ++i) out[i] = x[i] * sigmoid(gate[i]);
+}
+/// dx = d_out·σ(gate),  d_gate = d_out·x·σ(gate)·(1 - σ(gate))
+template <class T>
+void sigmoid_gated_backward(std::int64_t size, const T* x, const T* gate, const T* d_out, T* dx, T* d_gate) {
+  for (std::int64_t i = 0; i < size; ++i) {
+    const T s = sigmoid(gate[i]);
+    dx[i] = d_out[i] * s;
+    d_gate[i] = d_out[i] * x[i] * s * (T(1) - s);
+  }
+}
+
 }  // namespace qad::reference

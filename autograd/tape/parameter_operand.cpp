@@ -35,4 +35,9 @@ void ParameterOperand::accumulate_gradient(const std::function<void(const Tensor
   });
 }
 
+void ParameterOperand::accumulate_if_needed(const std::function<void(float* gradient)>& accumulate) const {
+  if (needs_gradient()) accumulate_gradient([&](const Tensor& gradient) { accumulate(gradient.data()); });
+  else accumulate(nullptr);
+}
+
 }  // namespace qad

@@ -27,6 +27,8 @@ struct ParameterOperand {
   void add_gradient(const std::function<void(const Tensor& gradient, bool fresh)>& add) const;
   /// The same for kernels that only add: `gradient` is zeroed where it is fresh.
   void accumulate_gradient(const std::function<void(const Tensor& gradient)>& accumulate) const;
+  /// The same for kernels that compute several gradients at once: null where this one isn't needed.
+  void accumulate_if_needed(const std::function<void(float* gradient)>& accumulate) const;
 
   Variable parameter;
   TransformResult result;

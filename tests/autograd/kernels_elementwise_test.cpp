@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "autograd/kernels/elementwise.h"
+#include "autograd/ops/elementwise.h"
 #include "autograd/reference/elementwise.h"
 #include "tests/support/complex_step.h"
 #include "tests/support/near.h"
@@ -92,6 +93,86 @@ TEST(ReferenceSwiGlu, BackwardEqualsComplexStep) {
                       complex_step_gradient(gate, [&](const Imaginary& x) { return loss(x, fixed_up); }));
       expect_gradient("d_up", d_up, complex_step_gradient(up, [&](const Imaginary& x) { return loss(fixed_gate, x); }));
     }
+}
+
+TEST(KernelsSquaredRelu, EqualsTheDefinition) {
+  for (const std::int64_t size : kSizes)
+    for (const double scale : kScales) {
+      const auto x = normal_floats(size, scale, 1), d = normal_floats(size, 1.0, 2);
+      std::vector<float> out(x.size()), dx(x.size());
+      Real out_expected(x.size()), dx_expected(x.size());
+      kernels::squared_relu_forward(size, x.data(), out.data());
+      kernels::squared_relu_backward(size, x.data(), d.data(), dx.data());
+      reference::squared_relu_forward(size, doubles(x).data(), out_expected.data());
+      reference::squared_relu_backward(size, doubles(x).data(), doubles(d).data(), dx_expected.data());
+      expect_near("out", out, out_expected, 5e-7);
+      expect_near("dx", dx, dx_expected, 5e-7);
+    }
+}
+
+TEST(KernelsSigmoidGate, EqualsTheDefinition) {
+  for (const std::int64_t size : kSizes)
+    for (const double scale : kScales) {
+      const auto x = normal_floats(size, 1.0, 1), gate = normal_floats(size, scale, 2), d = normal_floats(size, 1.0, 3);
+      std::vector<float> out(x.size()), dx(x.size()), d_gate(x.size());
+      Real out_expected(x.size()), dx_expected(x.size()), d_gate_expected(x.size());
+      kernels::sigmoid_gated_forward(size, x.data(), gate.data(), out.data());
+      kernels::sigmoid_gated_backward(size, x.data(), gate.data(), d.data(), dx.data(), d_gate.data());
+      reference::sigmoid_gated_forward(size, doubles(x).data(), doubles(gate).data(), out_expected.data());
+      reference::sigmoid_gated_backward(size, doubles(x).data(), doubles(gate).data(), doubles(d).data(),
+                                        dx_expected.data(), d_gate_expected.data());
+      expect_near("out", out, out_expected, 5e-7);
+      expect_near("dx", dx, dx_expected, 5e-7);
+      // Where every gate is open, what is left of 1 - σ is rounding.
+      if (scale < 20 || size > 100) expect_near("d_gate", d_gate, d_gate_expected, 2e-6);
+    }
+}
+
+TEST(KernelsElementwise, KeepNan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), one = 1.0f;
+  float out[3] = {};
+  kernels::squared_relu_forward(1, &nan, &out[0]);
+  kernels::sigmoid_gated_forward(1, &nan, &one, &out[1]);
+  kernels::sigmoid_gated_forward(1, &one, &nan, &out[2]);
+  for (const float value : out) EXPECT_TRUE(std::isnan(value));
+}
+
+TEST(ReferenceElementwise, BackwardEqualsComplexStep) {
+  const auto x = normal_doubles(9, 1.0, 1), gate = normal_doubles(9, 3.0, 2), d = normal_doubles(9, 1.0, 3);
+  const Imaginary xs(x.begin(), x.end()), gates(gate.begin(), gate.end());
+  const auto gated = [&](const Imaginary& x_point, const Imaginary& gate_point) {
+    Imaginary out(d.size());
+    reference::sigmoid_gated_forward(9, x_point.data(), gate_point.data(), out.data());
+    return weighted_sum(d, out);
+  };
+  Real dx(9), d_gate(9), d_square(9);
+  reference::sigmoid_gated_backward(9, x.data(), gate.data(), d.data(), dx.data(), d_gate.data());
+  expect_gradient("dx", dx, complex_step_gradient(x, [&](const Imaginary& p) { return gated(p, gates); }));
+  expect_gradient("d_gate", d_gate, complex_step_gradient(gate, [&](const Imaginary& p) { return gated(xs, p); }));
+  reference::squared_relu_backward(9, x.data(), d.data(), d_square.data());
+  expect_gradient("of squared ReLU", d_square, complex_step_gradient(x, [&](const Imaginary& p) {
+                    Imaginary out(d.size());
+                    reference::squared_relu_forward(9, p.data(), out.data());
+                    return weighted_sum(d, out);
+                  }));
+}
+
+// The ops: their gradients reach both inputs.
+TEST(Elementwise, SquaredReluAndSigmoidGate) {
+  const auto values = normal_floats(40, 1.0, 1), gates = normal_floats(40, 1.0, 2), d = normal_floats(40, 1.0, 3);
+  const Variable x = Variable::leaf(Tensor::from(values, {4, 10})), gate = Variable::leaf(Tensor::from(gates, {4, 10}));
+  const Variable y = sigmoid_gated(squared_relu(x), gate);
+  const Tensor value = y.value();
+  backward(y, Tensor::from(d, {4, 10}));
+  Real square(40), out(40), d_square(40), dx(40), d_gate(40);
+  reference::squared_relu_forward(40, doubles(values).data(), square.data());
+  reference::sigmoid_gated_forward(40, square.data(), doubles(gates).data(), out.data());
+  reference::sigmoid_gated_backward(40, square.data(), doubles(gates).data(), doubles(d).data(), d_square.data(),
+                                    d_gate.data());
+  reference::squared_relu_backward(40, doubles(values).data(), d_square.data(), dx.data());
+  expect_near("y", value.span(), out, 1e-6);
+  expect_near("dx", x.sink()->gradient().span(), dx, 1e-6);
+  expect_near("d_gate", gate.sink()->gradient().span(), d_gate, 1e-6);
 }
 
 TEST(KernelsElementwise, SameBitsAtAnyThreadCount) {
