@@ -6,6 +6,11 @@
 
 namespace qad::kernels {
 
+/// With decay by channel e^-L alone overflows: rows go in blocks of this many. What lies left of a block is a product
+/// relative to the block's first row, where both factors have exponents of at most zero; the block itself goes
+/// directly.
+inline constexpr std::int64_t kDecayBlock = 16;
+
 /// A chunk of n tokens of one head. `rows` [2n, dim]: the keys k, and below them the queries q. L [n, width]: the sum
 /// of the logarithms of decay up to and with each token; width is 1 (one decay for all channels) or dim.
 struct DecayedRows {
@@ -26,5 +31,8 @@ void decayed_pairs_backward(const DecayedRows& x, float* d_pairs, float* d_rows,
 /// null for 0. out may be x.
 void times_decay(std::int64_t dim, std::int64_t width, const float* x, const float* plus, const float* minus,
                  float* out);
+/// The same of two rows that have the decay in common.
+void times_decay(std::int64_t dim, std::int64_t width, const float* k, const float* q, const float* plus,
+                 const float* minus, float* k_out, float* q_out);
 
 }  // namespace qad::kernels

@@ -1,5 +1,7 @@
 #include "autograd/kernels/delta_chunk.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -112,6 +114,11 @@ HWY_EXPORT(one_token);
 
 namespace {
 
+void prefetch(const float* row, std::int64_t size) {
+  constexpr std::int64_t kLine = 64 / sizeof(float);
+  for (std::int64_t i = 0; i < size; i += kLine) hwy::Prefetch(row + i);
+}
+
 // 1/sqrt(key_dim), which q^ has beside its unit length.
 float query_factor(std::int64_t key_dim) { return 1.0f / std::sqrt(static_cast<float>(key_dim)); }
 
@@ -141,6 +148,10 @@ void DeltaChunk::load_keys_and_queries(const Input& x, std::int64_t first, std::
   n = count;
   const float factor = query_factor(key_dim);
   for (std::int64_t i = 0; i < n; ++i) {
+    // A row lies far from the one before it, where no CPU expects it.
+    const std::int64_t ahead = first + std::min(i + 8, n - 1);
+    prefetch(at(x.k, ahead, key_head * key_dim), key_dim);
+    prefetch(at(x.q, ahead, key_head * key_dim), key_dim);
     HWY_DYNAMIC_DISPATCH(unit_row)(key_dim, 1.0f, at(x.k, first + i, key_head * key_dim), rows + i * key_dim);
     HWY_DYNAMIC_DISPATCH(unit_row)(key_dim, factor, at(x.q, first + i, key_head * key_dim), rows + (n + i) * key_dim);
   }
@@ -163,6 +174,7 @@ void DeltaChunk::give_keys_and_queries(const Input& x, std::int64_t first, std::
 void DeltaChunk::load_decay_and_beta(const Input& x, std::int64_t first, std::int64_t head) {
   for (std::int64_t i = 0; i < n; ++i) {
     std::copy_n(at(x.decay, first + i, head * width), width, L + i * width);
+    prefetch(at(x.v, first + i, head * value_dim), value_dim);  // for the errors
     if (i > 0) HWY_DYNAMIC_DISPATCH(accumulate_row)(width, L + (i - 1) * width, L + i * width);
     beta[i] = *at(x.beta, first + i, head);
   }
@@ -172,8 +184,10 @@ void DeltaChunk::load_decay_and_beta(const Input& x, std::int64_t first, std::in
 void DeltaChunk::correct(const Input& x, std::int64_t first, std::int64_t head, const float* S, bool queries) {
   decayed_pairs(decayed(), pairs);
   const std::int64_t read_rows = queries ? 2 * n : n;
-  for (std::int64_t i = 0; i < 2 * n; ++i)
-    times_decay(key_dim, width, rows + i * key_dim, L + i % n * width, nullptr, reads + i * key_dim);
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::int64_t k = i * key_dim, q = (n + i) * key_dim;
+    times_decay(key_dim, width, rows + k, rows + q, L + i * width, nullptr, reads + k, reads + q);
+  }
   for (std::int64_t i = 0; i < n; ++i)
     times_decay(key_dim, width, rows + i * key_dim, L_end(), L + i * width, writes + i * key_dim);
   if (S == nullptr) std::fill_n(values, read_rows * value_dim, 0.0f);

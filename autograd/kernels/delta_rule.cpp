@@ -159,9 +159,10 @@ class BackwardHead {
     else {
       tile_product(Transpose::no, Transpose::yes, 2 * n, key_dim, value_dim, d_read_, value_dim, S, value_dim, 0.0f,
                    d_rows_, key_dim);
-      for (std::int64_t i = 0; i < 2 * n; ++i)
-        times_decay(key_dim, chunk.width, d_rows_ + i * key_dim, chunk.L + i % n * chunk.width, nullptr,
-                    d_rows_ + i * key_dim);
+      for (std::int64_t i = 0; i < n; ++i) {
+        float *dk = d_rows_ + i * key_dim, *dq = dk + n * key_dim;
+        times_decay(key_dim, chunk.width, dk, dq, chunk.L + i * chunk.width, nullptr, dk, dq);
+      }
     }
     std::fill_n(run_, key_dim, 0.0f);
     if (last) std::fill_n(d_writes_, n * key_dim, 0.0f);
