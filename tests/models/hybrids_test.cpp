@@ -123,8 +123,9 @@ TEST_P(Hybrids, GradientsHaveTheSameBitsAtAnyThreadCount) {
       const Tensor& gradient = parameter->variable.sink()->gradient();
       gradients.emplace_back();
       if (gradient.defined()) gradients.back().assign(gradient.span().begin(), gradient.span().end());
-      if (parameter->role != Role::choice_bias && parameter->name.find(".experts.") == std::string::npos)
-        EXPECT_TRUE(gradient.defined()) << parameter->name;
+      const bool may_lack =
+          parameter->role == Role::choice_bias || parameter->name.find(".experts.") != std::string::npos;
+      EXPECT_TRUE(gradient.defined() || may_lack) << parameter->name;
     }
     if (expected.empty()) expected = gradients;
     EXPECT_EQ(gradients, expected) << count;
@@ -185,7 +186,7 @@ TEST(HybridConfig, RefusesListsThatDoNotNameEveryLayerOnce) {
     return message_of("kimi_linear", R"("num_hidden_layers": 3, "linear_attn_config": {"full_attn_layers": )" + full +
                                          R"(, "kda_layers": )" + kda + "}");
   };
-  EXPECT_EQ(kimi("[3]", "[1, 2]"), "");
+  EXPECT_EQ(kimi("[3]", "[1, 2]"), "no error");
   testing::expect_mentions(kimi("[3]", "[1]"), {"from 1", "layer 2 is in neither"});
   testing::expect_mentions(kimi("[3]", "[0, 1, 2]"), {"kda_layers", "0"});
   testing::expect_mentions(kimi("[4]", "[1, 2, 3]"), {"full_attn_layers", "num_hidden_layers, 3"});

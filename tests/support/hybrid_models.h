@@ -25,10 +25,12 @@ inline ModelConfig small_hybrid(const std::string& model_type) {
   if (model_type == "mamba2" || model_type == "nemotron_h")
     config.mamba = MambaConfig{.num_heads = 8, .head_dim = 16, .state_size = 16, .n_groups = 2};
   if (model_type == "mamba2") {
+    const ModelConfig unsaid;  // it has no attention
     config.num_hidden_layers = 2;
-    config.num_attention_heads = config.num_key_value_heads = 8;  // it has none: the defaults
-    config.head_dim = 0;
-    config.intermediate_size = 384;
+    config.intermediate_size = unsaid.intermediate_size;
+    config.num_attention_heads = unsaid.num_attention_heads;
+    config.num_key_value_heads = unsaid.num_key_value_heads;
+    config.head_dim = unsaid.head_dim;
   }
   if (model_type == "nemotron_h") {
     config.layer_pattern = "MEM*-";
