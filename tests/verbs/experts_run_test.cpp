@@ -87,7 +87,7 @@ TEST_F(ExpertsRun, PackedExportsAreTheStudent) {
   }
 }
 
-// With as many experts as tokens some see none: they are told, also after a resume.
+// With as many experts as tokens some see none.
 TEST(ExpertsWithoutTokens, AreToldInTheLog) {
   ModelConfig config = with_experts();
   config.experts->num_experts = 64;
