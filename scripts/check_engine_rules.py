@@ -14,7 +14,10 @@ import re
 import struct
 import sys
 
-FUSED = [("self_attn", ("q_proj", "k_proj", "v_proj")), ("mlp", ("gate_proj", "up_proj"))]
+# By the end of their parent's name.
+FUSED = [(r"self_attn", ("q_proj", "k_proj", "v_proj")), (r"mlp|experts\.\d+|shared_experts?", ("gate_proj", "up_proj")),
+         (r"experts\.\d+", ("w1", "w3"))]
+EXPERT = re.compile(r"(.*\.experts)\.\d+\.(\w+)")
 # What compressed-tensors' QuantizationScheme and QuantizationArgs know; they forbid any other key.
 SCHEME_KEYS = {"targets", "weights", "input_activations", "output_activations", "format"}
 ARGS_KEYS = {"num_bits", "type", "symmetric", "group_size", "strategy", "block_structure", "dynamic", "actorder", "scale_dtype",
@@ -88,12 +91,22 @@ def check_fused(rules, tensors, layers, names):
     """TensorRT-LLM asserts that fused layers share these; vLLM and SGLang take the largest and decode the others wrongly."""
     for layer in layers:
         for parent, members in FUSED:
-            if not layer.endswith(f"{parent}.{members[0]}"):
+            if not re.search(rf"\.(?:{parent})\.{members[0]}$", layer):
                 continue
             base = layer[:-len(members[0])]
             for name in names:
                 values = {tensors.bytes(base + member + name) for member in members if base + member + name in tensors}
                 rules.check(len(values) <= 1, f"{base}*{name}: TensorRT-LLM: the same for {', '.join(members)}")
+
+
+def check_inputs_of_experts(rules, tensors, layers, name):
+    """vLLM takes the largest input scale of a layer's experts for all of them."""
+    values = {}
+    for layer in layers:
+        if (found := EXPERT.fullmatch(layer)) and layer + name in tensors:
+            values.setdefault((found[1], found[2] in ("down_proj", "w2")), set()).add(tensors.bytes(layer + name))
+    for (experts, _), different in values.items():
+        rules.check(len(different) == 1, f"{experts}*{name}: vLLM: the same for all experts")
 
 
 def check_modelopt(rules, folder, config):
@@ -116,6 +129,7 @@ def check_modelopt(rules, folder, config):
         hit = [pattern for pattern in excluded if pattern in layer or fnmatch.fnmatch(layer, pattern)]
         rules.check(not hit, f"{layer}: vLLM takes an exclude as a substring: {hit} would leave it out")
     check_fused(rules, tensors, layers, [".weight_scale_2", ".input_scale"])
+    check_inputs_of_experts(rules, tensors, layers, ".input_scale")
     for layer in tensors.plain_linears():
         listed = any(fnmatch.fnmatch(layer, pattern) or fnmatch.fnmatch(layer, pattern + ".*") for pattern in excluded)
         rules.check(listed, f"{layer}: all: not quantized, so in exclude_modules")
@@ -177,6 +191,7 @@ def check_compressed_tensors(rules, folder, config):
         hit = [one for one in ignored if one == layer or one.startswith("re:") and re.match(one[3:], layer)]
         rules.check(not hit, f"{layer}: quantized, yet ignored by {hit}")
     check_fused(rules, tensors, layers, [".weight_global_scale", ".input_global_scale"])
+    check_inputs_of_experts(rules, tensors, layers, ".input_global_scale")
     for layer in tensors.plain_linears():
         rules.check(layer in ignored, f"{layer}: all: not quantized, so in ignore by its exact name")
 

@@ -3,11 +3,15 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
 
 #include "models/families/config_reader.h"
 #include "models/families/llama_kind.h"
 
 namespace qad {
+
+/// Its deepseek2 multiplies no product with the tensor scale of NVFP4 (llama.cpp v0.5.0, src/models/deepseek2.cpp).
+inline constexpr std::string_view kNoDeepseekGguf = "llama.cpp leaves out the tensor scales of this family";
 
 /// What transformers' config class takes for a key that is not there (5.24).
 struct DeepseekDefaults {

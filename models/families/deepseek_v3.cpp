@@ -49,6 +49,7 @@ extern constinit const Family kDeepseekV3 = {.model_type = "deepseek_v3",
                                              .known_keys = kKnownKeys,
                                              .read = read_keys,
                                              .write = write_keys,
-                                             .make = make_llama_kind};
+                                             .make = make_llama_kind,
+                                             .no_gguf = kNoDeepseekGguf};
 
 }  // namespace qad

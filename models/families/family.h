@@ -39,6 +39,7 @@ struct Family {
   std::unique_ptr<LanguageModel> (*make)(const ModelConfig&, const ParameterMaker&);
 
   const GgufFamily* gguf = nullptr;  ///< gguf_family.h; null: qad does not write it as GGUF
+  std::string_view no_gguf = "";     ///< why, where llama.cpp is the reason
 };
 
 }  // namespace qad

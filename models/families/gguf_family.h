@@ -12,10 +12,12 @@
 
 namespace qad {
 
-/// A module: "self_attn.q_proj" is "attn_q".
+/// A module: "self_attn.q_proj" is "attn_q". Where `ours` has a *, it stands for the number of an expert, and all of
+/// them are one tensor there.
 struct GgufName {
   std::string_view ours, theirs;
-  bool linear;
+  bool linear;        ///< or a router: a matrix that could be quantized
+  bool wide = false;  ///< FP32: llama.cpp rounds the input of a BF16 matrix to BF16, and a router would choose others
 };
 
 /// A value of config.json that llama.cpp has no place for.
@@ -26,8 +28,9 @@ struct GgufRefusal {
 struct GgufFamily {
   std::string_view architecture;  ///< general.architecture
 
-  std::span<const GgufName> in_layer;  ///< modules of model.layers.N, which is blk.N there
-  std::span<const GgufName> around;    ///< all others
+  std::span<const GgufName> in_layer;      ///< modules of model.layers.N, which is blk.N there
+  std::span<const GgufName> around;        ///< all others
+  std::span<const GgufName> experts = {};  ///< more of those in a layer
   /// Modules in a layer whose rows llama.cpp turns as neighbours, 2i and 2i+1 of a head, where Hugging Face turns i and
   /// i + head_dim/2.
   std::span<const std::string_view> neighbours = {};

@@ -9,8 +9,6 @@
 namespace qad {
 namespace {
 
-constexpr std::array<std::string_view, 2> kNeighbours = {"self_attn.q_proj", "self_attn.k_proj"};
-
 // llama3's rule is a tensor of factors instead (qad/layouts/gguf.h).
 void add_rope_scaling(const ModelConfig& config, const std::string& architecture, GgufMetadata& metadata) {
   const RopeScaling& scaling = config.rope_scaling;
@@ -35,7 +33,7 @@ void add_rope_scaling(const ModelConfig& config, const std::string& architecture
 constinit const GgufFamily kLlamaGguf = {.architecture = "llama",
                                          .in_layer = kLlamaGgufInLayer,
                                          .around = kLlamaGgufAround,
-                                         .neighbours = kNeighbours,
+                                         .neighbours = kLlamaGgufNeighbours,
                                          .add_sizes = add_llama_gguf_sizes,
                                          .refuse = refuse_llama_gguf,
                                          .place_without_scale = llama_gguf_place_without_scale};
@@ -54,6 +52,11 @@ void add_llama_gguf_sizes(const ModelConfig& config, const std::string& architec
   add(".attention.key_length", config.head_size());
   add(".attention.value_length", config.head_size());
   add(".rope.dimension_count", config.head_size());
+  if (config.experts) {
+    add(".expert_count", config.experts->num_experts);
+    add(".expert_used_count", config.experts->num_experts_per_tok);
+    add(".expert_feed_forward_length", config.experts->moe_intermediate_size);
+  }
   metadata.emplace_back(architecture + ".attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_norm_eps));
   metadata.emplace_back(architecture + ".rope.freq_base", static_cast<float>(config.rope_theta));
   add_rope_scaling(config, architecture, metadata);

@@ -1,6 +1,7 @@
 // GGUF of the families of the Llama kind: llama.cpp's names of their modules and sizes.
 //
-// Source: llama.cpp v0.5.0, src/llama-arch.cpp, src/models/{llama,qwen2,qwen3}.cpp, conversion/{base,llama,qwen}.py.
+// Source: llama.cpp v0.5.0, src/llama-arch.cpp, src/models/{llama,qwen2,qwen3,qwen3moe}.cpp,
+// conversion/{base,llama,qwen}.py.
 #pragma once
 
 #include <array>
@@ -23,9 +24,13 @@ inline constexpr auto kLlamaGgufInLayer = std::to_array<GgufName>({{"input_layer
 inline constexpr auto kLlamaGgufAround = std::to_array<GgufName>(
     {{"model.embed_tokens", "token_embd", false}, {"model.norm", "output_norm", false}, {"lm_head", "output", true}});
 
+/// Modules whose rows llama.cpp's llama turns as neighbours.
+inline constexpr std::array<std::string_view, 2> kLlamaGgufNeighbours = {"self_attn.q_proj", "self_attn.k_proj"};
+
 /// The architecture llama, which is Mistral's too.
 extern const GgufFamily kLlamaGguf;
 
+/// With the counts of experts, where there are any.
 void add_llama_gguf_sizes(const ModelConfig& config, const std::string& architecture, GgufMetadata& metadata);
 /// A sliding window, and scalings of rotary positions that llama.cpp has nowhere.
 void refuse_llama_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals);

@@ -4,6 +4,7 @@
 
 #include "models/families/common_keys.h"
 #include "models/families/family.h"
+#include "models/families/llama_gguf.h"
 #include "models/families/llama_kind.h"
 
 namespace qad {
@@ -46,6 +47,21 @@ std::unique_ptr<LanguageModel> make_mixtral(const ModelConfig& config, const Par
   return make_llama_kind(config, make, kNames);
 }
 
+constexpr auto kGgufExperts = std::to_array<GgufName>({{"block_sparse_moe.gate", "ffn_gate_inp", true, true},
+                                                       {"block_sparse_moe.experts.*.w1", "ffn_gate_exps", true},
+                                                       {"block_sparse_moe.experts.*.w3", "ffn_up_exps", true},
+                                                       {"block_sparse_moe.experts.*.w2", "ffn_down_exps", true}});
+
+// To llama.cpp it is a Llama with experts.
+constexpr GgufFamily kGguf = {.architecture = "llama",
+                              .in_layer = kLlamaGgufInLayer,
+                              .around = kLlamaGgufAround,
+                              .experts = kGgufExperts,
+                              .neighbours = kLlamaGgufNeighbours,
+                              .add_sizes = add_llama_gguf_sizes,
+                              .refuse = refuse_llama_gguf,
+                              .place_without_scale = llama_gguf_place_without_scale};
+
 }  // namespace
 
 extern constinit const Family kMixtral = {.model_type = "mixtral",
@@ -53,6 +69,7 @@ extern constinit const Family kMixtral = {.model_type = "mixtral",
                                           .known_keys = kKnownKeys,
                                           .read = read_keys,
                                           .write = write_keys,
-                                          .make = make_mixtral};
+                                          .make = make_mixtral,
+                                          .gguf = &kGguf};
 
 }  // namespace qad

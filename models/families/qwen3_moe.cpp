@@ -2,9 +2,11 @@
 // all.
 #include <array>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "models/families/common_keys.h"
 #include "models/families/family.h"
+#include "models/families/llama_gguf.h"
 #include "models/families/llama_kind.h"
 
 namespace qad {
@@ -56,6 +58,32 @@ void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) 
   config_json["mlp_only_layers"] = config.experts->mlp_only_layers;
 }
 
+constexpr auto kGgufExperts = std::to_array<GgufName>({{"mlp.gate", "ffn_gate_inp", true, true},
+                                                       {"mlp.experts.*.gate_proj", "ffn_gate_exps", true},
+                                                       {"mlp.experts.*.up_proj", "ffn_up_exps", true},
+                                                       {"mlp.experts.*.down_proj", "ffn_down_exps", true}});
+
+// llama.cpp has experts in every layer of it, and always normalizes a token's weights.
+void refuse_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals) {
+  refuse_qwen_gguf(config, refusals);
+  const ExpertsConfig& experts = *config.experts;
+  if (!experts.norm_topk_prob) refusals.push_back({"norm_topk_prob", "true", "false"});
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (experts.has_layer(layer)) continue;
+    refusals.push_back({"mlp_only_layers and decoder_sparse_step", "experts in every layer",
+                        "none in layer " + std::to_string(layer)});
+    return;
+  }
+}
+
+constexpr GgufFamily kGguf = {.architecture = "qwen3moe",
+                              .in_layer = kLlamaGgufInLayer,
+                              .around = kLlamaGgufAround,
+                              .experts = kGgufExperts,
+                              .add_sizes = add_llama_gguf_sizes,
+                              .refuse = refuse_gguf,
+                              .place_without_scale = llama_gguf_place_without_scale};
+
 }  // namespace
 
 extern constinit const Family kQwen3Moe = {.model_type = "qwen3_moe",
@@ -63,6 +91,7 @@ extern constinit const Family kQwen3Moe = {.model_type = "qwen3_moe",
                                            .known_keys = kKnownKeys,
                                            .read = read_keys,
                                            .write = write_keys,
-                                           .make = make_llama_kind};
+                                           .make = make_llama_kind,
+                                           .gguf = &kGguf};
 
 }  // namespace qad

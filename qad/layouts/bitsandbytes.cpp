@@ -159,12 +159,18 @@ bool holds_bitsandbytes(const LayerFormats& formats) {
   return find_row(std::span<const Kind>(kKinds), formats) != nullptr;
 }
 
+std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline) {
+  if (!outline.config.experts) return {};
+  return {{{"", "a model without experts", outline.config.model_type,
+            "transformers has a layer's experts in one tensor, which bitsandbytes leaves as it is; export as dense"}}};
+}
+
 ExportFiles pack_bitsandbytes(const ExportModel& model) {
   check_holds("bitsandbytes", model);
   ExportFiles files;
   for (const NamedTensor& tensor : model.dense)
     files.tensors.push_back(
-        float_tensor(tensor.name, as_stored(as_stored(tensor.value, model.dense_type), DType::f32)));
+        float_tensor(tensor.name, as_f32(as_stored(tensor.value, kept_type(tensor.role, model.dense_type)))));
   for (const ExportLinear& linear : model.linears)
     if (linear.weight)
       append_parts(find_row(std::span<const Kind>(kKinds), formats_of(linear))->stored, linear, files.tensors);

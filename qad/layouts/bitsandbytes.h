@@ -21,6 +21,8 @@ namespace qad {
 
 /// Whether the layout has a place for a layer of these formats.
 [[nodiscard]] bool holds_bitsandbytes(const LayerFormats& formats);
+/// Models with experts.
+[[nodiscard]] std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline);
 [[nodiscard]] ExportFiles pack_bitsandbytes(const ExportModel& model);
 [[nodiscard]] ExportModel unpack_bitsandbytes(const ExportFiles& files);
 

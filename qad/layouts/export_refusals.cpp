@@ -90,10 +90,6 @@ std::vector<Refusal> export_refusals(const Exporter& exporter, const ExportOutli
   if (exporter.stores_codes && !has_codes)
     refusals.push_back({{"", "a quantized layer at least", "none", "export as dense"}});
 
-  if (exporter.stores_codes && outline.config.experts)
-    refusals.push_back({{"", "a model without experts", outline.config.model_type,
-                         "its packed experts have no layout here yet; export as dense"}});
-
   LayerRefusals of_layers = outline.layer_refusals();
   for (const OutlineLinear& linear : outline.linears) {
     const LayerFormats& formats = linear.formats;

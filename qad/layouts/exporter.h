@@ -40,6 +40,8 @@ struct ExportLinear {
   std::string group;  ///< layers that engines fuse and run under one scale share it; unpack leaves it empty
   std::optional<QuantizedTensor> weight;  ///< [out, in]; none: the weight is one of the dense tensors
   std::optional<InputScale> input;        ///< none: the input stays as it is (W4A16)
+  std::string reads{};                    ///< layers that read the same input share it; unpack leaves it empty
+  Role role = Role::weight;               ///< of its matrix; that of the embedding where the head is tied
 };
 
 /// Keys and values of one attention layer: codes under one multiplier each, amax/448 in fp8.
@@ -49,10 +51,12 @@ struct KeyValueScale {
 };
 
 struct ExportModel {
-  std::string config_json;                       ///< the model's config.json, without quantization
-  std::string generation_config_json;            ///< its end tokens count, not config.json's; empty: none
-  std::vector<NamedTensor> dense;                ///< all that is not quantized, in the order of the layers
-  std::vector<ExportLinear> linears;             ///< every linear layer, quantized or not, lm_head among them
+  std::string config_json;             ///< the model's config.json, without quantization
+  std::string generation_config_json;  ///< its end tokens count, not config.json's; empty: none
+  std::vector<NamedTensor> dense;      ///< all that is not quantized, in the order of the layers
+  /// Every linear layer, quantized or not, lm_head among them; of unpack also other modules that the files name as not
+  /// quantized (unquantized_names).
+  std::vector<ExportLinear> linears;
   const BlockFormat* cache_format = nullptr;     ///< of keys and values; null: the cache is not quantized
   std::vector<KeyValueScale> key_value_scales;   ///< one an attention layer; none: the cache is not quantized
   DType dense_type = DType::bf16;                ///< in which the dense tensors are written: BF16 or FP32

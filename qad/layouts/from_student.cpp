@@ -36,6 +36,11 @@ std::string config_text(const ModelConfig& config, const std::filesystem::path& 
 
 InputScale input_scale_of(const ActivationQuantizer& quantizer) {
   QAD_ASSERT(!quantizer.scale().follows_data());
+  if (quantizer.format().has_tensor_scale && quantizer.scale().amax() <= 0.0f)
+    throw Error({.who = quantizer.name(),
+                 .expected = "a scale that calibration found",
+                 .got = "none: nothing but zeros came by",
+                 .hint = "calibrate on more tokens, or exclude the layers that read it"});
   return {&quantizer.format(), quantizer.scale().value()};
 }
 
@@ -59,7 +64,8 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
   std::set<const Parameter*> packed;
   for (const LinearGroup* group : student.linear_groups())
     for (const Linear& member : group->members) {
-      ExportLinear linear{member.name, member.fused.empty() ? group->name : member.fused, {}, {}};
+      ExportLinear linear{member.name,        member.fused.empty() ? group->name : member.fused, {}, {}, group->name,
+                          member.weight->role};
       if (const auto found = by_layer.find(member.name); found != by_layer.end()) {
         const LinearQuantizers& attached = *found->second;
         if (attached.weights) {

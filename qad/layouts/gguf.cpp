@@ -1,11 +1,11 @@
 #include "qad/layouts/gguf.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "autograd/base/error.h"
@@ -15,6 +15,7 @@
 #include "models/families/registry.h"
 #include "models/layers/rotary.h"
 #include "qad/layouts/gguf_blocks.h"
+#include "qad/layouts/gguf_names.h"
 #include "qad/layouts/gguf_tokenizer.h"
 #include "qad/layouts/layout_files.h"
 
@@ -28,60 +29,42 @@ constexpr const char* kKeyScales = "qad.attention.key_scales";
 constexpr const char* kValueScales = "qad.attention.value_scales";
 constexpr std::uint32_t kMostlyMxfp4 = 38, kMostlyNvfp4 = 39;  // llama.cpp's general.file_type
 
-// The model_type of every family with a place in GGUF: "llama, mistral or qwen2".
-std::string families_in_gguf() {
-  std::vector<std::string_view> names;
-  for (const Family* family : families())
-    if (family->gguf != nullptr) names.push_back(family->model_type);
-  const std::string_view last = names.back();
-  names.pop_back();
-  return fmt::format("{} or {}", fmt::join(names, ", "), last);
-}
-
 Problem no_place(const std::string& key, const std::string& expected, const std::string& got) {
   return {"config.json: " + key, expected, got, "llama.cpp has no place for it"};
 }
 
 // Null: no place in GGUF.
 const GgufFamily* find_gguf(const ModelConfig& config) { return family_of(config.model_type, "model").gguf; }
-Problem no_family(const ModelConfig& config) { return no_place("model_type", families_in_gguf(), config.model_type); }
+Problem no_family(const ModelConfig& config) {
+  const std::string_view why = family_of(config.model_type, "model").no_gguf;
+  return {"config.json: model_type", families_in_gguf(), config.model_type,
+          fmt::format("{}; export in another layout", why.empty() ? "qad has no names of it there" : why)};
+}
 const GgufFamily& gguf_of(const ModelConfig& config) {
   if (const GgufFamily* const family = find_gguf(config)) return *family;
   throw Error(no_family(config));
 }
 
-struct Translated {
-  std::string name;
-  bool linear = false;
-};
-
-// A module's name in the other language; an Error for one that the architecture lacks.
-Translated translate(const GgufFamily& family, const std::string& module, std::string_view GgufName::*from,
-                     std::string_view GgufName::*to, std::string_view layers_from, std::string_view layers_to) {
-  std::string_view rest = module;
-  std::string prefix;
-  if (rest.starts_with(layers_from)) {
-    const std::size_t dot = std::min(rest.find('.', layers_from.size()), rest.size());
-    prefix = std::string(layers_to).append(rest.substr(layers_from.size(), dot - layers_from.size())) + ".";
-    rest.remove_prefix(std::min(dot + 1, rest.size()));
+// Matrices of one shape as [count, rows, columns].
+Tensor stacked(const std::vector<Tensor>& matrices) {
+  const Tensor& first = matrices.front();
+  const Tensor all({std::ssize(matrices), first.rows(), first.cols()}, first.dtype());
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    QAD_ASSERT(matrices[i].shape() == first.shape() && matrices[i].dtype() == first.dtype());
+    std::memcpy(all.raw() + i * first.bytes(), matrices[i].raw(), first.bytes());
   }
-  const std::span<const GgufName> names = prefix.empty() ? family.around : family.in_layer;
-  const auto found = std::ranges::find(names, rest, from);
-  if (found == names.end())
-    throw Error({.who = module, .expected = "a layer of " + families_in_gguf(), .got = "another one"});
-  return {prefix + std::string((*found).*to), found->linear};
+  return all;
 }
-Translated to_gguf(const GgufFamily& family, const std::string& module) {
-  return translate(family, module, &GgufName::ours, &GgufName::theirs, kLayers, kBlocks);
-}
-Translated from_gguf(const GgufFamily& family, const std::string& module) {
-  return translate(family, module, &GgufName::theirs, &GgufName::ours, kBlocks, kLayers);
-}
-
-// "a.b.weight" -> "a.b", "weight"
-std::pair<std::string, std::string> split_kind(const std::string& tensor) {
-  const std::size_t dot = std::min(tensor.rfind('.'), tensor.size());
-  return {tensor.substr(0, dot), dot < tensor.size() ? tensor.substr(dot + 1) : ""};
+// The matrices of a module with the names that it has at the hub, one or those of all experts.
+std::vector<std::pair<std::string, Tensor>> unstacked(const GgufModule& module, const Tensor& tensor) {
+  if (!is_stack(module.name)) return {{module.name, tensor}};
+  if (tensor.shape().rank() != 3)
+    throw Error({.who = module.name, .expected = "a matrix for each expert", .got = tensor.shape().text()});
+  std::vector<std::pair<std::string, Tensor>> matrices;
+  for (std::int64_t e = 0; e < tensor.shape()[0]; ++e)
+    matrices.emplace_back(with_expert(module.name, e),
+                          tensor.slice(e, e + 1).reshape({tensor.shape()[1], tensor.shape()[2]}));
+  return matrices;
 }
 
 bool turns_neighbours(const GgufFamily& family, const std::string& module) {
@@ -129,30 +112,71 @@ Tensor rope_factors(const ModelConfig& config) {
   return factors;
 }
 
-void append_linear(const ExportLinear& linear, const GgufFamily& family, const ModelConfig& config,
-                   std::vector<FileTensor>& tensors) {
+// A quantized layer, or all experts of a layer in their order, which are one tensor.
+struct PackedStack {
+  std::string name;  // GGUF's
+  bool experts = false;
+  std::vector<const ExportLinear*> members;
+};
+std::vector<PackedStack> packed_stacks(const ExportModel& model, const GgufFamily& family) {
+  std::vector<PackedStack> stacks;
+  std::map<std::string, std::size_t> places;
+  for (const ExportLinear& linear : model.linears) {
+    if (!linear.weight) continue;
+    const GgufModule module = to_gguf(family, linear.name);
+    const auto [place, is_new] = places.try_emplace(module.name, stacks.size());
+    if (is_new) stacks.push_back({module.name, module.expert >= 0, {}});
+    PackedStack& stack = stacks[place->second];
+    QAD_ASSERT(std::ssize(stack.members) == std::max<std::int64_t>(module.expert, 0));
+    stack.members.push_back(&linear);
+  }
+  return stacks;
+}
+
+Tensor blocks_of(const ExportLinear& linear, const GgufFamily& family, const ModelConfig& config) {
   QuantizedTensor weight = *linear.weight;
-  const std::string_view type = gguf_block_type(*weight.format);
-  QAD_ASSERT(!type.empty() && weight.cols % gguf_type(type).values == 0);  // what has no place was refused
   if (turns_neighbours(family, linear.name)) {
     weight.codes = reordered(weight.codes, config, Order::gguf);
     weight.scales = reordered(weight.scales, config, Order::gguf);
   }
-  const std::string name = to_gguf(family, linear.name).name;
-  tensors.push_back({name + ".weight", std::string(type), pack_gguf_blocks(weight)});
-  if (weight.format->has_tensor_scale) tensors.push_back(scalar_tensor(name + ".scale", {1}, weight.tensor_scale));
-  if (linear.input) tensors.push_back(scalar_tensor(name + ".input_scale", {1}, linear.input->tensor_scale));
+  return pack_gguf_blocks(weight);
+}
+
+void append_packed(const PackedStack& stack, const GgufFamily& family, const ModelConfig& config,
+                   std::vector<FileTensor>& tensors) {
+  const ExportLinear& first = *stack.members.front();
+  const std::string_view type = gguf_block_type(*first.weight->format);
+  QAD_ASSERT(!type.empty() && first.weight->cols % gguf_type(type).values == 0);  // what has no place was refused
+  std::vector<Tensor> blocks;
+  std::vector<float> scales, input_scales;
+  for (const ExportLinear* linear : stack.members) {
+    QAD_ASSERT(formats_of(*linear) == formats_of(first));
+    blocks.push_back(blocks_of(*linear, family, config));
+    scales.push_back(linear->weight->tensor_scale);
+    if (linear->input) input_scales.push_back(linear->input->tensor_scale);
+  }
+  tensors.push_back({stack.name + ".weight", std::string(type), stack.experts ? stacked(blocks) : blocks.front()});
+  const auto append = [&](const char* suffix, const std::vector<float>& values) {
+    tensors.push_back(float_tensor(stack.name + suffix, Tensor::from(values, {std::ssize(values)})));
+  };
+  if (first.weight->format->has_tensor_scale) append(".scale", scales);
+  if (first.input) append(".input_scale", input_scales);
 }
 
 void append_plain(const ExportModel& model, const GgufFamily& family, const ModelConfig& config,
                   std::vector<FileTensor>& tensors) {
+  std::map<std::string, std::vector<Tensor>> of_experts;
   for (const NamedTensor& tensor : model.dense) {
-    const auto [module, kind] = split_kind(tensor.name);
-    Tensor value = as_stored(tensor.value, model.dense_type);
-    if (value.shape().rank() < 2) value = as_stored(value, DType::f32);
-    if (turns_neighbours(family, module)) value = reordered(value, config, Order::gguf);
-    tensors.push_back(float_tensor(to_gguf(family, module).name + "." + kind, value));
+    const auto [name, kind] = split_kind(tensor.name);
+    const GgufModule module = to_gguf(family, name);
+    Tensor value = as_stored(tensor.value, kept_type(tensor.role, model.dense_type));
+    if (value.shape().rank() < 2 || module.wide) value = as_f32(value);
+    if (turns_neighbours(family, name)) value = reordered(value, config, Order::gguf);
+    const std::string there = module.name + "." + kind;
+    if (module.expert < 0) tensors.push_back(float_tensor(there, value));
+    else of_experts[there].push_back(value);
   }
+  for (const auto& [name, values] : of_experts) tensors.push_back(float_tensor(name, stacked(values)));
 }
 
 // The order in which a forward reads: embedding, layers, last norm, head.
@@ -200,7 +224,7 @@ std::vector<Refusal> refuse_gguf(const ExportOutline& outline) {
     std::vector<GgufRefusal> keys;
     family->refuse(outline.config, keys);
     for (const auto& [key, expected, got] : keys) refusals.push_back({no_place(key, expected, got)});
-  } else if (!outline.config.experts) {  // with experts no layout has a place for it: export_refusals says so
+  } else {
     refusals.push_back({no_family(outline.config)});
   }
   LayerRefusals of_layers = outline.layer_refusals();
@@ -234,8 +258,7 @@ ExportFiles pack_gguf(const ExportModel& model) {
   const GgufFamily& family = gguf_of(config);
   ExportFiles files;
   append_plain(model, family, config, files.tensors);
-  for (const ExportLinear& linear : model.linears)
-    if (linear.weight) append_linear(linear, family, config, files.tensors);
+  for (const PackedStack& stack : packed_stacks(model, family)) append_packed(stack, family, config, files.tensors);
   if (config.rope_scaling.rope_type == RopeScalingKind::llama3)
     files.tensors.push_back(float_tensor(kRopeFactors, rope_factors(config)));
   std::ranges::stable_sort(files.tensors, {}, [](const FileTensor& tensor) { return place_of(tensor.name); });
@@ -263,24 +286,32 @@ ExportModel unpack_gguf(const ExportFiles& files) {
   for (const FileTensor& tensor : files.tensors) {
     if (tensor.data.dtype() != DType::u8) continue;
     const std::string stem = split_kind(tensor.name).first;
-    ExportLinear linear{from_gguf(family, stem).name, "", {}, {}};
-    const float scale = tensors.has(stem + ".scale") ? tensors.take_scale(stem + ".scale") : 1.0f;
-    linear.weight = unpack_gguf_blocks(tensor.dtype, tensors.take(tensor.name, tensor.dtype).data, scale, tensor.name);
-    if (turns_neighbours(family, linear.name)) {
-      linear.weight->codes = reordered(linear.weight->codes, config, Order::hub);
-      linear.weight->scales = reordered(linear.weight->scales, config, Order::hub);
+    const auto layers = unstacked(from_gguf(family, stem), tensors.take(tensor.name, tensor.dtype).data);
+    const auto numbers = [&](const char* suffix) {
+      return tensors.has(stem + suffix) ? tensors.take_scales(stem + suffix, std::ssize(layers)) : std::vector<float>();
+    };
+    const std::vector<float> scales = numbers(".scale"), input_scales = numbers(".input_scale");
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      ExportLinear linear{layers[i].first, "", {}, {}};
+      linear.weight =
+          unpack_gguf_blocks(tensor.dtype, layers[i].second, scales.empty() ? 1.0f : scales[i], tensor.name);
+      if (turns_neighbours(family, linear.name)) {
+        linear.weight->codes = reordered(linear.weight->codes, config, Order::hub);
+        linear.weight->scales = reordered(linear.weight->scales, config, Order::hub);
+      }
+      if (!input_scales.empty()) linear.input = {&block_format("nvfp4"), input_scales[i]};
+      model.linears.push_back(std::move(linear));
     }
-    if (tensors.has(stem + ".input_scale"))
-      linear.input = {&block_format("nvfp4"), tensors.take_scale(stem + ".input_scale")};
-    model.linears.push_back(std::move(linear));
   }
-  for (NamedTensor& tensor : tensors.rest()) {
+  for (const NamedTensor& tensor : tensors.rest()) {
     if (tensor.name == kRopeFactors) continue;  // follows from config.json
     const auto [stem, kind] = split_kind(tensor.name);
-    const Translated module = from_gguf(family, stem);
-    if (turns_neighbours(family, module.name)) tensor.value = reordered(tensor.value, config, Order::hub);
-    if (module.linear && kind == "weight") model.linears.push_back({module.name, "", {}, {}});
-    model.dense.push_back({module.name + "." + kind, tensor.value});
+    const GgufModule module = from_gguf(family, stem);
+    for (auto& [name, value] : unstacked(module, tensor.value)) {
+      if (turns_neighbours(family, name)) value = reordered(value, config, Order::hub);
+      if (module.linear && kind == "weight") model.linears.push_back({name, "", {}, {}});
+      model.dense.push_back({name + "." + kind, value});
+    }
   }
   if (!tensors.has("output.weight")) model.linears.push_back({"lm_head", "", {}, {}});
   for (KeyValueScale& scale : cache_scales(files.metadata)) add_cache_scale(model, std::move(scale));

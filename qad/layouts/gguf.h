@@ -4,12 +4,13 @@
 //     blk.N.attn_q.weight       NVFP4 blocks [out, in] (gguf_blocks.h); MXFP4 for mxfp4
 //     blk.N.attn_q.scale        F32 [1]  tensor scale, a multiplier on the product; NVFP4 only
 //     blk.N.attn_q.input_scale  F32 [1]  tensor scale of the input in W4A4; llama.cpp reads it and goes its own way
+//     blk.N.ffn_up_exps.weight  NVFP4 blocks [experts, out, in]; its .scale and .input_scale are F32 [experts]
 //
-// Other matrices are BF16, vectors F32. A tied head is not stored. The stretch of Llama 3's rotary frequencies is the
-// tensor rope_freqs.weight. For architectures that turn neighbours (llama) the rows of q and k, and their biases, stand
-// in the order of rotary pairs that are neighbours, which engine and Hugging Face see differently. Beside the file lie
-// config.json and the tokenizer's files, so that qad reads the folder back; scales of FP8 keys and values are metadata
-// of our own (qad.*).
+// Other matrices are BF16, vectors and routers F32. A tied head is not stored. The stretch of Llama 3's rotary
+// frequencies is the tensor rope_freqs.weight. For architectures that turn neighbours (llama) the rows of q and k, and
+// their biases, stand in the order of rotary pairs that are neighbours, which engine and Hugging Face see differently.
+// Beside the file lie config.json and the tokenizer's files, so that qad reads the folder back; scales of FP8 keys and
+// values are metadata of our own (qad.*).
 //
 // Source: llama.cpp v0.5.0, src/llama-arch.cpp, conversion/base.py.
 #pragma once

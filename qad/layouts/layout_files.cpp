@@ -93,6 +93,10 @@ std::vector<std::string> unquantized_names(const ExportModel& model) {
   std::vector<std::string> names;
   for (const ExportLinear& linear : model.linears)
     if (!linear.weight) names.push_back(linear.name);
+  constexpr std::string_view kWeight = ".weight";
+  for (const NamedTensor& tensor : model.dense)
+    if ((tensor.role == Role::router || tensor.role == Role::convolution) && tensor.name.ends_with(kWeight))
+      names.push_back(tensor.name.substr(0, tensor.name.size() - kWeight.size()));
   return names;
 }
 
@@ -115,17 +119,20 @@ const FileTensor& TensorTable::take(const std::string& name, std::string_view dt
   return *found->second;
 }
 
-float TensorTable::take_scale(const std::string& name) {
+std::vector<float> TensorTable::take_scales(const std::string& name, std::int64_t count) {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) throw Error({.who = name, .expected = "a scale", .got = "no such tensor"});
   const Tensor& data = found->second->data;
-  if (data.size() != 1 || data.dtype() == DType::u8)
-    throw Error({.who = name, .expected = "one number", .got = found->second->dtype + " " + data.shape().text()});
+  if (data.size() != count || data.shape().rank() > 1 || data.dtype() == DType::u8)
+    throw Error({.who = name,
+                 .expected = count == 1 ? "one number" : std::to_string(count) + " numbers",
+                 .got = found->second->dtype + " " + data.shape().text()});
   taken_.insert(name);
-  const float scale = data.to(DType::f32).data()[0];
-  if (!(scale > 0.0f) || !std::isfinite(scale))
-    throw Error({.who = name, .expected = "a positive scale", .got = std::to_string(scale)});
-  return scale;
+  const Tensor floats = as_f32(data);
+  for (const float scale : floats.span())
+    if (!(scale > 0.0f) || !std::isfinite(scale))
+      throw Error({.who = name, .expected = "a positive scale", .got = std::to_string(scale)});
+  return {floats.span().begin(), floats.span().end()};
 }
 
 Tensor TensorTable::take_exactly(const std::string& name, DType dtype) {

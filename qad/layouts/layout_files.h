@@ -45,7 +45,8 @@ void add_cache_scale(ExportModel& model, KeyValueScale scale);
 /// A list of names under a path of keys; empty where the path ends early.
 [[nodiscard]] std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list<const char*> path);
 
-/// Names of the linear layers that stay as they are.
+/// Names of the modules that stay as they are although an engine would take them for quantized if it were not told:
+/// linear layers, routers of experts, convolutions.
 [[nodiscard]] std::vector<std::string> unquantized_names(const ExportModel& model);
 
 /// Tensors by name; each is taken once, and what is left in the end is dense.
@@ -59,7 +60,9 @@ class TensorTable {
   /// The tensor, which must be there with this dtype.
   const FileTensor& take(const std::string& name, std::string_view dtype);
   /// A positive, finite number in any float type, of shape [] or [1].
-  float take_scale(const std::string& name);
+  float take_scale(const std::string& name) { return take_scales(name, 1).front(); }
+  /// So many of them, of shape [count].
+  std::vector<float> take_scales(const std::string& name, std::int64_t count);
   /// A tensor of any float type whose values `dtype` holds, in that type.
   Tensor take_exactly(const std::string& name, DType dtype);
   /// All tensors not taken, in their order; each must be of a float type.

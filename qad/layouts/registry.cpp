@@ -48,7 +48,8 @@ std::span<const Exporter> exporters() {
        .help = "NF4 for transformers with bitsandbytes",
        .pack = pack_bitsandbytes,
        .unpack = unpack_bitsandbytes,
-       .holds = holds_bitsandbytes},
+       .holds = holds_bitsandbytes,
+       .refuse = refuse_bitsandbytes},
   });
   return kTable;
 }

@@ -4,8 +4,10 @@
 
 #include <bit>
 #include <map>
+#include <set>
 
 #include "autograd/base/error.h"
+#include "qad/layouts/layout_files.h"
 
 namespace qad {
 namespace {
@@ -47,7 +49,8 @@ void compare_weights(const ExportModel& student, const ExportModel& got) {
     return node.mapped();
   };
   for (const NamedTensor& tensor : student.dense)
-    compare(tensor.name, as_stored(as_stored(tensor.value, student.dense_type), DType::f32), take(tensor.name));
+    compare(tensor.name, as_stored(as_stored(tensor.value, kept_type(tensor.role, student.dense_type)), DType::f32),
+            take(tensor.name));
   for (const ExportLinear& linear : student.linears) {
     if (!linear.weight) continue;
     const std::string name = linear.name + ".weight";
@@ -72,8 +75,14 @@ void compare_quantizers(const ExportModel& student, const ExportModel& got) {
     if (described(other) != described(&linear)) differ(linear.name, described(&linear), described(other));
     if (linear.input) compare(linear.name + " (input scale)", linear.input->tensor_scale, other->input->tensor_scale);
   }
-  if (have.size() != student.linears.size())
-    differ("linear layers", fmt::format("{}", student.linears.size()), fmt::format("{}", have.size()));
+  std::set<std::string> named;
+  for (const ExportLinear& linear : student.linears) named.insert(linear.name);
+  for (const std::string& name : unquantized_names(student)) {
+    if (!have.contains(name)) differ(name, "to be named as not quantized", "nothing said of it");
+    named.insert(name);
+  }
+  if (have.size() != named.size())
+    differ("linear layers", fmt::format("{}", named.size()), fmt::format("{}", have.size()));
 
   if (name_of(got.cache_format) != name_of(student.cache_format))
     differ("the format of keys and values", std::string(name_of(student.cache_format)),

@@ -1,13 +1,11 @@
 #include "qad/layouts/write_export.h"
 
-#include <map>
-
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
 #include "data/files/safetensors_writer.h"
-#include "models/finite_values.h"
 #include "models/import/side_files.h"
+#include "qad/layouts/check_exportable.h"
 #include "qad/layouts/export_marker.h"
 #include "qad/layouts/gguf.h"
 #include "qad/layouts/read_export.h"
@@ -16,15 +14,6 @@
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
-
-// Whether a serving engine may run two fused layers as one.
-bool share_scales(const ExportLinear& a, const ExportLinear& b) {
-  const bool same_weight =
-      !a.weight || (a.weight->format == b.weight->format && a.weight->tensor_scale == b.weight->tensor_scale);
-  const bool same_input =
-      !a.input || (a.input->format == b.input->format && a.input->tensor_scale == b.input->tensor_scale);
-  return same_weight && same_input;
-}
 
 void write_gguf_weights(const fs::path& folder, const ExportFiles& files) {
   std::vector<GgufEntry> entries;
@@ -52,32 +41,6 @@ void write_weights(const fs::path& folder, const std::vector<FileTensor>& tensor
 
 OutputFolder export_folder(const fs::path& folder, const std::string& run) {
   return OutputFolder(folder, [run](const fs::path& place) { return replaceable_export(place, run); });
-}
-
-void check_exportable(const ExportModel& student) {
-  if (student.dense_type == DType::bf16)
-    for (const NamedTensor& tensor : student.dense)
-      if (kept_type(tensor.role, DType::bf16) == DType::bf16) check_fits_bf16(tensor.name, tensor.value);
-  std::map<std::string, const ExportLinear*> first_of_group;
-  for (const ExportLinear& linear : student.linears) {
-    if (linear.input && !linear.weight)
-      throw Error({.who = linear.name,
-                   .expected = "quantized weights behind a quantized input",
-                   .got = "plain ones",
-                   .hint = "exclude the layer whole"});
-    const std::string& group = linear.group.empty() ? linear.name : linear.group;
-    const ExportLinear& first = *first_of_group.try_emplace(group, &linear).first->second;
-    if (linear.weight.has_value() != first.weight.has_value() || linear.input.has_value() != first.input.has_value())
-      throw Error({.who = group,
-                   .expected = "all its layers quantized alike",
-                   .got = first.name + " and " + linear.name + " are not",
-                   .hint = "serving engines run them as one"});
-    if (!share_scales(linear, first))
-      throw Error({.who = group,
-                   .expected = "one weight scale and one input scale for all its layers",
-                   .got = "different ones at " + first.name + " and " + linear.name,
-                   .hint = "serving engines run them as one; train with share_groups: true"});
-  }
 }
 
 void write_export(OutputFolder& out, const Exporter& exporter, const ExportModel& student, const ExportExtras& extras) {

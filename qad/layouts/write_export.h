@@ -16,10 +16,6 @@ namespace qad {
 /// What Hugging Face's tools use.
 inline constexpr std::uint64_t kDefaultShardBytes = 5'000'000'000;
 
-/// Throws, naming the layer, if no layout can hold the student: fused layers that do not share their scales, that are
-/// quantized in part, or a quantized input before a plain weight.
-void check_exportable(const ExportModel& student);
-
 /// Decides where an export may be written, before the work: a new or empty folder, or one with an earlier export of the
 /// same `run`, which stays until the new one is whole and verified. Throws as OutputFolder does.
 [[nodiscard]] OutputFolder export_folder(const std::filesystem::path& folder, const std::string& run);

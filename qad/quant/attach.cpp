@@ -152,6 +152,8 @@ void QuantizerSet::set_observing(bool observing) {
 
 void QuantizerSet::observe() {
   for (const auto& scale : scales_) scale->start_observing();
+  for (const LinearQuantizers& linear : linears_)
+    if (linear.weights) linear.weights->set_was_read(false);
   restore_block_scales({}, "");
   set_observing(true);
 }

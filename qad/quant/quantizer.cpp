@@ -95,7 +95,10 @@ TransformResult Quantizer::finished(const Tensor& x, QuantizedTensor codes, Tens
 }
 
 TransformResult WeightQuantizer::apply(const Tensor& x, std::uint64_t version, Readers /*readers*/) {
-  if (observing()) return {operand_of(x), x, {}};  // the scale reads the weights themselves when it is frozen
+  if (observing()) {  // the scale reads the weights themselves when it is frozen
+    was_read_ = true;
+    return {operand_of(x), x, {}};
+  }
   refresh(x, version);
   return cached_;
 }

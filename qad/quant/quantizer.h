@@ -60,6 +60,9 @@ class WeightQuantizer final : public Quantizer {
  public:
   using Quantizer::Quantizer;
   [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers = {}) override;
+  /// Whether anybody asked for the weight while it was observed: of an expert, whether a token came.
+  [[nodiscard]] bool was_read() const { return was_read_; }
+  void set_was_read(bool was_read) { was_read_ = was_read; }
   /// Block scales that stay as they are while the weight moves, [rows, blocks]; undefined: each follows the amax of its
   /// block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
@@ -79,6 +82,7 @@ class WeightQuantizer final : public Quantizer {
   std::uint64_t cached_version_ = 0;
   float cached_scale_ = 0.0f;
   SaturationCount in_codes_;
+  bool was_read_ = false;
 };
 
 /// Of what flows through the model: the input of linear layers, keys, values. Gives codes alone where its readers

@@ -6,6 +6,7 @@
 #include "autograd/base/log.h"
 #include "qad/calib/algorithms.h"
 #include "qad/calib/calibrate.h"
+#include "qad/calib/unseen_experts.h"
 #include "qad/checkpoint/checkpoint.h"
 
 namespace qad {
@@ -17,11 +18,14 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kBetweenSaves{30};
 constexpr const char* kBatches = "batches";
 constexpr const char* kScale = "scale/";
+constexpr const char* kWasRead = "was_read/";  // weights, of experts that saw a token
 
 void save(const Student& student, const Materials& materials, std::size_t batches, const fs::path& file) {
   CheckpointContent content;
   content.numbers[kBatches] = static_cast<std::int64_t>(batches);
   for (const auto& [name, value] : student.quantizers.state()) content.numbers[kScale + name] = value;
+  for (const LinearQuantizers& linear : student.quantizers.linears())
+    if (linear.weights && linear.weights->was_read()) content.numbers[kWasRead + linear.layer] = std::int64_t{1};
   add_inputs(materials.inputs, content);
   save_checkpoint(file, content);
 }
@@ -39,6 +43,8 @@ std::size_t take_up(Student& student, const Materials& materials, const fs::path
         state.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
     const auto batches = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at(kBatches)));
     student.quantizers.observe_further(state, file.string());
+    for (const LinearQuantizers& linear : student.quantizers.linears())
+      if (linear.weights) linear.weights->set_was_read(content.numbers.contains(kWasRead + linear.layer));
     log_info("calibration goes on after {} of {} batches", batches, materials.calibration.size());
     return batches;
   } catch (const Error& error) {
@@ -62,6 +68,7 @@ void calibrate_run(Student& student, const Materials& materials, const RunFolder
   };
   try {
     calibrate_further(*student.model, student.quantizers, materials.calibration, done, batch_done);
+    warn_of_unseen_experts(*student.model);
   } catch (const Stopped&) {
     if (works_by_block(student.quantizers)) {
       log_info("stopped in its calibration, which goes by blocks and begins again when the run is resumed");

@@ -7,6 +7,7 @@
 #include "autograd/base/log.h"
 #include "models/families/hf_config.h"
 #include "qad/calib/calibrate.h"
+#include "qad/layouts/check_exportable.h"
 #include "qad/layouts/export_refusals.h"
 #include "qad/layouts/from_student.h"
 #include "qad/layouts/read_export.h"

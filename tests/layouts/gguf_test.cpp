@@ -278,7 +278,8 @@ TEST(GgufRefusals, NameTensorNumberAndKey) {
   expect_mentions(refusal(config_of("llama"), quantize_blocks("none", "none")), {"a quantized layer"});
   config = config_of("nemotron-nas");
   config.intermediate_size = 256;
-  expect_mentions(refusal(config, nvfp4), {"config.json: model_type: expected llama, mistral, qwen2 or qwen3"});
+  expect_mentions(refusal(config, nvfp4),
+                  {"config.json: model_type: expected llama, mistral, mixtral, qwen2, qwen3 or qwen3_moe"});
   config = config_of("mistral");
   config.sliding_window = 100;
   expect_mentions(refusal(config, nvfp4), {"config.json: sliding_window", "100"});

@@ -7,6 +7,7 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
+#include "qad/layouts/check_exportable.h"
 #include "qad/layouts/export_refusals.h"
 #include "qad/layouts/read_export.h"
 #include "qad/layouts/registry.h"

@@ -12,7 +12,7 @@
 #include "qad/layouts/registry.h"
 #include "qad/layouts/verify_export.h"
 #include "qad/layouts/write_export.h"
-#include "tests/layouts/tiny_student.h"
+#include "tests/layouts/expert_student.h"
 #include "tests/support/paths.h"
 
 namespace qad {
@@ -46,6 +46,12 @@ QuantizeConfig mixed() {
 QuantizeConfig attention_only() {
   QuantizeConfig config = quantize_blocks("nvfp4", "nvfp4");
   config.rules.push_back({"*mlp*", "none", "none"});
+  return config;
+}
+
+QuantizeConfig plain_experts() {
+  QuantizeConfig config = quantize_blocks("nvfp4", "nvfp4");
+  config.rules.push_back({"*.experts.*", "none", "none"});
   return config;
 }
 
@@ -85,7 +91,10 @@ std::vector<Case> cases() {
           {"mixed", mixed(), wide_config(false)},
           {"biases", mixed(), with_biases()},
           {"biases of q, k and v", attention_only(), qwen2_config()},
-          {"norms of queries and keys", mixed(), qwen3_config()}};
+          {"norms of queries and keys", mixed(), qwen3_config()},
+          {"experts", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), testing::qwen3_moe_config(), 4000},
+          {"experts, W4A16", quantize_blocks("nvfp4", "none"), testing::mixtral_config()},
+          {"plain experts", plain_experts(), testing::mixtral_config()}};
 }
 
 // The layouts that have a place for every layer.
@@ -230,6 +239,14 @@ TEST(RoundTrip, Fp8AsModelopt) {
                     exporter("compressed_tensors"));
 }
 
+TEST(RoundTrip, LatentAttentionSharedExpertsAndFp8Beside) {
+  for (const Case& test :
+       {Case{"DeepSeek", quantize_blocks("nvfp4", "nvfp4"), testing::deepseek_v3_config()},
+        Case{"DeepSeek, FP8 beside", testing::experts_in_nvfp4_rest_in_fp8(), testing::deepseek_v3_config()},
+        Case{"FP8 beside", testing::experts_in_nvfp4_rest_in_fp8(), testing::qwen3_moe_config()}})
+    for (const char* layout : {"modelopt", "compressed_tensors", "dense"}) expect_round_trip(test, exporter(layout));
+}
+
 void expect_inverse(const ModelConfig& config, const QuantizeConfig& quantize) {
   TinyStudent student(config, quantize);
   const ExportModel model = student.exported();
@@ -257,6 +274,8 @@ TEST(RoundTrip, PackAndUnpackAreInverse) {
   expect_inverse(wider_config(), three_kinds_of_integers());
   expect_inverse(odd_config(), quantize_blocks("int8", "none"));
   expect_inverse(wide_config(), quantize_blocks("nf4_g64", "none"));
+  expect_inverse(testing::qwen3_moe_config(), quantize_blocks("nvfp4", "nvfp4"));
+  expect_inverse(testing::mixtral_config(), testing::experts_in_nvfp4_rest_in_fp8());
 }
 
 TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {

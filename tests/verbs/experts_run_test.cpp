@@ -70,8 +70,33 @@ TEST_F(ExpertsRun, CanBePlanned) {
   EXPECT_NE(plan.out.find("activations kept for backward"), std::string::npos);
 }
 
-TEST_F(ExpertsRun, PackedLayoutsAreRefusedByName) {
-  work_.run_refused({"export=[modelopt]"}, ExitCode::usage, {"a model without experts", "qwen3_moe", "dense"});
+// What is exported is what was trained, to the last bit, however it is read back.
+TEST_F(ExpertsRun, PackedExportsAreTheStudent) {
+  const auto recipe = work_.recipe("export: [modelopt, compressed_tensors]\n");
+  work_.run(recipe, "run", {"train.lr=1e-3"});
+  const RunSummary run = summary("run");
+  ASSERT_EQ(run.exports.size(), 2u);
+  for (const ExportSummary& exported : run.exports) {
+    EXPECT_EQ(exported.eval.kl_mean, run.eval.kl_mean) << exported.format;
+    const std::string folder = work_.at("run/export/" + exported.format);
+    const Outcome inspected = Workplace::start({"inspect", folder});
+    EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+    EXPECT_NE(inspected.out.find("model.layers.*.mlp.experts.*.gate_proj"), std::string::npos) << inspected.out;
+    const Outcome measured = Workplace::start({"eval", folder, "--data", work_.at("held_out.txt")});
+    EXPECT_EQ(measured.exit_code, 0) << measured.err;
+  }
+}
+
+// With as many experts as tokens some see none.
+TEST(ExpertsWithoutTokens, AreToldInTheLog) {
+  ModelConfig config = with_experts();
+  config.experts->num_experts = 64;
+  config.experts->num_experts_per_tok = 1;
+  const Workplace work{config};
+  work.run(work.recipe(), "run", {"kind=ptq", "calibrate.tokens=64"});
+  const std::string log = read_file(work.path("run/log.txt"), "the log");
+  EXPECT_NE(log.find(" of 128 experts saw no token in calibration: model.layers.0.mlp.experts."), std::string::npos)
+      << log;
 }
 
 // Searched scales are as good in training, checkpoints, exports and after a resume as those that follow the amax.

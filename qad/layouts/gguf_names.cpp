@@ -1,0 +1,81 @@
+#include "qad/layouts/gguf_names.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <vector>
+
+#include "autograd/base/error.h"
+#include "models/families/registry.h"
+
+namespace qad {
+namespace {
+
+constexpr std::string_view kLayers = "model.layers.", kBlocks = "blk.";
+
+// mlp.experts.7.up_proj -> mlp.experts.*.up_proj and 7; -1 for a name without a number.
+std::pair<std::string, std::int64_t> without_expert(std::string_view module) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  for (std::size_t begin = 0; begin < module.size(); begin = module.find('.', begin) + 1) {
+    const std::size_t end = std::min(module.find('.', begin), module.size());
+    const std::string_view part = module.substr(begin, end - begin);
+    std::int64_t expert = 0;
+    if (!part.empty() && std::ranges::all_of(part, digit) &&
+        std::from_chars(part.data(), part.data() + part.size(), expert).ec == std::errc())
+      return {std::string(module.substr(0, begin)) + "*" + std::string(module.substr(end)), expert};
+    if (end == module.size()) break;
+  }
+  return {std::string(module), -1};
+}
+
+GgufModule translate(const GgufFamily& family, const std::string& module, std::string_view GgufName::*from,
+                     std::string_view GgufName::*to, std::string_view layers_from, std::string_view layers_to) {
+  std::string_view rest = module;
+  std::string prefix;
+  if (rest.starts_with(layers_from)) {
+    const std::size_t dot = std::min(rest.find('.', layers_from.size()), rest.size());
+    prefix = std::string(layers_to).append(rest.substr(layers_from.size(), dot - layers_from.size())) + ".";
+    rest.remove_prefix(std::min(dot + 1, rest.size()));
+  }
+  const auto [name, expert] = without_expert(rest);
+  for (const std::span<const GgufName> names : {prefix.empty() ? family.around : family.in_layer, family.experts})
+    if (const auto found = std::ranges::find(names, name, from); found != names.end())
+      return {prefix + std::string((*found).*to), found->linear, found->wide, expert};
+  throw Error({.who = module, .expected = "a layer of " + families_in_gguf(), .got = "another one"});
+}
+
+}  // namespace
+
+GgufModule to_gguf(const GgufFamily& family, const std::string& module) {
+  return translate(family, module, &GgufName::ours, &GgufName::theirs, kLayers, kBlocks);
+}
+
+GgufModule from_gguf(const GgufFamily& family, const std::string& module) {
+  return translate(family, module, &GgufName::theirs, &GgufName::ours, kBlocks, kLayers);
+}
+
+bool is_stack(const std::string& module) { return module.find('*') != std::string::npos; }
+
+std::string with_expert(const std::string& stack, std::int64_t expert) {
+  const std::size_t star = stack.find('*');
+  return stack.substr(0, star) + std::to_string(expert) + stack.substr(star + 1);
+}
+
+std::pair<std::string, std::string> split_kind(const std::string& tensor) {
+  const std::size_t dot = std::min(tensor.rfind('.'), tensor.size());
+  return {tensor.substr(0, dot), dot < tensor.size() ? tensor.substr(dot + 1) : ""};
+}
+
+std::string families_in_gguf() {
+  std::vector<std::string_view> names;
+  for (const Family* family : families())
+    if (family->gguf != nullptr) names.push_back(family->model_type);
+  const std::string_view last = names.back();
+  names.pop_back();
+  return fmt::format("{} or {}", fmt::join(names, ", "), last);
+}
+
+}  // namespace qad
