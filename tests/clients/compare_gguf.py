@@ -4,6 +4,7 @@ NVFP4 as it decodes it, bit for bit but for the sign of zero (its table has one 
     compare_gguf.py FOLDER DENSE      prints how many tensors agree; exit status 1 at the first that does not
 """
 
+import re
 import sys
 
 import gguf
@@ -23,22 +24,26 @@ def main(folder, dense):
     heads = {"q_proj": field(arch + ".attention.head_count"), "k_proj": field(arch + ".attention.head_count_kv")}
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], field(arch + ".block_count"))
     stored = {tensor.name: tensor for tensor in reader.tensors}
-    nvfp4 = 0
+    nvfp4, used = 0, set()
     for hub_name, twin in weights(dense).items():
-        tensor = stored.pop(names.get_name(hub_name, try_suffixes=(".weight", ".bias")))
-        value = gguf.dequantize(tensor.data, tensor.tensor_type).reshape(twin.shape)
+        expert = re.fullmatch(r"(.*\.experts)\.(\d+)\.(.*)", hub_name)  # those of a layer are one tensor
+        number = int(expert[2]) if expert else 0
+        tensor = stored[names.get_name(f"{expert[1]}.{expert[3]}" if expert else hub_name, try_suffixes=(".weight", ".bias"))]
+        data = tensor.data[number] if expert else tensor.data
+        value = gguf.dequantize(data, tensor.tensor_type).reshape(twin.shape)
+        used.add(tensor.name)
         if tensor.tensor_type == gguf.GGMLQuantizationType.NVFP4:
             nvfp4 += 1
-            value = value * stored.pop(tensor.name.replace(".weight", ".scale")).data[0]
-            stored.pop(tensor.name.replace(".weight", ".input_scale"), None)
+            value = value * stored[tensor.name.replace(".weight", ".scale")].data[number]
+            used |= {tensor.name.replace(".weight", ".scale"), tensor.name.replace(".weight", ".input_scale")}
         module = hub_name.split(".")[-2]
         if arch == "llama" and module in heads:
             value = hub_order(value, heads[module])
         if not np.array_equal(value.view(np.uint32) & (value != 0) * np.uint32(0xFFFFFFFF),
                               twin.astype(np.float32).view(np.uint32) & (twin != 0) * np.uint32(0xFFFFFFFF)):
             sys.exit(f"{tensor.name} is not {hub_name}")
-    if stored:
-        sys.exit(f"left over: {sorted(stored)}")
+    if set(stored) - used:
+        sys.exit(f"left over: {sorted(set(stored) - used)}")
     print(f"{len(weights(dense))} tensors agree, {nvfp4} of them in NVFP4")
 
 

@@ -4,7 +4,7 @@
 
 #include "qad/layouts/registry.h"
 #include "qad/layouts/write_export.h"
-#include "tests/layouts/tiny_student.h"
+#include "tests/layouts/expert_student.h"
 #include "tests/support/paths.h"
 #include "tests/support/python.h"
 
@@ -75,6 +75,19 @@ TEST(GgufPackage, ReadsExportsAsTheDenseTwin) {
   }
 }
 
+TEST(GgufPackage, ReadsStackedExpertsAsTheDenseTwin) {
+  QAD_REQUIRE_PYTHON("gguf, numpy, safetensors");
+  for (const ModelConfig& config : {testing::qwen3_moe_config(), testing::mixtral_config()}) {
+    const testing::TemporaryFolder folder;
+    testing::TinyStudent student(config, testing::quantize_blocks("nvfp4", "nvfp4"));
+    for (const char* layout : {"gguf", "dense"})
+      write_export(folder / layout, exporter(layout), student.exported(), {});
+    const Outcome outcome = run_script("tests/clients/compare_gguf.py", {folder / "gguf", folder / "dense"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find("44 of them in NVFP4"), std::string::npos) << outcome.out;
+  }
+}
+
 // vLLM, SGLang and TensorRT-LLM need a GPU: scripts/check_engine_rules.py restates what their loaders ask for.
 TEST(EngineRules, AreKeptByExports) {
   QAD_REQUIRE_PYTHON("json");
@@ -96,9 +109,17 @@ TEST(EngineRules, AreKeptByExports) {
     folders.push_back(folder / format);
     write_export(folders.back(), exporter("compressed_tensors"), student.exported(), {});
   }
+  for (const ModelConfig& experts :
+       {testing::qwen3_moe_config(), testing::mixtral_config(), testing::deepseek_v3_config()}) {
+    testing::TinyStudent student(experts, testing::quantize_blocks("nvfp4", "nvfp4"));
+    for (const char* layout : {"modelopt", "compressed_tensors"}) {
+      folders.push_back(folder / (experts.model_type + layout));
+      write_export(folders.back(), exporter(layout), student.exported(), {});
+    }
+  }
   const Outcome outcome = run_script("scripts/check_engine_rules.py", folders);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.out;
-  EXPECT_NE(outcome.out.find("of 10 exports, 0 broken"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("of 16 exports, 0 broken"), std::string::npos) << outcome.out;
 }
 
 }  // namespace
