@@ -1,0 +1,160 @@
+// GGUF of families with recurrences: what llama.cpp calls their tensors, in which numbers and axes they stand, the
+// sizes by layer, and all of it back again, bit for bit.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "qad/layouts/registry.h"
+#include "qad/layouts/verify_export.h"
+#include "tests/layouts/tiny_student.h"
+#include "tests/support/error_of.h"
+#include "tests/support/hybrid_models.h"
+
+namespace qad {
+namespace {
+
+using testing::expect_mentions;
+using testing::quantize_blocks;
+using testing::TinyStudent;
+
+// Inner dimensions of 64 and 128.
+ModelConfig hybrid(const std::string& model_type, const std::string& pattern = "") {
+  ModelConfig config = testing::small_hybrid(model_type);
+  if (config.mamba) config.mamba->head_dim = 16;
+  if (config.experts) {
+    config.experts->moe_intermediate_size = 64;
+    if (config.experts->shared_expert_intermediate_size > 0) config.experts->shared_expert_intermediate_size = 64;
+  }
+  if (!pattern.empty()) {
+    config.layer_pattern = pattern;
+    config.num_hidden_layers = std::ssize(pattern);
+    if (pattern.find(layer_letter::experts) == std::string::npos) config.experts.reset();
+  }
+  return config;
+}
+
+const FileTensor& tensor_of(const ExportFiles& files, const std::string& name) {
+  for (const FileTensor& tensor : files.tensors)
+    if (tensor.name == name) return tensor;
+  throw std::out_of_range(name);
+}
+Tensor student_of(const ExportModel& model, const std::string& name) {
+  for (const NamedTensor& tensor : model.dense)
+    if (tensor.name == name) return as_stored(as_stored(tensor.value, kept_type(tensor.role, DType::bf16)), DType::f32);
+  throw std::out_of_range(name);
+}
+template <class Function>
+void expect_numbers(const ExportFiles& files, const std::string& theirs, const ExportModel& model,
+                    const std::string& ours, const Shape& shape, Function&& function) {
+  const FileTensor& tensor = tensor_of(files, theirs);
+  EXPECT_EQ(tensor.dtype, "F32");
+  EXPECT_EQ(tensor.data.shape(), shape);
+  const Tensor expected = student_of(model, ours);
+  ASSERT_EQ(expected.size(), tensor.data.size());
+  for (std::int64_t i = 0; i < expected.size(); ++i)
+    EXPECT_FLOAT_EQ(tensor.data.data()[i], function(expected.data()[i])) << theirs << " " << i;
+}
+float same(float x) { return x; }
+float negative_exponential(float x) { return -std::exp(x); }
+
+struct Student {
+  ExportModel model;
+  ExportFiles files;
+  explicit Student(const ModelConfig& config, const QuantizeConfig& quantize = quantize_blocks("nvfp4", "nvfp4"))
+      : model(TinyStudent(config, quantize).exported()), files(exporter("gguf").pack(model)) {
+    verify_export(files, exporter("gguf"), model);
+  }
+  [[nodiscard]] std::uint32_t number(const std::string& key) const {
+    return *find_metadata<std::uint32_t>(files.metadata, key);
+  }
+  [[nodiscard]] std::vector<std::int32_t> by_layer(const std::string& key) const {
+    return *find_metadata<std::vector<std::int32_t>>(files.metadata, key);
+  }
+};
+
+TEST(GgufRecurrent, MambaLayers) {
+  for (const auto& [family, architecture] : {std::pair{"mamba2", "mamba2"}, {"nemotron_h", "nemotron_h_moe"}}) {
+    const Student student(hybrid(family, std::string(family) == "mamba2" ? "" : "MEM*"));
+    const std::string ours = "backbone.layers.0.mixer.";
+    const auto expect = [&](const char* theirs, const std::string& name, const Shape& shape, auto function) {
+      expect_numbers(student.files, std::string("blk.0.") + theirs, student.model, ours + name, shape, function);
+    };
+    expect("ssm_a", "A_log", {8, 1}, negative_exponential);
+    expect("ssm_d", "D", {8, 1}, same);
+    expect("ssm_dt.bias", "dt_bias", {8}, same);
+    expect("ssm_conv1d.weight", "conv1d.weight", {192, 4}, same);
+    expect("ssm_conv1d.bias", "conv1d.bias", {192}, same);
+    expect("ssm_norm.weight", "norm.weight", {2, 64}, same);
+    EXPECT_EQ(tensor_of(student.files, "blk.0.ssm_in.weight").dtype, "NVFP4");
+    EXPECT_EQ(tensor_of(student.files, "blk.0.ssm_out.scale").data.shape(), Shape{1});
+    EXPECT_EQ(tensor_of(student.files, "blk.0.attn_norm.weight").dtype, "F32");
+    EXPECT_EQ(*find_metadata<std::string>(student.files.metadata, "general.architecture"), architecture);
+    const std::string key = std::string(architecture) + ".ssm.";
+    EXPECT_EQ(student.number(key + "conv_kernel"), 4u);
+    EXPECT_EQ(student.number(key + "inner_size"), 128u);
+    EXPECT_EQ(student.number(key + "state_size"), 16u);
+    EXPECT_EQ(student.number(key + "time_step_rank"), 8u);
+    EXPECT_EQ(student.number(key + "group_count"), 2u);
+  }
+}
+
+TEST(GgufRecurrent, NemotronSaysByLayerWhatItHas) {
+  const Student dense(hybrid("nemotron_h", "M-*M"));
+  EXPECT_EQ(dense.by_layer("nemotron_h.feed_forward_length"), (std::vector<std::int32_t>{0, 64, 0, 0}));
+  EXPECT_EQ(dense.by_layer("nemotron_h.attention.head_count_kv"), (std::vector<std::int32_t>{0, 0, 4, 0}));
+  EXPECT_EQ(tensor_of(dense.files, "blk.1.ffn_up.weight").dtype, "NVFP4");
+  EXPECT_EQ(tensor_of(dense.files, "blk.2.attn_output.weight").dtype, "NVFP4");
+
+  const Student sparse(hybrid("nemotron_h", "ME*"));
+  EXPECT_EQ(sparse.by_layer("nemotron_h_moe.feed_forward_length"), (std::vector<std::int32_t>{0, 64, 0}));
+  EXPECT_EQ(sparse.number("nemotron_h_moe.expert_count"), 6u);
+  EXPECT_EQ(sparse.number("nemotron_h_moe.expert_shared_feed_forward_length"), 64u);
+  EXPECT_EQ(*find_metadata<float>(sparse.files.metadata, "nemotron_h_moe.expert_weights_scale"), 2.5f);
+  EXPECT_EQ(tensor_of(sparse.files, "blk.1.ffn_up_exps.weight").data.shape(), (Shape{6, 64, 36}));
+  EXPECT_EQ(tensor_of(sparse.files, "blk.1.ffn_down_shexp.weight").dtype, "NVFP4");
+  EXPECT_EQ(tensor_of(sparse.files, "blk.1.ffn_gate_inp.weight").dtype, "F32");
+  expect_numbers(sparse.files, "blk.1.exp_probs_b.bias", sparse.model,
+                 "backbone.layers.1.mixer.gate.e_score_correction_bias", {6}, same);
+}
+
+TEST(GgufRecurrent, CacheScalesBelongToTheLayersThatHaveOne) {
+  QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
+  quantize.kv_cache = "fp8";
+  const Student student(hybrid("nemotron_h", "M-*M"), quantize);
+  const auto& keys = *find_metadata<std::vector<float>>(student.files.metadata, "qad.attention.key_scales");
+  ASSERT_EQ(keys.size(), 4u);
+  EXPECT_EQ(std::ranges::count(keys, 0.0f), 3);
+  EXPECT_GT(keys[2], 0.0f);
+}
+
+TEST(GgufRecurrent, OriginalsThatDoNotBelongAreTold) {
+  Student student(hybrid("mamba2"));
+  for (auto& [key, value] : student.files.metadata)
+    if (key == "qad.original.blk.1.ssm_a") std::get<std::vector<float>>(value)[3] += 0.01f;
+  expect_mentions(testing::error_of([&] { static_cast<void>(exporter("gguf").unpack(student.files)); }),
+                  {"qad.original.blk.1.ssm_a: expected the numbers that blk.1.ssm_a was made of", "damaged"});
+}
+
+std::string refusal(const ModelConfig& config, const QuantizeConfig& quantize = quantize_blocks("nvfp4", "nvfp4")) {
+  return testing::error_of([&] { Student student(config, quantize); });
+}
+
+TEST(GgufRecurrent, WhatLlamaCppCantBeToldIsRefused) {
+  expect_mentions(refusal(hybrid("nemotron_h", "ME*-")), {"hybrid_override_pattern: expected no - beside E"});
+  ModelConfig config = hybrid("nemotron_h", "ME*");
+  config.experts->moe_latent_size = 64;
+  expect_mentions(refusal(config), {"*.fc1_latent_proj, *.fc2_latent_proj", "whose scale llama.cpp leaves out"});
+  config = hybrid("mamba2");
+  config.mamba->conv_bias = false;
+  expect_mentions(refusal(config), {"use_conv_bias: expected true, got false"});
+  config = hybrid("mamba2");
+  config.mamba->proj_bias = true;
+  expect_mentions(refusal(config), {"use_bias: expected false, got true"});
+  config = hybrid("mamba2");
+  config.mamba->time_step_high = 0.1;
+  expect_mentions(refusal(config), {"time_step_limit: expected from 0 to infinity, got 0 to 0.1"});
+}
+
+}  // namespace
+}  // namespace qad
