@@ -35,6 +35,16 @@ struct GgufTensor {
   bool convolution = false;
 };
 
+/// A matrix that is two there, by names that GgufName has. `rows` gives ours in the order of theirs, those of the first
+/// and then those of the second.
+struct GgufSplit {
+  std::string_view ours, first, second;
+  std::vector<std::int64_t> (*rows)(const ModelConfig& config);
+  std::int64_t (*first_rows)(const ModelConfig& config);
+  /// Null, or each is a matrix for every head there, and those of the first are transposed.
+  std::int64_t (*heads)(const ModelConfig& config) = nullptr;
+};
+
 /// A value of config.json that llama.cpp has no place for.
 struct GgufRefusal {
   std::string key, expected, got;
@@ -48,6 +58,7 @@ struct GgufFamily {
   std::span<const GgufName> around;        ///< all others
   std::span<const GgufName> experts = {};  ///< more of those in a layer
   std::span<const GgufTensor> tensors = {};
+  std::span<const GgufSplit> splits = {};
   std::string_view layers = "model.layers.";  ///< what stands before a layer's number
   std::string_view attention = "self_attn";   ///< its module in a layer
   /// Modules in a layer whose rows llama.cpp turns as neighbours, 2i and 2i+1 of a head, where Hugging Face turns i and

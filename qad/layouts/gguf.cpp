@@ -20,6 +20,7 @@
 #include "qad/layouts/gguf_blocks.h"
 #include "qad/layouts/gguf_forms.h"
 #include "qad/layouts/gguf_names.h"
+#include "qad/layouts/gguf_splits.h"
 #include "qad/layouts/gguf_tokenizer.h"
 #include "qad/layouts/layout_files.h"
 
@@ -288,9 +289,10 @@ void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config)
   static_cast<void>(gguf_tokenizer(&tokenizer, config));
 }
 
-ExportFiles pack_gguf(const ExportModel& model) {
-  ModelConfig config = parse_hf_config(model.config_json, "config.json");
-  check_holds("gguf", model, config);
+ExportFiles pack_gguf(const ExportModel& of_student) {
+  ModelConfig config = parse_hf_config(of_student.config_json, "config.json");
+  check_holds("gguf", of_student, config);
+  const ExportModel model = with_splits(of_student, gguf_of(config), config);
   if (!model.generation_config_json.empty())
     use_end_tokens(model.generation_config_json, "generation_config.json", config);
   const GgufFamily& family = gguf_of(config);
@@ -359,6 +361,7 @@ ExportModel unpack_gguf(const ExportFiles& files) {
   }
   if (!tensors.has("output.weight")) model.linears.push_back({"lm_head", "", {}, {}});
   for (KeyValueScale& scale : cache_scales(family, files.metadata)) add_cache_scale(model, std::move(scale));
+  join_splits(model, family, config);
   return model;
 }
 

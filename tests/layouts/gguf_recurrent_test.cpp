@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "qad/layouts/registry.h"
 #include "qad/layouts/verify_export.h"
@@ -29,7 +30,7 @@ ModelConfig hybrid(const std::string& model_type, const std::string& pattern = "
   if (!pattern.empty()) {
     config.layer_pattern = pattern;
     config.num_hidden_layers = std::ssize(pattern);
-    if (pattern.find(layer_letter::experts) == std::string::npos) config.experts.reset();
+    if (model_type == "nemotron_h" && pattern.find(layer_letter::experts) == std::string::npos) config.experts.reset();
   }
   return config;
 }
@@ -118,6 +119,46 @@ TEST(GgufRecurrent, NemotronSaysByLayerWhatItHas) {
                  "backbone.layers.1.mixer.gate.e_score_correction_bias", {6}, same);
 }
 
+// llama.cpp leaves out scales of NVFP4 in linear attention; MXFP4 has none.
+TEST(GgufRecurrent, GatedDeltaNetInAnotherOrderOfRows) {
+  ModelConfig config = hybrid("qwen3_next");
+  for (const char* weights : {"mxfp4", "none"}) {
+    QuantizeConfig quantize = quantize_blocks("mxfp4", "none");
+    quantize.rules.push_back({"*linear_attn*", weights, "none"});
+    const Student student(config, quantize);
+    EXPECT_EQ(*find_metadata<std::string>(student.files.metadata, "general.architecture"), "qwen3next");
+    EXPECT_EQ(student.number("qwen3next.full_attention_interval"), 3u);
+    EXPECT_EQ(student.number("qwen3next.rope.dimension_count"), 4u);
+    EXPECT_EQ(student.number("qwen3next.ssm.inner_size"), 64u);
+    EXPECT_EQ(student.number("qwen3next.expert_shared_feed_forward_length"), 64u);
+    const auto one_more = [](float x) { return x + 1.0f; };
+    const auto expect = [&](const char* theirs, const char* ours, const Shape& shape, auto function) {
+      expect_numbers(student.files, theirs, student.model, ours, shape, function);
+    };
+    expect("output_norm.weight", "model.norm.weight", {64}, one_more);
+    expect("blk.0.attn_norm.weight", "model.layers.0.input_layernorm.weight", {64}, one_more);
+    expect("blk.2.attn_k_norm.weight", "model.layers.2.self_attn.k_norm.weight", {16}, one_more);
+    expect("blk.0.ssm_norm.weight", "model.layers.0.linear_attn.norm.weight", {16}, same);
+    expect("blk.0.ssm_a", "model.layers.0.linear_attn.A_log", {4}, negative_exponential);
+    expect("blk.0.ssm_conv1d.weight", "model.layers.0.linear_attn.conv1d.weight", {128, 4}, same);
+    expect("blk.1.ffn_gate_inp_shexp.weight", "model.layers.1.mlp.shared_expert_gate.weight", {1, 64}, same);
+    if (weights != std::string("none")) continue;
+    // Two key heads of 16, two value heads of 16 for each: q of the second one is row 96 with us and row 16 there.
+    const Tensor ours = student_of(student.model, "model.layers.0.linear_attn.in_proj_qkvz.weight");
+    const Tensor qkv = as_stored(tensor_of(student.files, "blk.0.attn_qkv.weight").data, DType::f32);
+    const Tensor z = as_stored(tensor_of(student.files, "blk.0.attn_gate.weight").data, DType::f32);
+    ASSERT_EQ(qkv.shape(), (Shape{128, 64}));
+    ASSERT_EQ(z.shape(), (Shape{64, 64}));
+    for (const auto& [row, tensor, there] : {std::tuple{96 + 3, qkv, 16 + 3},
+                                             {16, qkv, 32},
+                                             {32 + 31, qkv, 64 + 31},
+                                             {96 + 32, qkv, 96},
+                                             {64, z, 0},
+                                             {96 + 64, z, 32}})
+      EXPECT_TRUE(std::ranges::equal(ours.slice(row, row + 1).span(), tensor.slice(there, there + 1).span())) << row;
+  }
+}
+
 TEST(GgufRecurrent, CacheScalesBelongToTheLayersThatHaveOne) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.kv_cache = "fp8";
@@ -145,6 +186,9 @@ TEST(GgufRecurrent, WhatLlamaCppCantBeToldIsRefused) {
   ModelConfig config = hybrid("nemotron_h", "ME*");
   config.experts->moe_latent_size = 64;
   expect_mentions(refusal(config), {"*.fc1_latent_proj, *.fc2_latent_proj", "whose scale llama.cpp leaves out"});
+  expect_mentions(refusal(hybrid("qwen3_next")),
+                  {"*.in_proj_qkvz, *.in_proj_ba", "expected no nvfp4 in linear attention, whose scale llama.cpp"});
+  expect_mentions(refusal(hybrid("qwen3_next", "L*LL*")), {"full attention in every so many layers, got L*LL*"});
   config = hybrid("mamba2");
   config.mamba->conv_bias = false;
   expect_mentions(refusal(config), {"use_conv_bias: expected true, got false"});
