@@ -125,7 +125,8 @@ void refuse_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals) 
 }
 
 std::string place_without_scale(const std::string& layer, const ModelConfig& /*config*/) {
-  return layer.find(".linear_attn.") != std::string::npos ? "no nvfp4 in linear attention" : "";
+  return layer.find(".linear_attn.") != std::string::npos ? "no nvfp4 (mxfp4 has no tensor scale) in linear attention"
+                                                          : "";
 }
 
 constexpr GgufFamily kGguf = {.architecture = "qwen3next",

@@ -275,6 +275,11 @@ std::vector<Refusal> refuse_gguf(const ExportOutline& outline) {
                     {"", fmt::format("an inner dimension that is a multiple of {}, the width of GGUF's blocks", values),
                      std::to_string(linear.in_features), "export in another layout"},
                     -1, true);
+    if (family != nullptr && is_transposed(*family, linear.name))
+      of_layers.add(linear.name,
+                    {"", "this layer as it is, since GGUF has a part of it transposed",
+                     std::string(linear.formats.weights->name), "export in another layout"},
+                    -1, true);
     const std::string without_scale = family != nullptr ? family->place_without_scale(linear.name, outline.config) : "";
     if (linear.formats.weights->has_tensor_scale && !without_scale.empty())
       of_layers.add(linear.name,

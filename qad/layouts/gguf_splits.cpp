@@ -96,6 +96,11 @@ auto take(Items& items, const std::string& name) {
 
 }  // namespace
 
+bool is_transposed(const GgufFamily& family, const std::string& module) {
+  const Place place = place_of(family, module, &GgufSplit::ours);
+  return place.split != nullptr && place.split->heads != nullptr;
+}
+
 ExportModel with_splits(const ExportModel& model, const GgufFamily& family, const ModelConfig& config) {
   if (family.splits.empty()) return model;
   ExportModel result = model;

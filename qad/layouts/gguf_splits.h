@@ -7,6 +7,8 @@
 
 namespace qad {
 
+/// Whether blocks of the module's rows would not be blocks there.
+[[nodiscard]] bool is_transposed(const GgufFamily& family, const std::string& module);
 [[nodiscard]] ExportModel with_splits(const ExportModel& model, const GgufFamily& family, const ModelConfig& config);
 /// The inverse; throws, naming the part, where one is missing or does not fit.
 void join_splits(ExportModel& model, const GgufFamily& family, const ModelConfig& config);

@@ -22,7 +22,7 @@ using testing::TinyStudent;
 // Inner dimensions of 64 and 128.
 ModelConfig hybrid(const std::string& model_type, const std::string& pattern = "") {
   ModelConfig config = testing::small_hybrid(model_type);
-  if (config.mamba) config.mamba->head_dim = 16;
+  if (model_type == "kimi_linear") config.linear_attention->key_head_dim = config.linear_attention->value_head_dim = 32;
   if (config.experts) {
     config.experts->moe_intermediate_size = 64;
     if (config.experts->shared_expert_intermediate_size > 0) config.experts->shared_expert_intermediate_size = 64;
@@ -159,6 +159,39 @@ TEST(GgufRecurrent, GatedDeltaNetInAnotherOrderOfRows) {
   }
 }
 
+TEST(GgufRecurrent, KimiHasItsLatentAttentionByHead) {
+  ModelConfig config = hybrid("kimi_linear");
+  QuantizeConfig quantize = quantize_blocks("mxfp4", "none");
+  quantize.rules.push_back({"*kv_b_proj", "none", "none"});
+  const Student student(config, quantize);
+  EXPECT_EQ(*find_metadata<std::string>(student.files.metadata, "general.architecture"), "kimi-linear");
+  EXPECT_EQ(student.by_layer("kimi-linear.attention.head_count_kv"), (std::vector<std::int32_t>{0, 0, 1}));
+  EXPECT_EQ(student.number("kimi-linear.attention.key_length"), 40u);
+  EXPECT_EQ(student.number("kimi-linear.attention.key_length_mla"), 24u);
+  EXPECT_EQ(student.number("kimi-linear.kda.head_dim"), 32u);
+  EXPECT_EQ(student.number("kimi-linear.leading_dense_block_count"), 1u);
+  EXPECT_EQ(student.number("kimi-linear.expert_gating_func"), 2u);
+  const std::string ours = "model.layers.0.self_attn.";
+  expect_numbers(student.files, "blk.0.ssm_a", student.model, ours + "A_log", {4, 1}, negative_exponential);
+  expect_numbers(student.files, "blk.0.ssm_dt.bias", student.model, ours + "dt_bias", {128}, same);
+  expect_numbers(student.files, "blk.0.ssm_conv1d_k.weight", student.model, ours + "k_conv1d.weight", {128, 1, 4},
+                 same);
+  EXPECT_EQ(tensor_of(student.files, "blk.1.ffn_down_exps.weight").dtype, "MXFP4");
+
+  // Four heads of 16 keys and 16 values of 32 numbers each.
+  const Tensor kv_b = student_of(student.model, "model.layers.2.self_attn.kv_b_proj.weight");
+  const Tensor k_b = as_stored(tensor_of(student.files, "blk.2.attn_k_b.weight").data, DType::f32);
+  const Tensor v_b = as_stored(tensor_of(student.files, "blk.2.attn_v_b.weight").data, DType::f32);
+  ASSERT_EQ(k_b.shape(), (Shape{4, 32, 16}));
+  ASSERT_EQ(v_b.shape(), (Shape{4, 16, 32}));
+  for (std::int64_t head = 0; head < 4; ++head)
+    for (std::int64_t row = 0; row < 16; ++row)
+      for (std::int64_t col = 0; col < 32; ++col) {
+        EXPECT_EQ(k_b.data()[(head * 32 + col) * 16 + row], kv_b.data()[(head * 32 + row) * 32 + col]);
+        EXPECT_EQ(v_b.data()[(head * 16 + row) * 32 + col], kv_b.data()[(head * 32 + 16 + row) * 32 + col]);
+      }
+}
+
 TEST(GgufRecurrent, CacheScalesBelongToTheLayersThatHaveOne) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.kv_cache = "fp8";
@@ -187,7 +220,11 @@ TEST(GgufRecurrent, WhatLlamaCppCantBeToldIsRefused) {
   config.experts->moe_latent_size = 64;
   expect_mentions(refusal(config), {"*.fc1_latent_proj, *.fc2_latent_proj", "whose scale llama.cpp leaves out"});
   expect_mentions(refusal(hybrid("qwen3_next")),
-                  {"*.in_proj_qkvz, *.in_proj_ba", "expected no nvfp4 in linear attention, whose scale llama.cpp"});
+                  {"*.in_proj_qkvz, *.in_proj_ba",
+                   "expected no nvfp4 (mxfp4 has no tensor scale) in linear attention, whose scale llama.cpp"});
+  expect_mentions(refusal(hybrid("kimi_linear")), {"no nvfp4 (mxfp4 has no tensor scale) in kimi_linear"});
+  expect_mentions(refusal(hybrid("kimi_linear"), quantize_blocks("mxfp4", "none")),
+                  {"*.kv_b_proj: expected this layer as it is, since GGUF has a part of it transposed, got mxfp4"});
   expect_mentions(refusal(hybrid("qwen3_next", "L*LL*")), {"full attention in every so many layers, got L*LL*"});
   config = hybrid("mamba2");
   config.mamba->conv_bias = false;
