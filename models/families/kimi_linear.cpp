@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "models/families/assemble.h"
 #include "models/families/common_keys.h"
 #include "models/families/family.h"
+#include "models/families/hybrid_gguf.h"
 #include "models/families/hybrid_keys.h"
+#include "models/families/llama_gguf.h"
 #include "models/families/llama_kind.h"
 #include "models/layers/feed_forward_layer.h"
 #include "models/layers/kda_layer.h"
@@ -175,6 +180,107 @@ std::unique_ptr<LanguageModel> make_kimi(const ModelConfig& config, const Parame
   });
 }
 
+constexpr auto kGgufInLayer = std::to_array<GgufName>({{"input_layernorm", "attn_norm", false},
+                                                       {"post_attention_layernorm", "ffn_norm", false},
+                                                       {"self_attn.q_proj", "attn_q", true},
+                                                       {"self_attn.k_proj", "attn_k", true},
+                                                       {"self_attn.v_proj", "attn_v", true},
+                                                       {"self_attn.o_proj", "attn_output", true},
+                                                       {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa", true},
+                                                       {"self_attn.kv_a_layernorm", "attn_kv_a_norm", false},
+                                                       {"self_attn.k_b_proj", "attn_k_b", true},
+                                                       {"self_attn.v_b_proj", "attn_v_b", true},
+                                                       {"self_attn.f_a_proj", "ssm_f_a", true},
+                                                       {"self_attn.f_b_proj", "ssm_f_b", true},
+                                                       {"self_attn.g_a_proj", "ssm_g_a", true},
+                                                       {"self_attn.g_b_proj", "ssm_g_b", true},
+                                                       {"self_attn.b_proj", "ssm_beta", true},
+                                                       {"self_attn.o_norm", "ssm_norm", false},
+                                                       {"mlp.gate_proj", "ffn_gate", true},
+                                                       {"mlp.up_proj", "ffn_up", true},
+                                                       {"mlp.down_proj", "ffn_down", true}});
+constexpr auto kGgufExperts =
+    std::to_array<GgufName>({{"block_sparse_moe.gate", "ffn_gate_inp", true, true},
+                             {"block_sparse_moe.experts.*.w1", "ffn_gate_exps", true},
+                             {"block_sparse_moe.experts.*.w3", "ffn_up_exps", true},
+                             {"block_sparse_moe.experts.*.w2", "ffn_down_exps", true},
+                             {"block_sparse_moe.shared_experts.gate_proj", "ffn_gate_shexp", true},
+                             {"block_sparse_moe.shared_experts.up_proj", "ffn_up_shexp", true},
+                             {"block_sparse_moe.shared_experts.down_proj", "ffn_down_shexp", true}});
+constexpr auto kGgufTensors = std::to_array<GgufTensor>(
+    {{"self_attn.A_log", "ssm_a", GgufNumbers::negative_exponential, GgufAxes::heads},
+     {"self_attn.dt_bias", "ssm_dt.bias"},
+     {"self_attn.q_conv1d.weight", "ssm_conv1d_q.weight", GgufNumbers::same, GgufAxes::same, true},
+     {"self_attn.k_conv1d.weight", "ssm_conv1d_k.weight", GgufNumbers::same, GgufAxes::same, true},
+     {"self_attn.v_conv1d.weight", "ssm_conv1d_v.weight", GgufNumbers::same, GgufAxes::same, true},
+     {"block_sparse_moe.gate.e_score_correction_bias", "exp_probs_b.bias"}});
+
+std::int64_t heads(const ModelConfig& config) { return config.num_attention_heads; }
+std::int64_t key_rows(const ModelConfig& config) {
+  return config.num_attention_heads * config.latent_attention->qk_nope_head_dim;
+}
+// By head, keys before values; there all keys before all values.
+std::vector<std::int64_t> rows_of_kv_b(const ModelConfig& config) {
+  const std::int64_t keys = config.latent_attention->qk_nope_head_dim;
+  const std::int64_t width = keys + config.latent_attention->v_head_dim;
+  std::vector<std::int64_t> rows;
+  for (const auto& [begin, end] : {std::pair{std::int64_t{0}, keys}, {keys, width}})
+    for (std::int64_t head = 0; head < config.num_attention_heads; ++head)
+      for (std::int64_t row = begin; row < end; ++row) rows.push_back(head * width + row);
+  return rows;
+}
+constexpr auto kGgufSplits = std::to_array<GgufSplit>(
+    {{"self_attn.kv_b_proj", "self_attn.k_b_proj", "self_attn.v_b_proj", rows_of_kv_b, key_rows, heads}});
+
+void add_gguf_sizes(const ModelConfig& config, const std::string& architecture, GgufMetadata& metadata) {
+  add_hybrid_gguf_sizes(config, architecture, metadata);
+  const LatentAttentionConfig& attention = *config.latent_attention;
+  const auto add = [&](const char* key, std::int64_t value) {
+    metadata.emplace_back(architecture + key, static_cast<std::uint32_t>(value));
+  };
+  add(".feed_forward_length", config.intermediate_size);
+  // The cache is that of one head as wide as what keys and values are made of.
+  add_gguf_by_layer(config, {&layer_letter::attention, 1}, 1, architecture + ".attention.head_count_kv", metadata);
+  add(".attention.kv_lora_rank", attention.kv_lora_rank);
+  add(".attention.key_length", attention.kv_lora_rank + attention.qk_rope_head_dim);
+  add(".attention.value_length", attention.kv_lora_rank);
+  add(".attention.key_length_mla", attention.qk_head_dim());
+  add(".attention.value_length_mla", attention.v_head_dim);
+  add(".rope.dimension_count", attention.qk_rope_head_dim);
+  add(".ssm.conv_kernel", config.linear_attention->conv_kernel);
+  add(".kda.head_dim", config.linear_attention->key_head_dim);
+  add(".leading_dense_block_count", config.experts->first_k_dense_replace);
+  add_gguf_experts(*config.experts, architecture, metadata);
+}
+
+void refuse_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals) {
+  const auto refuse = [&](const char* key, const std::string& expected, const std::string& got) {
+    refusals.push_back({key, expected, got});
+  };
+  if (config.tie_word_embeddings) refuse("tie_word_embeddings", "false for " + config.model_type, "true");
+  if (config.latent_attention->q_lora_rank > 0)
+    refuse("q_lora_rank", "none", std::to_string(config.latent_attention->q_lora_rank));
+  if (const std::int64_t heads = config.linear_attention->num_key_heads; heads != config.num_attention_heads)
+    refuse("linear_attn_config.num_heads", "as num_attention_heads, " + std::to_string(config.num_attention_heads),
+           std::to_string(heads));
+  if (!config.experts->norm_topk_prob) refuse("moe_renormalize", "true", "false");
+  if (config.experts->n_shared_experts == 0) refuse("num_shared_experts", "at least one", "0");
+}
+
+std::string place_without_scale(const std::string& /*layer*/, const ModelConfig& config) {
+  return "no nvfp4 (mxfp4 has no tensor scale) in " + config.model_type;
+}
+
+constexpr GgufFamily kGguf = {.architecture = "kimi-linear",
+                              .in_layer = kGgufInLayer,
+                              .around = kLlamaGgufAround,
+                              .experts = kGgufExperts,
+                              .tensors = kGgufTensors,
+                              .splits = kGgufSplits,
+                              .add_sizes = add_gguf_sizes,
+                              .refuse = refuse_gguf,
+                              .place_without_scale = place_without_scale};
+
 }  // namespace
 
 extern constinit const Family kKimiLinear = {.model_type = "kimi_linear",
@@ -183,6 +289,7 @@ extern constinit const Family kKimiLinear = {.model_type = "kimi_linear",
                                              .other_names = kOtherNames,
                                              .read = read_keys,
                                              .write = write_keys,
-                                             .make = make_kimi};
+                                             .make = make_kimi,
+                                             .gguf = &kGguf};
 
 }  // namespace qad

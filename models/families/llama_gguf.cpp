@@ -51,7 +51,7 @@ void add_llama_gguf_sizes(const ModelConfig& config, const std::string& architec
   add(".attention.head_count_kv", config.num_key_value_heads);
   add(".attention.key_length", config.head_size());
   add(".attention.value_length", config.head_size());
-  add(".rope.dimension_count", config.head_size());
+  add(".rope.dimension_count", config.rotary_width());
   if (config.experts) {
     add(".expert_count", config.experts->num_experts);
     add(".expert_used_count", config.experts->num_experts_per_tok);
@@ -88,6 +88,18 @@ void refuse_qwen_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refus
   if (config.attention_output_bias) refusals.push_back({"attention_bias", "false for " + config.model_type, "true"});
   if (config.rope_scaling.rope_type == RopeScalingKind::llama3)
     refusals.push_back({"rope_scaling", "linear, yarn or none for " + config.model_type, "llama3"});
+}
+
+void refuse_qwen_experts_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals) {
+  refuse_qwen_gguf(config, refusals);
+  const ExpertsConfig& experts = *config.experts;
+  if (!experts.norm_topk_prob) refusals.push_back({"norm_topk_prob", "true", "false"});
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (experts.has_layer(layer)) continue;
+    refusals.push_back({"mlp_only_layers and decoder_sparse_step", "experts in every layer",
+                        "none in layer " + std::to_string(layer)});
+    return;
+  }
 }
 
 std::string llama_gguf_place_without_scale(const std::string& layer, const ModelConfig& config) {

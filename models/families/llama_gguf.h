@@ -36,6 +36,8 @@ void add_llama_gguf_sizes(const ModelConfig& config, const std::string& architec
 void refuse_llama_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals);
 /// The same, and what llama.cpp reads for llama but not for Qwen's architectures.
 void refuse_qwen_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals);
+/// The same, and what it has for models with experts: them in every layer, a token's weights always normalized.
+void refuse_qwen_experts_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals);
 /// Feed-forward layers with biases.
 [[nodiscard]] std::string llama_gguf_place_without_scale(const std::string& layer, const ModelConfig& config);
 

@@ -5,6 +5,7 @@
 
 #include "models/families/backbone_kind.h"
 #include "models/families/common_keys.h"
+#include "models/families/hybrid_gguf.h"
 #include "models/families/hybrid_keys.h"
 
 namespace qad {
@@ -75,6 +76,7 @@ extern constinit const Family kMamba2 = {.model_type = "mamba2",
                                          .other_names = kBackboneOtherNames,
                                          .read = read_keys,
                                          .write = write_keys,
-                                         .make = make_backbone_kind};
+                                         .make = make_backbone_kind,
+                                         .gguf = &kMamba2Gguf};
 
 }  // namespace qad

@@ -5,6 +5,7 @@
 
 #include "models/families/backbone_kind.h"
 #include "models/families/common_keys.h"
+#include "models/families/hybrid_gguf.h"
 #include "models/families/hybrid_keys.h"
 #include "models/families/llama_kind.h"
 
@@ -149,6 +150,7 @@ extern constinit const Family kNemotronH = {.model_type = "nemotron_h",
                                             .other_names = kBackboneOtherNames,
                                             .read = read_keys,
                                             .write = write_keys,
-                                            .make = make_backbone_kind};
+                                            .make = make_backbone_kind,
+                                            .gguf = &kNemotronHGguf};
 
 }  // namespace qad

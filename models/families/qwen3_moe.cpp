@@ -63,25 +63,12 @@ constexpr auto kGgufExperts = std::to_array<GgufName>({{"mlp.gate", "ffn_gate_in
                                                        {"mlp.experts.*.up_proj", "ffn_up_exps", true},
                                                        {"mlp.experts.*.down_proj", "ffn_down_exps", true}});
 
-// llama.cpp has experts in every layer of it, and always normalizes a token's weights.
-void refuse_gguf(const ModelConfig& config, std::vector<GgufRefusal>& refusals) {
-  refuse_qwen_gguf(config, refusals);
-  const ExpertsConfig& experts = *config.experts;
-  if (!experts.norm_topk_prob) refusals.push_back({"norm_topk_prob", "true", "false"});
-  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    if (experts.has_layer(layer)) continue;
-    refusals.push_back({"mlp_only_layers and decoder_sparse_step", "experts in every layer",
-                        "none in layer " + std::to_string(layer)});
-    return;
-  }
-}
-
 constexpr GgufFamily kGguf = {.architecture = "qwen3moe",
                               .in_layer = kLlamaGgufInLayer,
                               .around = kLlamaGgufAround,
                               .experts = kGgufExperts,
                               .add_sizes = add_llama_gguf_sizes,
-                              .refuse = refuse_gguf,
+                              .refuse = refuse_qwen_experts_gguf,
                               .place_without_scale = llama_gguf_place_without_scale};
 
 }  // namespace

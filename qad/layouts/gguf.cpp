@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "autograd/base/error.h"
 #include "models/families/generation_config.h"
@@ -15,18 +18,21 @@
 #include "models/families/registry.h"
 #include "models/layers/rotary.h"
 #include "qad/layouts/gguf_blocks.h"
+#include "qad/layouts/gguf_forms.h"
 #include "qad/layouts/gguf_names.h"
+#include "qad/layouts/gguf_splits.h"
 #include "qad/layouts/gguf_tokenizer.h"
 #include "qad/layouts/layout_files.h"
 
 namespace qad {
 namespace {
 
-constexpr std::string_view kLayers = "model.layers.", kBlocks = "blk.";
+constexpr std::string_view kBlocks = "blk.";
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 constexpr const char* kArchitecture = "general.architecture";
 constexpr const char* kKeyScales = "qad.attention.key_scales";
 constexpr const char* kValueScales = "qad.attention.value_scales";
+constexpr const char* kOriginal = "qad.original.";
 constexpr std::uint32_t kMostlyMxfp4 = 38, kMostlyNvfp4 = 39;  // llama.cpp's general.file_type
 
 Problem no_place(const std::string& key, const std::string& expected, const std::string& got) {
@@ -91,7 +97,7 @@ Tensor reordered(const Tensor& rows, const ModelConfig& config, Order order) {
 }
 
 GgufMetadata sizes(const GgufFamily& family, const ModelConfig& config, bool nvfp4) {
-  const std::string arch(family.architecture);
+  const std::string arch(family.architecture_of(config));
   GgufMetadata metadata = {{kArchitecture, arch},
                            {"general.type", std::string("model")},
                            {"general.name", config.model_type + " student"},
@@ -163,20 +169,46 @@ void append_packed(const PackedStack& stack, const GgufFamily& family, const Mod
   if (first.input) append(".input_scale", input_scales);
 }
 
-void append_plain(const ExportModel& model, const GgufFamily& family, const ModelConfig& config,
-                  std::vector<FileTensor>& tensors) {
+// What the inverse of a form does not give back bit for bit stands in the metadata too.
+void append_in_form(const std::string& name, const GgufTensor& form, const Tensor& value, const ModelConfig& config,
+                    ExportFiles& files) {
+  files.tensors.push_back(float_tensor(name, in_gguf_form(value, form, config)));
+  const Tensor again = in_hub_form(files.tensors.back().data, form);
+  const auto numbers = value.span(), others = again.span();
+  // Another machine's exponential may round otherwise.
+  if (form.numbers == GgufNumbers::negative_exponential || !std::ranges::equal(numbers, others))
+    files.metadata.emplace_back(kOriginal + name, std::vector<float>(numbers.begin(), numbers.end()));
+}
+Tensor out_of_form(const NamedTensor& tensor, const GgufTensor& form, const GgufMetadata& metadata) {
+  const Tensor value = in_hub_form(tensor.value, form);
+  const auto* const original = find_metadata<std::vector<float>>(metadata, kOriginal + tensor.name);
+  if (original == nullptr) return value;
+  const auto belongs = [](float x, float y) { return std::abs(x - y) <= 1e-5f * (1.0f + std::abs(x)); };
+  if (!std::ranges::equal(*original, value.span(), belongs))
+    throw Error({.who = kOriginal + tensor.name,
+                 .expected = "the numbers that " + tensor.name + " was made of",
+                 .got = "others",
+                 .hint = "is the file damaged?"});
+  return Tensor::from(*original, value.shape());
+}
+
+void append_plain(const ExportModel& model, const GgufFamily& family, const ModelConfig& config, ExportFiles& files) {
   std::map<std::string, std::vector<Tensor>> of_experts;
   for (const NamedTensor& tensor : model.dense) {
+    Tensor value = as_stored(tensor.value, kept_type(tensor.role, model.dense_type));
+    if (const auto [name, form] = to_gguf_tensor(family, tensor.name); form != nullptr) {
+      append_in_form(name, *form, as_f32(value), config, files);
+      continue;
+    }
     const auto [name, kind] = split_kind(tensor.name);
     const GgufModule module = to_gguf(family, name);
-    Tensor value = as_stored(tensor.value, kept_type(tensor.role, model.dense_type));
     if (value.shape().rank() < 2 || module.wide) value = as_f32(value);
     if (turns_neighbours(family, name)) value = reordered(value, config, Order::gguf);
     const std::string there = module.name + "." + kind;
-    if (module.expert < 0) tensors.push_back(float_tensor(there, value));
+    if (module.expert < 0) files.tensors.push_back(float_tensor(there, value));
     else of_experts[there].push_back(value);
   }
-  for (const auto& [name, values] : of_experts) tensors.push_back(float_tensor(name, stacked(values)));
+  for (const auto& [name, values] : of_experts) files.tensors.push_back(float_tensor(name, stacked(values)));
 }
 
 // The order in which a forward reads: embedding, layers, last norm, head.
@@ -187,26 +219,33 @@ std::int64_t place_of(const std::string& tensor) {
   return layer;
 }
 
-void add_cache_scales(const ExportModel& model, const ModelConfig& config, GgufMetadata& metadata) {
+std::string attention_of(const GgufFamily& family, std::size_t layer) {
+  return fmt::format("{}{}.{}", family.layers, layer, family.attention);
+}
+
+// One a layer, 0 where it has none.
+void add_cache_scales(const ExportModel& model, const GgufFamily& family, const ModelConfig& config,
+                      GgufMetadata& metadata) {
   if (model.key_value_scales.empty()) return;
-  QAD_ASSERT(std::ssize(model.key_value_scales) == config.num_hidden_layers);
   std::vector<float> keys, values;
-  for (const KeyValueScale& scale : model.key_value_scales) {
-    QAD_ASSERT(scale.attention == fmt::format("{}{}.self_attn", kLayers, keys.size()));
-    keys.push_back(scale.key);
-    values.push_back(scale.value);
+  for (auto next = model.key_value_scales.begin(); std::ssize(keys) < config.num_hidden_layers;) {
+    const bool has = next != model.key_value_scales.end() && next->attention == attention_of(family, keys.size());
+    keys.push_back(has ? next->key : 0.0f);
+    values.push_back(has ? next->value : 0.0f);
+    if (has) ++next;
   }
+  QAD_ASSERT(keys.size() - static_cast<std::size_t>(std::ranges::count(keys, 0.0f)) == model.key_value_scales.size());
   metadata.emplace_back(kKeyScales, keys);
   metadata.emplace_back(kValueScales, values);
 }
 
-std::vector<KeyValueScale> cache_scales(const GgufMetadata& metadata) {
+std::vector<KeyValueScale> cache_scales(const GgufFamily& family, const GgufMetadata& metadata) {
   const auto* const keys = find_metadata<std::vector<float>>(metadata, kKeyScales);
   const auto* const values = find_metadata<std::vector<float>>(metadata, kValueScales);
   std::vector<KeyValueScale> scales;
   if (keys == nullptr || values == nullptr || keys->size() != values->size()) return scales;
   for (std::size_t i = 0; i < keys->size(); ++i)
-    scales.push_back({fmt::format("{}{}.self_attn", kLayers, i), (*keys)[i], (*values)[i]});
+    if ((*keys)[i] != 0.0f) scales.push_back({attention_of(family, i), (*keys)[i], (*values)[i]});
   return scales;
 }
 
@@ -236,6 +275,11 @@ std::vector<Refusal> refuse_gguf(const ExportOutline& outline) {
                     {"", fmt::format("an inner dimension that is a multiple of {}, the width of GGUF's blocks", values),
                      std::to_string(linear.in_features), "export in another layout"},
                     -1, true);
+    if (family != nullptr && is_transposed(*family, linear.name))
+      of_layers.add(linear.name,
+                    {"", "this layer as it is, since GGUF has a part of it transposed",
+                     std::string(linear.formats.weights->name), "export in another layout"},
+                    -1, true);
     const std::string without_scale = family != nullptr ? family->place_without_scale(linear.name, outline.config) : "";
     if (linear.formats.weights->has_tensor_scale && !without_scale.empty())
       of_layers.add(linear.name,
@@ -250,23 +294,25 @@ void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config)
   static_cast<void>(gguf_tokenizer(&tokenizer, config));
 }
 
-ExportFiles pack_gguf(const ExportModel& model) {
-  ModelConfig config = parse_hf_config(model.config_json, "config.json");
-  check_holds("gguf", model, config);
+ExportFiles pack_gguf(const ExportModel& of_student) {
+  ModelConfig config = parse_hf_config(of_student.config_json, "config.json");
+  check_holds("gguf", of_student, config);
+  const ExportModel model = with_splits(of_student, gguf_of(config), config);
   if (!model.generation_config_json.empty())
     use_end_tokens(model.generation_config_json, "generation_config.json", config);
   const GgufFamily& family = gguf_of(config);
   ExportFiles files;
-  append_plain(model, family, config, files.tensors);
+  append_plain(model, family, config, files);
   for (const PackedStack& stack : packed_stacks(model, family)) append_packed(stack, family, config, files.tensors);
   if (config.rope_scaling.rope_type == RopeScalingKind::llama3)
     files.tensors.push_back(float_tensor(kRopeFactors, rope_factors(config)));
   std::ranges::stable_sort(files.tensors, {}, [](const FileTensor& tensor) { return place_of(tensor.name); });
 
   const bool nvfp4 = std::ranges::any_of(files.tensors, [](const FileTensor& t) { return t.dtype == "NVFP4"; });
-  files.metadata = sizes(family, config, nvfp4);
+  GgufMetadata originals = std::exchange(files.metadata, sizes(family, config, nvfp4));
   for (auto& pair : gguf_tokenizer(model.tokenizer.get(), config)) files.metadata.push_back(std::move(pair));
-  add_cache_scales(model, config, files.metadata);
+  add_cache_scales(model, family, config, files.metadata);
+  std::ranges::move(originals, std::back_inserter(files.metadata));
   files.texts["config.json"] = to_text(config_of(model, model.dense_type));
   return files;
 }
@@ -277,9 +323,9 @@ ExportModel unpack_gguf(const ExportFiles& files) {
   const ModelConfig config = parse_hf_config(model.config_json, "config.json");
   const GgufFamily& family = gguf_of(config);
   if (const auto* name = find_metadata<std::string>(files.metadata, kArchitecture);
-      name == nullptr || *name != family.architecture)
+      name == nullptr || *name != family.architecture_of(config))
     throw Error({.who = kArchitecture,
-                 .expected = std::string(family.architecture),
+                 .expected = std::string(family.architecture_of(config)),
                  .got = name != nullptr ? *name : "none",
                  .hint = "does config.json belong to it?"});
   TensorTable tensors(files.tensors);
@@ -305,6 +351,11 @@ ExportModel unpack_gguf(const ExportFiles& files) {
   }
   for (const NamedTensor& tensor : tensors.rest()) {
     if (tensor.name == kRopeFactors) continue;  // follows from config.json
+    if (const auto [name, form] = from_gguf_tensor(family, tensor.name); form != nullptr) {
+      model.dense.push_back({name, out_of_form(tensor, *form, files.metadata)});
+      if (form->convolution) model.linears.push_back({split_kind(name).first, "", {}, {}});
+      continue;
+    }
     const auto [stem, kind] = split_kind(tensor.name);
     const GgufModule module = from_gguf(family, stem);
     for (auto& [name, value] : unstacked(module, tensor.value)) {
@@ -314,7 +365,8 @@ ExportModel unpack_gguf(const ExportFiles& files) {
     }
   }
   if (!tensors.has("output.weight")) model.linears.push_back({"lm_head", "", {}, {}});
-  for (KeyValueScale& scale : cache_scales(files.metadata)) add_cache_scale(model, std::move(scale));
+  for (KeyValueScale& scale : cache_scales(family, files.metadata)) add_cache_scale(model, std::move(scale));
+  join_splits(model, family, config);
   return model;
 }
 

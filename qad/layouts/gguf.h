@@ -9,8 +9,12 @@
 // Other matrices are BF16, vectors and routers F32. A tied head is not stored. The stretch of Llama 3's rotary
 // frequencies is the tensor rope_freqs.weight. For architectures that turn neighbours (llama) the rows of q and k, and
 // their biases, stand in the order of rotary pairs that are neighbours, which engine and Hugging Face see differently.
+// Of families with recurrences some tensors stand in other numbers or axes (gguf_forms.h: ssm_a is -exp(A_log)) or as
+// two (gguf_splits.h). Where the inverse would not give the same bits back, the originals are metadata too,
+// qad.original.<tensor>, and are compared with the tensor when they are read.
+//
 // Beside the file lie config.json and the tokenizer's files, so that qad reads the folder back; scales of FP8 keys and
-// values are metadata of our own (qad.*).
+// values are metadata of our own (qad.*), one a layer, 0 where it has none.
 //
 // Source: llama.cpp v0.5.0, src/llama-arch.cpp, conversion/base.py.
 #pragma once

@@ -14,7 +14,7 @@
 namespace qad {
 namespace {
 
-constexpr std::string_view kLayers = "model.layers.", kBlocks = "blk.";
+constexpr std::string_view kBlocks = "blk.";
 
 // mlp.experts.7.up_proj -> mlp.experts.*.up_proj and 7; -1 for a name without a number.
 std::pair<std::string, std::int64_t> without_expert(std::string_view module) {
@@ -31,15 +31,19 @@ std::pair<std::string, std::int64_t> without_expert(std::string_view module) {
   return {std::string(module), -1};
 }
 
+// What stands before a name in a layer, in the other language; empty around the layers. `rest` loses it.
+std::string take_layer(std::string_view& rest, std::string_view layers_from, std::string_view layers_to) {
+  if (!rest.starts_with(layers_from)) return "";
+  const std::size_t dot = std::min(rest.find('.', layers_from.size()), rest.size());
+  std::string prefix = std::string(layers_to).append(rest.substr(layers_from.size(), dot - layers_from.size())) + ".";
+  rest.remove_prefix(std::min(dot + 1, rest.size()));
+  return prefix;
+}
+
 GgufModule translate(const GgufFamily& family, const std::string& module, std::string_view GgufName::*from,
                      std::string_view GgufName::*to, std::string_view layers_from, std::string_view layers_to) {
   std::string_view rest = module;
-  std::string prefix;
-  if (rest.starts_with(layers_from)) {
-    const std::size_t dot = std::min(rest.find('.', layers_from.size()), rest.size());
-    prefix = std::string(layers_to).append(rest.substr(layers_from.size(), dot - layers_from.size())) + ".";
-    rest.remove_prefix(std::min(dot + 1, rest.size()));
-  }
+  const std::string prefix = take_layer(rest, layers_from, layers_to);
   const auto [name, expert] = without_expert(rest);
   for (const std::span<const GgufName> names : {prefix.empty() ? family.around : family.in_layer, family.experts})
     if (const auto found = std::ranges::find(names, name, from); found != names.end())
@@ -47,14 +51,31 @@ GgufModule translate(const GgufFamily& family, const std::string& module, std::s
   throw Error({.who = module, .expected = "a layer of " + families_in_gguf(), .got = "another one"});
 }
 
+GgufTensorName translate(const GgufFamily& family, const std::string& tensor, std::string_view GgufTensor::*from,
+                         std::string_view GgufTensor::*to, std::string_view layers_from, std::string_view layers_to) {
+  std::string_view rest = tensor;
+  const std::string prefix = take_layer(rest, layers_from, layers_to);
+  const auto found = std::ranges::find(family.tensors, rest, from);
+  if (found == family.tensors.end()) return {};
+  return {prefix + std::string((*found).*to), &*found};
+}
+
 }  // namespace
 
 GgufModule to_gguf(const GgufFamily& family, const std::string& module) {
-  return translate(family, module, &GgufName::ours, &GgufName::theirs, kLayers, kBlocks);
+  return translate(family, module, &GgufName::ours, &GgufName::theirs, family.layers, kBlocks);
 }
 
 GgufModule from_gguf(const GgufFamily& family, const std::string& module) {
-  return translate(family, module, &GgufName::theirs, &GgufName::ours, kBlocks, kLayers);
+  return translate(family, module, &GgufName::theirs, &GgufName::ours, kBlocks, family.layers);
+}
+
+GgufTensorName to_gguf_tensor(const GgufFamily& family, const std::string& tensor) {
+  return translate(family, tensor, &GgufTensor::ours, &GgufTensor::theirs, family.layers, kBlocks);
+}
+
+GgufTensorName from_gguf_tensor(const GgufFamily& family, const std::string& tensor) {
+  return translate(family, tensor, &GgufTensor::theirs, &GgufTensor::ours, kBlocks, family.layers);
 }
 
 bool is_stack(const std::string& module) { return module.find('*') != std::string::npos; }

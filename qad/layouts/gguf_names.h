@@ -22,6 +22,14 @@ struct GgufModule {
 [[nodiscard]] bool is_stack(const std::string& module);
 [[nodiscard]] std::string with_expert(const std::string& stack, std::int64_t expert);
 
+/// A tensor that has a name or a form of its own, by its name in the other language.
+struct GgufTensorName {
+  std::string name;
+  const GgufTensor* tensor = nullptr;  ///< null: the name of its module says all
+};
+[[nodiscard]] GgufTensorName to_gguf_tensor(const GgufFamily& family, const std::string& tensor);
+[[nodiscard]] GgufTensorName from_gguf_tensor(const GgufFamily& family, const std::string& tensor);
+
 /// "a.b.weight" -> "a.b", "weight"
 [[nodiscard]] std::pair<std::string, std::string> split_kind(const std::string& tensor);
 
