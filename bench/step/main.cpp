@@ -5,6 +5,7 @@
 #include <boost/program_options.hpp>
 #include <cstdio>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -34,7 +35,7 @@ struct Options {
   std::string workload = "S";
   std::string dump;
   int threads = 0;
-  std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0;
+  std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0, batch = 0, length = 0;
   std::string precision = "fp32";
   bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false;
 };
@@ -99,6 +100,14 @@ Json json_of(const Product& product) {
   return json;
 }
 
+// Seconds of a step by operation, over all phases: forward of the teacher, of the student, backward, optimizer.
+Json json_of(const Profiler& profiler) {
+  std::map<std::string, double> seconds;
+  for (const ProfileRow& row : profiler.rows()) seconds[std::string(row.operation)] += row.seconds;
+  for (auto& [operation, its_seconds] : seconds) its_seconds /= static_cast<double>(profiler.rounds());
+  return seconds;
+}
+
 // Into micro-batches of `sequences`, each of `length` tokens; 0: the batch as it is.
 std::vector<TokenBatch> cut(const TokenBatch& batch, std::int64_t length, std::int64_t sequences) {
   if (sequences == 0) return {batch};
@@ -124,6 +133,8 @@ void run_step(const Options& options) {
   const std::int64_t process = resident_bytes_now();
   Workload load = workload(options.workload);
   if (options.layers >= 0) load.model.num_hidden_layers = options.layers;
+  if (options.batch > 0) load.batch = options.batch;
+  if (options.length > 0) load.length = options.length;
   const std::vector<TokenBatch> batches = random_batches(load, kBatches);
   Models models = make_models(load, !options.no_quantizers && load.model.num_hidden_layers > 0, batches);
   if (!options.dump.empty()) dump(options.dump, load, models, batches);
@@ -157,7 +168,11 @@ void run_step(const Options& options) {
     if (step == options.warmup) resident.push_back(resident_bytes_now());
   }
   resident.push_back(resident_bytes_now());
-  if (profiler) std::cerr << profile_text(*profiler);
+  Json operation_seconds;
+  if (profiler) {
+    std::cerr << profile_text(*profiler);
+    operation_seconds = json_of(*profiler);
+  }
   profiler.reset();
 
   Json result = {{"event", "result"}, {"peer", "qad"}, {"workload", load.name}};
@@ -170,6 +185,7 @@ void run_step(const Options& options) {
                  {"losses", losses},
                  {"resident_after_warmup_and_end", resident},
                  {"memory", memory(process, models)}});
+  if (!operation_seconds.empty()) result["operation_seconds"] = operation_seconds;
   if (!times.empty()) {
     result["step_seconds"] = median(times);
     result["tokens_per_second"] = static_cast<double>(load.tokens()) / median(times);
@@ -196,10 +212,12 @@ Options parse(int argc, char** argv, bool& help) {
   po::options_description all(
       "bench_step [options]: a training step of W4A4 QAD against the floor of its matrix products", 100);
   all.add_options()("workload", po::value(&options.workload)->value_name("NAME"),
-                    "S, M, V or L: a training step; Q: the quantizer alone")(
+                    "S, M, V, L, N, K, E, R, X, Xdense: a training step (workload.h); Q: the quantizer alone")(
       "threads", po::value(&options.threads)->value_name("N"), "0: one a core")(
       "steps", po::value(&options.steps)->value_name("N"), "steps that are timed, 5")(
       "warmup", po::value(&options.warmup)->value_name("N"), "steps before them, 2")(
+      "batch", po::value(&options.batch)->value_name("N"), "sequences a step, other than the workload's")(
+      "length", po::value(&options.length)->value_name("N"), "tokens of each, other than the workload's")(
       "micro-batch", po::value(&options.micro_batch)->value_name("N"), "sequences a forward; 0: all")(
       "precision", po::value(&options.precision)->value_name("fp32|bf16"),
       "of products: teacher.compute, train.forward and train.backward")(

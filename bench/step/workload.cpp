@@ -40,6 +40,87 @@ ModelConfig qwen3(std::int64_t layers) {
   return config;
 }
 
+// About 30M parameters each, with the proportions of the published ones: experts that a token doesn't go to are most of
+// them.
+ModelConfig sparse(const std::string& model_type, std::int64_t layers) {
+  ModelConfig config = llama(384, layers, 1536, 8192);
+  config.model_type = model_type;
+  config.num_attention_heads = 6;
+  config.num_key_value_heads = 2;
+  config.head_dim = 64;
+  config.tie_word_embeddings = false;
+  config.experts = ExpertsConfig{.num_experts = 32, .num_experts_per_tok = 4, .moe_intermediate_size = 160};
+  return config;
+}
+
+void set_layers(ModelConfig& config, const std::string& pattern) {
+  config.layer_pattern = pattern;
+  config.num_hidden_layers = static_cast<std::int64_t>(pattern.size());
+}
+
+// Nemotron 3 Nano has 23 layers with Mamba-2, 23 with experts and 6 with attention.
+ModelConfig nemotron_h() {
+  ModelConfig config = sparse("nemotron_h", 0);
+  set_layers(config, "MEMEM*EME");
+  config.rms_norm_eps = 1e-5;
+  config.mamba = MambaConfig{.num_heads = 8, .head_dim = 64, .state_size = 128, .n_groups = 2};
+  config.experts->moe_intermediate_size = 192;
+  config.experts->scoring_func = ScoringFunction::sigmoid;
+  config.experts->n_shared_experts = 1;
+  config.experts->shared_expert_intermediate_size = 384;
+  config.experts->routed_scaling_factor = 2.5;
+  return config;
+}
+
+ModelConfig kimi_linear() {
+  ModelConfig config = sparse("kimi_linear", 0);
+  set_layers(config, "LLL*");
+  config.rms_norm_eps = 1e-5;
+  config.num_attention_heads = config.num_key_value_heads = 4;
+  config.linear_attention =
+      LinearAttentionConfig{.num_key_heads = 4, .num_value_heads = 4, .key_head_dim = 128, .value_head_dim = 128};
+  config.latent_attention =
+      LatentAttentionConfig{.kv_lora_rank = 128, .qk_nope_head_dim = 128, .qk_rope_head_dim = 64, .v_head_dim = 128};
+  config.experts->scoring_func = ScoringFunction::sigmoid;
+  config.experts->n_shared_experts = 1;
+  config.experts->first_k_dense_replace = 1;
+  config.experts->routed_scaling_factor = 2.446;
+  return config;
+}
+
+ModelConfig qwen3_moe() {
+  ModelConfig config = sparse("qwen3_moe", 4);
+  config.qk_norm = true;
+  config.rope_theta = 1e6;
+  return config;
+}
+
+// Its heads have the sizes of N's.
+ModelConfig mamba2() {
+  ModelConfig config;
+  config.model_type = "mamba2";
+  config.vocab_size = 4096;
+  config.hidden_size = 256;
+  config.num_hidden_layers = 4;
+  config.max_position_embeddings = 8192;
+  config.rms_norm_eps = 1e-5;
+  config.tie_word_embeddings = false;
+  config.mamba = MambaConfig{.num_heads = 8, .head_dim = 64, .state_size = 128, .n_groups = 2};
+  return config;
+}
+
+// 6 of 128 experts of width 256 for each token, or one feed-forward layer of as many.
+ModelConfig many_experts(bool dense) {
+  ModelConfig config = llama(512, 2, 6 * 256, 4096);
+  config.model_type = dense ? "qwen3" : "qwen3_moe";
+  config.head_dim = 64;
+  config.qk_norm = true;
+  config.rope_theta = 1e6;
+  if (!dense)
+    config.experts = ExpertsConfig{.num_experts = 128, .num_experts_per_tok = 6, .moe_intermediate_size = 256};
+  return config;
+}
+
 // Weights and inputs of every linear layer but the head.
 QuantizeConfig w4a4() {
   QuantizeConfig config;
@@ -69,7 +150,15 @@ Workload workload(const std::string& name) {
     decoding.model.eos_token_id = {50256};
     return decoding;
   }
-  throw Error({.who = "--workload", .expected = "S | M | V | L | P | D", .got = "\"" + name + "\""}, ExitCode::usage);
+  if (name == "N") return {name, nemotron_h(), 4, 512};
+  if (name == "K") return {name, kimi_linear(), 4, 512};
+  if (name == "E") return {name, qwen3_moe(), 4, 512};
+  if (name == "R") return {name, mamba2(), 1, 8192};
+  if (name == "X" || name == "Xdense") return {name, many_experts(name != "X"), 16, 512};
+  throw Error({.who = "--workload",
+               .expected = "S | M | V | L | P | D | N | K | E | R | X | Xdense",
+               .got = "\"" + name + "\""},
+              ExitCode::usage);
 }
 
 std::vector<TokenBatch> random_batches(const Workload& workload, std::int64_t count) {

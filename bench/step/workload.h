@@ -23,7 +23,9 @@ struct Workload {
 };
 
 /// P (the size of the teacher in recipes/paper), S, M, V, L or D (for decoding); V and L have Qwen3's layers, and all
-/// have a tied head. An Error (usage) names those known.
+/// of these have a tied head. With experts or recurrences, about 30M parameters each: N as Nemotron 3 Nano, K as Kimi
+/// Linear, E as Qwen3-MoE. R: Mamba-2 alone, one sequence. X: 6 of 128 experts, Xdense without experts and with as much
+/// to multiply. An Error (usage) names those known.
 [[nodiscard]] Workload workload(const std::string& name);
 
 /// A frozen BF16 teacher with random weights and its calibrated student.

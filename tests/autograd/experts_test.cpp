@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <complex>
 #include <functional>
+#include <memory>
+#include <numeric>
 
 #include "tests/support/complex_step.h"
 #include "tests/support/near.h"
@@ -136,6 +138,26 @@ TEST(Experts, AlsoOfGroupsOfSigmoidsAndOfABias) {
                                     .groups_taken = std::min<std::int64_t>(3, groups),
                                     .scale = 2.5f,
                                     .choice_bias = biased ? bias : Tensor()});
+}
+
+// Rows are taken several at a time; each sum keeps its order, so no number of rows changes a bit.
+TEST(Experts, AWeightsGradientIsASumInOrder) {
+  constexpr std::int64_t kWide = 37;
+  for (std::int64_t tokens = 1; tokens < 10; ++tokens) {
+    const auto chosen = std::make_shared<std::vector<std::int32_t>>(static_cast<std::size_t>(tokens), 0);
+    const Variable weights = Variable::leaf(floats_of(normal_doubles(tokens, 1.0, 1), {tokens, 1}));
+    const Routing routing{1, chosen, weights};
+    const Tensor output = floats_of(normal_doubles(tokens * kWide, 1.0, 2), {tokens, kWide});
+    const Tensor dy = floats_of(normal_doubles(tokens * kWide, 1.0, 3), {tokens, kWide});
+    const Variable sum = add_routed(Variable(Tensor::zeros({tokens, kWide})), Variable(output),
+                                    rows_by_expert(routing, 1).front(), routing);
+    backward(sum, dy);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      const float* const d = dy.data() + t * kWide;
+      EXPECT_EQ(weights.sink()->gradient().data()[t],
+                std::inner_product(d, d + kWide, output.data() + t * kWide, 0.0f));
+    }
+  }
 }
 
 TEST(Experts, TheLowerOneIsTakenOnATie) {
