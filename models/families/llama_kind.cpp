@@ -79,11 +79,13 @@ std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const 
     const BlockConfig block = config.block(i);
     std::vector<Residual> parts;
     if (block.linear_attention)
-      parts.push_back(make_linear_layer(config, i, "input_layernorm", "self_attn.linear_attn", make));
+      parts.push_back(
+          make_linear_layer(config, i, ModuleKind::attention, "input_layernorm", "self_attn.linear_attn", make));
     else if (config.latent_attention) parts.push_back(make_latent_attention(config, i, rotary, make));
     else if (block.num_key_value_heads > 0) parts.push_back(make_attention(config, i, rotary, make));
     if (block.linear_feed_forward)
-      parts.push_back(make_linear_layer(config, i, "post_attention_layernorm", "mlp.linear_mlp", make));
+      parts.push_back(
+          make_linear_layer(config, i, ModuleKind::feed_forward, "post_attention_layernorm", "mlp.linear_mlp", make));
     else if (config.experts && config.experts->has_layer(i)) parts.push_back(make_experts(config, i, experts, make));
     else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, i, make));
     modules.blocks.emplace_back("model.layers." + std::to_string(i), std::move(parts));

@@ -6,31 +6,34 @@
 #include "autograd/ops/elementwise.h"
 #include "autograd/ops/experts.h"
 #include "models/layers/make_linear.h"
+#include "models/routing.h"
 
 namespace qad {
 namespace {
 
 class ExpertsLayer final : public Layer {
  public:
-  ExpertsLayer(const ExpertsConfig& config, ParameterPointer router, ParameterPointer choice_bias, LinearGroup gate_up,
-               LinearGroup down, std::optional<LinearGroup> shared_down)
+  ExpertsLayer(const std::string& name, const ExpertsConfig& config, ParameterPointer router,
+               ParameterPointer choice_bias, LinearGroup gate_up, LinearGroup down,
+               std::optional<LinearGroup> shared_gate_up, std::optional<LinearGroup> shared_down)
       : config_(config),
         router_(std::move(router)),
         choice_bias_(std::move(choice_bias)),
+        shown_{name, config.num_experts, config.num_experts_per_tok, choice_bias_},
         gate_up_(std::move(gate_up)),
         down_(std::move(down)),
+        shared_gate_up_(std::move(shared_gate_up)),
         shared_down_(std::move(shared_down)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
                                     LayerState* /*state*/) const override {
     const std::int64_t k = config_.num_experts_per_tok;
     const Routing routing = route(linear(x_TC, router_->operand(), {}), rule());
+    if (shown_.listener) shown_.listener(routing);
     const std::vector<RoutedRows> rows = rows_by_expert(routing, config_.num_experts);
     std::vector<const Linear*> hit;  // gates and ups of the experts that tokens go to
     for (std::size_t e = 0; e < rows.size(); ++e)
       if (!rows[e]->empty()) hit.insert(hit.end(), {&gate_up_.members[2 * e], &gate_up_.members[2 * e + 1]});
-    const std::size_t first_shared = 2 * rows.size();
-    for (std::size_t i = first_shared; i < gate_up_.members.size(); ++i) hit.push_back(&gate_up_.members[i]);
     const Variable input_TC = gate_up_.input(x_TC, hit);
     Variable sum_TC(Tensor::zeros(x_TC.shape()));
     for (std::size_t e = 0; e < rows.size(); ++e) {
@@ -41,17 +44,21 @@ class ExpertsLayer final : public Layer {
       sum_TC = add_routed(std::move(sum_TC), down(down_.input(inner, std::array{&down})), rows[e], routing);
     }
     if (!shared_down_) return sum_TC;
-    const Variable inner =
-        swiglu(gate_up_.members[first_shared](input_TC), gate_up_.members[first_shared + 1](input_TC));
-    return add((*shared_down_)(inner)[0], std::move(sum_TC));
+    const std::vector<Variable> shared = (*shared_gate_up_)(x_TC);
+    return add((*shared_down_)(swiglu(shared[0], shared[1]))[0], std::move(sum_TC));
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::experts; }
   void visit(ModuleVisitor& visitor) override {
+    visitor.experts(shown_);
     visitor.parameter(router_);
     if (choice_bias_ != nullptr) visitor.parameter(choice_bias_);
     qad::visit(gate_up_, visitor);
     qad::visit(down_, visitor);
-    if (shared_down_) qad::visit(*shared_down_, visitor);
+    if (!shared_down_) return;
+    visitor.kind(ModuleKind::shared_experts);
+    qad::visit(*shared_gate_up_, visitor);
+    qad::visit(*shared_down_, visitor);
   }
 
  private:
@@ -67,11 +74,13 @@ class ExpertsLayer final : public Layer {
   }
 
   ExpertsConfig config_;
-  ParameterPointer router_;                 // [E, C]
-  ParameterPointer choice_bias_;            // [E], or null
-  LinearGroup gate_up_;                     // members gate and up of each expert in turn, then the shared one's
-  LinearGroup down_;                        // a member each
-  std::optional<LinearGroup> shared_down_;  // of the expert that every token goes to
+  ParameterPointer router_;       // [E, C]
+  ParameterPointer choice_bias_;  // [E], or null
+  RoutedExperts shown_;
+  LinearGroup gate_up_;  // members gate and up of each expert in turn
+  LinearGroup down_;     // a member each
+  // Of the expert that every token goes to. A group of its own, so that rules may give it other formats.
+  std::optional<LinearGroup> shared_gate_up_, shared_down_;
 };
 
 }  // namespace
@@ -102,21 +111,21 @@ Residual make_experts(const ModelConfig& config, std::int64_t index, const Exper
     down.members.back().fused = expert + names.down;
     down.members.back().token_share = share;
   }
-  std::optional<LinearGroup> shared_down;
+  std::optional<LinearGroup> shared_gate_up, shared_down;
   if (sizes.n_shared_experts > 0) {
     const std::string expert = mlp + ".shared_experts.";
     const std::int64_t width = sizes.n_shared_experts * inner;
-    for (const char* name : {names.gate, names.up}) {
-      gate_up.members.push_back(make_linear({.name = expert + name, .out = width, .in = hidden}, make));
-      gate_up.members.back().fused = expert + "gate_up_proj";
-    }
+    shared_gate_up.emplace().name = expert + "gate_up_proj";
+    for (const char* name : {names.gate, names.up})
+      shared_gate_up->members.push_back(make_linear({.name = expert + name, .out = width, .in = hidden}, make));
+    shared_gate_up->fed_by = part.norm;
     shared_down.emplace().name = expert + names.down;
     shared_down->members = {
         make_linear({.name = expert + names.down, .out = hidden, .in = width, .adds_to_residual = true}, make)};
-    shared_down->fed_by = gate_up.members.back().weight;
+    shared_down->fed_by = shared_gate_up->members.back().weight;
   }
-  part.layer = std::make_unique<ExpertsLayer>(sizes, std::move(router), std::move(choice_bias), std::move(gate_up),
-                                              std::move(down), std::move(shared_down));
+  part.layer = std::make_unique<ExpertsLayer>(mlp, sizes, std::move(router), std::move(choice_bias), std::move(gate_up),
+                                              std::move(down), std::move(shared_gate_up), std::move(shared_down));
   return part;
 }
 

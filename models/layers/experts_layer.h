@@ -17,7 +17,7 @@ struct ExpertNames {
 
 /// Layer `index` of a model with its norm, before the residual stream: parameters of "model.layers.INDEX.MODULE" and
 /// "model.layers.INDEX.post_attention_layernorm". The experts share one slot for their inputs and one for those of
-/// their down projections.
+/// their down projections; a shared expert has its own.
 [[nodiscard]] Residual make_experts(const ModelConfig& config, std::int64_t index, const ExpertNames& names,
                                     const ParameterMaker& make);
 

@@ -7,22 +7,24 @@ namespace {
 
 class LinearLayer final : public Layer {
  public:
-  explicit LinearLayer(LinearGroup group) : group_(std::move(group)) {}
+  LinearLayer(LinearGroup group, ModuleKind kind) : group_(std::move(group)), kind_(kind) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
                                     LayerState* /*state*/) const override {
     return group_(x_TC)[0];
   }
+  [[nodiscard]] ModuleKind kind() const override { return kind_; }
   void visit(ModuleVisitor& visitor) override { qad::visit(group_, visitor); }
 
  private:
   LinearGroup group_;
+  ModuleKind kind_;
 };
 
 }  // namespace
 
-Residual make_linear_layer(const ModelConfig& config, std::int64_t index, const char* norm, const char* name,
-                           const ParameterMaker& make) {
+Residual make_linear_layer(const ModelConfig& config, std::int64_t index, ModuleKind kind, const char* norm,
+                           const char* name, const ParameterMaker& make) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".", module = prefix + name;
   const std::int64_t hidden = config.hidden_size;
   Residual part{make({prefix + norm + ".weight", {hidden}, Role::norm}), static_cast<float>(config.rms_norm_eps),
@@ -30,7 +32,7 @@ Residual make_linear_layer(const ModelConfig& config, std::int64_t index, const 
   LinearGroup group{.name = module};
   group.members = {make_linear({.name = module, .out = hidden, .in = hidden, .adds_to_residual = true}, make)};
   group.fed_by = part.norm;
-  part.layer = std::make_unique<LinearLayer>(std::move(group));
+  part.layer = std::make_unique<LinearLayer>(std::move(group), kind);
   return part;
 }
 
