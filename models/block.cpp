@@ -26,6 +26,7 @@ Variable Block::operator()(const Variable& x_TC, const ForwardPlan& plan, const 
 void Block::visit(ModuleVisitor& visitor) const {
   for (const Residual& part : parts_) {
     visitor.parameter(part.norm);
+    visitor.kind(part.layer->kind());
     part.layer->visit(visitor);
   }
 }

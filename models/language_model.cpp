@@ -101,6 +101,7 @@ void LanguageModel::visit(ModuleVisitor& visitor) {
   visitor.parameter(modules_.embedding);
   for (const Block& block : modules_.blocks) block.visit(visitor);
   visitor.parameter(modules_.norm);
+  visitor.kind(ModuleKind::head);
   if (modules_.head.members.front().weight == modules_.embedding) visitor.group(modules_.head);
   else qad::visit(modules_.head, visitor);
 }

@@ -14,6 +14,7 @@
 #include "autograd/nn/linear.h"
 #include "autograd/nn/parameter.h"
 #include "autograd/ops/sequence_part.h"
+#include "models/module_kind.h"
 
 namespace qad {
 
@@ -59,6 +60,8 @@ class LayerState {
   [[nodiscard]] virtual std::size_t bytes() const = 0;
 };
 
+struct RoutedExperts;  // models/routing.h
+
 /// Is shown all that a model owns, in the order in which it is used.
 class ModuleVisitor {
  public:
@@ -70,6 +73,8 @@ class ModuleVisitor {
   virtual void parameter(const ParameterPointer& /*parameter*/) {}  ///< each once, also those of groups
   virtual void group(LinearGroup& /*group*/) {}                     ///< before its parameters
   virtual void attention(SelfAttention& /*attention*/) {}           ///< before its groups
+  virtual void experts(RoutedExperts& /*experts*/) {}               ///< before its groups
+  virtual void kind(ModuleKind /*kind*/) {}                         ///< of the groups that come next
 };
 /// Shows a group and its parameters.
 void visit(LinearGroup& group, ModuleVisitor& visitor);
@@ -84,6 +89,8 @@ class Layer {
   /// x_TC has been normalised; what comes back is added to the residual stream. `state` is one of make_state's, or null
   /// where nothing is remembered.
   [[nodiscard]] virtual Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const = 0;
+  /// What its linear layers are; where some are something else, visit() says so.
+  [[nodiscard]] virtual ModuleKind kind() const = 0;
   virtual void visit(ModuleVisitor& visitor) = 0;
   /// For `slots` sequences of at most `capacity` tokens each; null for a layer that remembers nothing.
   [[nodiscard]] virtual std::unique_ptr<LayerState> make_state(std::int64_t /*slots*/,

@@ -33,7 +33,8 @@ class AdamW {
  public:
   AdamW(const AdamWConfig& config, ParameterList parameters);
 
-  /// One update with the gradients multiplied by `gradient_scale`; then the gradients are cleared.
+  /// One update with the gradients multiplied by `gradient_scale`; then the gradients are cleared. A parameter without
+  /// a gradient, such as an expert that no token went to, stays as it is, moments and all: nothing decays.
   void step(double learning_rate, double gradient_scale);
 
   /// First and second moments in the order of the parameters, and the number of updates: all there is to save.

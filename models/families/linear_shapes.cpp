@@ -1,5 +1,6 @@
 #include "models/families/linear_shapes.h"
 
+#include <functional>
 #include <map>
 
 #include "autograd/base/error.h"
@@ -10,15 +11,34 @@ namespace {
 
 constexpr std::int64_t kMostLayers = 100'000;  // a config can say any number; no model has as many
 
-// `shape_of` gives a weight's shape.
-template <class ShapeOf>
-std::vector<LinearShape> shapes_of(LanguageModel& model, ShapeOf&& shape_of) {
-  std::vector<LinearShape> shapes;
-  for (const LinearGroup* group : model.linear_groups())
-    for (const Linear& member : group->members) {
+// Of a block: its linear layers, and all kinds of them.
+struct Collector final : ModuleVisitor {
+  void kind(ModuleKind kind) override { kinds.push_back(kind); }
+  void group(LinearGroup& group) override {
+    for (const Linear& member : group.members) {
       const Shape shape = shape_of(*member.weight);
-      const bool tied = group == &model.head() && model.config().tie_word_embeddings;
-      shapes.push_back({member.name, group->name, shape.rows(), shape.cols(), member.token_share, tied});
+      shapes.push_back({member.name, group.name, shape.rows(), shape.cols(), member.token_share, false, kinds.back()});
+    }
+  }
+
+  std::function<Shape(const Parameter&)> shape_of;
+  std::vector<ModuleKind> kinds{};
+  std::vector<LinearShape> shapes{};
+};
+
+// `shape_of` gives a weight's shape.
+std::vector<LinearShape> shapes_of(LanguageModel& model, const std::function<Shape(const Parameter&)>& shape_of) {
+  std::vector<Collector> parts(model.blocks().size() + 1);
+  for (Collector& part : parts) part.shape_of = shape_of;
+  for (std::size_t i = 0; i < model.blocks().size(); ++i) model.blocks()[i].visit(parts[i]);
+  parts.back().kind(ModuleKind::head);
+  parts.back().group(model.head());
+  parts.back().shapes.front().tied = model.config().tie_word_embeddings;
+  std::vector<LinearShape> shapes;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    for (LinearShape& shape : parts[i].shapes) {
+      if (i + 1 < parts.size()) shape.next = parts[i + 1].kinds;
+      shapes.push_back(std::move(shape));
     }
   return shapes;
 }

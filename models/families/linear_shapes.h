@@ -11,11 +11,13 @@
 namespace qad {
 
 struct LinearShape {
-  std::string name;   ///< module: model.layers.0.self_attn.q_proj
-  std::string group;  ///< layers that read the same input share it
+  std::string name{};   ///< module: model.layers.0.self_attn.q_proj
+  std::string group{};  ///< layers that read the same input share it
   std::int64_t out_features = 0, in_features = 0;
   double token_share = 1;  ///< of a batch's tokens, how many go through it
   bool tied = false;       ///< the head, where it is the embedding
+  ModuleKind kind = ModuleKind::feed_forward;
+  std::vector<ModuleKind> next{};  ///< what the model's next block has; of the last one that is the head
 };
 
 /// In the order of LanguageModel::linear_groups, the head last.

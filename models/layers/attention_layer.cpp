@@ -22,6 +22,7 @@ class AttentionLayer final : public Layer {
     return attention_(x_TC, with(cache.segments(*plan.parts)), &rows);
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::attention; }
   void visit(ModuleVisitor& visitor) override {
     visitor.attention(attention_);
     qad::visit(attention_.qkv, visitor);

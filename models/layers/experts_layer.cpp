@@ -7,13 +7,14 @@
 #include "autograd/ops/experts.h"
 #include "autograd/ops/row_gate.h"
 #include "models/layers/make_linear.h"
+#include "models/routing.h"
 
 namespace qad {
 namespace {
 
-// The expert that every token goes to.
+// The expert that every token goes to. Groups of its own, so that rules may give it other formats.
 struct SharedExpert {
-  std::optional<LinearGroup> inputs;  // none: the last members of the routed experts' group
+  LinearGroup inputs;  // gate and up, or up alone
   LinearGroup down;
   ParameterPointer gate;  // [1, C], or null
 };
@@ -27,20 +28,24 @@ struct Parts {
   ParameterPointer router;       // [E, C]
   ParameterPointer choice_bias;  // [E], or null
   std::optional<Latent> latent;
-  LinearGroup inputs;  // gate and up of each expert in turn, or up alone; then the shared one's
+  LinearGroup inputs;  // gate and up of each expert in turn, or up alone
   LinearGroup down;    // a member each
   std::optional<SharedExpert> shared;
 };
 
 class ExpertsLayer final : public Layer {
  public:
-  ExpertsLayer(const ExpertsConfig& config, bool gated, Parts parts)
-      : config_(config), width_(gated ? 2 : 1), parts_(std::move(parts)) {}
+  ExpertsLayer(const std::string& name, const ExpertsConfig& config, bool gated, Parts parts)
+      : config_(config),
+        width_(gated ? 2 : 1),
+        shown_{name, config.num_experts, config.num_experts_per_tok, parts.choice_bias},
+        parts_(std::move(parts)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& /*plan*/,
                                     LayerState* /*state*/) const override {
     const std::int64_t k = config_.num_experts_per_tok;
     const Routing routing = route(linear(x_TC, parts_.router->operand(), {}), rule());
+    if (shown_.listener) shown_.listener(routing);
     const std::vector<RoutedRows> rows = rows_by_expert(routing, config_.num_experts);
     const Variable input = parts_.inputs.input(parts_.latent ? parts_.latent->in(x_TC)[0] : x_TC, hit_by(rows));
     Variable sum(Tensor::zeros(Shape{x_TC.shape().rows(), parts_.down.members.front().out_features()}));
@@ -51,10 +56,12 @@ class ExpertsLayer final : public Layer {
       sum = add_routed(std::move(sum), down(parts_.down.input(inner, std::array{&down})), rows[e], routing);
     }
     if (parts_.latent) sum = parts_.latent->out(sum)[0];
-    return parts_.shared ? add(shared(x_TC, input), std::move(sum)) : sum;
+    return parts_.shared ? add(shared(x_TC), std::move(sum)) : sum;
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::experts; }
   void visit(ModuleVisitor& visitor) override {
+    visitor.experts(shown_);
     visitor.parameter(parts_.router);
     if (parts_.choice_bias != nullptr) visitor.parameter(parts_.choice_bias);
     if (parts_.latent) qad::visit(parts_.latent->in, visitor);
@@ -62,7 +69,8 @@ class ExpertsLayer final : public Layer {
     qad::visit(parts_.down, visitor);
     if (parts_.latent) qad::visit(parts_.latent->out, visitor);
     if (!parts_.shared) return;
-    if (parts_.shared->inputs) qad::visit(*parts_.shared->inputs, visitor);
+    visitor.kind(ModuleKind::shared_experts);
+    qad::visit(parts_.shared->inputs, visitor);
     qad::visit(parts_.shared->down, visitor);
     if (parts_.shared->gate != nullptr) visitor.parameter(parts_.shared->gate);
   }
@@ -83,7 +91,7 @@ class ExpertsLayer final : public Layer {
   [[nodiscard]] std::vector<const Linear*> hit_by(const std::vector<RoutedRows>& rows) const {
     std::vector<const Linear*> hit;
     for (std::size_t i = 0; i < parts_.inputs.members.size(); ++i)
-      if (i >= rows.size() * width_ || !rows[i / width_]->empty()) hit.push_back(&parts_.inputs.members[i]);
+      if (!rows[i / width_]->empty()) hit.push_back(&parts_.inputs.members[i]);
     return hit;
   }
 
@@ -92,17 +100,16 @@ class ExpertsLayer final : public Layer {
     return width_ == 2 ? swiglu(member[0](x), member[1](x)) : squared_relu(member[0](x));
   }
 
-  [[nodiscard]] Variable shared(const Variable& x_TC, const Variable& input) const {
+  [[nodiscard]] Variable shared(const Variable& x_TC) const {
     const SharedExpert& expert = *parts_.shared;
-    const std::size_t first = static_cast<std::size_t>(config_.num_experts) * width_;
-    const Variable inner = expert.inputs ? activated(*expert.inputs, 0, expert.inputs->input(x_TC))
-                                         : activated(parts_.inputs, first, input);
+    const Variable inner = activated(expert.inputs, 0, expert.inputs.input(x_TC));
     Variable y = expert.down(inner)[0];
     return expert.gate != nullptr ? gated_rows(y, linear(x_TC, expert.gate->operand(), {})) : y;
   }
 
   ExpertsConfig config_;
   std::size_t width_;  // members of an expert that read its input
+  RoutedExperts shown_;
   Parts parts_;
 };
 
@@ -130,7 +137,7 @@ class Maker {
       parts.down.members.back().fused = expert + names_.down;
       parts.down.members.back().token_share = share;
     }
-    if (sizes_.shared_width() > 0) parts.shared = shared(parts.inputs, fed_by);
+    if (sizes_.shared_width() > 0) parts.shared = shared(fed_by);
     return parts;
   }
 
@@ -159,18 +166,15 @@ class Maker {
     return group;
   }
 
-  // Behind the routed experts in their group, where it reads what they do.
-  [[nodiscard]] SharedExpert shared(LinearGroup& routed, const ParameterPointer& fed_by) const {
+  [[nodiscard]] SharedExpert shared(const ParameterPointer& fed_by) const {
     const std::string expert = module_ + names_.shared + ".";
-    SharedExpert shared;
-    if (sizes_.moe_latent_size > 0) shared.inputs = LinearGroup{.name = expert + inputs_name(), .fed_by = fed_by};
-    LinearGroup& inputs = shared.inputs ? *shared.inputs : routed;
-    add_inputs(inputs, expert, {names_.gate != nullptr ? "gate_proj" : nullptr, "up_proj"}, sizes_.shared_width(),
+    SharedExpert shared{.inputs = {.name = expert + inputs_name(), .fed_by = fed_by}, .down = {}, .gate = nullptr};
+    add_inputs(shared.inputs, expert, {names_.gate != nullptr ? "gate_proj" : nullptr, "up_proj"}, sizes_.shared_width(),
                hidden_, 1);
     shared.down.name = expert + "down_proj";
     shared.down.members = {down(shared.down.name, hidden_, sizes_.shared_width(), true)};
     // Squared, a factor of up does not go on to what comes out.
-    if (names_.gate != nullptr) shared.down.fed_by = inputs.members.back().weight;
+    if (names_.gate != nullptr) shared.down.fed_by = shared.inputs.members.back().weight;
     if (names_.shared_gate != nullptr)
       shared.gate = make_({module_ + names_.shared_gate + ".weight", {1, hidden_}, Role::router});
     return shared;
@@ -188,7 +192,7 @@ class Maker {
 Residual make_experts(const ModelConfig& config, const LayerPlace& place, const ExpertNames& names,
                       const ParameterMaker& make) {
   Residual part = make_residual(config, place, make);
-  part.layer = std::make_unique<ExpertsLayer>(*config.experts, names.gate != nullptr,
+  part.layer = std::make_unique<ExpertsLayer>(place.module, *config.experts, names.gate != nullptr,
                                               Maker(config, place, names, make).parts(scales_of(part)));
   return part;
 }

@@ -14,6 +14,7 @@ class FeedForwardLayer final : public Layer {
                                     LayerState* /*state*/) const override {
     return feed_forward_(x_TC);
   }
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::feed_forward; }
   void visit(ModuleVisitor& visitor) override {
     qad::visit(feed_forward_.gate_up, visitor);
     qad::visit(feed_forward_.down, visitor);

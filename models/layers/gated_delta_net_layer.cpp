@@ -48,6 +48,7 @@ class GatedDeltaNetLayer final : public Layer {
                                       .place = GatePlace::after_norm}))[0];
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::linear_attention; }
   void visit(ModuleVisitor& visitor) override {
     qad::visit(parts_.wide, visitor);
     qad::visit(parts_.narrow, visitor);

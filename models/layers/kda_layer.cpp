@@ -44,6 +44,7 @@ class KdaLayer final : public Layer {
                                       .place = GatePlace::after_norm}))[0];
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::linear_attention; }
   void visit(ModuleVisitor& visitor) override {
     qad::visit(parts_.qkv, visitor);
     for (const ParameterPointer& taps : parts_.taps) visitor.parameter(taps);

@@ -79,6 +79,7 @@ class LatentAttentionLayer final : public Layer {
     return output_(width_ > values ? head_part(y, heads_, 0, values, values) : y)[0];
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::attention; }
   void visit(ModuleVisitor& visitor) override {
     qad::visit(down_, visitor);
     if (queries_) show(*queries_, visitor);

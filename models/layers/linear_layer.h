@@ -5,8 +5,8 @@
 
 namespace qad {
 
-/// A layer with its norm: MODULE.weight [C, C].
-[[nodiscard]] Residual make_linear_layer(const ModelConfig& config, const LayerPlace& place,
+/// A layer with its norm: MODULE.weight [C, C]. `kind` is that of the layer in whose place it is.
+[[nodiscard]] Residual make_linear_layer(const ModelConfig& config, const LayerPlace& place, ModuleKind kind,
                                          const ParameterMaker& make);
 
 }  // namespace qad

@@ -43,6 +43,7 @@ class MambaLayer final : public Layer {
                                       .place = GatePlace::before_norm}))[0];
   }
 
+  [[nodiscard]] ModuleKind kind() const override { return ModuleKind::mamba; }
   void visit(ModuleVisitor& visitor) override {
     qad::visit(parts_.in, visitor);
     visitor.parameter(parts_.taps);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "autograd/base/result_fields.h"
 
@@ -25,6 +27,14 @@ struct EvalFigures {
   double perplexity_stderr = kNone;
   double top1_agreement = kNone;  ///< fraction of positions where teacher and student have the same likeliest token
   double top1_stderr = kNone;
+  /// Of a model with experts: share of a token's choices that are also its teacher's, mean over layers, and the layer
+  /// where it is lowest.
+  double router_agreement = kNone;
+  double router_agreement_stderr = kNone;
+  double router_agreement_worst = kNone;
+  double router_agreement_worst_stderr = kNone;
+  double busiest_expert = kNone;  ///< its share of its layer's choices, the highest of all layers
+  double idlest_expert = kNone;   ///< and the lowest
   std::int64_t documents = 0;
   std::int64_t tokens = 0;
 
@@ -41,9 +51,23 @@ struct EvalFigures {
     visit("perplexity_stderr", self.perplexity_stderr);
     visit("top1_agreement", self.top1_agreement);
     visit("top1_stderr", self.top1_stderr);
+    visit("router_agreement", self.router_agreement);
+    visit("router_agreement_stderr", self.router_agreement_stderr);
+    visit("router_agreement_worst", self.router_agreement_worst);
+    visit("router_agreement_worst_stderr", self.router_agreement_worst_stderr);
+    visit("busiest_expert", self.busiest_expert);
+    visit("idlest_expert", self.idlest_expert);
     visit("documents", self.documents);
     visit("tokens", self.tokens);
   }
+};
+
+/// What one layer of experts did with held-out text.
+struct LayerRouting {
+  std::string layer;                      ///< module: model.layers.0.mlp
+  std::vector<std::int64_t> tokens;       ///< that went to each expert
+  double agreement = EvalFigures::kNone;  ///< share of a token's choices that are also its teacher's
+  double agreement_stderr = EvalFigures::kNone;
 };
 
 /// What a step of reinforcement learning saw of the answers that the model wrote in it.

@@ -63,7 +63,7 @@ ExportOutline outline_of(const ModelConfig& config, std::span<const LinearShape>
   const Policy policy(quantize);
   ExportOutline outline{config, {}, policy.cache().formats.inputs};
   for (const LinearShape& layer : layers) {
-    const LayerOptions options = policy.options(layer.name);
+    const LayerOptions options = policy.options(layer);
     outline.linears.push_back(
         {layer.name, layer.in_features, options.formats, options.tensor_scale.round == TensorScaleRound::pow2});
   }

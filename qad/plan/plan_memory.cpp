@@ -18,6 +18,7 @@
 #include "qad/quant/bf16_rounding.h"
 #include "qad/train/evaluator.h"
 #include "qad/train/grpo.h"
+#include "qad/train/routers.h"
 #include "qad/train/step.h"
 
 namespace qad {
@@ -89,6 +90,7 @@ class Rehearsal {
     }
     student_ = model_of(config, DType::f32, true);
     student_->activation_checkpointing = recipe.train.activation_checkpointing;
+    if (!recipe.train.router) freeze_routers(*student_);
     if (subject_.answers_problems()) {
       reference_ = model_of(config, DType::bf16, false);
       plan_.reference = bytes_of(reference_->parameters());

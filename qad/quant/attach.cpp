@@ -31,7 +31,8 @@ bool kept_in_bf16(const Parameter& parameter) { return kept_type(parameter.role,
 
 QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& config, CalibrationKind algorithm) {
   const Policy policy(config, algorithm);
-  throw_if_any(quantize_refusals(linear_shapes(model), config), "quantize.rules", ExitCode::usage);
+  const std::vector<LinearShape> shapes = linear_shapes(model);
+  throw_if_any(quantize_refusals(shapes, config), "quantize.rules", ExitCode::usage);
   throw_if_any(cache_refusals(model.config(), config), "quantize.kv_cache", ExitCode::usage);
   QuantizerSet set;
   set.shares_groups_ = config.share_groups;
@@ -39,9 +40,10 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
       config.unquantized == UnquantizedType::bf16 ? std::make_shared<Bf16Rounding>() : nullptr;
   for (const ParameterPointer& parameter : model.parameters())
     parameter->slot = kept_in_bf16(*parameter) ? unquantized : nullptr;
+  auto shape = shapes.begin();  // in the order of the groups
   for (LinearGroup* group : model.linear_groups()) {
     // What is shared is the same for all of them, as was checked.
-    const LayerOptions of_group = policy.options(group->members.front().name);
+    const LayerOptions of_group = policy.options(*shape);
     std::shared_ptr<ActivationQuantizer> inputs;
     if (of_group.formats.inputs) {
       inputs = set.make_activation(group->name + ".input", of_group);
@@ -49,7 +51,8 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
     }
     std::map<std::string, std::shared_ptr<TensorScale>> scales;
     for (Linear& member : group->members) {
-      const LayerOptions options = policy.options(member.name);
+      QAD_ASSERT(shape->name == member.name);
+      const LayerOptions options = policy.options(*shape++);
       std::shared_ptr<WeightQuantizer> weights;
       if (options.formats.weights) {
         const std::string& fused = member.fused.empty() ? group->name : member.fused;
@@ -79,12 +82,11 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
 }
 
 void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules) {
+  const std::vector<LinearShape> shapes = linear_shapes(model);
   for (const QuantizeRule& rule : rules) {
     if (rule.weights == "none" && rule.inputs == "none") continue;  // exclusions of a preset need not fit every model
-    bool matches = false;
-    for (const LinearGroup* group : model.linear_groups())
-      for (const Linear& member : group->members) matches = matches || glob_match(rule.layers, member.name);
-    if (!matches) log_warning("quantize.rules: no linear layer is named like '{}'", rule.layers);
+    if (std::ranges::any_of(shapes, [&](const LinearShape& layer) { return matches(rule, layer); })) continue;
+    log_warning("quantize.rules: no linear layer is named like '{}'{}", rule.layers, place_text(rule));
   }
 }
 
@@ -141,7 +143,9 @@ ParameterList QuantizerSet::parameters() const {
 }
 
 ParameterList trained_parameters(LanguageModel& model, const QuantizerSet& quantizers) {
-  ParameterList all = model.parameters();
+  ParameterList all;
+  for (ParameterPointer& parameter : model.parameters())
+    if (parameter->trained()) all.push_back(std::move(parameter));
   for (ParameterPointer& parameter : quantizers.parameters()) all.push_back(std::move(parameter));
   return all;
 }

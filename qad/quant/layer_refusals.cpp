@@ -46,7 +46,7 @@ bool has_tensor_scale(const LayerFormats& formats) {
 // What members of a group share can be had in one way only: the scale of their weights, and their input.
 void check_shared(const LinearShape& layer, const LinearShape& first, const Policy& policy, bool share_groups,
                   LayerRefusals& refusals) {
-  const int rule = policy.rule_of(layer.name), first_rule = policy.rule_of(first.name);
+  const int rule = policy.rule_of(layer), first_rule = policy.rule_of(first);
   if (rule == first_rule) return;
   const LayerOptions& own = policy.of_rule(rule);
   const LayerOptions& expected = policy.of_rule(first_rule);
@@ -129,8 +129,8 @@ std::vector<Refusal> quantize_refusals(std::span<const LinearShape> layers, cons
   const LinearShape* first = nullptr;  // of the group
   for (const LinearShape& layer : layers) {
     if (first == nullptr || layer.group != first->group) first = &layer;
-    const int rule = policy.rule_of(layer.name);
-    const LayerFormats formats = policy(layer.name), expected = policy(first->name);
+    const int rule = policy.rule_of(layer);
+    const LayerFormats formats = policy(layer), expected = policy(*first);
     if (formats != expected)
       refusals.add(layer.name,
                    {"",

@@ -39,6 +39,18 @@ bool glob_match(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
+bool matches(const QuantizeRule& rule, const LinearShape& layer) {
+  return glob_match(rule.layers, layer.name) && (!rule.kind || *rule.kind == layer.kind) &&
+         (!rule.before || std::ranges::find(layer.next, *rule.before) != layer.next.end());
+}
+
+std::string place_text(const QuantizeRule& rule) {
+  std::string text;
+  if (rule.kind) text += fmt::format(" {}", enum_name(*rule.kind));
+  if (rule.before) text += fmt::format(" before {}", enum_name(*rule.before));
+  return text.empty() ? "" : "," + text;
+}
+
 Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
   const auto resolved = [&](const QuantizeRule& rule, const LayerFormats& formats) {
     const RuleTensorScale own = rule.tensor_scale.value_or(RuleTensorScale{});
@@ -53,19 +65,19 @@ Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
     const auto format = [&](std::string_view key, const std::string& name) {
       return format_or_none(name, fmt::format("quantize.rules[{}].{}", i, key));
     };
-    rules_.push_back({rule.layers, resolved(rule, {format("weights", rule.weights), format("inputs", rule.inputs)})});
+    rules_.push_back({rule, resolved(rule, {format("weights", rule.weights), format("inputs", rule.inputs)})});
   }
   cache_ = resolved({}, {nullptr, format_or_none(config.kv_cache, "quantize.kv_cache")});
 }
 
-LayerOptions Policy::options(std::string_view layer) const {
+LayerOptions Policy::options(const LinearShape& layer) const {
   const int rule = rule_of(layer);
   return rule < 0 ? LayerOptions{} : of_rule(rule);
 }
 
-int Policy::rule_of(std::string_view layer) const {
+int Policy::rule_of(const LinearShape& layer) const {
   const auto last =
-      std::find_if(rules_.rbegin(), rules_.rend(), [&](const Rule& rule) { return glob_match(rule.layers, layer); });
+      std::find_if(rules_.rbegin(), rules_.rend(), [&](const Rule& rule) { return matches(rule.said, layer); });
   return static_cast<int>(rules_.rend() - last) - 1;
 }
 

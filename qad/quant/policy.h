@@ -1,4 +1,4 @@
-// From a layer's name to all that a recipe says of its quantizers: by the rules of a QuantizeConfig, and by its own
+// From a linear layer to all that a recipe says of its quantizers: by the rules of a QuantizeConfig, and by its own
 // keys where a rule says nothing.
 #pragma once
 
@@ -6,12 +6,18 @@
 #include <string_view>
 #include <vector>
 
+#include "models/families/linear_shapes.h"
 #include "qad/quant/quant_config.h"
 
 namespace qad {
 
 /// Whether the whole of `text` fits `pattern`: * is any run of characters, ? any single one.
 [[nodiscard]] bool glob_match(std::string_view pattern, std::string_view text);
+
+/// By name, kind and place.
+[[nodiscard]] bool matches(const QuantizeRule& rule, const LinearShape& layer);
+/// What a rule asks beside the name, for people: ", mamba before attention", or nothing.
+[[nodiscard]] std::string place_text(const QuantizeRule& rule);
 
 struct LayerFormats {
   const BlockFormat* weights = nullptr;  ///< null: stay as they are
@@ -31,17 +37,17 @@ class Policy {
   /// `algorithm` is that of rules that name none. Throws, naming the rule or key, if a number format is unknown.
   explicit Policy(const QuantizeConfig& config, CalibrationKind algorithm = CalibrationKind::max);
   /// What the last rule that matches says; nothing is quantized where none does.
-  [[nodiscard]] LayerFormats operator()(std::string_view layer) const { return options(layer).formats; }
-  [[nodiscard]] LayerOptions options(std::string_view layer) const;
+  [[nodiscard]] LayerFormats operator()(const LinearShape& layer) const { return options(layer).formats; }
+  [[nodiscard]] LayerOptions options(const LinearShape& layer) const;
   /// Of keys and values, which no rule names.
   [[nodiscard]] LayerOptions cache() const { return cache_; }
   /// The index of that rule; -1 where none matches.
-  [[nodiscard]] int rule_of(std::string_view layer) const;
+  [[nodiscard]] int rule_of(const LinearShape& layer) const;
   [[nodiscard]] const LayerOptions& of_rule(int rule) const { return rules_[static_cast<std::size_t>(rule)].options; }
 
  private:
   struct Rule {
-    std::string layers;
+    QuantizeRule said;
     LayerOptions options;
   };
   std::vector<Rule> rules_;

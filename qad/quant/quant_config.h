@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "autograd/base/fields.h"
+#include "models/module_kind.h"
 #include "qad/formats/block_format.h"
 
 namespace qad {
@@ -62,8 +63,8 @@ struct RuleTensorScale {
   }
 };
 
-/// Decides for every linear layer whose module name matches; of several matching rules the last one counts, whole. Of
-/// what it does not say, the recipe's own keys count; qad/quant/policy.h puts both together.
+/// Decides for every linear layer that it matches by module name, kind and place; of several matching rules the last
+/// one counts, whole. Of what it does not say, the recipe's own keys count; qad/quant/policy.h puts both together.
 struct QuantizeRule {
   std::string layers = "*";
   std::string weights = "none";
@@ -71,10 +72,15 @@ struct QuantizeRule {
   std::optional<RuleTensorScale> tensor_scale{};
   std::optional<StraightThrough> ste{};
   std::optional<CalibrationKind> algorithm{};
+  std::optional<ModuleKind> kind{}, before{};
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"layers", "module names; * stands for any characters, ? for one"}.required(), layers);
+    visit(Field{"kind", "only layers that are part of this, however a family names them"}, kind);
+    visit(Field{"before",
+                "only layers of a block whose next block has this kind; of the last block the next one is the head"},
+          before);
     visit(Field{"weights", "number format of the weights (nvfp4, mxfp4, fp8, int8, …), or none"}, weights);
     visit(Field{"inputs", "number format of the layer's inputs, or none"}, inputs);
     visit(Field{"tensor_scale", "the scale above the block scales, in these layers"}, tensor_scale);
@@ -102,7 +108,8 @@ struct QuantizeConfig {
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
-    visit(Field{"rules", "number formats by layer name; the last rule that matches a layer decides"}, rules);
+    visit(Field{"rules", "number formats by layer name, kind and place; the last rule that matches a layer decides"},
+          rules);
     visit(
         Field{"unquantized",
               "how the forward reads what no rule quantizes (embedding, norms, biases, a kept head): bf16 as exported, "

@@ -29,6 +29,15 @@ void read(const Json& json, Figures& figures) {
 }  // namespace
 
 Json json_of(const EvalFigures& figures) { return written(figures); }
+Json json_of(const std::vector<LayerRouting>& layers) {
+  Json json = Json::array();
+  for (const LayerRouting& layer : layers) {
+    json.push_back({{"layer", layer.layer}, {"tokens", layer.tokens}});
+    if (!std::isnan(layer.agreement)) json.back()["agreement"] = layer.agreement;
+    if (!std::isnan(layer.agreement_stderr)) json.back()["agreement_stderr"] = layer.agreement_stderr;
+  }
+  return json;
+}
 Json json_of(const RolloutFigures& figures) { return written(figures); }
 Json json_of(const ProblemFigures& figures) { return written(figures); }
 

@@ -9,6 +9,7 @@
 namespace qad {
 
 [[nodiscard]] nlohmann::ordered_json json_of(const EvalFigures& figures);
+[[nodiscard]] nlohmann::ordered_json json_of(const std::vector<LayerRouting>& layers);
 [[nodiscard]] nlohmann::ordered_json json_of(const RolloutFigures& figures);
 [[nodiscard]] nlohmann::ordered_json json_of(const ProblemFigures& figures);
 

@@ -14,6 +14,7 @@
 #include "qad/report/format.h"
 #include "qad/report/html_style.h"
 #include "qad/report/html_table.h"
+#include "qad/report/routing_table.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -87,6 +88,14 @@ std::string problems_section(const std::vector<ArmSummary>& arms, const std::vec
   if (shown.empty()) return "";
   return fmt::format("<h2>Problems answered</h2>\n{}<p class=\"facts\">{}.</p>\n",
                      html_table(problem_table(rows), shown), escape_html(problem_note(rows)));
+}
+
+std::string routing_section(const std::vector<ArmSummary>& arms) {
+  const Table table = routing_table(arms);
+  if (table.rows().empty()) return "";
+  return "<h2>Experts</h2>\n" + html_table(table, {}) +
+         "<p class=\"facts\">Share of a token's experts that the teacher chooses too; an expert's share of its layer's "
+         "choices. metrics.jsonl has each layer and expert.</p>\n";
 }
 
 std::string curves_section(const std::vector<CurveSource>& sources) {
@@ -166,6 +175,7 @@ std::string html_report(const Report& report) {
          eval_note(arms) + token_note_paragraph(arms);
   for (const std::string& warning : warnings_of(arms))
     out += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
+  out += routing_section(arms);
   if (const Table tried = candidates_table(arms); !tried.rows().empty())
     out += "<h2>Learning rates tried</h2>\n" + html_table(tried, {});
   out += problems_section(arms, colours);

@@ -91,6 +91,7 @@ void MetricsLog::eval_done(const EvalDone& event) {
   QAD_ASSERT(!waiting_ || waiting_->step == event.step);
   Json json = waiting_ ? json_of(*waiting_) : Json{{"step", event.step}, {"tokens", event.tokens}};
   json["eval"] = qad::json_of(event.figures);
+  if (!event.routing.empty()) json["routing"] = qad::json_of(event.routing);
   append_line(file_, json.dump());
   waiting_.reset();
 }

@@ -3,7 +3,8 @@
 //     {"step":50,"tokens":81920,"loss":0.101,"lr":0.0001,"grad_norm":0.52,"tokens_per_second":9120.5,
 //      "saturated_weights":0,"saturated_activations":12,"eval":{"kl_mean":0.098,…}}
 //
-// "rollout":{"reward":0.4,…} of reinforcement learning, "eval" where the step was evaluated, "skipped": true where
+// "rollout":{"reward":0.4,…} of reinforcement learning, "eval" where the step was evaluated, with "routing":
+// [{"layer":"model.layers.0.mlp","tokens":[…],"agreement":0.97,…},…] of a model with experts, "skipped": true where
 // nothing was updated, null for a number that is not finite. The record of an untrained student's evaluation has step 0
 // and no training figures. After a kill and a resume the file equals that of an undisturbed run but for
 // tokens_per_second: records past the resumed step are dropped first.

@@ -28,6 +28,8 @@ namespace {
 TrainerConfig trainer_config(const Recipe& recipe) {
   TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
   if (recipe.row().steps == Steps::none) config.train.steps = 0;
+  // A router that has learned keeps the balance that it has.
+  if (recipe.row().start != Start::fresh) config.train.router_bias_rate = 0;
   config.best_is_last = recipe.row().best_is_last;
   if (recipe.row().judge == Judge::next_token) config.loss.kind = LossKind::cross_entropy;
   return config;

@@ -10,23 +10,36 @@
 #include "autograd/ops/fused_linear_loss.h"
 #include "qad/loss/loss.h"
 #include "qad/train/document_statistics.h"
+#include "qad/train/routing_figures.h"
 
 namespace qad {
 namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{32} << 20;
 
+// What the head reads, and what layers of experts chose on the way there.
+TeacherHead forward(LanguageModel& model, const TokenBatch& batch, RoutingFigures::Choices& choices) {
+  choices.clear();
+  const RoutingListener listener(
+      model, [&](std::size_t /*layer*/, const Routing& routing) { choices.push_back(routing.experts); });
+  return frozen_head(model, batch);
+}
+
 }  // namespace
 
-EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::vector<TokenBatch>& batches) {
+EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::vector<TokenBatch>& batches,
+                     std::vector<LayerRouting>* routing) {
   const NoGradScope no_grad;
   DocumentMean kl, cross_entropy, agreement;
   std::vector<DocumentValue> all_kl;
+  RoutingFigures routed(student, teacher);
+  RoutingFigures::Choices choices, teacher_choices;
   EvalFigures result;
   for (const TokenBatch& batch : batches) {
     throw_if_stopped();
-    const TeacherHead student_head = frozen_head(student, batch);
-    const TeacherHead teacher_head = teacher != nullptr ? frozen_head(*teacher, batch) : student_head;
+    const TeacherHead student_head = forward(student, batch, choices);
+    const TeacherHead teacher_head = teacher != nullptr ? forward(*teacher, batch, teacher_choices) : student_head;
+    routed.add(batch, choices, teacher_choices);
     const TokenFigures figures = fused_linear_figures(student_head, teacher_head, batch.labels, kChunkBytes);
     const auto require_logits = [&](double figure) {
       if (!std::isfinite(figure))
@@ -52,6 +65,8 @@ EvalFigures evaluate(LanguageModel& student, LanguageModel* teacher, const std::
       }
     }
   }
+  if (routing != nullptr) *routing = routed.layers();
+  routed.sum_up(result);
   result.documents = kl.documents();
   result.cross_entropy = cross_entropy.mean();
   result.cross_entropy_stderr = cross_entropy.standard_error();

@@ -39,8 +39,9 @@ struct EvalDone {
   std::int64_t step = 0;
   std::int64_t tokens = 0;
   EvalFigures figures;
-  bool best = false;  ///< the lowest selection score (evaluator.h) so far, where that selects
-  bool kept = false;  ///< its student is what best.h5 has now
+  bool best = false;                    ///< the lowest selection score (evaluator.h) so far, where that selects
+  bool kept = false;                    ///< its student is what best.h5 has now
+  std::vector<LayerRouting> routing{};  ///< of each layer of experts
 };
 
 struct CheckpointSaved {

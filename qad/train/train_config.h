@@ -28,6 +28,8 @@ struct TrainConfig {
   std::int64_t patience = 0;
   Precision forward = Precision::fp32;
   Precision backward = Precision::fp32;
+  bool router = true;
+  double router_bias_rate = 1e-3;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -68,6 +70,14 @@ struct TrainConfig {
           forward);
     visit(Field{"backward", "numbers of gradient products: bf16 rounds both factors, sums stay in FP32; or fp32"},
           backward);
+    visit(Field{"router", "of models with experts: whether routers learn; false: their weights stay as they were"},
+          router);
+    visit(Field{"router_bias_rate",
+                "pretrain, of routers with a choice bias: how far each step moves an expert's, up where fewer tokens "
+                "went to it than to experts on average, down where more did; 0: not at all"}
+              .changeable()
+              .at_least(0),
+          router_bias_rate);
   }
 
   [[nodiscard]] ScheduleConfig schedule_config() const {

@@ -9,12 +9,21 @@
 #include "qad/train/evaluator.h"
 
 namespace qad {
+namespace {
+
+ParameterList moved_by_steps(const TrainConfig& config, const TrainerParts& parts) {
+  if (config.steps == 0) return {};
+  if (!config.router) freeze_routers(parts.student);
+  return trained_parameters(parts.student, parts.quantizers);
+}
+
+}  // namespace
 
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
       parts_(parts),
-      optimizer_(config.train.adamw,
-                 config.train.steps > 0 ? trained_parameters(parts.student, parts.quantizers) : ParameterList()),
+      optimizer_(config.train.adamw, moved_by_steps(config.train, parts)),
+      balance_(parts.student, config.train.router_bias_rate),
       divergence_(config.loss, parts.student.config().vocab_size) {
   parts_.student.activation_checkpointing = config.train.activation_checkpointing;
 }
@@ -50,6 +59,7 @@ RunFinished Trainer::run() {
 
 void Trainer::forget_what_was_begun() {
   clear_gradients(optimizer_.parameters());
+  balance_.end_step(false);
   static_cast<void>(parts_.quantizers.take_saturation());
   if (parts_.stage != nullptr) parts_.stage->seek(state_.data_position);
 }
@@ -59,6 +69,7 @@ void Trainer::step() {
   const double began = steady_seconds();
   const TrainConfig& train = config_.train;
   const StepResult result = parts_.stage->run(state_.step + 1, optimizer_);
+  balance_.end_step(!result.skipped);
   ++state_.step;
   state_.tokens += result.tokens;
   state_.data_position = parts_.stage->position();
@@ -93,7 +104,8 @@ void Trainer::step() {
 }
 
 void Trainer::evaluate_now() {
-  const EvalFigures figures = evaluate(parts_.student, parts_.teacher, parts_.evaluation);
+  std::vector<LayerRouting> routing;
+  const EvalFigures figures = evaluate(parts_.student, parts_.teacher, parts_.evaluation, &routing);
   static_cast<void>(parts_.quantizers.take_saturation());
   state_.evaluation_pending = false;
   if (state_.step == 0) state_.before = figures;
@@ -112,7 +124,8 @@ void Trainer::evaluate_now() {
                              .tokens = state_.tokens,
                              .figures = figures,
                              .best = better && !config_.best_is_last,
-                             .kept = better});
+                             .kept = better,
+                             .routing = std::move(routing)});
 }
 
 void Trainer::save_checkpoint() {

@@ -12,6 +12,7 @@
 #include "qad/loss/loss.h"
 #include "qad/train/divergence.h"
 #include "qad/train/events.h"
+#include "qad/train/routers.h"
 #include "qad/train/stage.h"
 #include "qad/train/train_config.h"
 
@@ -65,6 +66,7 @@ class Trainer {
   TrainerConfig config_;
   TrainerParts parts_;
   AdamW optimizer_;
+  RouterBalance balance_;
   DivergenceRule divergence_;
   RunState state_;
   double earlier_seconds_ = 0;

@@ -9,6 +9,7 @@
 #include "qad/report/comparison_table.h"
 #include "qad/report/figures_json.h"
 #include "qad/report/problem_json.h"
+#include "qad/report/routing_table.h"
 #include "qad/report/summary.h"
 #include "qad/run/any_model.h"
 #include "qad/run/materials.h"
@@ -157,16 +158,20 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
   const auto batches = all_batches(sequences, recipe.evaluate.batch_size);
   tell_head_effect(options.decode, *subject.model, batches, subject.name);
   const DecodeHead head(*subject.model, options.decode.head);
-  const EvalFigures figures = evaluate(*subject.model, teacher, batches);
+  std::vector<LayerRouting> routing;
+  const EvalFigures figures = evaluate(*subject.model, teacher, batches, &routing);
   if (options.logits) write_logits(*subject.model, batches, *options.logits);
   if (options.json) {
-    print << json_of(figures).dump() << "\n";
+    nlohmann::ordered_json json = json_of(figures);
+    if (!routing.empty()) json["routing"] = json_of(routing);
+    print << json.dump() << "\n";
     return ExitCode::done;
   }
   ArmSummary row;
   row.name = subject.name;
   row.eval = figures;
   print << comparison_table({row}).text();
+  if (!routing.empty()) print << "\n" << routing_table(routing).text();
   return ExitCode::done;
 }
 

@@ -11,6 +11,7 @@
 #include "qad/inspect/inspect_files.h"
 #include "qad/inspect/inspect_json.h"
 #include "qad/inspect/run_files.h"
+#include "qad/quant/policy.h"
 #include "qad/recipe/catalogue.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/facts.h"
@@ -66,7 +67,7 @@ void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
   if (have_options) columns.push_back({"otherwise than the rest", Align::left});
   Table table(columns);
   for (const QuantizeRule& rule : quantize.rules) {
-    std::vector<std::string> row = {rule.layers, rule.weights, rule.inputs};
+    std::vector<std::string> row = {rule.layers + place_text(rule), rule.weights, rule.inputs};
     if (have_options) row.push_back(options_of(rule));
     table.add_row(row);
   }

@@ -9,14 +9,16 @@
 #include "autograd/base/profile.h"
 #include "qad/report/comparison_table.h"
 #include "qad/report/profile_table.h"
+#include "qad/report/routing_table.h"
 #include "qad/report/table.h"
 #include "qad/train/events.h"
 
 namespace qad::verbs {
 
 void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print) {
-  const std::vector<ArmSummary> rows = rows_of(summary);
-  print << comparison_table(with_untrained_rows(rows)).text() << "\n";
+  const std::vector<ArmSummary> rows = rows_of(summary), shown = with_untrained_rows(rows);
+  print << comparison_table(shown).text() << "\n";
+  if (const Table routing = routing_table(shown); !routing.rows().empty()) print << routing.text() << "\n";
   if (const std::string note = token_note(rows); !note.empty()) print << note << "\n\n";
   if (const Table tried = candidates_table(rows); !tried.rows().empty())
     print << "learning rates tried\n\n" << tried.text() << "\n";

@@ -76,9 +76,21 @@ TEST(LinearShapes, OfAConfigAreThoseOfTheModel) {
       EXPECT_EQ(told[i].out_features, real[i].out_features);
       EXPECT_EQ(told[i].in_features, real[i].in_features);
       EXPECT_EQ(told[i].tied, tied && told[i].name == "lm_head");
+      EXPECT_EQ(told[i].kind, real[i].kind);
+      EXPECT_EQ(told[i].next, real[i].next);
     }
     EXPECT_EQ(told.back().out_features, 64);
   }
+  using enum ModuleKind;
+  const std::vector<LinearShape> all = linear_shapes(testing::small_config());
+  EXPECT_EQ(all[0].name, "model.layers.0.self_attn.q_proj");
+  EXPECT_EQ(all[0].kind, attention);
+  EXPECT_EQ(all[0].next, (std::vector{attention, feed_forward}));
+  EXPECT_EQ(all[13].name, down(1));
+  EXPECT_EQ(all[13].kind, feed_forward);
+  EXPECT_EQ(all[13].next, std::vector{head});
+  EXPECT_EQ(all[14].kind, head);
+  EXPECT_TRUE(all[14].next.empty());
   ModelConfig deep = testing::small_config();
   deep.num_hidden_layers = 2'000'000'000;
   testing::expect_mentions(testing::error_of([&] { static_cast<void>(linear_shapes(deep)); }), {"num_hidden_layers"});

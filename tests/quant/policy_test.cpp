@@ -32,11 +32,32 @@ TEST(Glob, MatchesTheWholeName) {
 TEST(Policy, TheLastRuleThatMatchesDecides) {
   const Policy policy(
       with_rules({{"*", "nvfp4", "nvfp4"}, {"*.down_proj", "fp8", "none"}, {"lm_head", "none", "none"}}));
-  EXPECT_EQ(policy("model.layers.0.mlp.up_proj").weights, &block_format("nvfp4"));
-  EXPECT_EQ(policy("model.layers.0.mlp.down_proj").weights, &block_format("fp8"));
-  EXPECT_EQ(policy("model.layers.0.mlp.down_proj").inputs, nullptr);
-  EXPECT_EQ(policy("lm_head"), LayerFormats{});
-  EXPECT_EQ(Policy(with_rules({}))("anything"), LayerFormats{});
+  EXPECT_EQ(policy({.name = "model.layers.0.mlp.up_proj"}).weights, &block_format("nvfp4"));
+  EXPECT_EQ(policy({.name = "model.layers.0.mlp.down_proj"}).weights, &block_format("fp8"));
+  EXPECT_EQ(policy({.name = "model.layers.0.mlp.down_proj"}).inputs, nullptr);
+  EXPECT_EQ(policy({.name = "lm_head"}), LayerFormats{});
+  EXPECT_EQ(Policy(with_rules({}))({.name = "anything"}), LayerFormats{});
+}
+
+TEST(Policy, ARuleMayAskForKindAndPlaceBesideTheName) {
+  std::vector<QuantizeRule> rules = {{"*", "nvfp4", "nvfp4"}, {"*.in_proj"}, {"*"}};
+  rules[1].kind = ModuleKind::mamba;
+  rules[1].before = ModuleKind::attention;
+  rules[2].kind = ModuleKind::attention;
+  const Policy policy(with_rules(rules));
+  const auto rule_of = [&](const char* name, ModuleKind kind, std::vector<ModuleKind> next) {
+    return policy.rule_of({.name = name, .kind = kind, .next = std::move(next)});
+  };
+  using enum ModuleKind;
+  EXPECT_EQ(rule_of("a.in_proj", mamba, {attention}), 1);
+  EXPECT_EQ(rule_of("a.in_proj", mamba, {linear_attention, attention}), 1);
+  EXPECT_EQ(rule_of("a.in_proj", mamba, {experts}), 0);
+  EXPECT_EQ(rule_of("a.in_proj", mamba, {}), 0);
+  EXPECT_EQ(rule_of("a.in_proj", linear_attention, {attention}), 0);
+  EXPECT_EQ(rule_of("a.out_proj", mamba, {attention}), 0);
+  EXPECT_EQ(rule_of("a.in_proj", attention, {}), 2);
+  EXPECT_EQ(place_text(rules[0]), "");
+  EXPECT_EQ(place_text(rules[1]), ", mamba before attention");
 }
 
 TEST(Policy, OptionsAreTheRulesOwnOrElseTheRecipes) {
@@ -47,7 +68,8 @@ TEST(Policy, OptionsAreTheRulesOwnOrElseTheRecipes) {
   config.rules[1].ste = StraightThrough::clip;
   config.rules[0].algorithm = CalibrationKind::max;
   const Policy policy(config, CalibrationKind::mse);
-  const LayerOptions usual = policy.options("o_proj"), own = policy.options("q_proj"), cache = policy.cache();
+  const LayerOptions usual = policy.options({.name = "o_proj"}), own = policy.options({.name = "q_proj"}),
+                     cache = policy.cache();
   EXPECT_EQ(usual.tensor_scale, (TensorScaleConfig{TensorScaleRound::none, TensorScaleSource::calibration}));
   EXPECT_EQ(usual.ste, StraightThrough::identity);
   EXPECT_EQ(usual.algorithm, CalibrationKind::max);

@@ -78,7 +78,7 @@ TEST_F(SavedState, HasEveryFieldUnderItsName) {
                                               {"last_step.rollout.reward", 0.125},
                                               {"last_step.rollout.kl", 0.0625}};
   for (const auto& [name, number] : some) EXPECT_TRUE(content.numbers.at(name) == number) << name;
-  EXPECT_EQ(content.numbers.size(), 11u + 2 * 12 + 10 + 6);
+  EXPECT_EQ(content.numbers.size(), 11u + 2 * 18 + 10 + 6);
   EXPECT_EQ(content.texts.at("diverged"), "why");
 
   const RunState again = unpacked(content);

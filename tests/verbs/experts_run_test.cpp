@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "qad/checkpoint/checkpoint.h"
 #include "qad/report/summary.h"
@@ -62,6 +64,51 @@ TEST_F(ExpertsRun, IsTheSameAtAnyThreadCount) {
   const auto two = load_checkpoint(work_.path("run2/checkpoints/best.h5"));
   for (const auto& [name, tensor] : one.tensors)
     EXPECT_TRUE(std::ranges::equal(tensor.span(), two.tensors.at(name).span())) << name;
+}
+
+// Where tokens went is told in the run's files, at its end, and by `qad eval`.
+TEST_F(ExpertsRun, TellsWhereTokensWent) {
+  using Json = nlohmann::json;
+  const auto recipe = work_.recipe();
+  const Outcome run = Workplace::start(Workplace::run_arguments(recipe, work_.at("run"), {"train.lr=1e-3"}));
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_NE(run.out.find("router agreement"), std::string::npos) << run.out;
+  EXPECT_NE(read_file(work_.path("run/report.html"), "a report").find("router agreement"), std::string::npos);
+  const RunSummary told = summary("run");
+  EXPECT_GT(told.eval.router_agreement, 0.5);
+  EXPECT_GE(told.eval.router_agreement, told.eval.router_agreement_worst);
+  EXPECT_GT(told.before.busiest_expert, 1.0 / 6);
+  EXPECT_LT(told.before.idlest_expert, 1.0 / 6);
+
+  const std::string metrics = read_file(work_.path("run/metrics.jsonl"), "metrics");
+  const Json first = Json::parse(metrics.substr(0, metrics.find('\n')));
+  EXPECT_EQ(first.at("eval").at("router_agreement"), told.before.router_agreement);
+  ASSERT_EQ(first.at("routing").size(), 2u);  // the second layer is dense
+  for (const Json& layer : first.at("routing")) {
+    const std::vector<std::int64_t> tokens = layer.at("tokens");
+    ASSERT_EQ(tokens.size(), 6u);
+    EXPECT_EQ(std::accumulate(tokens.begin(), tokens.end(), std::int64_t{0}), 2 * told.before.tokens);
+    EXPECT_GE(layer.at("agreement"), told.before.router_agreement_worst);
+  }
+  EXPECT_EQ(first.at("routing")[1].at("layer"), "model.layers.2.mlp");
+
+  const Outcome table = Workplace::start({"eval", work_.at("run")});
+  EXPECT_NE(table.out.find("model.layers.2.mlp"), std::string::npos) << table.out;
+  const Json json = Json::parse(Workplace::start({"eval", work_.at("run"), "--json"}).out);
+  EXPECT_EQ(json.at("router_agreement"), told.eval.router_agreement);
+  ASSERT_EQ(json.at("routing").size(), 2u);
+  EXPECT_EQ(json.at("routing")[0].at("layer"), "model.layers.0.mlp");
+}
+
+TEST_F(ExpertsRun, CanKeepItsRouters) {
+  work_.run(work_.recipe(), "run", {"train.router=false", "train.adamw.weight_decay=0.1", "train.lr=1e-3"});
+  const auto teacher = load_model(work_.teacher(), WeightType::f32);
+  const CheckpointContent newest = load_checkpoint(work_.path("run/checkpoints/step-00000003.h5"));
+  for (const ParameterPointer& parameter : teacher->parameters())
+    EXPECT_EQ(std::ranges::equal(parameter->value().span(), newest.tensors.at("model/" + parameter->name).span()),
+              parameter->role == Role::router)
+        << parameter->name;
+  EXPECT_FALSE(newest.tensors.contains("adamw/first/model.layers.0.mlp.gate.weight"));
 }
 
 TEST_F(ExpertsRun, CanBePlanned) {
