@@ -82,12 +82,14 @@ std::unique_ptr<LanguageModel> make_llama_kind(const ModelConfig& config, const 
       return LayerPlace{i, name + "." + module, name + ".post_attention_layernorm"};
     };
     std::vector<Residual> parts;
-    if (block.linear_attention) parts.push_back(make_linear_layer(config, attention("self_attn.linear_attn"), ModuleKind::attention, make));
+    if (block.linear_attention)
+      parts.push_back(make_linear_layer(config, attention("self_attn.linear_attn"), ModuleKind::attention, make));
     else if (config.latent_attention)
       parts.push_back(make_latent_attention(config, attention("self_attn"), rotary, make));
     else if (block.num_key_value_heads > 0)
       parts.push_back(make_attention(config, attention("self_attn"), rotary, make));
-    if (block.linear_feed_forward) parts.push_back(make_linear_layer(config, feed_forward("mlp.linear_mlp"), ModuleKind::feed_forward, make));
+    if (block.linear_feed_forward)
+      parts.push_back(make_linear_layer(config, feed_forward("mlp.linear_mlp"), ModuleKind::feed_forward, make));
     else if (config.has_experts(i)) parts.push_back(make_experts(config, feed_forward(experts.module), experts, make));
     else if (block.intermediate_size > 0) parts.push_back(make_feed_forward(config, feed_forward("mlp"), make));
     return parts;

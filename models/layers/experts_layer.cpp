@@ -169,8 +169,8 @@ class Maker {
   [[nodiscard]] SharedExpert shared(const ParameterPointer& fed_by) const {
     const std::string expert = module_ + names_.shared + ".";
     SharedExpert shared{.inputs = {.name = expert + inputs_name(), .fed_by = fed_by}, .down = {}, .gate = nullptr};
-    add_inputs(shared.inputs, expert, {names_.gate != nullptr ? "gate_proj" : nullptr, "up_proj"}, sizes_.shared_width(),
-               hidden_, 1);
+    add_inputs(shared.inputs, expert, {names_.gate != nullptr ? "gate_proj" : nullptr, "up_proj"},
+               sizes_.shared_width(), hidden_, 1);
     shared.down.name = expert + "down_proj";
     shared.down.members = {down(shared.down.name, hidden_, sizes_.shared_width(), true)};
     // Squared, a factor of up does not go on to what comes out.

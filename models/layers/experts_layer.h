@@ -17,8 +17,9 @@ struct ExpertNames {
 };
 
 /// A layer with its norm, before the residual stream. The experts share one slot for their inputs and one for those of
-/// their down projections; a shared expert has its own. With a latent size the routed experts read MODULE.fc1_latent_proj of the input, and their
-/// sum goes through MODULE.fc2_latent_proj (Nemotron 3 Super); the router and the shared expert read the input itself.
+/// their down projections; a shared expert has its own. With a latent size the routed experts read
+/// MODULE.fc1_latent_proj of the input, and their sum goes through MODULE.fc2_latent_proj (Nemotron 3 Super); the
+/// router and the shared expert read the input itself.
 [[nodiscard]] Residual make_experts(const ModelConfig& config, const LayerPlace& place, const ExpertNames& names,
                                     const ParameterMaker& make);
 
