@@ -85,7 +85,7 @@ using Input = DeltaRuleTensors<const float>;
 // Calls visit(first row, how many, which chunk of the segment).
 template <class Visit>
 void each_chunk(const DeltaRuleSegment& segment, Visit&& visit) {
-  std::int64_t row = segment.begin, position = segment.position;
+  std::int64_t row = segment.begin, position = segment.cached;
   for (std::int64_t chunk = 0; row < segment.end; ++chunk) {
     const std::int64_t count = std::min(kDeltaChunk - position % kDeltaChunk, segment.end - row);
     visit(row, count, chunk);
@@ -95,12 +95,12 @@ void each_chunk(const DeltaRuleSegment& segment, Visit&& visit) {
 }
 
 void forward_segment(const DeltaRuleExtents& e, const DeltaRuleSegment& segment, std::int64_t head, const Input& x,
-                     const StridedRows<float>& out, float* states, float* starts) {
+                     const StridedRows<float>& out, float* starts) {
   thread_local Scratch<float> scratch;
   float* memory = scratch.get(DeltaChunk::room(e) + e.state_size());
   DeltaChunk chunk(e, memory + e.state_size());
-  float* kept = states != nullptr ? states + (segment.slot * e.value_heads + head) * e.state_size() : nullptr;
-  const float* S = segment.position > 0 ? kept : nullptr;
+  float* kept = segment.state != nullptr ? segment.state + head * e.state_size() : nullptr;
+  const float* S = segment.cached > 0 ? kept : nullptr;
   const std::int64_t last = segment.chunks() - 1;
   each_chunk(segment, [&](std::int64_t first, std::int64_t count, std::int64_t index) {
     float* next = kept != nullptr ? kept : memory;
@@ -271,13 +271,12 @@ std::int64_t count_starts(std::span<DeltaRuleSegment> segments) {
   return count;
 }
 
-void delta_rule_forward(const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, float* out, float* states,
-                        float* starts) {
+void delta_rule_forward(const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, float* out, float* starts) {
   QAD_ASSERT(e.value_heads % e.key_heads == 0);
   std::int64_t tokens = 0;
   for (const DeltaRuleSegment& segment : e.segments) {
-    QAD_ASSERT(segment.position == 0 || (states != nullptr && starts == nullptr));
-    tokens += segment.end - segment.begin;
+    QAD_ASSERT(segment.cached == 0 || (segment.state != nullptr && starts == nullptr));
+    tokens += segment.size();
   }
   const std::int64_t tasks = static_cast<std::int64_t>(e.segments.size()) * e.value_heads;
   if (tasks == 0) return;
@@ -287,13 +286,13 @@ void delta_rule_forward(const DeltaRuleExtents& e, const DeltaRuleTensors<const 
   parallel_for(tasks, chunk, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task)
       forward_segment(e, e.segments[static_cast<std::size_t>(task / e.value_heads)], task % e.value_heads, x,
-                      {out, e.value_heads * e.value_dim}, states, starts);
+                      {out, e.value_heads * e.value_dim}, starts);
   });
 }
 
 void delta_rule_backward(const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, const float* starts,
                          const float* d_out, const DeltaRuleTensors<float>& gradients) {
-  for (const DeltaRuleSegment& segment : e.segments) QAD_ASSERT(segment.position == 0);
+  for (const DeltaRuleSegment& segment : e.segments) QAD_ASSERT(segment.cached == 0);
   parallel_for(static_cast<std::int64_t>(e.segments.size()) * e.key_heads, 1, [&](std::int64_t task, std::int64_t) {
     backward_segment(e, e.segments[static_cast<std::size_t>(task / e.key_heads)], task % e.key_heads, x, starts, d_out,
                      gradients);

@@ -7,19 +7,19 @@
 #include <cstdint>
 #include <span>
 
+#include "autograd/kernels/sequence_rows.h"
+
 namespace qad::kernels {
 
 /// Tokens of a chunk; chunks end where the position in the sequence is a multiple of it.
 inline constexpr std::int64_t kDeltaChunk = 64;
 
-/// Rows [begin, end) are consecutive tokens of one sequence, of which `position` went before and left what stands in
-/// place `slot` of the states.
-struct DeltaRuleSegment {
-  std::int64_t begin, end, slot, position;
+/// The state is [value_heads, key_dim, value_dim].
+struct DeltaRuleSegment : SequenceRows {
   std::int64_t first_start = 0;  ///< where its chunks' starts lie among those of all (count_starts)
 
   [[nodiscard]] std::int64_t chunks() const {
-    return (position + end - begin + kDeltaChunk - 1) / kDeltaChunk - position / kDeltaChunk;
+    return (cached + size() + kDeltaChunk - 1) / kDeltaChunk - cached / kDeltaChunk;
   }
 };
 
@@ -51,12 +51,9 @@ struct DeltaRuleTensors {
 /// take. That of a sequence's first chunk is zero and not among them.
 std::int64_t count_starts(std::span<DeltaRuleSegment> segments);
 
-/// out [tokens, value_heads·value_dim]. `states` [slots, value_heads, key_dim, value_dim] are read where a segment has
-/// tokens before it, and brought up to date; null where no sequence goes on. `starts`, if not null, takes the states at
-/// the chunks' starts for backward.
-void delta_rule_forward(const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, float* out, float* states,
-                        float* starts);
-/// Of whole sequences (position 0). All gradients add; data that is null stands for one that nobody asks for.
+/// out [tokens, value_heads·value_dim]. `starts`, if not null, takes the states at the chunks' starts for backward.
+void delta_rule_forward(const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, float* out, float* starts);
+/// Of whole sequences (none cached). All gradients add; data that is null stands for one that nobody asks for.
 void delta_rule_backward(const DeltaRuleExtents& e, const DeltaRuleTensors<const float>& x, const float* starts,
                          const float* d_out, const DeltaRuleTensors<float>& gradients);
 

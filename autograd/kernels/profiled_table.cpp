@@ -49,7 +49,7 @@ struct DeltaRuleWork {
 };
 DeltaRuleWork work_of(const DeltaRuleExtents& e) {
   std::int64_t tokens = 0;
-  for (const DeltaRuleSegment& s : e.segments) tokens += s.end - s.begin;
+  for (const DeltaRuleSegment& segment : e.segments) tokens += segment.size();
   const std::int64_t a_head = kDeltaChunk * 2 * (e.key_dim + e.value_dim) + 6 * e.state_size();
   const std::int64_t a_token = 2 * e.key_heads * e.key_dim + e.value_heads * (e.value_dim + e.decay_width() + 1);
   return {number(tokens * e.value_heads) * number(a_head), floats(tokens * a_token)};

@@ -23,17 +23,16 @@ Variable causal_convolution(const Columns& x, const ParameterOperand& weight, co
       .causal_convolution_forward(shape(sequence_rows(*parts, rows, history)), x.data(), weights.data(),
                                   bias_data(biases), y.data());
   return record("causal_convolution", std::move(y), {x.x, weight.parameter, bias.parameter},
-                [sink = x.x.sink(), value = x.x.value(), begin = x.begin, weight, bias, weights, biases, parts, rows,
-                 shape, bias_data](const Tensor& dy) {
+                [columns_gradient = ColumnsGradient(x), value = x.x.value(), begin = x.begin, weight, bias, weights,
+                 biases, parts, rows, shape, bias_data](const Tensor& dy) {
                   const Tensor dz = dy.reusable();
-                  const Tensor dx = sink != nullptr ? gradient_to_add_to(*sink, rows, value.cols()) : Tensor();
+                  float* const dx = columns_gradient.data();
                   const std::vector<kernels::SequenceRows> sequences = sequence_rows(*parts, rows, nullptr);
                   weight.accumulate_if_needed([&](float* d_weight) {
                     bias.accumulate_if_needed([&](float* d_bias) {
                       kernel_table(dy.device())
                           .causal_convolution_backward(shape(sequences), value.data() + begin, weights.data(),
-                                                       bias_data(biases), dy.data(), dz.data(),
-                                                       sink != nullptr ? dx.data() + begin : nullptr, d_weight, d_bias);
+                                                       bias_data(biases), dy.data(), dz.data(), dx, d_weight, d_bias);
                     });
                   });
                 });

@@ -7,10 +7,21 @@
 
 namespace qad {
 
+namespace {
+
 Tensor gradient_to_add_to(GradientSink& sink, std::int64_t rows, std::int64_t cols) {
   const auto [gradient, fresh] = sink.buffer({rows, cols});
   if (fresh) gradient.fill(0.0f);
   return gradient;
+}
+
+}  // namespace
+
+ColumnsGradient::ColumnsGradient(const Columns& columns)
+    : sink_(columns.x.sink()), rows_(columns.x.shape().rows()), stride_(columns.stride()), begin_(columns.begin) {}
+
+float* ColumnsGradient::data() const {
+  return sink_ != nullptr ? gradient_to_add_to(*sink_, rows_, stride_).data() + begin_ : nullptr;
 }
 
 Variable arranged(const Variable& x, const std::vector<ColumnRange>& ranges) {

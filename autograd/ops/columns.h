@@ -1,13 +1,15 @@
 // Some columns of a matrix as the input of an op: a projection that makes several things at once is read in place.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "autograd/tape/variable.h"
 
 namespace qad {
 
-/// Columns [begin, end) of x [T, C]. An op that reads them adds to these columns of x's gradient alone (columns_sink).
+/// Columns [begin, end) of x [T, C]. An op that reads them adds to these columns of x's gradient alone
+/// (ColumnsGradient).
 struct Columns {
   Variable x;
   std::int64_t begin = 0, end = 0;
@@ -22,8 +24,18 @@ struct Columns {
   [[nodiscard]] const float* data() const { return x.value().data() + begin; }
 };
 
-/// The whole gradient [rows, cols] of what columns were read from, with zeros where nothing was added yet.
-[[nodiscard]] Tensor gradient_to_add_to(GradientSink& sink, std::int64_t rows, std::int64_t cols);
+/// Where the gradient of columns goes; it keeps nothing of their values.
+class ColumnsGradient {
+ public:
+  explicit ColumnsGradient(const Columns& columns);
+  /// To be added to, rows `stride` numbers apart, with zeros where nothing was added yet; null: nobody asks for it.
+  [[nodiscard]] float* data() const;
+  [[nodiscard]] std::int64_t stride() const { return stride_; }
+
+ private:
+  std::shared_ptr<GradientSink> sink_;
+  std::int64_t rows_, stride_, begin_;
+};
 
 struct ColumnRange {
   std::int64_t begin = 0, end = 0;

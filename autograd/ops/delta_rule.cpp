@@ -2,24 +2,14 @@
 
 #include "autograd/base/error.h"
 #include "autograd/kernels/table.h"
+#include "autograd/ops/sequence_rows.h"
 
 namespace qad {
 namespace {
 
 kernels::StridedRows<const float> rows_of(const Columns& x) { return {x.data(), x.stride()}; }
 
-// The gradient of columns that a kernel adds to; it holds what they were read from no longer than it must.
-struct ColumnsSink {
-  explicit ColumnsSink(const Columns& x)
-      : sink(x.x.sink()), rows(x.x.shape().rows()), stride(x.stride()), begin(x.begin) {}
-  [[nodiscard]] kernels::StridedRows<float> gradient() const {
-    if (sink == nullptr) return {nullptr, stride};
-    return {gradient_to_add_to(*sink, rows, stride).data() + begin, stride};
-  }
-
-  std::shared_ptr<GradientSink> sink;
-  std::int64_t rows, stride, begin;
-};
+kernels::StridedRows<float> rows_of(const ColumnsGradient& gradient) { return {gradient.data(), gradient.stride()}; }
 
 }  // namespace
 
@@ -32,25 +22,15 @@ Variable log_decay(const Columns& g, const ParameterOperand& A_log, const Parame
   };
   Tensor l({rows, cols});
   kernel_table(l.device()).log_decay_forward(input(), l.data());
-  return record("log_decay", l, {g.x, A_log.parameter, dt_bias.parameter},
-                [input, l, A_log, dt_bias, sink = ColumnsSink(g)](const Tensor& dl) {
-                  kernels::LogDecayGradients gradients{sink.gradient().data, nullptr, nullptr};
-                  const auto run = [&] {
-                    kernel_table(dl.device()).log_decay_backward(input(), l.data(), dl.data(), gradients);
-                  };
-                  const auto with_bias = [&] {
-                    if (!dt_bias.needs_gradient()) return run();
-                    dt_bias.accumulate_gradient([&](const Tensor& d) {
-                      gradients.dt_bias = d.data();
-                      run();
-                    });
-                  };
-                  if (!A_log.needs_gradient()) return with_bias();
-                  A_log.accumulate_gradient([&](const Tensor& d) {
-                    gradients.A_log = d.data();
-                    with_bias();
-                  });
-                });
+  return record(
+      "log_decay", l, {g.x, A_log.parameter, dt_bias.parameter},
+      [input, l, A_log, dt_bias, dg = ColumnsGradient(g)](const Tensor& dl) {
+        A_log.accumulate_if_needed([&](float* dA_log) {
+          dt_bias.accumulate_if_needed([&](float* d_dt_bias) {
+            kernel_table(dl.device()).log_decay_backward(input(), l.data(), dl.data(), {dg.data(), dA_log, d_dt_bias});
+          });
+        });
+      });
 }
 
 Variable delta_rule(const Columns& q, const Columns& k, const Columns& v, const Variable& decay, const Columns& beta,
@@ -64,9 +44,8 @@ Variable delta_rule(const Columns& q, const Columns& k, const Columns& v, const 
   for (const Variable* x : {&q.x, &k.x, &decay, &beta.x}) QAD_ASSERT(x->shape().rows() == rows);
 
   std::vector<kernels::DeltaRuleSegment> segments;
-  for (const SequencePart& part : *parts)
-    if (part.begin < part.end)
-      segments.push_back({part.begin, part.end, part.slot, states != nullptr ? part.cached : 0});
+  for (const kernels::SequenceRows& sequence : sequence_rows(*parts, rows, states))
+    if (sequence.size() > 0) segments.push_back({sequence});
   // The states that backward needs. Nothing is recorded where a model decodes.
   const std::int64_t kept = kernels::count_starts(segments);
   const bool records = recording() && (q.x.needs_gradient() || k.x.needs_gradient() || v.x.needs_gradient() ||
@@ -84,18 +63,15 @@ Variable delta_rule(const Columns& q, const Columns& k, const Columns& v, const 
   };
   const auto start_data = [](const Tensor& tensor) { return tensor.defined() ? tensor.data() : nullptr; };
   Tensor out({rows, v.width()});
-  kernel_table(out.device())
-      .delta_rule_forward(extents(), input(), out.data(), states != nullptr ? states->data() : nullptr,
-                          start_data(starts));
+  kernel_table(out.device()).delta_rule_forward(extents(), input(), out.data(), start_data(starts));
   if (!records) return Variable(std::move(out));
   return record(
       "delta_rule", std::move(out), {q.x, k.x, v.x, decay, beta.x},
-      [extents, input, starts, start_data, q_sink = ColumnsSink(q), k_sink = ColumnsSink(k), v_sink = ColumnsSink(v),
-       decay_sink = ColumnsSink(decay), beta_sink = ColumnsSink(beta)](const Tensor& d_out) {
+      [extents, input, starts, start_data, dq = ColumnsGradient(q), dk = ColumnsGradient(k), dv = ColumnsGradient(v),
+       d_decay = ColumnsGradient(decay), d_beta = ColumnsGradient(beta)](const Tensor& d_out) {
         kernel_table(d_out.device())
-            .delta_rule_backward(
-                extents(), input(), start_data(starts), d_out.data(),
-                {q_sink.gradient(), k_sink.gradient(), v_sink.gradient(), decay_sink.gradient(), beta_sink.gradient()});
+            .delta_rule_backward(extents(), input(), start_data(starts), d_out.data(),
+                                 {rows_of(dq), rows_of(dk), rows_of(dv), rows_of(d_decay), rows_of(d_beta)});
       });
 }
 

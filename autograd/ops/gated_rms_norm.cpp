@@ -26,16 +26,14 @@ Variable gated_rms_norm(const Variable& x, const Columns& gate, const ParameterO
   kernel_table(y.device())
       .gated_rms_norm_forward(shape, x.value().data(), gate.data(), weight_f32.data(), y.data(), inverse_rms.data());
   return record("gated_rms_norm", std::move(y), {x, gate.x, weight.parameter},
-                [x_sink = x.sink(), gate_sink = gate.x.sink(), x = x.value(), gate_value = gate.x.value(),
+                [x_sink = x.sink(), gate_gradient = ColumnsGradient(gate), x = x.value(), gate_value = gate.x.value(),
                  gate_begin = gate.begin, weight, weight_f32, inverse_rms, shape](const Tensor& dy) {
                   Tensor dx = dy.reusable();
-                  const Tensor d_gate =
-                      gate_sink != nullptr ? gradient_to_add_to(*gate_sink, shape.rows, shape.gate_stride) : Tensor();
+                  float* const d_gate = gate_gradient.data();
                   weight.accumulate_if_needed([&](float* d_weight) {
                     kernel_table(dy.device())
                         .gated_rms_norm_backward(shape, x.data(), gate_value.data() + gate_begin, weight_f32.data(),
-                                                 inverse_rms.data(), dy.data(), dx.data(),
-                                                 gate_sink != nullptr ? d_gate.data() + gate_begin : nullptr, d_weight);
+                                                 inverse_rms.data(), dy.data(), dx.data(), d_gate, d_weight);
                   });
                   if (x_sink != nullptr) x_sink->give(std::move(dx));
                 });

@@ -59,16 +59,15 @@ Variable state_space_scan(const Variable& xBC, const Columns& dt, const StateSpa
   return record(
       "state_space_scan", std::move(y),
       {xBC, dt.x, parameters.A_log.parameter, parameters.D.parameter, parameters.dt_bias.parameter},
-      [scan, parameters, starts, parts, rows, sink = xBC.sink(), dt_sink = dt.x.sink()](const Tensor& dy) {
+      [scan, parameters, starts, parts, rows, sink = xBC.sink(), dt_gradient = ColumnsGradient(dt)](const Tensor& dy) {
         const std::vector<kernels::SequenceRows> again = sequence_rows(*parts, rows, nullptr);
         const kernels::ScanShape extents = scan.shape(again);
         const std::int64_t blocks = kernels::scan_blocks(extents);
         Tensor dxBC(scan.xBC.shape());
         const Tensor partial = blocks > 1 ? Tensor({blocks, rows, 2 * extents.groups * extents.state}) : Tensor();
-        const Tensor d_dt = dt_sink != nullptr ? gradient_to_add_to(*dt_sink, rows, scan.dt_stride) : Tensor();
         kernels::ScanGradients gradients{.dxBC = dxBC.data(),
                                          .partial = blocks > 1 ? partial.data() : nullptr,
-                                         .d_dt = dt_sink != nullptr ? d_dt.data() + scan.dt_begin : nullptr,
+                                         .d_dt = dt_gradient.data(),
                                          .dA_log = nullptr,
                                          .dD = nullptr,
                                          .d_dt_bias = nullptr};

@@ -3,21 +3,10 @@
 
 #include <cmath>
 #include <cstdint>
-#include <type_traits>
 
 #include "autograd/reference/elementwise.h"
 
 namespace qad::reference {
-
-/// log(1 + e^x); x itself above 20, where FP32 tells no difference.
-template <class T>
-T softplus(const T& x) {
-  using std::exp;
-  using std::log;
-  if (real_part(x) > 20) return x;
-  if constexpr (std::is_floating_point_v<T>) return std::log1p(exp(x));
-  else return log(T(1) + exp(x));
-}
 
 /// l = -exp(A_log)·softplus(g + dt_bias). g, l [rows, cols], dt_bias [cols], A_log [heads].
 template <class T>

@@ -21,19 +21,6 @@ struct Scan {
   [[nodiscard]] std::int64_t c(std::int64_t head) const { return b(head) + groups * state; }
 };
 
-inline double log_of_one_and(double x) { return std::log1p(x); }
-inline float log_of_one_and(float x) { return std::log1p(x); }
-template <class T>
-std::complex<T> log_of_one_and(std::complex<T> x) {
-  return {std::log1p(x.real()), x.imag() / (T(1) + x.real())};  // to the first order in the imaginary part
-}
-/// log(1 + e^x), and x itself above 20.
-template <class T>
-T softplus(T x) {
-  using std::exp;
-  return real_part(x) > 20 ? x : log_of_one_and(exp(x));
-}
-
 /// Δ = clamp(softplus(dt + dt_bias)),  l = -exp(A_log)·Δ,  S[n, p] <- exp(l)·S[n, p] + B[n]·Δ·x[p],
 /// y[p] = Σ_n C[n]·S[n, p] + D·x[p].   xBC [tokens, width], dt [tokens, heads], S [heads, state, head_dim] in and out;
 /// `visit(token, S)` sees every state.

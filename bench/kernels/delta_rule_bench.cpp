@@ -12,12 +12,13 @@ enum class Direction { forward, backward, decode };
 void delta_rule(benchmark::State& state, bool by_channel, Direction direction) {
   const std::int64_t tokens = state.range(0), key_heads = state.range(1), value_heads = state.range(2),
                      dim = state.range(3);
-  std::vector<kernels::DeltaRuleSegment> segments = {{0, tokens, 0, 0}};
-  if (direction == Direction::decode) {
-    segments.clear();
-    for (std::int64_t i = 0; i < tokens; ++i) segments.push_back({i, i + 1, i, 100});
-  }
-  const std::int64_t kept = direction == Direction::decode ? tokens : kernels::count_starts(segments);
+  const bool decodes = direction == Direction::decode;
+  std::vector<float> remembered(static_cast<std::size_t>(decodes ? tokens * value_heads * dim * dim : 0));
+  std::vector<kernels::DeltaRuleSegment> segments = {{{0, tokens}}};
+  if (decodes) segments.clear();
+  for (std::int64_t i = 0; decodes && i < tokens; ++i)
+    segments.push_back({{i, i + 1, 100, remembered.data() + i * value_heads * dim * dim}});
+  const std::int64_t kept = kernels::count_starts(segments);
   const kernels::DeltaRuleExtents e{segments, key_heads, value_heads, dim, dim, by_channel};
   const std::int64_t qk = key_heads * dim, vs = value_heads * dim, ls = value_heads * e.decay_width();
   const auto q = normal_floats(tokens * qk, 1), k = normal_floats(tokens * qk, 2), v = normal_floats(tokens * vs, 3),
@@ -28,13 +29,10 @@ void delta_rule(benchmark::State& state, bool by_channel, Direction direction) {
   std::vector<float> dq(q.size()), dk(k.size()), dv(v.size()), d_decay(decay.size()), d_beta(beta.size());
   const kernels::DeltaRuleTensors<const float> x{
       {q.data(), qk}, {k.data(), qk}, {v.data(), vs}, {decay.data(), ls}, {beta.data(), value_heads}};
-  const auto forward = [&] {
-    const bool decodes = direction == Direction::decode;
-    kernels::delta_rule_forward(e, x, out.data(), decodes ? states.data() : nullptr, decodes ? nullptr : states.data());
-  };
+  const auto forward = [&] { kernels::delta_rule_forward(e, x, out.data(), decodes ? nullptr : states.data()); };
   forward();
   double flops = static_cast<double>(tokens * value_heads * (4 * kernels::kDeltaChunk * dim + 6 * dim * dim));
-  if (direction == Direction::decode) flops = static_cast<double>(tokens * value_heads * 7 * dim * dim);
+  if (decodes) flops = static_cast<double>(tokens * value_heads * 7 * dim * dim);
   if (direction == Direction::backward) flops *= 2.5;
   measure(state, state.range(4), "GFLOP/s", flops, [&] {
     if (direction != Direction::backward) return forward();

@@ -6,6 +6,30 @@
 
 namespace qad {
 
+void read_latent_attention(const ConfigReader& config_json, std::int64_t q_lora_rank, ModelConfig& config) {
+  const auto size = [&](const char* key, std::int64_t fallback, std::int64_t low = 1) {
+    return config_json.whole(key, fallback, low);
+  };
+  LatentAttentionConfig& attention = config.latent_attention.emplace();
+  attention.q_lora_rank = config_json.has("q_lora_rank") ? 0 : q_lora_rank;
+  if (config_json.says("q_lora_rank")) attention.q_lora_rank = size("q_lora_rank", 0);
+  attention.kv_lora_rank = size("kv_lora_rank", 512);
+  attention.qk_nope_head_dim = size("qk_nope_head_dim", 128);
+  attention.qk_rope_head_dim = size("qk_rope_head_dim", 64, 2);
+  attention.v_head_dim = size("v_head_dim", 128);
+  config.head_dim = attention.qk_rope_head_dim;  // as transformers has it: rotary positions turn so many numbers
+}
+
+void write_latent_attention(const ModelConfig& config, nlohmann::ordered_json& config_json) {
+  const LatentAttentionConfig attention = config.latent_attention.value_or(LatentAttentionConfig());
+  config_json["q_lora_rank"] = nullptr;
+  if (attention.q_lora_rank > 0) config_json["q_lora_rank"] = attention.q_lora_rank;
+  config_json["kv_lora_rank"] = attention.kv_lora_rank;
+  config_json["qk_nope_head_dim"] = attention.qk_nope_head_dim;
+  config_json["qk_rope_head_dim"] = attention.qk_rope_head_dim;
+  config_json["v_head_dim"] = attention.v_head_dim;
+}
+
 void read_deepseek_keys(const ConfigReader& config_json, const DeepseekDefaults& defaults, ModelConfig& config) {
   const auto size = [&](const char* key, std::int64_t fallback, std::int64_t low = 1) {
     return config_json.whole(key, fallback, low);
@@ -20,15 +44,7 @@ void read_deepseek_keys(const ConfigReader& config_json, const DeepseekDefaults&
     config_json.refuse("rope_interleave", "rope_interleave to be true");
   if (size("moe_layer_freq", 1) != 1) config_json.refuse("moe_layer_freq", "moe_layer_freq to be 1");
 
-  LatentAttentionConfig& attention = config.latent_attention.emplace();
-  const bool null_rank = config_json.has("q_lora_rank") && !config_json.says("q_lora_rank");
-  attention.q_lora_rank = null_rank ? 0 : size("q_lora_rank", 1536);
-  attention.kv_lora_rank = size("kv_lora_rank", 512);
-  attention.qk_nope_head_dim = size("qk_nope_head_dim", 128);
-  attention.qk_rope_head_dim = size("qk_rope_head_dim", 64, 2);
-  attention.v_head_dim = size("v_head_dim", 128);
-  config.head_dim = attention.qk_rope_head_dim;  // as transformers has it: rotary positions turn so many numbers
-
+  read_latent_attention(config_json, 1536, config);
   ExpertsConfig& experts = config.experts.emplace();
   experts.num_experts = size("n_routed_experts", defaults.n_routed_experts);
   if (defaults.num_experts_per_tok == 0 && !config_json.says("num_experts_per_tok"))
@@ -49,15 +65,9 @@ void read_expert_groups(const ConfigReader& config_json, std::int64_t groups, st
 
 void write_deepseek_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) {
   write_llama_sizes(config, config_json);
-  const LatentAttentionConfig attention = config.latent_attention.value_or(LatentAttentionConfig());
   const ExpertsConfig experts = config.experts.value_or(ExpertsConfig());
   config_json["attention_bias"] = false;
-  config_json["q_lora_rank"] =
-      attention.q_lora_rank > 0 ? nlohmann::ordered_json(attention.q_lora_rank) : nlohmann::ordered_json(nullptr);
-  config_json["kv_lora_rank"] = attention.kv_lora_rank;
-  config_json["qk_nope_head_dim"] = attention.qk_nope_head_dim;
-  config_json["qk_rope_head_dim"] = attention.qk_rope_head_dim;
-  config_json["v_head_dim"] = attention.v_head_dim;
+  write_latent_attention(config, config_json);
   config_json["n_routed_experts"] = experts.num_experts;
   config_json["num_experts_per_tok"] = experts.num_experts_per_tok;
   config_json["moe_intermediate_size"] = experts.moe_intermediate_size;

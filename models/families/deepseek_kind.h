@@ -24,6 +24,9 @@ struct DeepseekDefaults {
 /// Sizes, numbers and experts but for how they are chosen; latent attention. Refuses what is not here: biases, rotary
 /// positions that do not turn neighbours, layers without experts among those with them.
 void read_deepseek_keys(const ConfigReader& config_json, const DeepseekDefaults& defaults, ModelConfig& config);
+/// Sizes of latent attention; `q_lora_rank`: where the key is not there, null being none.
+void read_latent_attention(const ConfigReader& config_json, std::int64_t q_lora_rank, ModelConfig& config);
+void write_latent_attention(const ModelConfig& config, nlohmann::ordered_json& config_json);
 /// Groups of experts, for who has them: null is one group.
 void read_expert_groups(const ConfigReader& config_json, std::int64_t groups, std::int64_t taken,
                         ExpertsConfig& experts);

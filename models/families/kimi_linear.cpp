@@ -9,11 +9,11 @@
 
 #include "models/families/assemble.h"
 #include "models/families/common_keys.h"
+#include "models/families/deepseek_kind.h"
 #include "models/families/family.h"
 #include "models/families/hybrid_gguf.h"
 #include "models/families/hybrid_keys.h"
 #include "models/families/llama_gguf.h"
-#include "models/families/llama_kind.h"
 #include "models/layers/feed_forward_layer.h"
 #include "models/layers/kda_layer.h"
 #include "models/layers/latent_attention_layer.h"
@@ -114,13 +114,7 @@ void read_keys(const ConfigReader& config_json, ModelConfig& config) {
   read_numbers(config_json, config, 1e-5);
   refuse_if_true(config_json, {"attention_bias", "mlp_bias"});
   if (!config_json.flag("mla_use_nope", true)) config_json.refuse("mla_use_nope", "mla_use_nope to be true");
-  LatentAttentionConfig& attention = config.latent_attention.emplace();
-  attention.q_lora_rank = config_json.says("q_lora_rank") ? config_json.whole("q_lora_rank", 0, 1) : 0;
-  attention.kv_lora_rank = config_json.whole("kv_lora_rank", 512, 1);
-  attention.qk_nope_head_dim = config_json.whole("qk_nope_head_dim", 128, 1);
-  attention.qk_rope_head_dim = config_json.whole("qk_rope_head_dim", 64, 2);
-  attention.v_head_dim = config_json.whole("v_head_dim", 128, 1);
-  config.head_dim = attention.qk_rope_head_dim;
+  read_latent_attention(config_json, 0, config);
   read_linear(config_json, config);
   read_experts(config_json, config);
   read_special_tokens(config_json, config);
@@ -131,13 +125,7 @@ void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) 
   write_llama_sizes(config, config_json);
   for (const char* key : {"head_dim", "max_position_embeddings"}) config_json.erase(key);
   config_json["model_max_length"] = config.max_position_embeddings;
-  const LatentAttentionConfig attention = config.latent_attention.value_or(LatentAttentionConfig());
-  config_json["q_lora_rank"] = nullptr;
-  if (attention.q_lora_rank > 0) config_json["q_lora_rank"] = attention.q_lora_rank;
-  config_json["kv_lora_rank"] = attention.kv_lora_rank;
-  config_json["qk_nope_head_dim"] = attention.qk_nope_head_dim;
-  config_json["qk_rope_head_dim"] = attention.qk_rope_head_dim;
-  config_json["v_head_dim"] = attention.v_head_dim;
+  write_latent_attention(config, config_json);
   config_json["mla_use_nope"] = true;
   const LinearAttentionConfig linear = config.linear_attention.value_or(LinearAttentionConfig());
   std::vector<std::int64_t> full, kda;

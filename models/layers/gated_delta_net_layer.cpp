@@ -15,7 +15,7 @@ struct Parts {
   LinearGroup out;
 };
 
-// What the projections make: the first four are matrices of their own or columns of one.
+// What the projections make, as matrices of their own or columns of one.
 struct Projected {
   Variable qkv;
   Columns z, beta, decay;

@@ -37,7 +37,7 @@ Result run(const DeltaRuleCase& c, const std::vector<std::int64_t>& lengths, con
   std::vector<DeltaRuleSegment> segments;
   std::int64_t tokens = 0;
   for (const std::int64_t length : lengths) {
-    segments.push_back({tokens, tokens + length, 0, 0});
+    segments.push_back({{tokens, tokens + length}});
     tokens += length;
   }
   const std::int64_t kept = kernels::count_starts(segments);
@@ -50,7 +50,7 @@ Result run(const DeltaRuleCase& c, const std::vector<std::int64_t>& lengths, con
   const kernels::DeltaRuleTensors<const float> input{
       {x.q.data(), qk}, {x.k.data(), qk}, {x.v.data(), v}, {x.decay.data(), l}, {x.beta.data(), c.value_heads}};
   auto& d = result.gradients;
-  kernels::delta_rule_forward(e, input, result.out.data(), nullptr, starts.data());
+  kernels::delta_rule_forward(e, input, result.out.data(), starts.data());
   kernels::delta_rule_backward(
       e, input, starts.data(), d_out.data(),
       {{d.q.data(), qk}, {d.k.data(), qk}, {d.v.data(), v}, {d.decay.data(), l}, {d.beta.data(), c.value_heads}});
