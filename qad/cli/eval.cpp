@@ -11,6 +11,7 @@ namespace qad::cli {
 ExitCode eval_verb(CommandLine& line) {
   verbs::EvalOptions options;
   line.positional("DIR|MODEL", "a run's folder, or a model folder such as an export, or its model.gguf", options.target)
+      .overrides(options.overrides)
       .option("data", "FILE",
               "held-out text, perhaps .gz or .zst: .jsonl, .h5 with token ids, or plain text (default: the run's)",
               options.data)

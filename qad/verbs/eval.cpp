@@ -57,6 +57,19 @@ void apply(const EvalOptions& options, DataConfig& data) {
   if (options.sequence_length) data.sequence_length = *options.sequence_length;
 }
 
+// A run's recipe, with other held-out text where the command line changes it.
+Recipe recipe_of(const RunFolder& folder, const std::vector<std::string>& overrides) {
+  if (overrides.empty()) return read_recipe(folder);
+  for (const std::string& one : overrides)
+    if (!one.starts_with("data.eval."))
+      throw Error({.who = one,
+                   .expected = "keys of the held-out text, data.eval.…",
+                   .got = "another key",
+                   .hint = "what made a student stays as it was"},
+                  ExitCode::usage);
+  return load_recipe(folder.recipe(), overrides);
+}
+
 struct Subject {
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<LanguageModel> own_teacher;    // the recipe's: the student is made from it
@@ -89,7 +102,11 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
   options.target = model_folder(given.target);
   const bool of_run = is_run_folder(options.target);
   Recipe recipe;
-  if (of_run) recipe = read_recipe(open_run_folder(options.target));
+  if (of_run) recipe = recipe_of(open_run_folder(options.target), options.overrides);
+  else if (!options.overrides.empty())
+    throw Error({options.target.string(), "a run's folder, whose recipe " + options.overrides.front() + " changes",
+                 "a model's", "name the text by --data FILE"},
+                ExitCode::usage);
   if (recipe.row().is_comparison)
     throw Error(
         {options.target.string(), "a run's or a model's folder", "a comparison", "name one of its arms/ folders"},

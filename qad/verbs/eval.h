@@ -6,6 +6,7 @@
 #include <iosfwd>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "autograd/base/error.h"
 #include "autograd/core/precision.h"
@@ -21,6 +22,7 @@ struct EvalOptions {
   CheckpointChoice checkpoint = CheckpointChoice::best;  ///< of a run's folder
   std::optional<std::filesystem::path> teacher;          ///< model folder; a model without teacher gets no KL
   std::optional<std::filesystem::path> data;             ///< .txt or any text, .jsonl, .h5, or a pattern
+  std::vector<std::string> overrides;                    ///< of a run's held-out text: data.eval.key=value
   std::optional<std::string> separator;                  ///< between the documents of a text
   std::optional<std::string> field;                      ///< the text's key in JSON lines
   std::optional<std::int64_t> sequence_length;

@@ -1,6 +1,7 @@
 // A run's folder is read from any working directory, and after it was moved.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "qad/verbs/eval.h"
@@ -8,6 +9,7 @@
 #include "qad/verbs/generate.h"
 #include "qad/verbs/resume.h"
 #include "qad/verbs/run.h"
+#include "tests/support/error_of.h"
 #include "tests/verbs/tiny_run.h"
 
 namespace qad::verbs {
@@ -55,6 +57,28 @@ TEST(RunFolder, IsReadFromAnywhereAndMayBeMoved) {
   GenerateOptions words;
   words.target = "moved", words.prompt = "Story", words.max_tokens = 2;
   EXPECT_EQ(generate(words, out), ExitCode::done);
+}
+
+TEST(RunFolder, IsEvaluatedOnOtherHeldOutText) {
+  const testing::TinyRun work;
+  std::ostringstream made;
+  ASSERT_EQ(run({work.recipe(), {"train.steps=1"}, work.path("run")}, made), ExitCode::done);
+  EvalOptions options;
+  options.target = work.path("run"), options.json = true;
+  const auto tokens = [&](std::vector<std::string> overrides) {
+    options.overrides = std::move(overrides);
+    std::ostringstream out;
+    EXPECT_EQ(eval(options, out), ExitCode::done);
+    return nlohmann::json::parse(out.str()).at("tokens").get<int>();
+  };
+  const int all = tokens({});
+  EXPECT_NEAR(tokens({"data.eval.tokens=" + std::to_string(all / 2)}), all / 2, 64);  // a sequence more or less
+  options.overrides = {"train.steps=2"};
+  testing::expect_mentions(testing::error_of([&] { static_cast<void>(eval(options, made)); }),
+                           {"train.steps=2", "keys of the held-out text"});
+  options.target = work.path("teacher"), options.overrides = {"data.eval.tokens=9"},
+  options.data = work.path("text.txt");
+  testing::expect_mentions(testing::error_of([&] { static_cast<void>(eval(options, made)); }), {"a run's folder"});
 }
 
 }  // namespace
