@@ -64,13 +64,14 @@ enum class Models { not_looked_at, looked_at, needed };
 
 Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems);
 
-// Teacher, text and calibration are loaded once for all arms, so none can have its own; and all answer the same
-// problems.
+// Teacher, text and what is calibrated on are loaded once for all arms, so none can have its own; and all answer the
+// same problems. How scales are found is an arm's own.
 void check_shared(const Recipe& comparison, const Recipe& arm, const YamlPosition& at, const std::string& key,
                   YamlProblems& problems) {
   const YamlNode shared = write_fields(comparison), own = write_fields(arm);
   const auto text = [](const YamlNode* node) { return node != nullptr ? yaml_text(*node) : ""; };
-  for (const char* part : {"teacher", "data", "calibrate", "evaluate.batch_size", "evaluate.problems"})
+  for (const char* part : {"teacher", "data", "calibrate.source", "calibrate.tokens", "calibrate.seed",
+                           "evaluate.batch_size", "evaluate.problems"})
     if (text(own.find_path(part)) != text(shared.find_path(part)))
       problems.add(at, key, fmt::format("the comparison's {}", part), "another",
                    "arms share teacher, text, calibration and problems; write a second comparison");

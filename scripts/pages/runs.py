@@ -29,6 +29,8 @@ def fail(text):
 
 def scores_of(folder):
     scores = {}
+    if not (folder / "answers.jsonl").exists():
+        return scores
     for line in (folder / "answers.jsonl").read_text().splitlines():
         answered = json.loads(line)
         right = int(answered["right"]) + answered["samples_right"]
@@ -37,7 +39,9 @@ def scores_of(folder):
 
 
 def answers_in(folder):
-    """Answers to each problem, greedy and sampled."""
+    """Answers to each problem, greedy and sampled; 0 where none were asked."""
+    if not (folder / "answers.jsonl").exists():
+        return 0
     with open(folder / "answers.jsonl") as lines:
         return 1 + json.loads(next(lines))["samples"]
 
@@ -53,7 +57,7 @@ def run_in(folder):
     rate = re.search(r"^train:(?:\n  .*)*?\n  lr: (\S+)", recipe, re.M)
     return {"name": folder.name, "kind": summary["kind"], "lr": float(rate.group(1)) if rate else None,
             "steps": summary["steps"], "tokens": summary["tokens"], "seconds": round(summary["seconds"], 1),
-            "eval": summary["eval"], "problems": summary["problems"], "curve": curve, "scores": scores_of(folder)}
+            "eval": summary["eval"], "problems": summary.get("problems"), "curve": curve, "scores": scores_of(folder)}
 
 
 def kl_by_family(run):
@@ -124,7 +128,7 @@ class Comparison:
         self.name = file.stem
         self.kept = json.loads(file.read_text())
         self.runs = {run["name"]: run for run in self.kept["runs"]}
-        self.teacher = shares([self.kept["teacher_scores"]], self.kept["answers"])
+        self.teacher = shares([self.kept["teacher_scores"]], self.kept["answers"]) if self.kept["answers"] else []
 
     def cpu(self):
         return self.kept["machine"].split(",")[0]

@@ -346,6 +346,14 @@ TEST_F(RecipeFile, PathsBecomeAbsoluteAndWordsStay) {
   EXPECT_TRUE(comparison.arms[0].set.empty());
 }
 
+TEST_F(RecipeFile, AnArmMayFindScalesItsOwnWay) {
+  const Recipe comparison =
+      load(std::string(kCompare) + "  - {name: own, kind: ptq, set: [calibrate.algorithm=mse]}\n");
+  const std::vector<Arm> arms = expand_arms(comparison);
+  EXPECT_EQ(arms.front().candidates[0][0].recipe.calibrate.algorithm, CalibrationKind::max);
+  EXPECT_EQ(arms.back().candidates[0][0].recipe.calibrate.algorithm, CalibrationKind::mse);
+}
+
 TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
   const std::string base = std::string(kData) + "kind: compare\nteacher: {model: t}\narms:\n";
   EXPECT_EQ(error_of(std::string(kData) + "kind: compare\nteacher: {model: t}\n"),
@@ -361,7 +369,7 @@ TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
             "  r.yaml:7:5: arms[2].name: expected letters, digits, _ and -, got \"x/y\" (it names a folder)");
   for (const auto& [set, part] :
        std::vector<std::pair<std::string, std::string>>{{"data.sequence_length=64", "data"},
-                                                        {"calibrate.tokens=7", "calibrate"},
+                                                        {"calibrate.tokens=7", "calibrate.tokens"},
                                                         {"teacher.weights=file", "teacher"},
                                                         {"evaluate.batch_size=3", "evaluate.batch_size"},
                                                         {"evaluate.problems.count=7", "evaluate.problems"}})

@@ -1,0 +1,59 @@
+"""docs/accuracy.md: what lowers a student's KL at the same bytes, from the comparisons of recipes/accuracy."""
+import statistics
+
+from pages.runs import Page, exact, fail, table
+
+PAGE = Page("accuracy")
+# Recipe, heading, the arm that the others are held against.
+PARTS = [("stories", "The story model, 656 thousand parameters", "qad"),
+         ("stories_parts", "Weights alone, inputs alone", None),
+         ("stories_long", "Four times the tokens", "qad"),
+         ("paper", "The paper's teacher", "qad")]
+
+
+def over_seeds(values):
+    """Mean, and its standard error over seeds where there are several."""
+    mean = statistics.fmean(values)
+    return f"{mean:.4f}" + (f" ± {statistics.stdev(values) / len(values) ** 0.5:.4f}" if len(values) > 1 else "")
+
+
+def rows_of(comparison, against):
+    base = comparison.arm(against)["eval"]["kl_mean"] if against else None
+    rows = []
+    for arm in comparison.kept["arms"]:
+        if not arm.get("folders"):
+            continue
+        runs = comparison.best_runs(arm["name"])
+        figures = arm["eval"]
+        row = [arm["name"], over_seeds([run["eval"]["kl_mean"] for run in runs]),
+               f"{figures['kl_mean'] / base:.3f}" if base else "", f"{figures['kl_p99']:.3f}",
+               f"{100 * figures['top1_agreement']:.1f}", f"{arm['bits_per_weight']:.2f}",
+               f"{statistics.fmean(run['seconds'] for run in runs) / 60:.1f}"]
+        if arm.get("problems"):
+            row.append(exact(arm["problems"]["mean"]))
+        rows.append(row)
+    return rows
+
+
+def write():
+    parts = ["""# A better student at the same bytes
+
+Held-out KL of a student to its teacher, every layer but the head in NVFP4 (weights and inputs) unless an arm says otherwise; the
+exports are plain NVFP4 all the same. ± is the standard error over seeds. `scripts/paper_page --of accuracy` writes this page from finished runs;
+nothing in it is typed by hand but the words. An arm's name says what it changes; its recipe says how.
+"""]
+    for name, title, against in PARTS:
+        comparison = PAGE.load(name)
+        if comparison is None:
+            continue
+        head = ["arm", "KL", f"over {against}" if against else "", "KL p99", "top-1, %", "bits a weight", "minutes"]
+        if any(arm.get("problems") for arm in comparison.kept["arms"]):
+            head.append("mean exact match, %")
+        parts.append(f"""## {title}
+
+`qad compare recipes/accuracy/{name}.yaml` ({comparison.kept['machine']}).
+
+{table(head, rows_of(comparison, against))}""")
+    if len(parts) == 1:
+        fail("nothing kept in docs/accuracy: run recipes/accuracy/stories.yaml, then scripts/paper_page --of accuracy collect")
+    PAGE.write(parts)
