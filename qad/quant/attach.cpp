@@ -108,7 +108,7 @@ void QuantizerSet::add(std::shared_ptr<Quantizer> quantizer) { quantizers_.push_
 std::shared_ptr<ActivationQuantizer> QuantizerSet::make_activation(const std::string& name,
                                                                    const LayerOptions& options) {
   auto quantizer = std::make_shared<ActivationQuantizer>(
-      name, make_scale(name, *options.formats.inputs, options.tensor_scale), options.ste);
+      name, make_scale(name, *options.formats.inputs, options.tensor_scale), options.input_ste);
   add(quantizer);
   return quantizer;
 }

@@ -39,10 +39,13 @@ struct TensorScaleConfig {
 enum class StraightThrough : std::uint8_t {
   identity,  ///< unchanged
   clip,      ///< zero where the value was beyond what its tensor scale can hold
+  through_scale,  ///< also into the block scale and so into the amax that it follows (qad/formats/scale_gradient.h)
 };
 inline constexpr auto enum_names(StraightThrough) {
   return std::to_array<EnumName<StraightThrough>>(
-      {{StraightThrough::identity, "identity"}, {StraightThrough::clip, "clip"}});
+      {{StraightThrough::identity, "identity"},
+                                                   {StraightThrough::clip, "clip"},
+                                                   {StraightThrough::through_scale, "through_scale"}});
 }
 
 /// How scales are found. A row each in qad/calib/algorithms.cpp.
@@ -70,7 +73,7 @@ struct QuantizeRule {
   std::string weights = "none";
   std::string inputs = "none";
   std::optional<RuleTensorScale> tensor_scale{};
-  std::optional<StraightThrough> ste{};
+  std::optional<StraightThrough> ste{}, input_ste{};
   std::optional<CalibrationKind> algorithm{};
   std::optional<ModuleKind> kind{}, before{};
 
@@ -85,6 +88,7 @@ struct QuantizeRule {
     visit(Field{"inputs", "number format of the layer's inputs, or none"}, inputs);
     visit(Field{"tensor_scale", "the scale above the block scales, in these layers"}, tensor_scale);
     visit(Field{"ste", "as quantize.ste, which counts where this says nothing"}, ste);
+    visit(Field{"input_ste", "as quantize.input_ste, which counts where this says nothing"}, input_ste);
     visit(Field{"algorithm", "as calibrate.algorithm, which counts where this says nothing"}, algorithm);
   }
 };
@@ -105,6 +109,7 @@ struct QuantizeConfig {
   bool share_groups = true;
   TensorScaleConfig tensor_scale;
   StraightThrough ste = StraightThrough::identity;
+  std::optional<StraightThrough> input_ste{};
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -122,7 +127,11 @@ struct QuantizeConfig {
                 "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},
           share_groups);
     visit(Field{"tensor_scale", "the FP32 scale above the block scales"}, tensor_scale);
-    visit(Field{"ste", "straight-through gradient: identity, or clip to zero what saturates"}, ste);
+    visit(Field{"ste",
+                "straight-through gradient: identity; clip to zero what saturates; or through_scale, also into the amax "
+                "that a block's scale follows"},
+          ste);
+    visit(Field{"input_ste", "of inputs, keys and values, where it is not as ste says"}, input_ste);
   }
 };
 

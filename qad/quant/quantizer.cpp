@@ -8,7 +8,9 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
+#include "autograd/tape/variable.h"
 #include "qad/formats/block_scales.h"
+#include "qad/formats/scale_gradient.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/packed_tensor.h"
 
@@ -56,7 +58,13 @@ bool all_multiply(Readers readers, const BlockFormat& format) {
 }  // namespace
 
 Quantizer::Quantizer(std::string name, std::shared_ptr<TensorScale> scale, StraightThrough ste)
-    : name_(std::move(name)), scale_(std::move(scale)), ste_(ste) {}
+    : name_(std::move(name)), scale_(std::move(scale)), ste_(ste) {
+  if (ste_ == StraightThrough::through_scale && format().scale == nullptr)
+    throw Error({.who = name_,
+                 .expected = fmt::format("ste identity or clip in {}, which has no block scales", format().name),
+                 .got = "through_scale"},
+                ExitCode::usage);
+}
 
 SaturationCount Quantizer::take_saturation() { return std::exchange(saturation_, {}); }
 
@@ -86,10 +94,19 @@ TransformResult Quantizer::finished(const Tensor& x, QuantizedTensor codes, Tens
   saturation_.values += x.size();
   saturation_.saturated += statistics.saturated;
 
-  TransformResult result{std::make_shared<PackedTensor>(std::move(codes)), std::move(values), {}};
+  const auto packed = std::make_shared<const PackedTensor>(std::move(codes));
+  TransformResult result{packed, std::move(values), {}};
   if (ste_ == StraightThrough::clip && statistics.saturated != 0)
     result.backward = [mask = saturation_mask(x, format().saturation_limit(tensor_scale))](const Tensor& gradient) {
       zero_where_set(mask, gradient);
+    };
+  if (ste_ == StraightThrough::through_scale && x_stays())
+    result.backward = [x, packed](const Tensor& gradient) {
+      pass_through_scale(scale_residuals(x.data(), packed->tensor()), gradient);
+    };
+  else if (ste_ == StraightThrough::through_scale && recording())
+    result.backward = [residuals = scale_residuals(x.data(), packed->tensor())](const Tensor& gradient) {
+      pass_through_scale(residuals, gradient);
     };
   return result;
 }
@@ -109,6 +126,11 @@ const QuantizedTensor& WeightQuantizer::codes(const Tensor& x, std::uint64_t ver
 }
 
 void WeightQuantizer::set_block_scales(Tensor scales) {
+  if (scales.defined() && ste() == StraightThrough::through_scale)
+    throw Error({.who = name(),
+                 .expected = "ste identity or clip where block scales are found, and stay",
+                 .got = "through_scale"},
+                ExitCode::usage);
   block_scales_ = std::move(scales);
   cached_version_ = 0;
 }

@@ -20,7 +20,8 @@ struct SaturationCount {
 /// Common to both kinds. A value that is not finite is an Error that names the operand.
 class Quantizer : public OperandTransform {
  public:
-  /// `name` as it stands in errors: a parameter ("model.layers.0.mlp.up_proj.weight") or an input.
+  /// `name` as it stands in errors: a parameter ("model.layers.0.mlp.up_proj.weight") or an input. through_scale in a
+  /// format without block scales is an Error.
   Quantizer(std::string name, std::shared_ptr<TensorScale> scale, StraightThrough ste);
 
   /// While observing, operands pass unchanged; a fresh quantizer observes.
@@ -38,6 +39,7 @@ class Quantizer : public OperandTransform {
  protected:
   [[nodiscard]] bool observing() const { return observing_; }
   [[nodiscard]] TensorScale& shared_scale() { return *scale_; }
+  [[nodiscard]] StraightThrough ste() const { return ste_; }
   /// Quantizes with the present scale; `values` (FP32, or BF16 where that is exact), if given,
   /// receives the rounded values.
   [[nodiscard]] TransformResult quantized(const Tensor& x, Tensor values);
@@ -45,6 +47,8 @@ class Quantizer : public OperandTransform {
   [[nodiscard]] TransformResult quantized_with(const Tensor& block_scales, const Tensor& x);
 
  private:
+  /// Whether x is still there, unchanged, when the gradient comes.
+  [[nodiscard]] virtual bool x_stays() const { return false; }
   [[nodiscard]] TransformResult finished(const Tensor& x, QuantizedTensor codes, Tensor values,
                                          const QuantizeStatistics& statistics);
 
@@ -66,7 +70,7 @@ class WeightQuantizer final : public Quantizer {
   /// Block scales that stay as they are while the weight moves, [rows, blocks]; undefined: each follows the amax of its
   /// block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
-  void set_block_scales(Tensor scales);
+  void set_block_scales(Tensor scales);  ///< an Error with through_scale
   /// Those of the least squared error for these values (block_scales.h), where the format's scales can be searched.
   void search_block_scales(const Tensor& x);
   /// The codes that a forward with these values uses, for export.
@@ -75,6 +79,7 @@ class WeightQuantizer final : public Quantizer {
   [[nodiscard]] SaturationCount take_saturation() override { return in_codes_; }
 
  private:
+  [[nodiscard]] bool x_stays() const override { return true; }
   void refresh(const Tensor& x, std::uint64_t version);
 
   Tensor block_scales_;

@@ -81,7 +81,8 @@ TEST(RuleOptionsExplained, AreListedWithTheirChoices) {
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale"), "section");
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale.round"), "pow2 | none");
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale.from"), "calibration | data");
-  EXPECT_EQ(type_of("quantize.rules[].ste"), "identity | clip");
+  EXPECT_EQ(type_of("quantize.rules[].ste"), "identity | clip | through_scale");
+  EXPECT_EQ(type_of("quantize.rules[].input_ste"), "identity | clip | through_scale");
   EXPECT_EQ(type_of("quantize.rules[].algorithm"), "max | mse");
   EXPECT_EQ(type_of("quantize.kv_cache"), "text");
 }
@@ -119,6 +120,25 @@ TEST_F(RuleOptions, ThatNothingWouldFollowAreRefused) {
               "quantize.rules[2].tensor_scale: expected from: calibration where calibrate.algorithm is mse, got data"),
       std::string::npos);
   EXPECT_EQ(last("{layers: \"*.down_proj\", weights: fp8, ste: clip, algorithm: max}"), "no error");
+}
+
+TEST_F(RuleOptions, AGradientPassesThroughScalesThatFollowTheirBlock) {
+  const std::string mse = "calibrate: {algorithm: mse}\nquantize: {";
+  const std::string rules = "rules: [{layers: \"*_proj\", weights: nvfp4, inputs: nvfp4}]}\n";
+  EXPECT_EQ(said(mse + "input_ste: through_scale, " + rules), "no error");
+  expect_mentions(said(mse + "ste: through_scale, " + rules),
+                  {"r.yaml:5:53: quantize.rules[0].weights: expected ste identity or clip where algorithm mse finds block "
+                   "scales, and they stay, got through_scale (input_ste: through_scale is that of inputs alone)"});
+  const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
+  EXPECT_EQ(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: mxfp4, ste: through_scale}"), "no error");
+  expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: fp8, input_ste: through_scale}"),
+                  {"r.yaml:8:54: quantize.rules[2].inputs: expected input_ste identity or clip in fp8, which has no "
+                   "block scales, got through_scale (say input_ste: identity in this rule)"});
+  expect_mentions(last("{layers: \"*.down_proj\", weights: fp8, ste: through_scale}"),
+                  {"quantize.rules[2].weights: expected ste identity or clip in fp8, which has no block scales"});
+  expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, input_ste: through_scale}"),
+                  {"quantize.rules[2].input_ste: expected inputs beside it, got none"});
+  EXPECT_EQ(said("quantize: {kv_cache: fp8, ste: through_scale, " + rules), "no error");
 }
 
 TEST_F(RuleOptions, TheCacheHasTheFormatOfAnyName) {
