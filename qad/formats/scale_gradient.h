@@ -28,7 +28,7 @@ void pass_through_scale(const ScaleResiduals& residuals, const Tensor& gradient)
 [[nodiscard]] Tensor through_scales(const ScaleResiduals& residuals, const Tensor& gradient, bool clip);
 /// Σ d·q over each block, [rows, blocks].
 [[nodiscard]] Tensor sums_of_codes(const QuantizedTensor& codes, const Tensor& d);
-/// F of each block, [rows, blocks].
+/// F of each block, [rows, blocks]: reads block scales and tensor scale alone.
 [[nodiscard]] Tensor block_scale_values(const QuantizedTensor& codes);
 
 }  // namespace qad

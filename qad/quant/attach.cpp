@@ -62,6 +62,7 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
           scale = set.make_scale(shared + ".weight", *options.formats.weights, options.tensor_scale);
         scale->add_weight(member.weight);
         weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, options.ste);
+        if (options.scales) weights->set_scales(*options.scales, member.weight->value().shape());
         set.add(weights);
         member.weight->slot = weights;
       }

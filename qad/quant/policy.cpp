@@ -56,11 +56,13 @@ Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
     const RuleTensorScale own = rule.tensor_scale.value_or(RuleTensorScale{});
     const TensorScaleConfig& common = config.tensor_scale;
     const StraightThrough ste = rule.ste.value_or(config.ste);
+    const bool has_scales = formats.weights != nullptr && formats.weights->scale != nullptr;
     return LayerOptions{formats,
                         {own.round.value_or(common.round), own.from.value_or(common.from)},
                         ste,
                         rule.input_ste ? *rule.input_ste : config.input_ste.value_or(ste),
-                        rule.algorithm.value_or(algorithm)};
+                        rule.algorithm.value_or(algorithm),
+                        has_scales ? (rule.scales ? rule.scales : config.scales) : std::nullopt};
   };
   for (std::size_t i = 0; i < config.rules.size(); ++i) {
     const QuantizeRule& rule = config.rules[i];

@@ -31,6 +31,8 @@ struct LayerOptions {
   StraightThrough ste = StraightThrough::identity;  ///< of the weights
   StraightThrough input_ste = StraightThrough::identity;
   CalibrationKind algorithm = CalibrationKind::max;  ///< of the weights
+  /// Of the weights, if they have any and something is said: else the algorithm decides.
+  std::optional<BlockScales> scales{};
 };
 
 class Policy {

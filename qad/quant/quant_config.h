@@ -54,6 +54,20 @@ inline constexpr auto enum_names(CalibrationKind) {
   return std::to_array<EnumName<CalibrationKind>>({{CalibrationKind::max, "max"}, {CalibrationKind::mse, "mse"}});
 }
 
+/// What the block scales of a weight do while training moves it.
+enum class BlockScales : std::uint8_t {
+  amax,      ///< follow the largest magnitude of their block
+  found,     ///< stay as calibration found them
+  lsq,       ///< are trained (qad/quant/learned_scales.h), one for codes and values
+  dual_lsq,  ///< are trained, codes by one and values by another
+};
+inline constexpr auto enum_names(BlockScales) {
+  return std::to_array<EnumName<BlockScales>>({{BlockScales::amax, "amax"},
+                                               {BlockScales::found, "found"},
+                                               {BlockScales::lsq, "lsq"},
+                                               {BlockScales::dual_lsq, "dual_lsq"}});
+}
+
 /// What a rule says of the tensor scale otherwise than the recipe.
 struct RuleTensorScale {
   std::optional<TensorScaleRound> round{};
@@ -75,6 +89,7 @@ struct QuantizeRule {
   std::optional<RuleTensorScale> tensor_scale{};
   std::optional<StraightThrough> ste{}, input_ste{};
   std::optional<CalibrationKind> algorithm{};
+  std::optional<BlockScales> scales{};
   std::optional<ModuleKind> kind{}, before{};
 
   template <class Visitor>
@@ -90,6 +105,7 @@ struct QuantizeRule {
     visit(Field{"ste", "as quantize.ste, which counts where this says nothing"}, ste);
     visit(Field{"input_ste", "as quantize.input_ste, which counts where this says nothing"}, input_ste);
     visit(Field{"algorithm", "as calibrate.algorithm, which counts where this says nothing"}, algorithm);
+    visit(Field{"scales", "as quantize.scales, which counts where this says nothing"}, scales);
   }
 };
 
@@ -110,6 +126,7 @@ struct QuantizeConfig {
   TensorScaleConfig tensor_scale;
   StraightThrough ste = StraightThrough::identity;
   std::optional<StraightThrough> input_ste{};
+  std::optional<BlockScales> scales{};
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -132,6 +149,11 @@ struct QuantizeConfig {
                 "that a block's scale follows"},
           ste);
     visit(Field{"input_ste", "of inputs, keys and values, where it is not as ste says"}, input_ste);
+    visit(Field{"scales",
+                "block scales of weights in training: amax, they follow the largest magnitude; found, they stay as they "
+                "were found; lsq, they are trained from there on; dual_lsq, apart from those that codes are chosen by; "
+                "default: found where the algorithm finds them, else amax"},
+          scales);
   }
 };
 

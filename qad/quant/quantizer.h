@@ -8,6 +8,7 @@
 
 #include "autograd/tape/operand_transform.h"
 #include "qad/formats/quantize.h"
+#include "qad/quant/learned_scales.h"
 #include "qad/quant/tensor_scale.h"
 
 namespace qad {
@@ -40,6 +41,9 @@ class Quantizer : public OperandTransform {
   [[nodiscard]] bool observing() const { return observing_; }
   [[nodiscard]] TensorScale& shared_scale() { return *scale_; }
   [[nodiscard]] StraightThrough ste() const { return ste_; }
+  /// From codes and the rule of their gradient: counts, and throws for what is not finite.
+  [[nodiscard]] TransformResult finished(const Tensor& x, QuantizedTensor codes, Tensor values,
+                                         const QuantizeStatistics& statistics);
   /// Quantizes with the present scale; `values` (FP32, or BF16 where that is exact), if given,
   /// receives the rounded values.
   [[nodiscard]] TransformResult quantized(const Tensor& x, Tensor values);
@@ -49,8 +53,6 @@ class Quantizer : public OperandTransform {
  private:
   /// Whether x is still there, unchanged, when the gradient comes.
   [[nodiscard]] virtual bool x_stays() const { return false; }
-  [[nodiscard]] TransformResult finished(const Tensor& x, QuantizedTensor codes, Tensor values,
-                                         const QuantizeStatistics& statistics);
 
   std::string name_;
   std::shared_ptr<TensorScale> scale_;
@@ -71,6 +73,12 @@ class WeightQuantizer final : public Quantizer {
   /// block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
   void set_block_scales(Tensor scales);  ///< an Error with through_scale
+  /// What they do once settle_scales() was called, of a weight of this shape; unless this is called, what the algorithm
+  /// made of them.
+  void set_scales(BlockScales scales, const Shape& shape);
+  /// After calibration, for these values.
+  void settle_scales(const Tensor& x);
+  [[nodiscard]] ParameterList parameters() const override;
   /// Those of the least squared error for these values (block_scales.h), where the format's scales can be searched.
   void search_block_scales(const Tensor& x);
   /// The codes that a forward with these values uses, for export.
@@ -80,9 +88,13 @@ class WeightQuantizer final : public Quantizer {
 
  private:
   [[nodiscard]] bool x_stays() const override { return true; }
+  [[nodiscard]] TransformResult quantized_by_learned(const Tensor& x);
   void refresh(const Tensor& x, std::uint64_t version);
 
   Tensor block_scales_;
+  bool scales_stay_ = false;
+  std::unique_ptr<LearnedScales> learned_;
+  std::uint64_t cached_masters_ = 0;  ///< the version of those that learned_ has
   TransformResult cached_;
   std::uint64_t cached_version_ = 0;
   float cached_scale_ = 0.0f;

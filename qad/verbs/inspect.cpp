@@ -57,6 +57,7 @@ std::string options_of(const QuantizeRule& rule) {
   if (rule.ste) options.push_back(fmt::format("gradient {}", enum_name(*rule.ste)));
   if (rule.input_ste) options.push_back(fmt::format("gradient of inputs {}", enum_name(*rule.input_ste)));
   if (rule.algorithm) options.push_back(fmt::format("algorithm {}", enum_name(*rule.algorithm)));
+  if (rule.scales) options.push_back(fmt::format("block scales {}", enum_name(*rule.scales)));
   return fmt::format("{}", fmt::join(options, ", "));
 }
 
@@ -85,6 +86,7 @@ void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
                                                  enum_name(quantize.tensor_scale.from))},
                     {"groups", quantize.share_groups ? "share their scales" : "a scale each"},
                     {"gradient", gradient_of(quantize)}});
+  if (quantize.scales) print << text_of({{"block scales of weights", std::string(enum_name(*quantize.scales))}});
 }
 
 void inspect_recipe(const fs::path& file, std::ostream& print) {
