@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "autograd/base/fields.h"
 #include "autograd/tape/parameter_operand.h"
 
 namespace qad {
@@ -23,6 +24,19 @@ enum class Role : std::uint8_t {
   head,         ///< of the output, where it is not the embedding
   scale,        ///< that is trained
 };
+
+constexpr auto enum_names(Role) {
+  return std::to_array<EnumName<Role>>({{Role::weight, "linear"},
+                                        {Role::embedding, "embedding"},
+                                        {Role::norm, "norm"},
+                                        {Role::bias, "bias"},
+                                        {Role::router, "router"},
+                                        {Role::choice_bias, "choice_bias"},
+                                        {Role::convolution, "convolution"},
+                                        {Role::decay, "decay"},
+                                        {Role::head, "head"},
+                                        {Role::scale, "scale"}});
+}
 
 /// In which type a parameter is kept where others are kept in `type`.
 [[nodiscard]] constexpr DType kept_type(Role role, DType type) {

@@ -25,17 +25,30 @@ struct AdamWConfig {
   }
 };
 
+/// Of one parameter.
+struct AdamWOptions {
+  double lr_factor = 1;  ///< times the learning rate of a step
+  double weight_decay = 0;
+  std::int64_t waits = 0;  ///< updates that leave it as it is, before its first
+};
+
 /// Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
 [[nodiscard]] double gradient_norm(const ParameterList& parameters);
 void clear_gradients(const ParameterList& parameters);
 
 class AdamW {
  public:
+  /// The weight decay is that of those which decay().
   AdamW(const AdamWConfig& config, ParameterList parameters);
+  /// `options`: one each, which say the weight decay.
+  AdamW(const AdamWConfig& config, ParameterList parameters, std::vector<AdamWOptions> options);
 
   /// One update with the gradients multiplied by `gradient_scale`; then the gradients are cleared. A parameter without
   /// a gradient, such as an expert that no token went to, stays as it is, moments and all: nothing decays.
   void step(double learning_rate, double gradient_scale);
+
+  /// Clears the gradients of those that the next update leaves as they are.
+  void clear_waiting();
 
   /// First and second moments in the order of the parameters, and the number of updates: all there is to save.
   struct State {
@@ -49,6 +62,7 @@ class AdamW {
  private:
   AdamWConfig config_;
   ParameterList parameters_;
+  std::vector<AdamWOptions> options_;
   std::vector<State> states_;
   std::int64_t updates_ = 0;
 };

@@ -19,6 +19,9 @@ struct TransformResult {
   Tensor value;
   /// Turns the gradient of the output, in place, into that of the input. Empty: straight through.
   std::function<void(const Tensor& gradient)> backward;
+  /// Whether `backward` also gives gradients to parameters of the transform's own, so that it is to be called even if
+  /// the input is a constant.
+  bool learns = false;
 };
 
 /// What will be multiplied with a transform's result, where that is known.

@@ -11,6 +11,8 @@ ParameterOperand::ParameterOperand(const Variable& source, std::uint64_t version
   if (!source.value().defined()) return;
   result = slot != nullptr ? slot->apply(parameter.value(), version)
                            : TransformResult{operand_of(parameter.value()), parameter.value(), {}};
+  // The sink of a stand-in leaf keeps nodes for what the slot learns; what it gathers itself is for nobody.
+  if (result.learns && !parameter.needs_gradient()) parameter = Variable::leaf(parameter.value());
 }
 
 ParameterOperand::ParameterOperand(std::shared_ptr<const Operand> values) { result.operand = std::move(values); }

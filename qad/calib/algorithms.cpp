@@ -44,6 +44,8 @@ void find_scales(const QuantizerSet& quantizers, const ShowInputs& show_inputs) 
       if (linear.weights != nullptr && linear.algorithm == algorithm.kind) linears.push_back(&linear);
     if (algorithm.find_scales != nullptr && !linears.empty()) algorithm.find_scales(linears, show_inputs);
   }
+  for (const LinearQuantizers& linear : quantizers.linears())
+    if (linear.weights != nullptr) linear.weights->settle_scales(linear.weight->value());
 }
 
 }  // namespace qad

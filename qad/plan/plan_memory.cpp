@@ -98,10 +98,14 @@ class Rehearsal {
     if (subject_.start_value_bytes > 0) hold_start();
     QuantizerSet quantizers = attach_quantizers(*student_, recipe.quantize, recipe.calibrate.algorithm);
     set_input_precision(*student_, recipe.train.forward);
-    trained_ = trained_parameters(*student_, quantizers);
-    plan_.student = bytes_of(trained_);
-    AdamW optimizer(recipe.train.adamw, subject_.trains() ? trained_ : ParameterList());
-    plan_.moments = subject_.trains() ? 2 * plan_.student : 0;
+    plan_.student = bytes_of(trained_parameters(*student_, quantizers));
+    MovedParameters moved;
+    if (subject_.trains())
+      moved = moved_parameters(*student_, quantizers, recipe.train.parameters, recipe.train.adamw,
+                               recipe.train.scale_steps);
+    trained_ = moved.parameters;
+    AdamW optimizer(recipe.train.adamw, moved.parameters, moved.options);
+    plan_.moments = 2 * bytes_of(trained_);
     if (!quantizers.empty()) calibrate(*student_, quantizers, batches(subject_.text.calibration_batches));
     hold_codes();
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
@@ -174,7 +178,7 @@ class Rehearsal {
       // Every micro-batch but the first runs beside gradients.
       for (const ParameterPointer& parameter : trained_)
         static_cast<void>(parameter->variable.sink()->buffer(parameter->value().shape()));
-      plan_.gradients = plan_.student;
+      plan_.gradients = bytes_of(trained_);
       LossConfig loss = recipe.loss;
       if (recipe.row().judge == Judge::next_token) loss.kind = LossKind::cross_entropy;
       const int steps = student_->config().experts ? 3 : 1;  // whose experts see other numbers of tokens each time
@@ -187,7 +191,7 @@ class Rehearsal {
   void reinforce(AdamW& optimizer) {
     const Recipe& recipe = subject_.recipe;
     for (const TokenBatch& batch : batches(subject_.text.micro_batches)) watch_forward(batch);
-    plan_.gradients = plan_.student;
+    plan_.gradients = bytes_of(trained_);
     const FullAnswers prompts(subject_.text.prompts);
     GrpoStage stage({*recipe.grpo, recipe.train, recipe.data.sequence_length, 1}, *student_, *reference_, prompts);
     const std::int64_t steps = std::min<std::int64_t>(2, recipe.train.steps);  // the second beside what the first left

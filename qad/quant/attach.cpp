@@ -62,6 +62,7 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
           scale = set.make_scale(shared + ".weight", *options.formats.weights, options.tensor_scale);
         scale->add_weight(member.weight);
         weights = std::make_shared<WeightQuantizer>(member.weight->name, scale, options.ste);
+        if (options.scales) weights->set_scales(*options.scales, member.weight->value().shape());
         set.add(weights);
         member.weight->slot = weights;
       }
@@ -108,7 +109,7 @@ void QuantizerSet::add(std::shared_ptr<Quantizer> quantizer) { quantizers_.push_
 std::shared_ptr<ActivationQuantizer> QuantizerSet::make_activation(const std::string& name,
                                                                    const LayerOptions& options) {
   auto quantizer = std::make_shared<ActivationQuantizer>(
-      name, make_scale(name, *options.formats.inputs, options.tensor_scale), options.ste);
+      name, make_scale(name, *options.formats.inputs, options.tensor_scale), options.input_ste);
   add(quantizer);
   return quantizer;
 }

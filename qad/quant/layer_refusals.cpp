@@ -62,8 +62,9 @@ void check_shared(const LinearShape& layer, const LinearShape& first, const Poli
   const bool shares_input = expected.formats.inputs != nullptr;
   if ((share_groups || shares_input) && has_tensor_scale(expected.formats) && own.tensor_scale != expected.tensor_scale)
     refuse("tensor_scale", described(expected.tensor_scale), described(own.tensor_scale), "a scale");
-  if (shares_input && own.ste != expected.ste)
-    refuse("ste", std::string(enum_name(expected.ste)), std::string(enum_name(own.ste)), "a quantized input");
+  if (shares_input && own.input_ste != expected.input_ste)
+    refuse("input_ste", std::string(enum_name(expected.input_ste)), std::string(enum_name(own.input_ste)),
+           "a quantized input");
 }
 
 }  // namespace

@@ -55,10 +55,14 @@ Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
   const auto resolved = [&](const QuantizeRule& rule, const LayerFormats& formats) {
     const RuleTensorScale own = rule.tensor_scale.value_or(RuleTensorScale{});
     const TensorScaleConfig& common = config.tensor_scale;
+    const StraightThrough ste = rule.ste.value_or(config.ste);
+    const bool has_scales = formats.weights != nullptr && formats.weights->scale != nullptr;
     return LayerOptions{formats,
                         {own.round.value_or(common.round), own.from.value_or(common.from)},
-                        rule.ste.value_or(config.ste),
-                        rule.algorithm.value_or(algorithm)};
+                        ste,
+                        rule.input_ste ? *rule.input_ste : config.input_ste.value_or(ste),
+                        rule.algorithm.value_or(algorithm),
+                        has_scales ? (rule.scales ? rule.scales : config.scales) : std::nullopt};
   };
   for (std::size_t i = 0; i < config.rules.size(); ++i) {
     const QuantizeRule& rule = config.rules[i];
@@ -68,6 +72,9 @@ Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
     rules_.push_back({rule, resolved(rule, {format("weights", rule.weights), format("inputs", rule.inputs)})});
   }
   cache_ = resolved({}, {nullptr, format_or_none(config.kv_cache, "quantize.kv_cache")});
+  const BlockFormat* const cached = cache_.formats.inputs;
+  if (cached != nullptr && cached->scale == nullptr && cache_.input_ste == StraightThrough::through_scale)
+    cache_.input_ste = StraightThrough::identity;
 }
 
 LayerOptions Policy::options(const LinearShape& layer) const {

@@ -28,8 +28,11 @@ struct LayerFormats {
 struct LayerOptions {
   LayerFormats formats{};
   TensorScaleConfig tensor_scale{};
-  StraightThrough ste = StraightThrough::identity;
+  StraightThrough ste = StraightThrough::identity;  ///< of the weights
+  StraightThrough input_ste = StraightThrough::identity;
   CalibrationKind algorithm = CalibrationKind::max;  ///< of the weights
+  /// Of the weights, if they have any and something is said: else the algorithm decides.
+  std::optional<BlockScales> scales{};
 };
 
 class Policy {
@@ -39,7 +42,7 @@ class Policy {
   /// What the last rule that matches says; nothing is quantized where none does.
   [[nodiscard]] LayerFormats operator()(const LinearShape& layer) const { return options(layer).formats; }
   [[nodiscard]] LayerOptions options(const LinearShape& layer) const;
-  /// Of keys and values, which no rule names.
+  /// Of keys and values, which no rule names: where their format has no block scales, no gradient passes through these.
   [[nodiscard]] LayerOptions cache() const { return cache_; }
   /// The index of that rule; -1 where none matches.
   [[nodiscard]] int rule_of(const LinearShape& layer) const;

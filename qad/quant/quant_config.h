@@ -39,16 +39,33 @@ struct TensorScaleConfig {
 enum class StraightThrough : std::uint8_t {
   identity,  ///< unchanged
   clip,      ///< zero where the value was beyond what its tensor scale can hold
+  through_scale,  ///< also into the block scale and so into the amax that it follows (qad/formats/scale_gradient.h)
 };
 inline constexpr auto enum_names(StraightThrough) {
   return std::to_array<EnumName<StraightThrough>>(
-      {{StraightThrough::identity, "identity"}, {StraightThrough::clip, "clip"}});
+      {{StraightThrough::identity, "identity"},
+                                                   {StraightThrough::clip, "clip"},
+                                                   {StraightThrough::through_scale, "through_scale"}});
 }
 
 /// How scales are found. A row each in qad/calib/algorithms.cpp.
 enum class CalibrationKind : std::uint8_t { max, mse };
 inline constexpr auto enum_names(CalibrationKind) {
   return std::to_array<EnumName<CalibrationKind>>({{CalibrationKind::max, "max"}, {CalibrationKind::mse, "mse"}});
+}
+
+/// What the block scales of a weight do while training moves it.
+enum class BlockScales : std::uint8_t {
+  amax,      ///< follow the largest magnitude of their block
+  found,     ///< stay as calibration found them
+  lsq,       ///< are trained (qad/quant/learned_scales.h), one for codes and values
+  dual_lsq,  ///< are trained, codes by one and values by another
+};
+inline constexpr auto enum_names(BlockScales) {
+  return std::to_array<EnumName<BlockScales>>({{BlockScales::amax, "amax"},
+                                               {BlockScales::found, "found"},
+                                               {BlockScales::lsq, "lsq"},
+                                               {BlockScales::dual_lsq, "dual_lsq"}});
 }
 
 /// What a rule says of the tensor scale otherwise than the recipe.
@@ -70,8 +87,9 @@ struct QuantizeRule {
   std::string weights = "none";
   std::string inputs = "none";
   std::optional<RuleTensorScale> tensor_scale{};
-  std::optional<StraightThrough> ste{};
+  std::optional<StraightThrough> ste{}, input_ste{};
   std::optional<CalibrationKind> algorithm{};
+  std::optional<BlockScales> scales{};
   std::optional<ModuleKind> kind{}, before{};
 
   template <class Visitor>
@@ -85,7 +103,9 @@ struct QuantizeRule {
     visit(Field{"inputs", "number format of the layer's inputs, or none"}, inputs);
     visit(Field{"tensor_scale", "the scale above the block scales, in these layers"}, tensor_scale);
     visit(Field{"ste", "as quantize.ste, which counts where this says nothing"}, ste);
+    visit(Field{"input_ste", "as quantize.input_ste, which counts where this says nothing"}, input_ste);
     visit(Field{"algorithm", "as calibrate.algorithm, which counts where this says nothing"}, algorithm);
+    visit(Field{"scales", "as quantize.scales, which counts where this says nothing"}, scales);
   }
 };
 
@@ -105,6 +125,8 @@ struct QuantizeConfig {
   bool share_groups = true;
   TensorScaleConfig tensor_scale;
   StraightThrough ste = StraightThrough::identity;
+  std::optional<StraightThrough> input_ste{};
+  std::optional<BlockScales> scales{};
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -122,7 +144,16 @@ struct QuantizeConfig {
                 "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},
           share_groups);
     visit(Field{"tensor_scale", "the FP32 scale above the block scales"}, tensor_scale);
-    visit(Field{"ste", "straight-through gradient: identity, or clip to zero what saturates"}, ste);
+    visit(Field{"ste",
+                "straight-through gradient: identity; clip to zero what saturates; or through_scale, also into the amax "
+                "that a block's scale follows"},
+          ste);
+    visit(Field{"input_ste", "of inputs, keys and values, where it is not as ste says"}, input_ste);
+    visit(Field{"scales",
+                "block scales of weights in training: amax, they follow the largest magnitude; found, they stay as they "
+                "were found; lsq, they are trained from there on; dual_lsq, apart from those that codes are chosen by; "
+                "default: found where the algorithm finds them, else amax"},
+          scales);
   }
 };
 

@@ -8,7 +8,9 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
+#include "autograd/tape/variable.h"
 #include "qad/formats/block_scales.h"
+#include "qad/formats/scale_gradient.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/packed_tensor.h"
 
@@ -20,6 +22,13 @@ namespace {
                    .expected = "finite values",
                    .got = got,
                    .hint = "training has diverged, or the model's file is damaged"});
+}
+
+[[noreturn]] void throw_scales_stay(const std::string& name) {
+  throw Error({.who = name,
+               .expected = "ste identity or clip where block scales do not follow their amax",
+               .got = "through_scale"},
+              ExitCode::usage);
 }
 
 // One bit a value, set where |x| > limit.
@@ -56,7 +65,13 @@ bool all_multiply(Readers readers, const BlockFormat& format) {
 }  // namespace
 
 Quantizer::Quantizer(std::string name, std::shared_ptr<TensorScale> scale, StraightThrough ste)
-    : name_(std::move(name)), scale_(std::move(scale)), ste_(ste) {}
+    : name_(std::move(name)), scale_(std::move(scale)), ste_(ste) {
+  if (ste_ == StraightThrough::through_scale && format().scale == nullptr)
+    throw Error({.who = name_,
+                 .expected = fmt::format("ste identity or clip in {}, which has no block scales", format().name),
+                 .got = "through_scale"},
+                ExitCode::usage);
+}
 
 SaturationCount Quantizer::take_saturation() { return std::exchange(saturation_, {}); }
 
@@ -86,10 +101,19 @@ TransformResult Quantizer::finished(const Tensor& x, QuantizedTensor codes, Tens
   saturation_.values += x.size();
   saturation_.saturated += statistics.saturated;
 
-  TransformResult result{std::make_shared<PackedTensor>(std::move(codes)), std::move(values), {}};
+  const auto packed = std::make_shared<const PackedTensor>(std::move(codes));
+  TransformResult result{packed, std::move(values), {}};
   if (ste_ == StraightThrough::clip && statistics.saturated != 0)
     result.backward = [mask = saturation_mask(x, format().saturation_limit(tensor_scale))](const Tensor& gradient) {
       zero_where_set(mask, gradient);
+    };
+  if (ste_ == StraightThrough::through_scale && x_stays())
+    result.backward = [x, packed](const Tensor& gradient) {
+      pass_through_scale(scale_residuals(x.data(), packed->tensor()), gradient);
+    };
+  else if (ste_ == StraightThrough::through_scale && recording())
+    result.backward = [residuals = scale_residuals(x.data(), packed->tensor())](const Tensor& gradient) {
+      pass_through_scale(residuals, gradient);
     };
   return result;
 }
@@ -109,6 +133,7 @@ const QuantizedTensor& WeightQuantizer::codes(const Tensor& x, std::uint64_t ver
 }
 
 void WeightQuantizer::set_block_scales(Tensor scales) {
+  if (scales.defined() && ste() == StraightThrough::through_scale) throw_scales_stay(name());
   block_scales_ = std::move(scales);
   cached_version_ = 0;
 }
@@ -122,11 +147,46 @@ void WeightQuantizer::search_block_scales(const Tensor& x) {
 void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   QAD_ASSERT(version != 0 && !observing());
   shared_scale().follow_weights();
-  if (version == cached_version_ && scale().value() == cached_scale_) return;
-  cached_ = block_scales_.defined() ? quantized_with(block_scales_, as_f32(x)) : quantized(as_f32(x), {});
+  const std::uint64_t masters = learned_ != nullptr ? learned_->version() : 0;
+  if (version == cached_version_ && scale().value() == cached_scale_ && masters == cached_masters_) return;
+  cached_ = learned_ != nullptr       ? quantized_by_learned(as_f32(x))
+            : block_scales_.defined() ? quantized_with(block_scales_, as_f32(x))
+                                      : quantized(as_f32(x), {});
   in_codes_ = Quantizer::take_saturation();
   cached_version_ = version;
   cached_scale_ = scale().value();
+  cached_masters_ = masters;
+}
+
+TransformResult WeightQuantizer::quantized_by_learned(const Tensor& x) {
+  LearnedScales::Result result = learned_->quantized(x, scale().value(), ste() == StraightThrough::clip);
+  TransformResult transform = finished(x, std::move(result.codes), {}, result.statistics);
+  transform.backward = std::move(result.backward);
+  transform.learns = true;
+  return transform;
+}
+
+void WeightQuantizer::set_scales(BlockScales scales, const Shape& shape) {
+  if (scales == BlockScales::amax) return;
+  if (ste() == StraightThrough::through_scale) throw_scales_stay(name());
+  if (scales == BlockScales::found) scales_stay_ = true;
+  else learned_ = std::make_unique<LearnedScales>(name(), format(), shape, scales == BlockScales::dual_lsq);
+}
+
+void WeightQuantizer::settle_scales(const Tensor& x) {
+  if (!scales_stay_ && learned_ == nullptr) return;
+  if (!block_scales_.defined()) {
+    QuantizedTensor codes = QuantizedTensor::allocate(format(), x.rows(), x.cols(), scale().value());
+    static_cast<void>(quantize(as_f32(x).data(), codes));
+    set_block_scales(codes.scales);
+  }
+  if (learned_ == nullptr) return;
+  learned_->start(block_scales_, scale().value());
+  set_block_scales({});
+}
+
+ParameterList WeightQuantizer::parameters() const {
+  return learned_ != nullptr ? learned_->parameters() : ParameterList();
 }
 
 std::shared_ptr<ActivationQuantizer> frozen_quantizer(const std::string& name, const BlockFormat& format,

@@ -8,6 +8,7 @@
 
 #include "autograd/tape/operand_transform.h"
 #include "qad/formats/quantize.h"
+#include "qad/quant/learned_scales.h"
 #include "qad/quant/tensor_scale.h"
 
 namespace qad {
@@ -20,7 +21,8 @@ struct SaturationCount {
 /// Common to both kinds. A value that is not finite is an Error that names the operand.
 class Quantizer : public OperandTransform {
  public:
-  /// `name` as it stands in errors: a parameter ("model.layers.0.mlp.up_proj.weight") or an input.
+  /// `name` as it stands in errors: a parameter ("model.layers.0.mlp.up_proj.weight") or an input. through_scale in a
+  /// format without block scales is an Error.
   Quantizer(std::string name, std::shared_ptr<TensorScale> scale, StraightThrough ste);
 
   /// While observing, operands pass unchanged; a fresh quantizer observes.
@@ -38,6 +40,10 @@ class Quantizer : public OperandTransform {
  protected:
   [[nodiscard]] bool observing() const { return observing_; }
   [[nodiscard]] TensorScale& shared_scale() { return *scale_; }
+  [[nodiscard]] StraightThrough ste() const { return ste_; }
+  /// From codes and the rule of their gradient: counts, and throws for what is not finite.
+  [[nodiscard]] TransformResult finished(const Tensor& x, QuantizedTensor codes, Tensor values,
+                                         const QuantizeStatistics& statistics);
   /// Quantizes with the present scale; `values` (FP32, or BF16 where that is exact), if given,
   /// receives the rounded values.
   [[nodiscard]] TransformResult quantized(const Tensor& x, Tensor values);
@@ -45,8 +51,8 @@ class Quantizer : public OperandTransform {
   [[nodiscard]] TransformResult quantized_with(const Tensor& block_scales, const Tensor& x);
 
  private:
-  [[nodiscard]] TransformResult finished(const Tensor& x, QuantizedTensor codes, Tensor values,
-                                         const QuantizeStatistics& statistics);
+  /// Whether x is still there, unchanged, when the gradient comes.
+  [[nodiscard]] virtual bool x_stays() const { return false; }
 
   std::string name_;
   std::shared_ptr<TensorScale> scale_;
@@ -66,7 +72,13 @@ class WeightQuantizer final : public Quantizer {
   /// Block scales that stay as they are while the weight moves, [rows, blocks]; undefined: each follows the amax of its
   /// block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
-  void set_block_scales(Tensor scales);
+  void set_block_scales(Tensor scales);  ///< an Error with through_scale
+  /// What they do once settle_scales() was called, of a weight of this shape; unless this is called, what the algorithm
+  /// made of them.
+  void set_scales(BlockScales scales, const Shape& shape);
+  /// After calibration, for these values.
+  void settle_scales(const Tensor& x);
+  [[nodiscard]] ParameterList parameters() const override;
   /// Those of the least squared error for these values (block_scales.h), where the format's scales can be searched.
   void search_block_scales(const Tensor& x);
   /// The codes that a forward with these values uses, for export.
@@ -75,9 +87,14 @@ class WeightQuantizer final : public Quantizer {
   [[nodiscard]] SaturationCount take_saturation() override { return in_codes_; }
 
  private:
+  [[nodiscard]] bool x_stays() const override { return true; }
+  [[nodiscard]] TransformResult quantized_by_learned(const Tensor& x);
   void refresh(const Tensor& x, std::uint64_t version);
 
   Tensor block_scales_;
+  bool scales_stay_ = false;
+  std::unique_ptr<LearnedScales> learned_;
+  std::uint64_t cached_masters_ = 0;  ///< the version of those that learned_ has
   TransformResult cached_;
   std::uint64_t cached_version_ = 0;
   float cached_scale_ = 0.0f;

@@ -145,6 +145,12 @@ class Checker {
     if (train.micro_batch_size > train.batch_size)
       report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
              fmt::format("{}", train.micro_batch_size));
+    for (std::size_t i = 0; i < train.parameters.size(); ++i) {
+      const ParameterRule& rule = train.parameters[i];
+      if (rule.frozen && (rule.lr_factor != 1 || rule.weight_decay))
+        report(fmt::format("train.parameters[{}]", i), "frozen: true without lr_factor and weight_decay", "one of them",
+               "what stays as it is has no rate");
+    }
     if (row_.judge == Judge::next_token && recipe_.loss.kind != LossKind::cross_entropy)
       report("loss.kind", fmt::format("cross_entropy for kind: {}", enum_name(recipe_.kind)),
              std::string(enum_name(recipe_.loss.kind)), "or kind: qad");
@@ -206,12 +212,18 @@ class Checker {
         using Said = std::pair<const char*, bool>;
         for (const auto& [key, is_said] :
              {Said{"tensor_scale", rule.tensor_scale.has_value()}, Said{"ste", rule.ste.has_value()},
-              Said{"algorithm", rule.algorithm.has_value()}})
+              Said{"input_ste", rule.input_ste.has_value()}, Said{"algorithm", rule.algorithm.has_value()},
+              Said{"scales", rule.scales.has_value()}})
           if (is_said) refuse(key, "weights or inputs beside it", "none", kWhole);
         continue;
       }
+      check_gradient(i, options);
+      check_scales(i, options);
+      if (rule.input_ste && options.formats.inputs == nullptr)
+        refuse("input_ste", "inputs beside it", "none", kWhole);
       if (options.formats.weights == nullptr) {
         if (rule.algorithm) refuse("algorithm", "weights beside it, whose scales it finds", "none", kWhole);
+        if (rule.scales) refuse("scales", "weights beside it, whose scales they are", "none", kWhole);
         continue;
       }
       if (rule.algorithm && algorithm.serves != nullptr && !algorithm.serves(*options.formats.weights))
@@ -223,6 +235,58 @@ class Checker {
       else if (rule.tensor_scale && rule.tensor_scale->from)
         refuse("tensor_scale", "from: calibration where calibrate.algorithm is " + found, "data", kStays);
     }
+  }
+
+  // The gradient goes through scales that follow their block.
+  void check_gradient(std::size_t i, const LayerOptions& options) {
+    const QuantizeRule& rule = recipe_.quantize.rules[i];
+    const auto refuse = [&](std::string_view key, std::string expected, std::string hint) {
+      problems_.add(rule_at(i).find(key)->at, fmt::format("quantize.rules[{}].{}", i, key), std::move(expected),
+                    "through_scale", std::move(hint));
+    };
+    const auto check_format = [&](std::string_view key, const BlockFormat* format, StraightThrough ste,
+                                  std::string_view option) {
+      if (format != nullptr && format->scale == nullptr && ste == StraightThrough::through_scale)
+        refuse(key, fmt::format("{} identity or clip in {}, which has no block scales", option, format->name),
+               fmt::format("say {}: identity in this rule", option));
+    };
+    check_format("weights", options.formats.weights, options.ste, "ste");
+    check_format("inputs", options.formats.inputs, options.input_ste, "input_ste");
+    if (options.formats.weights == nullptr || options.ste != StraightThrough::through_scale) return;
+    constexpr const char* kInputs = "input_ste: through_scale is that of inputs alone";
+    const char* const key = rule.ste ? "ste" : "weights";
+    if (options.scales && *options.scales != BlockScales::amax)
+      refuse(key, fmt::format("ste identity or clip where scales are {}", enum_name(*options.scales)), kInputs);
+    else if (finds_scales(options))
+      refuse(key,
+             fmt::format("ste identity or clip where algorithm {} finds block scales, and they stay",
+                         enum_name(options.algorithm)),
+             kInputs);
+  }
+
+  static bool finds_scales(const LayerOptions& options) {
+    const CalibrationAlgorithm& algorithm = calibration_algorithm(options.algorithm);
+    return options.formats.weights != nullptr && algorithm.find_scales != nullptr &&
+           (algorithm.serves == nullptr || algorithm.serves(*options.formats.weights));
+  }
+
+  void check_scales(std::size_t i, const LayerOptions& options) {
+    const QuantizeRule& rule = recipe_.quantize.rules[i];
+    const char* const key = rule.scales ? "scales" : "weights";
+    const auto refuse = [&](std::string expected, std::string got, std::string hint) {
+      problems_.add(rule_at(i).find(key)->at, fmt::format("quantize.rules[{}].{}", i, key), std::move(expected),
+                    std::move(got), std::move(hint));
+    };
+    const BlockFormat* const weights = options.formats.weights;
+    if (rule.scales && weights != nullptr && weights->scale == nullptr)
+      refuse("weights in a format with block scales", rule.weights, "leave scales out");
+    if (!options.scales) return;
+    const std::string said = fmt::format("scales {}", enum_name(*options.scales));
+    if (*options.scales == BlockScales::amax && finds_scales(options))
+      refuse(fmt::format("scales found, lsq or dual_lsq where algorithm {} finds them", enum_name(options.algorithm)),
+             said, "with algorithm: max they can follow");
+    if (*options.scales != BlockScales::amax && options.tensor_scale.from == TensorScaleSource::data)
+      refuse("scales amax where the tensor scale is from data", said, "scales that are kept need one that stays");
   }
 
   void check_export() {

@@ -37,6 +37,7 @@ StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer
   }
 
   const ProfilePhase phase("optimizer");
+  optimizer.clear_waiting();
   result.gradient_norm = gradient_norm(optimizer.parameters());
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm))
     return skip(fmt::format("loss {} or gradient norm {} is not finite", result.loss, result.gradient_norm));

@@ -8,6 +8,7 @@
 #include "autograd/optim/adamw.h"
 #include "autograd/optim/schedule.h"
 #include "models/language_model.h"
+#include "qad/train/parameter_rules.h"
 #include "qad/train/problem_evaluation_config.h"
 
 namespace qad {
@@ -23,6 +24,8 @@ struct TrainConfig {
   double decay_fraction = 0.2;
   double clip_norm = 1.0;
   AdamWConfig adamw;
+  std::vector<ParameterRule> parameters{};
+  std::int64_t scale_steps = 0;
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
   std::int64_t max_skipped_steps = 5;
   std::int64_t patience = 0;
@@ -56,6 +59,12 @@ struct TrainConfig {
               .at_least(0),
           clip_norm);
     visit(Field{"adamw", "optimizer"}, adamw);
+    visit(Field{"parameters",
+                "learning rate and weight decay by a parameter's name and role, or that it stays as it is; the last rule "
+                "that matches it decides"},
+          parameters);
+    visit(Field{"scale_steps", "first steps in which learned scales (quantize.scales) alone move"}.at_least(0),
+          scale_steps);
     visit(Field{"activation_checkpointing", "block: keep a block's input only and compute it again in backward"}
               .changeable(),
           activation_checkpointing);

@@ -11,10 +11,12 @@
 namespace qad {
 namespace {
 
-ParameterList moved_by_steps(const TrainConfig& config, const TrainerParts& parts) {
-  if (config.steps == 0) return {};
+AdamW make_optimizer(const TrainConfig& config, const TrainerParts& parts) {
+  if (config.steps == 0) return {config.adamw, {}};
   if (!config.router) freeze_routers(parts.student);
-  return trained_parameters(parts.student, parts.quantizers);
+  const MovedParameters moved =
+      moved_parameters(parts.student, parts.quantizers, config.parameters, config.adamw, config.scale_steps);
+  return {config.adamw, moved.parameters, moved.options};
 }
 
 }  // namespace
@@ -22,7 +24,7 @@ ParameterList moved_by_steps(const TrainConfig& config, const TrainerParts& part
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
       parts_(parts),
-      optimizer_(config.train.adamw, moved_by_steps(config.train, parts)),
+      optimizer_(make_optimizer(config.train, parts)),
       balance_(parts.student, config.train.router_bias_rate),
       divergence_(config.loss, parts.student.config().vocab_size) {
   parts_.student.activation_checkpointing = config.train.activation_checkpointing;

@@ -55,8 +55,16 @@ std::string options_of(const QuantizeRule& rule) {
   if (rule.tensor_scale && rule.tensor_scale->from)
     options.push_back(fmt::format("scale from {}", enum_name(*rule.tensor_scale->from)));
   if (rule.ste) options.push_back(fmt::format("gradient {}", enum_name(*rule.ste)));
+  if (rule.input_ste) options.push_back(fmt::format("gradient of inputs {}", enum_name(*rule.input_ste)));
   if (rule.algorithm) options.push_back(fmt::format("algorithm {}", enum_name(*rule.algorithm)));
+  if (rule.scales) options.push_back(fmt::format("block scales {}", enum_name(*rule.scales)));
   return fmt::format("{}", fmt::join(options, ", "));
+}
+
+std::string gradient_of(const QuantizeConfig& quantize) {
+  std::string text = fmt::format("straight through, {}", enum_name(quantize.ste));
+  if (quantize.input_ste) text += fmt::format("; of inputs {}", enum_name(*quantize.input_ste));
+  return text;
 }
 
 void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
@@ -77,7 +85,8 @@ void print_quantization(const QuantizeConfig& quantize, std::ostream& print) {
                     {"tensor scale", fmt::format("round {}, from {}", enum_name(quantize.tensor_scale.round),
                                                  enum_name(quantize.tensor_scale.from))},
                     {"groups", quantize.share_groups ? "share their scales" : "a scale each"},
-                    {"gradient", fmt::format("straight through, {}", enum_name(quantize.ste))}});
+                    {"gradient", gradient_of(quantize)}});
+  if (quantize.scales) print << text_of({{"block scales of weights", std::string(enum_name(*quantize.scales))}});
 }
 
 void inspect_recipe(const fs::path& file, std::ostream& print) {

@@ -76,6 +76,11 @@ ModelConfig qwen2_config() {
   return config;
 }
 
+QuantizeConfig with_scales(BlockScales scales, QuantizeConfig config) {
+  config.scales = scales;
+  return config;
+}
+
 struct Case {
   const char* name;
   QuantizeConfig quantize;
@@ -89,6 +94,9 @@ std::vector<Case> cases() {
           {"W4A16, shards", quantize_blocks("nvfp4", "none"), wide_config(), 4000},
           {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), wide_config()},
           {"mixed", mixed(), wide_config(false)},
+          {"learned scales", with_scales(BlockScales::lsq, mixed()), wide_config()},
+          {"learned scales beside those of codes", with_scales(BlockScales::dual_lsq, mixed()), wide_config()},
+          {"scales that stay", with_scales(BlockScales::found, mixed()), wide_config()},
           {"biases", mixed(), with_biases()},
           {"biases of q, k and v", attention_only(), qwen2_config()},
           {"norms of queries and keys", mixed(), qwen3_config()},
@@ -181,7 +189,9 @@ TEST(RoundTrip, IntegersAndRowsOfFp8InCompressedTensors) {
                            Case{"FP8 of rows", quantize_blocks("fp8_channel", "fp8_channel"), odd_config()},
                            Case{"FP8 of rows, weights alone", quantize_blocks("fp8_channel", "none"), odd_config()},
                            Case{"FP8, weights alone", quantize_blocks("fp8", "none"), odd_config()},
-                           Case{"three kinds", three_kinds_of_integers(), wider_config()}}) {
+                           Case{"three kinds", three_kinds_of_integers(), wider_config()},
+                           Case{"three kinds, learned scales",
+                                with_scales(BlockScales::dual_lsq, three_kinds_of_integers()), wider_config()}}) {
     const auto layouts = layouts_for(TinyStudent(test.model, test.quantize).exported());
     ASSERT_EQ(layouts.size(), 2u) << test.name;  // the other is dense
     expect_round_trip(test, exporter("compressed_tensors"));
@@ -195,6 +205,8 @@ TEST(RoundTrip, Nf4InBitsandbytes) {
   some.rules.push_back({"model.layers.1.mlp.down_proj", "none", "none"});
   for (const Case& test : {Case{"NF4", quantize_blocks("nf4_g64", "none"), wide_config()},
                            Case{"NF4 of some, shards", some, wide_config(false), 4000},
+                           Case{"NF4, learned scales",
+                                with_scales(BlockScales::dual_lsq, quantize_blocks("nf4_g64", "none")), wide_config()},
                            Case{"NF4, biases", quantize_blocks("nf4_g64", "none"), with_biases()}})
     expect_round_trip(test, exporter("bitsandbytes"));
 }
@@ -219,7 +231,10 @@ TEST(RoundTrip, MastersThatTheForwardReadsInFp32AreRoundedInTheFiles) {
 }
 
 TEST(RoundTrip, Mxfp4AsGguf) {
-  expect_round_trip({"MXFP4", quantize_blocks("mxfp4", "none"), wide_config()}, exporter("gguf"));
+  const QuantizeConfig mxfp4 = quantize_blocks("mxfp4", "none");
+  expect_round_trip({"MXFP4", mxfp4, wide_config()}, exporter("gguf"));
+  expect_round_trip({"MXFP4, learned scales", with_scales(BlockScales::dual_lsq, mxfp4), wide_config()},
+                    exporter("gguf"));
 }
 
 TEST(RoundTrip, Mxfp4AndMixturesInCompressedTensors) {

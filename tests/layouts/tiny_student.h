@@ -12,7 +12,8 @@
 
 namespace qad::testing {
 
-/// Calibrated, and with norms and biases of any values, as after training: hardly a parameter is exact in BF16.
+/// Calibrated, and with norms, biases and learned scales of any values, as after training: hardly a parameter is exact
+/// in BF16.
 struct TinyStudent {
   std::unique_ptr<LanguageModel> model;
   QuantizerSet quantizers;
@@ -24,6 +25,10 @@ struct TinyStudent {
         for (float& value : parameter->value().span()) value += static_cast<float>(0.1 * random.normal());
     quantizers = attach_quantizers(*model, quantize);
     calibrate(*model, quantizers, {small_batch()}, {TensorScaleSource::calibration});
+    for (const ParameterPointer& parameter : quantizers.parameters()) {
+      for (float& value : parameter->value().span()) value += static_cast<float>(0.3 * random.normal());
+      parameter->changed();
+    }
   }
   [[nodiscard]] ExportModel exported() { return export_model_of(*model, quantizers, {}); }
 };

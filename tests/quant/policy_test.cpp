@@ -67,18 +67,28 @@ TEST(Policy, OptionsAreTheRulesOwnOrElseTheRecipes) {
   config.rules[1].tensor_scale = RuleTensorScale{{}, TensorScaleSource::data};
   config.rules[1].ste = StraightThrough::clip;
   config.rules[0].algorithm = CalibrationKind::max;
+  config.rules[0].input_ste = StraightThrough::clip;
+  config.input_ste = StraightThrough::through_scale;
   const Policy policy(config, CalibrationKind::mse);
   const LayerOptions usual = policy.options({.name = "o_proj"}), own = policy.options({.name = "q_proj"}),
                      cache = policy.cache();
   EXPECT_EQ(usual.tensor_scale, (TensorScaleConfig{TensorScaleRound::none, TensorScaleSource::calibration}));
   EXPECT_EQ(usual.ste, StraightThrough::identity);
+  EXPECT_EQ(usual.input_ste, StraightThrough::clip);
   EXPECT_EQ(usual.algorithm, CalibrationKind::max);
   EXPECT_EQ(own.formats.weights, &block_format("fp8"));
   EXPECT_EQ(own.tensor_scale, (TensorScaleConfig{TensorScaleRound::none, TensorScaleSource::data}));
   EXPECT_EQ(own.ste, StraightThrough::clip);
+  EXPECT_EQ(own.input_ste, StraightThrough::through_scale);
   EXPECT_EQ(own.algorithm, CalibrationKind::mse);
   EXPECT_EQ(cache.formats, (LayerFormats{nullptr, &block_format("mxfp4")}));
   EXPECT_EQ(cache.tensor_scale, usual.tensor_scale);
+  EXPECT_EQ(cache.input_ste, StraightThrough::through_scale);
+  config.kv_cache = "fp8";  // has no block scales
+  EXPECT_EQ(Policy(config).cache().input_ste, StraightThrough::identity);
+  config.input_ste.reset();
+  config.rules[0].input_ste.reset();
+  EXPECT_EQ(Policy(config).options({.name = "q_proj"}).input_ste, StraightThrough::clip);  // as its ste
 }
 
 TEST(Policy, AnUnknownFormatOfTheCacheIsToldWithThoseKnown) {

@@ -9,6 +9,7 @@
 #include "autograd/base/random.h"
 #include "autograd/ops/linear.h"
 #include "qad/formats/quantize.h"
+#include "qad/formats/scale_gradient.h"
 #include "qad/quant/packed_tensor.h"
 
 namespace qad {
@@ -128,6 +129,28 @@ TEST(ActivationQuantizer, ClipStopsTheGradientOfWhatSaturates) {
   }
 }
 
+TEST(ActivationQuantizer, PassesTheGradientThroughItsScalesWhereItIsRecorded) {
+  const auto scale = make_scale();
+  const auto quantizer = std::make_shared<ActivationQuantizer>("layer.input", scale, StraightThrough::through_scale);
+  const Tensor x = normal({4, 32}, 11), d = normal({4, 32}, 12);
+  static_cast<void>(quantizer->apply(x, 0));
+  quantizer->set_observing(false);
+  scale->end_observing(kCalibration);
+  {
+    const NoGradScope no_grad;
+    EXPECT_FALSE(quantizer->apply(x, 0).backward);
+  }
+  const Variable input = Variable::leaf(x);
+  const Variable output = transformed(input, quantizer);
+  const auto codes = std::dynamic_pointer_cast<const PackedTensor>(quantizer->apply(x, 0).operand);
+  const Tensor expected = d.clone();
+  pass_through_scale(scale_residuals(x.data(), codes->tensor()), expected);
+  backward(output, d);
+  EXPECT_EQ(values_of(input.sink()->gradient()), values_of(expected));
+  EXPECT_NE(values_of(expected), values_of(d));
+  EXPECT_THROW(ActivationQuantizer("layer.keys", make_scale("fp8"), StraightThrough::through_scale), Error);
+}
+
 TEST(TensorScale, RefusesALayerThatCalibrationNeverReached) {
   EXPECT_THROW(make_scale()->end_observing(kCalibration), Error);
   EXPECT_NO_THROW(make_scale("mxfp4")->end_observing(kCalibration));  // has no tensor scale
@@ -183,6 +206,24 @@ TEST_F(Weights, FrozenScalesStayAndDataScalesMoveWithAnyMember) {
     for (float& value : k_->value().span()) value /= 8.0f;
     k_->changed();
   }
+}
+
+TEST_F(Weights, PassTheGradientThroughScalesThatFollow) {
+  end_observing(kCalibration);
+  const auto slot = std::make_shared<WeightQuantizer>("q_proj.weight", scale_, StraightThrough::through_scale);
+  slot->set_observing(false);
+  {
+    const NoGradScope no_grad;  // an evaluation quantizes it first
+    static_cast<void>(slot->apply(q_->value(), q_->version()));
+  }
+  const Variable x = Variable::leaf(normal({3, 32}, 9));
+  backward(linear(x, {q_->variable, q_->version(), slot}, {}), normal({3, 8}, 10));
+  const Tensor found = q_->variable.sink()->take();
+  backward(linear(x, {q_->variable, q_->version(), nullptr}, {}), normal({3, 8}, 10));
+  const Tensor expected = q_->variable.sink()->take();
+  pass_through_scale(scale_residuals(q_->value().data(), slot->codes(q_->value(), q_->version())), expected);
+  EXPECT_EQ(values_of(found), values_of(expected));
+  EXPECT_THROW(slot->search_block_scales(q_->value()), Error);
 }
 
 TEST_F(Weights, ReachTheProductAndItsGradient) {

@@ -81,8 +81,10 @@ TEST(RuleOptionsExplained, AreListedWithTheirChoices) {
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale"), "section");
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale.round"), "pow2 | none");
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale.from"), "calibration | data");
-  EXPECT_EQ(type_of("quantize.rules[].ste"), "identity | clip");
+  EXPECT_EQ(type_of("quantize.rules[].ste"), "identity | clip | through_scale");
+  EXPECT_EQ(type_of("quantize.rules[].input_ste"), "identity | clip | through_scale");
   EXPECT_EQ(type_of("quantize.rules[].algorithm"), "max | mse");
+  EXPECT_EQ(type_of("quantize.rules[].scales"), "amax | found | lsq | dual_lsq");
   EXPECT_EQ(type_of("quantize.kv_cache"), "text");
 }
 
@@ -119,6 +121,66 @@ TEST_F(RuleOptions, ThatNothingWouldFollowAreRefused) {
               "quantize.rules[2].tensor_scale: expected from: calibration where calibrate.algorithm is mse, got data"),
       std::string::npos);
   EXPECT_EQ(last("{layers: \"*.down_proj\", weights: fp8, ste: clip, algorithm: max}"), "no error");
+}
+
+TEST_F(RuleOptions, AGradientPassesThroughScalesThatFollowTheirBlock) {
+  const std::string mse = "calibrate: {algorithm: mse}\nquantize: {";
+  const std::string rules = "rules: [{layers: \"*_proj\", weights: nvfp4, inputs: nvfp4}]}\n";
+  EXPECT_EQ(said(mse + "input_ste: through_scale, " + rules), "no error");
+  expect_mentions(said(mse + "ste: through_scale, " + rules),
+                  {"r.yaml:5:53: quantize.rules[0].weights: expected ste identity or clip where algorithm mse finds block "
+                   "scales, and they stay, got through_scale (input_ste: through_scale is that of inputs alone)"});
+  const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
+  EXPECT_EQ(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: mxfp4, ste: through_scale}"), "no error");
+  expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: fp8, input_ste: through_scale}"),
+                  {"r.yaml:8:54: quantize.rules[2].inputs: expected input_ste identity or clip in fp8, which has no "
+                   "block scales, got through_scale (say input_ste: identity in this rule)"});
+  expect_mentions(last("{layers: \"*.down_proj\", weights: fp8, ste: through_scale}"),
+                  {"quantize.rules[2].weights: expected ste identity or clip in fp8, which has no block scales"});
+  expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, input_ste: through_scale}"),
+                  {"quantize.rules[2].input_ste: expected inputs beside it, got none"});
+  EXPECT_EQ(said("quantize: {kv_cache: fp8, ste: through_scale, " + rules), "no error");
+}
+
+TEST_F(RuleOptions, BlockScalesFollowStayOrAreLearnedWhereTheyCan) {
+  const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
+  for (const char* scales : {"amax", "found", "lsq", "dual_lsq"})
+    EXPECT_EQ(last(fmt::format("{{layers: \"*.down_proj\", weights: nvfp4, scales: {}}}", scales)), "no error");
+  const std::string rule = "[{layers: \"*_proj\", weights: nvfp4, inputs: nvfp4}, {layers: x, weights: fp8}]}\n";
+  const auto all = [&](const std::string& options, const std::string& more = "") {
+    return said("quantize: {" + options + ", rules: " + rule + more);
+  };
+  EXPECT_EQ(all("scales: dual_lsq"), "no error");  // fp8 has none
+  EXPECT_EQ(all("scales: lsq, input_ste: through_scale", "calibrate: {algorithm: mse}\n"), "no error");
+  expect_mentions(all("scales: lsq, ste: through_scale"),
+                  {"quantize.rules[0].weights: expected ste identity or clip where scales are lsq, got through_scale"});
+  expect_mentions(all("scales: amax", "calibrate: {algorithm: mse}\n"),
+                  {"quantize.rules[0].weights: expected scales found, lsq or dual_lsq where algorithm mse finds them, got "
+                   "scales amax"});
+  expect_mentions(all("scales: found, tensor_scale: {from: data}"),
+                  {"quantize.rules[0].weights: expected scales amax where the tensor scale is from data, got scales "
+                   "found"});
+  expect_mentions(last("{layers: \"*.down_proj\", weights: fp8, scales: lsq}"),
+                  {"quantize.rules[2].scales: expected weights in a format with block scales, got fp8"});
+  expect_mentions(last("{layers: \"*.down_proj\", inputs: nvfp4, scales: lsq}"),
+                  {"quantize.rules[2].scales: expected weights beside it, whose scales they are, got none"});
+}
+
+TEST_F(RuleOptions, OfParametersAreReadCheckedAndWrittenBack) {
+  const auto of = [](const std::string& rules) { return "train: {parameters: [" + rules + "]}\n"; };
+  const Recipe recipe = load(of("{frozen: true}, {names: \"*.mlp.*\", role: linear, lr_factor: 3, weight_decay: 0.1}"));
+  ASSERT_EQ(recipe.train.parameters.size(), 2u);
+  EXPECT_TRUE(recipe.train.parameters[0].frozen);
+  EXPECT_EQ(recipe.train.parameters[0].names, "*");
+  EXPECT_EQ(recipe.train.parameters[1].role, Role::weight);
+  EXPECT_EQ(recipe.train.parameters[1].lr_factor, 3);
+  EXPECT_EQ(recipe.train.parameters[1].weight_decay, 0.1);
+  const std::string text = recipe_text(recipe);
+  EXPECT_EQ(recipe_text(parse_recipe(text, "r")), text);
+  expect_mentions(said(of("{role: norms}")), {"train.parameters[0].role", "linear", "norm", "norms"});
+  expect_mentions(said(of("{lr_factor: 0}")), {"train.parameters[0].lr_factor", "0"});
+  expect_mentions(said(of("{frozen: true, lr_factor: 2}")),
+                  {"train.parameters[0]: expected frozen: true without lr_factor and weight_decay, got one of them"});
 }
 
 TEST_F(RuleOptions, TheCacheHasTheFormatOfAnyName) {

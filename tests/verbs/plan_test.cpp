@@ -64,7 +64,9 @@ std::int64_t measured_bytes(const Recipe& recipe, const RunFolder& folder) {
   const Materials materials = load_materials(recipe, folder);
   Student student = make_student(recipe, materials.teacher.get());
   student.model->activation_checkpointing = recipe.train.activation_checkpointing;
-  AdamW optimizer(recipe.train.adamw, student.model->parameters());
+  const MovedParameters moved =
+      moved_parameters(*student.model, student.quantizers, recipe.train.parameters, recipe.train.adamw);
+  AdamW optimizer(recipe.train.adamw, moved.parameters, moved.options);
   if (!student.quantizers.empty())
     calibrate(*student.model, student.quantizers, materials.calibration, {recipe.quantize.tensor_scale.from});
   static_cast<void>(evaluate(*student.model, materials.teacher.get(), materials.evaluation));
@@ -106,6 +108,9 @@ INSTANTIATE_TEST_SUITE_P(Recipes, PlanMemory,
                                            std::vector<std::string>{"data.packing=concatenate", "quantize.rules=[]"},
                                            std::vector<std::string>{"data.packing=concatenate",
                                                                     "train.activation_checkpointing=block"},
+                                           std::vector<std::string>{"quantize.ste=through_scale"},
+                                           std::vector<std::string>{"quantize.scales=dual_lsq"},
+                                           std::vector<std::string>{"train.parameters=[{names: '*mlp*', frozen: true}]"},
                                            std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
 
 void expect_memory_of(const ModelConfig& config) {

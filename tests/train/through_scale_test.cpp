@@ -1,0 +1,52 @@
+// Training with the gradient through the scales of blocks: it learns, and gives the same bits whatever happens to it.
+#include <gtest/gtest.h>
+
+#include "tests/train/tiny_training.h"
+
+namespace qad {
+namespace {
+
+using testing::TinyTraining;
+
+struct ThroughScales : TinyTraining {
+  explicit ThroughScales(StraightThrough weights = StraightThrough::through_scale) {
+    quantize.ste = weights;
+    quantize.input_ste = StraightThrough::through_scale;
+  }
+};
+
+TEST(ThroughScales, TheStudentComesNearerToItsTeacher) {
+  for (const StraightThrough weights : {StraightThrough::identity, StraightThrough::through_scale}) {
+    ThroughScales training(weights);
+    training.config.train.steps = 20;
+    training.run();
+    EXPECT_LT(training.evaluations.back().figures.kl_mean, 0.9 * training.evaluations.front().figures.kl_mean);
+  }
+}
+
+TEST(ThroughScales, AKilledTrainingThatIsResumedEqualsOneThatNeverWas) {
+  struct Killed {};
+  ThroughScales undisturbed;
+  int polls = 0;
+  undisturbed.run([&] { return ++polls, false; });
+  for (int moment = polls / 4; moment < polls; moment += polls / 4) {
+    SCOPED_TRACE(moment);
+    ThroughScales killed;
+    killed.threads = 3;
+    int poll = 0;
+    EXPECT_THROW(killed.run([&] { return ++poll == moment ? throw Killed() : false; }), Killed);
+    EXPECT_EQ(killed.run().end, RunEnd::planned_steps);
+    killed.expect_same(undisturbed);
+  }
+}
+
+TEST(ThroughScales, RecomputedBlocksGiveTheSameBits) {
+  ThroughScales plain, recomputed;
+  recomputed.config.train.activation_checkpointing = ActivationCheckpointing::block;
+  plain.run();
+  recomputed.run();
+  testing::expect_same_checkpoint(plain.newest(), recomputed.newest());
+}
+
+}  // namespace
+}  // namespace qad
