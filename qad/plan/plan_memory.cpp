@@ -102,7 +102,8 @@ class Rehearsal {
     plan_.student = bytes_of(trained_);
     AdamW optimizer(recipe.train.adamw, subject_.trains() ? trained_ : ParameterList());
     plan_.moments = subject_.trains() ? 2 * plan_.student : 0;
-    if (!quantizers.empty()) calibrate(*student_, quantizers, batches(subject_.text.calibration_batches));
+    if (!quantizers.empty())
+      calibrate(*student_, quantizers, batches(subject_.text.calibration_batches), {}, recipe.calibrate);
     hold_codes();
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
     if (subject_.answers_problems() && subject_.trains()) reinforce(optimizer);

@@ -46,9 +46,21 @@ inline constexpr auto enum_names(StraightThrough) {
 }
 
 /// How scales are found. A row each in qad/calib/algorithms.cpp.
-enum class CalibrationKind : std::uint8_t { max, mse };
+enum class CalibrationKind : std::uint8_t {
+  max,            ///< block scales follow the largest magnitude
+  mse,            ///< the least squared error of the weights
+  local_hessian,  ///< the least error of the layer's outputs, each block as if it alone were rounded
+  gptq,           ///< each column takes over what the rounding of those before it did to the outputs
+  awq,            ///< large inputs are made smaller and their weights larger, by the factors whose outputs are closest
+  smoothquant,    ///< the same by factors that follow from both magnitudes
+};
 inline constexpr auto enum_names(CalibrationKind) {
-  return std::to_array<EnumName<CalibrationKind>>({{CalibrationKind::max, "max"}, {CalibrationKind::mse, "mse"}});
+  return std::to_array<EnumName<CalibrationKind>>({{CalibrationKind::max, "max"},
+                                                   {CalibrationKind::mse, "mse"},
+                                                   {CalibrationKind::local_hessian, "local_hessian"},
+                                                   {CalibrationKind::gptq, "gptq"},
+                                                   {CalibrationKind::awq, "awq"},
+                                                   {CalibrationKind::smoothquant, "smoothquant"}});
 }
 
 /// What a rule says of the tensor scale otherwise than the recipe.

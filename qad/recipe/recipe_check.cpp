@@ -175,7 +175,7 @@ class Checker {
     }
     const std::string& cache = recipe_.quantize.kv_cache;
     check_one("quantize.kv_cache", tree_.find_path("quantize.kv_cache"), cache);
-    if (problems_.count() == before) check_rule_options();
+    if (problems_.count() == before) check_rule_options(), check_algorithm();
     if (row_.quantizes) return;
     const std::string_view kind = enum_name(recipe_.kind);
     if (!rules.empty())
@@ -188,6 +188,23 @@ class Checker {
 
   [[nodiscard]] const YamlNode& rule_at(std::size_t rule) const {
     return tree_.find_path("quantize.rules")->items[rule];
+  }
+
+  // An algorithm of all rules that serves no format of any.
+  void check_algorithm() {
+    const CalibrationAlgorithm& algorithm = calibration_algorithm(recipe_.calibrate.algorithm);
+    if (algorithm.serves == nullptr) return;
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    bool any = false, served = false;
+    for (std::size_t i = 0; i < recipe_.quantize.rules.size(); ++i) {
+      const BlockFormat* const weights = policy.of_rule(static_cast<int>(i)).formats.weights;
+      if (weights == nullptr || recipe_.quantize.rules[i].algorithm) continue;
+      any = true;
+      served |= algorithm.serves(*weights);
+    }
+    if (any && !served)
+      report("calibrate.algorithm", "weights in a format with block scales to search", "none in any rule",
+             "or algorithm: max");
   }
 
   // What a rule says for itself: options that nothing would follow look like some that count.

@@ -82,7 +82,7 @@ TEST(RuleOptionsExplained, AreListedWithTheirChoices) {
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale.round"), "pow2 | none");
   EXPECT_EQ(type_of("quantize.rules[].tensor_scale.from"), "calibration | data");
   EXPECT_EQ(type_of("quantize.rules[].ste"), "identity | clip");
-  EXPECT_EQ(type_of("quantize.rules[].algorithm"), "max | mse");
+  EXPECT_EQ(type_of("quantize.rules[].algorithm"), "max | mse | local_hessian | gptq | awq | smoothquant");
   EXPECT_EQ(type_of("quantize.kv_cache"), "text");
 }
 
