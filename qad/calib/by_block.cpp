@@ -26,44 +26,88 @@ struct Slots final : ModuleVisitor {
   std::vector<LinearGroup*> groups;
 };
 
+using ShowOne = std::function<void(const Tensor& x)>;
+
 // Stands before what is in a group's slot.
 class Tap final : public OperandTransform {
  public:
-  Tap(const LinearGroup& group, const SeeInput& see) : group_(group), see_(see), behind_(group.input_slot) {}
+  Tap(TransformSlot behind, ShowOne see) : behind_(std::move(behind)), see_(std::move(see)) {}
   [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
-    see_(group_, x);
+    see_(x);
     return behind_ != nullptr ? behind_->apply(x, version, readers) : TransformResult{operand_of(x), x, {}};
   }
-  [[nodiscard]] const TransformSlot& behind() const { return behind_; }
 
  private:
-  const LinearGroup& group_;
-  const SeeInput& see_;
   TransformSlot behind_;
+  ShowOne see_;
+};
+
+// A weight that shows what it multiplies.
+class ShowingOperand final : public Operand {
+ public:
+  ShowingOperand(std::shared_ptr<const Operand> behind, const ShowOne& see) : behind_(std::move(behind)), see_(see) {}
+  [[nodiscard]] Shape shape() const override { return behind_->shape(); }
+  [[nodiscard]] std::size_t bytes() const override { return behind_->bytes(); }
+  void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
+    behind_->expand_rows(begin, end, out);
+  }
+  void multiply_transposed(const Tensor& x, float* out) const override {
+    see_(x);
+    behind_->multiply_transposed(x, out);
+  }
+
+ private:
+  std::shared_ptr<const Operand> behind_;
+  const ShowOne& see_;
+};
+
+// Stands before what is in a weight's slot: which of a group's tokens go to an expert only its products tell.
+class WeightTap final : public OperandTransform {
+ public:
+  WeightTap(TransformSlot behind, ShowOne see) : behind_(std::move(behind)), see_(std::move(see)) {}
+  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
+    const TransformResult weight =
+        behind_ != nullptr ? behind_->apply(x, version, readers) : TransformResult{operand_of(x), x, {}};
+    return {std::make_shared<ShowingOperand>(weight.operand, see_), {}, {}};
+  }
+
+ private:
+  TransformSlot behind_;
+  ShowOne see_;
 };
 
 // While it lives, `see` is shown what comes to the groups, and their quantizers quantize nothing.
 class Shown {
  public:
   Shown(const std::vector<LinearGroup*>& groups, QuantizerSet& quantizers, const SeeInput& see)
-      : groups_(groups), quantizers_(quantizers) {
-    for (LinearGroup* group : groups_) {
-      slots_.push_back(group->input_slot);
-      group->input_slot = std::make_shared<Tap>(*group, see);
+      : quantizers_(quantizers) {
+    for (LinearGroup* group : groups) {
+      const std::span<const Linear> all = group->members;
+      if (all.front().token_share >= 1) fill<Tap>(group->input_slot, all, see);
+      else
+        for (std::size_t i = 0, count = 0; i < all.size(); i += count) {
+          for (count = 1; i + count < all.size() && all[i + count].fused == all[i].fused;) ++count;
+          fill<WeightTap>(all[i].weight->slot, all.subspan(i, count), see);
+        }
     }
     quantizers_.set_observing(true);
   }
   ~Shown() {
-    for (std::size_t i = 0; i < groups_.size(); ++i) groups_[i]->input_slot = slots_[i];
+    for (const auto& [slot, before] : filled_) *slot = before;
     quantizers_.set_observing(false);
   }
   Shown(const Shown&) = delete;
   Shown& operator=(const Shown&) = delete;
 
  private:
-  const std::vector<LinearGroup*>& groups_;
+  template <class AnyTap>
+  void fill(TransformSlot& slot, std::span<const Linear> readers, const SeeInput& see) {
+    filled_.emplace_back(&slot, slot);
+    slot = std::make_shared<AnyTap>(slot, [readers, &see](const Tensor& x) { see(readers, x); });
+  }
+
   QuantizerSet& quantizers_;
-  std::vector<TransformSlot> slots_;
+  std::vector<std::pair<TransformSlot*, TransformSlot>> filled_;
 };
 
 // A block, or what comes behind all of them, with its quantizers.
@@ -78,19 +122,19 @@ class ByBlock {
   ByBlock(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches)
       : model_(model), quantizers_(quantizers), batches_(batches) {}
 
-  void run(std::optional<TensorScaleSource> all, const FindScales& find_scales) {
+  void run(std::optional<TensorScaleSource> all, const PrepareBlock& prepare, const FindScales& find_scales) {
     quantizers_.observe();
     embed();
     for (const Block& block : model_.blocks()) {
       Part part = part_of(block);
-      calibrate(part, all, find_scales);
+      calibrate(part, all, prepare, find_scales);
       for_each_batch(part, [&](std::size_t i, const Variable& out_TC) {
         require_finite(out_TC.value(), model_.label + ": " + block.name());
         hidden_[i] = out_TC.value();
       });
     }
     Part last = part_behind_blocks();
-    calibrate(last, all, find_scales);
+    calibrate(last, all, prepare, find_scales);
   }
 
  private:
@@ -123,14 +167,21 @@ class ByBlock {
             }};
   }
 
-  void calibrate(Part& part, std::optional<TensorScaleSource> all, const FindScales& find_scales) {
+  void calibrate(Part& part, std::optional<TensorScaleSource> all, const PrepareBlock& prepare,
+                 const FindScales& find_scales) {
     if (part.quantizers.empty()) return;
-    for_each_batch(part, [](std::size_t, const Variable&) {});
-    part.quantizers.end_observing(all);
-    find_scales(part.quantizers, [&](const SeeInput& see) {
+    const auto nothing = [](std::size_t, const Variable&) {};
+    const ShowInputs show_inputs = [&](const SeeInput& see) {
       const Shown shown(part.groups, part.quantizers, see);
-      for_each_batch(part, [](std::size_t, const Variable&) {});
-    });
+      for_each_batch(part, nothing);
+    };
+    for_each_batch(part, nothing);
+    if (prepare && prepare(part.groups, part.quantizers, show_inputs)) {
+      part.quantizers.observe();
+      for_each_batch(part, nothing);
+    }
+    part.quantizers.end_observing(all);
+    find_scales(part.quantizers, show_inputs);
   }
 
   // Runs the part on what the parts before it gave.
@@ -153,8 +204,9 @@ class ByBlock {
 }  // namespace
 
 void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-                        std::optional<TensorScaleSource> all, const FindScales& find_scales) {
-  ByBlock(model, quantizers, batches).run(all, find_scales);
+                        std::optional<TensorScaleSource> all, const FindScales& find_scales,
+                        const PrepareBlock& prepare) {
+  ByBlock(model, quantizers, batches).run(all, prepare, find_scales);
 }
 
 }  // namespace qad

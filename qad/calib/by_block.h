@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "models/language_model.h"
@@ -12,17 +13,24 @@
 
 namespace qad {
 
-/// What came to a group of linear layers in one batch, [T, C]; of experts, what came to each in turn.
-using SeeInput = std::function<void(const LinearGroup& group, const Tensor& x_TC)>;
-/// Shows what the quantizers of a block watched: its groups in the order in which they run, batch after batch, nothing
+/// What came in one batch, [T, C], to linear layers that read the same: those of a group; of experts, those of each in
+/// turn, and the tokens that were sent to it.
+using SeeInput = std::function<void(std::span<const Linear> readers, const Tensor& x_TC)>;
+/// Shows what the quantizers of a block watched: its layers in the order in which they run, batch after batch, nothing
 /// in the block itself being quantized. May be called several times; each time the block runs again.
 using ShowInputs = std::function<void(const SeeInput& see)>;
 /// Finds what is left to find for these quantizers, all those of a block, whose tensor scales are found.
 using FindScales = std::function<void(const QuantizerSet& quantizers, const ShowInputs& show_inputs)>;
 
+/// Changes a block before anything is found for it, once its quantizers have watched: its groups of linear layers, all
+/// of them, and its quantizers. Whether it did; they watch again then.
+using PrepareBlock = std::function<bool(std::span<LinearGroup* const> groups, const QuantizerSet& quantizers,
+                                        const ShowInputs& show_inputs)>;
+
 /// Begins anew, block after block and the head last. Scales come from calibration or from the data as their rules say,
 /// or all as `all` does. After Stopped it has to begin anew.
 void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-                        std::optional<TensorScaleSource> all, const FindScales& find_scales);
+                        std::optional<TensorScaleSource> all, const FindScales& find_scales,
+                        const PrepareBlock& prepare = {});
 
 }  // namespace qad

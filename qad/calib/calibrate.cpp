@@ -3,21 +3,27 @@
 #include "autograd/base/interrupt.h"
 #include "autograd/ops/linear.h"
 #include "qad/calib/algorithms.h"
+#include "qad/calib/smoothing.h"
 
 namespace qad {
 
 void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
-               std::optional<TensorScaleSource> all) {
+               std::optional<TensorScaleSource> all, const CalibrateConfig& config) {
   quantizers.observe();
   calibrate_further(
-      model, quantizers, batches, 0, [](std::size_t) {}, all);
+      model, quantizers, batches, 0, [](std::size_t) {}, all, config);
 }
 
 void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                        std::size_t first, const std::function<void(std::size_t)>& batch_done,
-                       std::optional<TensorScaleSource> all) {
+                       std::optional<TensorScaleSource> all, const CalibrateConfig& config) {
   if (works_by_block(quantizers)) {
-    calibrate_by_block(model, quantizers, batches, all, find_scales);
+    calibrate_by_block(
+        model, quantizers, batches, all,
+        [&](const QuantizerSet& part, const ShowInputs& show_inputs) { find_scales(part, show_inputs, config); },
+        [&](std::span<LinearGroup* const> groups, const QuantizerSet& part, const ShowInputs& show_inputs) {
+          return smooth(groups, part, show_inputs, config);
+        });
     return;
   }
   const NoGradScope no_grad;
@@ -28,7 +34,7 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
     batch_done(i + 1);
   }
   quantizers.end_observing(all);
-  find_scales(quantizers, {});
+  find_scales(quantizers, {}, config);
 }
 
 }  // namespace qad

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -46,6 +47,37 @@ class ScaleSearch {
         values_(value_table(*format.element)),
         scale_values_(value_table(*format.scale)),
         candidates_(positive_codes(*format.scale)) {}
+
+  // Of a block w with its moments [count, count].
+  [[nodiscard]] std::uint32_t best_for_output(const float* w, std::int64_t count, const double* second,
+                                              const double* coupling, std::vector<double>& scratch) const {
+    const float amax = amax_of(w, count);
+    const std::uint32_t usual = block_scale(format_, amax, tensor_scale_).code;
+    if (amax == 0.0f) return usual;
+    const auto n = static_cast<std::size_t>(count);
+    scratch.assign(3 * n, 0.0);
+    const std::span all(scratch), linear = all.first(n), added = all.subspan(n, n), product = all.last(n);
+    for (std::size_t i = 0; coupling != nullptr && i < n; ++i)
+      for (std::size_t j = 0; j < n; ++j) linear[i] += 2 * coupling[i * n + j] * static_cast<double>(w[j]);
+    const auto error_with = [&](std::uint32_t code) {
+      const float scale = scale_of(code);
+      for (std::size_t i = 0; i < n; ++i)
+        added[i] = static_cast<double>(values_[format_.element->encode(w[i] / scale)] * scale) - w[i];
+      std::ranges::fill(product, 0.0);
+      for (std::size_t i = 0; i < n; ++i)
+        for (std::size_t j = 0; j < n; ++j) product[j] += added[i] * second[i * n + j];
+      double error = 0;
+      for (std::size_t i = 0; i < n; ++i) error += added[i] * (product[i] + linear[i]);
+      return error;
+    };
+    std::uint32_t best = usual;
+    double least = error_with(usual);
+    for (const std::uint32_t code : candidates_) {
+      if (const double error = error_with(code); error < least) least = error, best = code;
+      if (all_zero(code, amax)) break;  // under larger ones nothing changes any more
+    }
+    return best;
+  }
 
   [[nodiscard]] std::uint32_t best(const float* x, std::int64_t count) const {
     const float amax = amax_of(x, count);
@@ -101,6 +133,39 @@ Tensor scales_of_least_error(const BlockFormat& format, const float* x, std::int
       scales.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(search.best(x + i * block, block));
   });
   return scales;
+}
+
+Tensor scales_of_least_output_error(const BlockFormat& format, const float* w, std::int64_t rows, std::int64_t cols,
+                                    float tensor_scale, const BlockMoments& moments) {
+  QAD_ASSERT(scales_can_be_searched(format));
+  const std::int64_t block = format.block_size(cols), blocks = format.blocks_per_row(cols), size = block * block;
+  QAD_ASSERT(std::ssize(moments.second) == blocks * size);
+  QAD_ASSERT(moments.coupling.empty() || std::ssize(moments.coupling) == blocks * size);
+  Tensor scales({rows, blocks}, format.scale_dtype());
+  const ScaleSearch search(format, tensor_scale);
+  parallel_for(rows * blocks, 64, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> scratch;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t at = i % blocks * size;
+      const double* const coupling = moments.coupling.empty() ? nullptr : moments.coupling.data() + at;
+      scales.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(
+          search.best_for_output(w + i * block, block, moments.second.data() + at, coupling, scratch));
+    }
+  });
+  return scales;
+}
+
+void divisors_of_row(const QuantizedTensor& tensor, std::int64_t row, float* out) {
+  const BlockFormat& format = *tensor.format;
+  const std::int64_t blocks = format.blocks_per_row(tensor.cols);
+  if (format.scale == nullptr) std::fill_n(out, tensor.cols, tensor.tensor_scale);
+  const auto bytes = static_cast<std::size_t>(format.scale != nullptr ? format.scale->bits / 8 : 0);
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    std::uint32_t code = 0;  // little-endian, of 8, 16 or 32 bits
+    std::memcpy(&code, tensor.scales.raw() + static_cast<std::size_t>(row * blocks + i) * bytes, bytes);
+    const std::int64_t block = format.block_size(tensor.cols);
+    std::fill_n(out + i * block, block, format.scale->value(code) * tensor.tensor_scale);
+  }
 }
 
 }  // namespace qad

@@ -106,7 +106,8 @@ class Rehearsal {
     trained_ = moved.parameters;
     AdamW optimizer(recipe.train.adamw, moved.parameters, moved.options);
     plan_.moments = 2 * bytes_of(trained_);
-    if (!quantizers.empty()) calibrate(*student_, quantizers, batches(subject_.text.calibration_batches));
+    if (!quantizers.empty())
+      calibrate(*student_, quantizers, batches(subject_.text.calibration_batches), {}, recipe.calibrate);
     hold_codes();
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
     if (subject_.answers_problems() && subject_.trains()) reinforce(optimizer);

@@ -1,7 +1,7 @@
-// Block scales of a weight that are trained (LSQ, Esser et al., 2020, https://arxiv.org/abs/1902.08153, with a scale for
-// each block). Masters are log2 of the amax that a scale stands for, in FP32, so that a scale stays positive and a step
-// is a part of it. Tied: y = F·q(w/F), F = scale·tensor scale. Dual: y = F·q(w/f), where f, that only chooses codes, is
-// a float of its own and not stored anywhere: codes of such a weight can't be told from its values.
+// Block scales of a weight that are trained (LSQ, Esser et al., 2020, https://arxiv.org/abs/1902.08153, with a scale
+// for each block). Masters are log2 of the amax that a scale stands for, in FP32, so that a scale stays positive and a
+// step is a part of it. Tied: y = F·q(w/F), F = scale·tensor scale. Dual: y = F·q(w/f), where f, that only chooses
+// codes, is a float of its own and not stored anywhere: codes of such a weight can't be told from its values.
 #pragma once
 
 #include <functional>
@@ -38,7 +38,7 @@ class LearnedScales {
   [[nodiscard]] Tensor amaxes(const ParameterPointer& masters) const;  ///< 2^master
 
   const BlockFormat* format_;
-  BlockFormat by_floats_;  ///< the same with scales as they are
+  BlockFormat by_floats_;                  ///< the same with scales as they are
   ParameterPointer of_codes_, of_values_;  ///< one where they are tied
 };
 

@@ -181,7 +181,7 @@ class Checker {
     }
     const std::string& cache = recipe_.quantize.kv_cache;
     check_one("quantize.kv_cache", tree_.find_path("quantize.kv_cache"), cache);
-    if (problems_.count() == before) check_rule_options();
+    if (problems_.count() == before) check_rule_options(), check_algorithm();
     if (row_.quantizes) return;
     const std::string_view kind = enum_name(recipe_.kind);
     if (!rules.empty())
@@ -194,6 +194,23 @@ class Checker {
 
   [[nodiscard]] const YamlNode& rule_at(std::size_t rule) const {
     return tree_.find_path("quantize.rules")->items[rule];
+  }
+
+  // An algorithm of all rules that serves no format of any.
+  void check_algorithm() {
+    const CalibrationAlgorithm& algorithm = calibration_algorithm(recipe_.calibrate.algorithm);
+    if (algorithm.serves == nullptr) return;
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    bool any = false, served = false;
+    for (std::size_t i = 0; i < recipe_.quantize.rules.size(); ++i) {
+      const BlockFormat* const weights = policy.of_rule(static_cast<int>(i)).formats.weights;
+      if (weights == nullptr || recipe_.quantize.rules[i].algorithm) continue;
+      any = true;
+      served |= algorithm.serves(*weights);
+    }
+    if (any && !served)
+      report("calibrate.algorithm", "weights in a format with block scales to search", "none in any rule",
+             "or algorithm: max");
   }
 
   // What a rule says for itself: options that nothing would follow look like some that count.
@@ -219,8 +236,7 @@ class Checker {
       }
       check_gradient(i, options);
       check_scales(i, options);
-      if (rule.input_ste && options.formats.inputs == nullptr)
-        refuse("input_ste", "inputs beside it", "none", kWhole);
+      if (rule.input_ste && options.formats.inputs == nullptr) refuse("input_ste", "inputs beside it", "none", kWhole);
       if (options.formats.weights == nullptr) {
         if (rule.algorithm) refuse("algorithm", "weights beside it, whose scales it finds", "none", kWhole);
         if (rule.scales) refuse("scales", "weights beside it, whose scales they are", "none", kWhole);

@@ -56,7 +56,8 @@ std::size_t take_up(Student& student, const Materials& materials, const fs::path
 
 }  // namespace
 
-void calibrate_run(Student& student, const Materials& materials, const RunFolder& folder) {
+void calibrate_run(Student& student, const Materials& materials, const RunFolder& folder,
+                   const CalibrateConfig& config) {
   const fs::path file = folder.calibration();
   std::size_t done = take_up(student, materials, file);
   Clock::time_point saved = Clock::now();
@@ -67,7 +68,7 @@ void calibrate_run(Student& student, const Materials& materials, const RunFolder
     saved = Clock::now();
   };
   try {
-    calibrate_further(*student.model, student.quantizers, materials.calibration, done, batch_done);
+    calibrate_further(*student.model, student.quantizers, materials.calibration, done, batch_done, {}, config);
     warn_of_unseen_experts(*student.model);
   } catch (const Stopped&) {
     if (works_by_block(student.quantizers)) {

@@ -94,7 +94,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
     log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
     if (!student.quantizers.empty()) {
       log_info("quantizers\n{}", text_of(quantizer_table(student.quantizers)));
-      calibrate_run(student, materials, folder);
+      calibrate_run(student, materials, folder, recipe.calibrate);
     }
     check_exports(recipe, materials, student);
   }

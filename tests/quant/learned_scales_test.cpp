@@ -104,9 +104,8 @@ TEST(LearnedScales, GradientsAgreeWithTheComplexStep) {
         for (const ParameterPointer& parameter : at.scales.parameters())
           point.insert(point.end(), parameter->value().span().begin(), parameter->value().span().end());
         int beyond = 0;
-        const Real expected = testing::complex_step_gradient(point, [&](const Imaginary& x) {
-          return with_frozen_roundings(at, result, x, dual, clip, beyond);
-        });
+        const Real expected = testing::complex_step_gradient(
+            point, [&](const Imaginary& x) { return with_frozen_roundings(at, result, x, dual, clip, beyond); });
         EXPECT_GT(beyond, 0);
         const Real found = testing::doubles(at.gradients(clip));
         const std::ptrdiff_t weights = kRows * kCols;

@@ -31,10 +31,12 @@ TEST(LearnedTraining, TheStudentComesNearerAndScalesMoveWithTheirMoments) {
     EXPECT_LT(training.evaluations.back().figures.kl_mean, 0.9 * training.evaluations.front().figures.kl_mean);
     const CheckpointContent first = CheckpointFolder(training.folder / "checkpoints", 1).newest_whole()->content;
     const bool dual = scales == BlockScales::dual_lsq;
-    for (const std::string& suffix : dual ? std::vector<std::string>{"_of_codes", "_of_values"} : std::vector{std::string()}) {
+    for (const std::string& suffix :
+         dual ? std::vector<std::string>{"_of_codes", "_of_values"} : std::vector{std::string()}) {
       const std::string name = kMasters + suffix;
       ASSERT_TRUE(first.tensors.contains("quantizer/" + name)) << name;
-      EXPECT_GT(amax(first.tensors.at("adamw/second/" + name).data(), first.tensors.at("adamw/second/" + name).size()), 0);
+      EXPECT_GT(amax(first.tensors.at("adamw/second/" + name).data(), first.tensors.at("adamw/second/" + name).size()),
+                0);
     }
   }
 }
