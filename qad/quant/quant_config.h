@@ -37,13 +37,12 @@ struct TensorScaleConfig {
 
 /// How gradients pass the rounding.
 enum class StraightThrough : std::uint8_t {
-  identity,  ///< unchanged
-  clip,      ///< zero where the value was beyond what its tensor scale can hold
+  identity,       ///< unchanged
+  clip,           ///< zero where the value was beyond what its tensor scale can hold
   through_scale,  ///< also into the block scale and so into the amax that it follows (qad/formats/scale_gradient.h)
 };
 inline constexpr auto enum_names(StraightThrough) {
-  return std::to_array<EnumName<StraightThrough>>(
-      {{StraightThrough::identity, "identity"},
+  return std::to_array<EnumName<StraightThrough>>({{StraightThrough::identity, "identity"},
                                                    {StraightThrough::clip, "clip"},
                                                    {StraightThrough::through_scale, "through_scale"}});
 }
@@ -144,16 +143,18 @@ struct QuantizeConfig {
                 "q/k/v and gate/up share one weight scale, as serving engines need; false for comparisons"},
           share_groups);
     visit(Field{"tensor_scale", "the FP32 scale above the block scales"}, tensor_scale);
-    visit(Field{"ste",
-                "straight-through gradient: identity; clip to zero what saturates; or through_scale, also into the amax "
-                "that a block's scale follows"},
-          ste);
+    visit(
+        Field{"ste",
+              "straight-through gradient: identity; clip to zero what saturates; or through_scale, also into the amax "
+              "that a block's scale follows"},
+        ste);
     visit(Field{"input_ste", "of inputs, keys and values, where it is not as ste says"}, input_ste);
-    visit(Field{"scales",
-                "block scales of weights in training: amax, they follow the largest magnitude; found, they stay as they "
-                "were found; lsq, they are trained from there on; dual_lsq, apart from those that codes are chosen by; "
-                "default: found where the algorithm finds them, else amax"},
-          scales);
+    visit(
+        Field{"scales",
+              "block scales of weights in training: amax, they follow the largest magnitude; found, they stay as they "
+              "were found; lsq, they are trained from there on; dual_lsq, apart from those that codes are chosen by; "
+              "default: found where the algorithm finds them, else amax"},
+        scales);
   }
 };
 

@@ -219,8 +219,7 @@ class Checker {
       }
       check_gradient(i, options);
       check_scales(i, options);
-      if (rule.input_ste && options.formats.inputs == nullptr)
-        refuse("input_ste", "inputs beside it", "none", kWhole);
+      if (rule.input_ste && options.formats.inputs == nullptr) refuse("input_ste", "inputs beside it", "none", kWhole);
       if (options.formats.weights == nullptr) {
         if (rule.algorithm) refuse("algorithm", "weights beside it, whose scales it finds", "none", kWhole);
         if (rule.scales) refuse("scales", "weights beside it, whose scales they are", "none", kWhole);

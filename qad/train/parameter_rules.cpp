@@ -50,7 +50,8 @@ MovedParameters moved_parameters(LanguageModel& model, const QuantizerSet& quant
                              .weight_decay = rule.weight_decay.value_or(usual),
                              .waits = parameter->role == Role::scale ? 0 : scale_steps});
   }
-  const bool any_scale = std::ranges::any_of(moved.parameters, [](const auto& one) { return one->role == Role::scale; });
+  const bool any_scale =
+      std::ranges::any_of(moved.parameters, [](const auto& one) { return one->role == Role::scale; });
   if (scale_steps > 0 && !any_scale)
     throw Error({.who = "train.scale_steps",
                  .expected = "0, or scales that are trained",

@@ -15,7 +15,8 @@ RouterBalance::RouterBalance(LanguageModel& student, double rate) : rate_(rate) 
   for (const RoutedExperts* layer : expert_layers(student)) {
     const bool moves = layer->choice_bias != nullptr && layer->choice_bias->trained();
     any = any || moves;
-    layers_.push_back({moves ? layer->choice_bias : nullptr, std::vector<std::int64_t>(static_cast<std::size_t>(layer->experts))});
+    layers_.push_back(
+        {moves ? layer->choice_bias : nullptr, std::vector<std::int64_t>(static_cast<std::size_t>(layer->experts))});
   }
   if (rate == 0 || !any) return;
   listener_ = std::make_unique<RoutingListener>(student, [this](std::size_t layer, const Routing& routing) {

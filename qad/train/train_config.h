@@ -59,10 +59,11 @@ struct TrainConfig {
               .at_least(0),
           clip_norm);
     visit(Field{"adamw", "optimizer"}, adamw);
-    visit(Field{"parameters",
-                "learning rate and weight decay by a parameter's name and role, or that it stays as it is; the last rule "
-                "that matches it decides"},
-          parameters);
+    visit(
+        Field{"parameters",
+              "learning rate and weight decay by a parameter's name and role, or that it stays as it is; the last rule "
+              "that matches it decides"},
+        parameters);
     visit(Field{"scale_steps", "first steps in which learned scales (quantize.scales) alone move"}.at_least(0),
           scale_steps);
     visit(Field{"activation_checkpointing", "block: keep a block's input only and compute it again in backward"}

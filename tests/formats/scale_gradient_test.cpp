@@ -126,10 +126,10 @@ TEST(ScaleGradient, GoesToTheFirstOfEqualAmaxesAndToNoneWhereTheScaleStays) {
   Case at(block_format("nvfp4"), 5);
   const float most = at.format.saturation_limit(at.codes.tensor_scale);
   for (std::int64_t i = 0; i < 16; ++i) {
-    at.value(i) = i % 4 == 2 ? -2.0f : 0.3f;           // four amaxes
-    at.value(16 + i) = 0.0f;                           // none
-    at.value(32 + i) = i == 5 ? 1.5f * most : 0.4f;    // beyond the largest scale
-    at.value(48 + i) = i == 5 ? 1e-6f : 0.4e-6f;       // below the smallest
+    at.value(i) = i % 4 == 2 ? -2.0f : 0.3f;         // four amaxes
+    at.value(16 + i) = 0.0f;                         // none
+    at.value(32 + i) = i == 5 ? 1.5f * most : 0.4f;  // beyond the largest scale
+    at.value(48 + i) = i == 5 ? 1e-6f : 0.4e-6f;     // below the smallest
   }
   at.quantize_again();
   const ScaleResiduals residuals = scale_residuals(at.x.data(), at.codes);

@@ -178,9 +178,10 @@ TEST(RuleOptions, GroupsThatShareAScaleMustAgreeOnIt) {
 
   config = with_rule("model.layers.1.mlp.up_proj");
   config.rules.back().ste = StraightThrough::clip;
-  EXPECT_EQ(refusal(config),
-            "model.layers.1.mlp.up_proj: expected the input_ste of *.gate_proj, identity (quantize.rules[0]), since they "
-            "share a quantized input, got clip (quantize.rules[2]) (let the rules of the whole group say the same)");
+  EXPECT_EQ(
+      refusal(config),
+      "model.layers.1.mlp.up_proj: expected the input_ste of *.gate_proj, identity (quantize.rules[0]), since they "
+      "share a quantized input, got clip (quantize.rules[2]) (let the rules of the whole group say the same)");
   config.rules.back().input_ste = StraightThrough::identity;  // of the weights alone
   EXPECT_EQ(refusal(config), "no error");
   config.rules.back().ste.reset();

@@ -127,9 +127,10 @@ TEST_F(RuleOptions, AGradientPassesThroughScalesThatFollowTheirBlock) {
   const std::string mse = "calibrate: {algorithm: mse}\nquantize: {";
   const std::string rules = "rules: [{layers: \"*_proj\", weights: nvfp4, inputs: nvfp4}]}\n";
   EXPECT_EQ(said(mse + "input_ste: through_scale, " + rules), "no error");
-  expect_mentions(said(mse + "ste: through_scale, " + rules),
-                  {"r.yaml:5:53: quantize.rules[0].weights: expected ste identity or clip where algorithm mse finds block "
-                   "scales, and they stay, got through_scale (input_ste: through_scale is that of inputs alone)"});
+  expect_mentions(
+      said(mse + "ste: through_scale, " + rules),
+      {"r.yaml:5:53: quantize.rules[0].weights: expected ste identity or clip where algorithm mse finds block "
+       "scales, and they stay, got through_scale (input_ste: through_scale is that of inputs alone)"});
   const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
   EXPECT_EQ(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: mxfp4, ste: through_scale}"), "no error");
   expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: fp8, input_ste: through_scale}"),
@@ -154,9 +155,10 @@ TEST_F(RuleOptions, BlockScalesFollowStayOrAreLearnedWhereTheyCan) {
   EXPECT_EQ(all("scales: lsq, input_ste: through_scale", "calibrate: {algorithm: mse}\n"), "no error");
   expect_mentions(all("scales: lsq, ste: through_scale"),
                   {"quantize.rules[0].weights: expected ste identity or clip where scales are lsq, got through_scale"});
-  expect_mentions(all("scales: amax", "calibrate: {algorithm: mse}\n"),
-                  {"quantize.rules[0].weights: expected scales found, lsq or dual_lsq where algorithm mse finds them, got "
-                   "scales amax"});
+  expect_mentions(
+      all("scales: amax", "calibrate: {algorithm: mse}\n"),
+      {"quantize.rules[0].weights: expected scales found, lsq or dual_lsq where algorithm mse finds them, got "
+       "scales amax"});
   expect_mentions(all("scales: found, tensor_scale: {from: data}"),
                   {"quantize.rules[0].weights: expected scales amax where the tensor scale is from data, got scales "
                    "found"});

@@ -102,16 +102,16 @@ TEST_P(PlanMemory, MatchesWhatIsKept) {
       << plan.logits << ", working " << plan.working;
 }
 
-INSTANTIATE_TEST_SUITE_P(Recipes, PlanMemory,
-                         ::testing::Values(std::vector<std::string>{},  // batches of many sizes
-                                           std::vector<std::string>{"data.packing=concatenate"},
-                                           std::vector<std::string>{"data.packing=concatenate", "quantize.rules=[]"},
-                                           std::vector<std::string>{"data.packing=concatenate",
-                                                                    "train.activation_checkpointing=block"},
-                                           std::vector<std::string>{"quantize.ste=through_scale"},
-                                           std::vector<std::string>{"quantize.scales=dual_lsq"},
-                                           std::vector<std::string>{"train.parameters=[{names: '*mlp*', frozen: true}]"},
-                                           std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
+INSTANTIATE_TEST_SUITE_P(
+    Recipes, PlanMemory,
+    ::testing::Values(std::vector<std::string>{},  // batches of many sizes
+                      std::vector<std::string>{"data.packing=concatenate"},
+                      std::vector<std::string>{"data.packing=concatenate", "quantize.rules=[]"},
+                      std::vector<std::string>{"data.packing=concatenate", "train.activation_checkpointing=block"},
+                      std::vector<std::string>{"quantize.ste=through_scale"},
+                      std::vector<std::string>{"quantize.scales=dual_lsq"},
+                      std::vector<std::string>{"train.parameters=[{names: '*mlp*', frozen: true}]"},
+                      std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
 
 void expect_memory_of(const ModelConfig& config) {
   const testing::TinyRun run(config);
