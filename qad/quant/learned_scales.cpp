@@ -35,17 +35,27 @@ ParameterPointer masters(const std::string& name, const Shape& shape) {
   return parameter;
 }
 
-// The nearest that the format's scales can be.
-Tensor coded(const BlockFormat& format, const Tensor& amaxes, float tensor_scale) {
-  const ElementType& type = *format.scale;
-  Tensor scales(amaxes.shape(), format.scale_dtype());
-  const float least = std::max(type.min_positive, kSmallestScale), divisor = format.element->max * tensor_scale;
-  for_each_block(amaxes, [&](std::int64_t i) {
-    const std::uint32_t code = type.encode(std::clamp(amaxes.data()[i] / divisor, least, type.max));
-    const auto bytes = static_cast<std::size_t>(type.bits / 8);
-    std::memcpy(scales.raw() + i * static_cast<std::int64_t>(bytes), &code, bytes);
+// The found ones, with the tensor scale, times 2^master.
+Tensor moved(const Tensor& found, const ParameterPointer& masters) {
+  Tensor scales(found.shape());
+  for_each_block(found, [&](std::int64_t i) {  // in double: the same bits on any CPU
+    const double factor = std::exp2(static_cast<double>(masters->value().data()[i]));
+    scales.data()[i] = std::max(static_cast<float>(found.data()[i] * factor), kSmallestScale);
   });
   return scales;
+}
+
+// The nearest that the format's scales can be.
+Tensor coded(const BlockFormat& format, const Tensor& scales, float tensor_scale) {
+  const ElementType& type = *format.scale;
+  const float least = std::max(type.min_positive, kSmallestScale);
+  const auto bytes = static_cast<std::size_t>(type.bits / 8);
+  Tensor codes(scales.shape(), format.scale_dtype());
+  for_each_block(scales, [&](std::int64_t i) {
+    const std::uint32_t code = type.encode(std::clamp(scales.data()[i] / tensor_scale, least, type.max));
+    std::memcpy(codes.raw() + i * static_cast<std::int64_t>(bytes), &code, bytes);
+  });
+  return codes;
 }
 
 }  // namespace
@@ -57,8 +67,8 @@ LearnedScales::LearnedScales(const std::string& weight, const BlockFormat& forma
   by_floats_.has_tensor_scale = false;
   by_floats_.fast = {};
   const Shape blocks{shape.rows(), format.blocks_per_row(shape.cols())};
-  of_codes_ = masters(weight + (dual ? ".log2_amax_of_codes" : ".log2_amax"), blocks);
-  of_values_ = dual ? masters(weight + ".log2_amax_of_values", blocks) : of_codes_;
+  of_codes_ = masters(weight + (dual ? ".log2_scale_of_codes" : ".log2_scale"), blocks);
+  of_values_ = dual ? masters(weight + ".log2_scale_of_values", blocks) : of_codes_;
 }
 
 ParameterList LearnedScales::parameters() const {
@@ -67,52 +77,34 @@ ParameterList LearnedScales::parameters() const {
 
 std::uint64_t LearnedScales::version() const { return of_codes_->version() + of_values_->version(); }
 
-void LearnedScales::start(const Tensor& block_scales, float tensor_scale) {
-  QuantizedTensor given;
-  given.format = format_;
-  given.scales = block_scales;
-  given.tensor_scale = tensor_scale;
-  const Tensor values = block_scale_values(given);
+void LearnedScales::start() {
   for (const ParameterPointer& parameter : parameters()) {
-    for_each_block(values, [&](std::int64_t i) {
-      const double amax = static_cast<double>(values.data()[i]) * format_->element->max;
-      parameter->value().data()[i] = static_cast<float>(std::log2(amax));
-    });
+    parameter->value().fill(0.0f);
     parameter->changed();
   }
 }
 
-Tensor LearnedScales::amaxes(const ParameterPointer& masters) const {
-  Tensor result(masters->value().shape());
-  const float least = kSmallestScale * format_->element->max;
-  for_each_block(result, [&](std::int64_t i) {  // in double: the same bits on any CPU
-    const auto amax = static_cast<float>(std::exp2(static_cast<double>(masters->value().data()[i])));
-    result.data()[i] = std::max(amax, least);
-  });
-  return result;
-}
-
-LearnedScales::Result LearnedScales::quantized(const Tensor& weight, float tensor_scale, bool clip) const {
-  const bool dual = of_codes_ != of_values_;
-  const float largest = format_->element->max;
-  const Tensor amax = amaxes(of_values_);
+LearnedScales::Result LearnedScales::quantized(const Tensor& weight, const Tensor& found, float tensor_scale,
+                                               bool clip) const {
   QuantizedTensor codes = QuantizedTensor::allocate(*format_, weight.rows(), weight.cols(), tensor_scale);
-  codes.scales = coded(*format_, amax, tensor_scale);
-  if (!dual) {
+  codes.scales = found;
+  const Tensor beginnings = block_scale_values(codes);
+  const Tensor exact = moved(beginnings, of_values_);
+  codes.scales = coded(*format_, exact, tensor_scale);
+  if (of_codes_ == of_values_) {
     const QuantizeStatistics statistics = quantize_with_scales(weight.data(), codes);
-    return {codes, statistics, [codes, amax, weight, clip, largest, values = of_values_](const Tensor& gradient) {
+    return {codes, statistics, [codes, exact, weight, clip, values = of_values_](const Tensor& gradient) {
               const Tensor sums = through_scales(scale_residuals(weight.data(), codes), gradient, clip);
-              for_each_block(sums, [&](std::int64_t i) { sums.data()[i] *= kLn2 * amax.data()[i] / largest; });
+              for_each_block(sums, [&](std::int64_t i) { sums.data()[i] *= kLn2 * exact.data()[i]; });
               give(values, sums);
             }};
   }
-  const Tensor amax_of_codes = amaxes(of_codes_);
   QuantizedTensor chosen = QuantizedTensor::allocate(by_floats_, weight.rows(), weight.cols(), 1.0f);
-  for_each_block(amax, [&](std::int64_t i) { chosen.scales.data()[i] = amax_of_codes.data()[i] / largest; });
+  chosen.scales = moved(beginnings, of_codes_);
   const QuantizeStatistics statistics = quantize_with_scales(weight.data(), chosen);
   codes.codes = chosen.codes;
   return {codes, statistics,
-          [codes, chosen, amax, weight, clip, largest, format = by_floats_, of_codes = of_codes_,
+          [codes, chosen, exact, weight, clip, format = by_floats_, of_codes = of_codes_,
            of_values = of_values_](const Tensor& gradient) {
             QuantizedTensor by_floats = chosen;
             by_floats.format = &format;  // ours, which lives as long as this
@@ -123,7 +115,7 @@ LearnedScales::Result LearnedScales::quantized(const Tensor& weight, float tenso
               float& step = of_steps.data()[i];
               float& residual = of_residuals.data()[i];
               residual = -kLn2 * scales.data()[i] * (step - residual);  // Σ dy·w/f in range
-              step *= kLn2 * amax.data()[i] / largest;
+              step *= kLn2 * exact.data()[i];
             });
             give(of_codes, of_residuals);
             give(of_values, of_steps);

@@ -1,7 +1,8 @@
 // Block scales of a weight that are trained (LSQ, Esser et al., 2020, https://arxiv.org/abs/1902.08153, with a scale
-// for each block). Masters are log2 of the amax that a scale stands for, in FP32, so that a scale stays positive and a
-// step is a part of it. Tied: y = F·q(w/F), F = scale·tensor scale. Dual: y = F·q(w/f), where f, that only chooses
-// codes, is a float of its own and not stored anywhere: codes of such a weight can't be told from its values.
+// for each block). A master is log2 of a scale over the one that calibration found, in FP32: it begins at 0, the scale
+// stays positive, and a step is a part of it. Tied: y = F·q(w/F), F = scale·tensor scale. Dual: y = F·q(w/f), where f,
+// that only chooses codes, is a float of its own and in no export: codes of such a weight can't be told from its
+// values.
 #pragma once
 
 #include <functional>
@@ -19,8 +20,8 @@ class LearnedScales {
 
   /// With Role::scale: [out, blocks a row]; of dual ones those of the codes, then those of the values.
   [[nodiscard]] ParameterList parameters() const;
-  /// Masters of these block scales, as a QuantizedTensor has them.
-  void start(const Tensor& block_scales, float tensor_scale);
+  /// From the scales that were found.
+  void start();
   /// Goes up with every change of a master.
   [[nodiscard]] std::uint64_t version() const;
 
@@ -32,11 +33,10 @@ class LearnedScales {
     /// dy/df = -F·w/f² in range and 0 beyond (dual). Reads w again.
     std::function<void(const Tensor& gradient)> backward;
   };
-  [[nodiscard]] Result quantized(const Tensor& weight, float tensor_scale, bool clip) const;
+  /// `found`: block scales as a QuantizedTensor has them.
+  [[nodiscard]] Result quantized(const Tensor& weight, const Tensor& found, float tensor_scale, bool clip) const;
 
  private:
-  [[nodiscard]] Tensor amaxes(const ParameterPointer& masters) const;  ///< 2^master
-
   const BlockFormat* format_;
   BlockFormat by_floats_;                  ///< the same with scales as they are
   ParameterPointer of_codes_, of_values_;  ///< one where they are tied

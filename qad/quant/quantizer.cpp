@@ -149,9 +149,9 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   shared_scale().follow_weights();
   const std::uint64_t masters = learned_ != nullptr ? learned_->version() : 0;
   if (version == cached_version_ && scale().value() == cached_scale_ && masters == cached_masters_) return;
-  cached_ = learned_ != nullptr       ? quantized_by_learned(as_f32(x))
-            : block_scales_.defined() ? quantized_with(block_scales_, as_f32(x))
-                                      : quantized(as_f32(x), {});
+  cached_ = !block_scales_.defined() ? quantized(as_f32(x), {})
+            : learned_ != nullptr    ? quantized_by_learned(as_f32(x))
+                                     : quantized_with(block_scales_, as_f32(x));
   in_codes_ = Quantizer::take_saturation();
   cached_version_ = version;
   cached_scale_ = scale().value();
@@ -159,7 +159,7 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
 }
 
 TransformResult WeightQuantizer::quantized_by_learned(const Tensor& x) {
-  LearnedScales::Result result = learned_->quantized(x, scale().value(), ste() == StraightThrough::clip);
+  LearnedScales::Result result = learned_->quantized(x, block_scales_, scale().value(), ste() == StraightThrough::clip);
   TransformResult transform = finished(x, std::move(result.codes), {}, result.statistics);
   transform.backward = std::move(result.backward);
   transform.learns = true;
@@ -180,9 +180,7 @@ void WeightQuantizer::settle_scales(const Tensor& x) {
     static_cast<void>(quantize(as_f32(x).data(), codes));
     set_block_scales(codes.scales);
   }
-  if (learned_ == nullptr) return;
-  learned_->start(block_scales_, scale().value());
-  set_block_scales({});
+  if (learned_ != nullptr) learned_->start();
 }
 
 ParameterList WeightQuantizer::parameters() const {

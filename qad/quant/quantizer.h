@@ -69,8 +69,8 @@ class WeightQuantizer final : public Quantizer {
   /// Whether anybody asked for the weight while it was observed: of an expert, whether a token came.
   [[nodiscard]] bool was_read() const { return was_read_; }
   void set_was_read(bool was_read) { was_read_ = was_read; }
-  /// Block scales that stay as they are while the weight moves, [rows, blocks]; undefined: each follows the amax of its
-  /// block.
+  /// Block scales that stay as they are while the weight moves, or that learned ones began with, [rows, blocks];
+  /// undefined: each follows the amax of its block.
   [[nodiscard]] const Tensor& block_scales() const { return block_scales_; }
   void set_block_scales(Tensor scales);  ///< an Error with through_scale
   /// What they do once settle_scales() was called, of a weight of this shape; unless this is called, what the algorithm

@@ -129,12 +129,12 @@ TEST_F(RuleOptions, AGradientPassesThroughScalesThatFollowTheirBlock) {
   EXPECT_EQ(said(mse + "input_ste: through_scale, " + rules), "no error");
   expect_mentions(
       said(mse + "ste: through_scale, " + rules),
-      {"r.yaml:5:53: quantize.rules[0].weights: expected ste identity or clip where algorithm mse finds block "
+      {"r.yaml:5:68: quantize.rules[0].weights: expected ste identity or clip where algorithm mse finds block "
        "scales, and they stay, got through_scale (input_ste: through_scale is that of inputs alone)"});
   const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
-  EXPECT_EQ(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: mxfp4, ste: through_scale}"), "no error");
+  EXPECT_EQ(last("{layers: \"*.o_proj\", weights: nvfp4, inputs: mxfp4, ste: through_scale}"), "no error");
   expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: fp8, input_ste: through_scale}"),
-                  {"r.yaml:8:54: quantize.rules[2].inputs: expected input_ste identity or clip in fp8, which has no "
+                  {"r.yaml:8:55: quantize.rules[2].inputs: expected input_ste identity or clip in fp8, which has no "
                    "block scales, got through_scale (say input_ste: identity in this rule)"});
   expect_mentions(last("{layers: \"*.down_proj\", weights: fp8, ste: through_scale}"),
                   {"quantize.rules[2].weights: expected ste identity or clip in fp8, which has no block scales"});

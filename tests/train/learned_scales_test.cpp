@@ -19,16 +19,18 @@ struct LearnedTraining : TinyTraining {
   }
 };
 
-constexpr const char* kMasters = "model.layers.1.mlp.down_proj.weight.log2_amax";
+constexpr const char* kMasters = "model.layers.1.mlp.down_proj.weight.log2_scale";
 
 bool same(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.span(), b.span()); }
 
 TEST(LearnedTraining, TheStudentComesNearerAndScalesMoveWithTheirMoments) {
   for (const BlockScales scales : {BlockScales::lsq, BlockScales::dual_lsq}) {
     LearnedTraining training(scales);
-    training.config.train.steps = 20;
+    training.config.train.steps = 60;
+    training.config.train.lr = 3e-4;
+    training.config.evaluate.every = 0;
     training.run();
-    EXPECT_LT(training.evaluations.back().figures.kl_mean, 0.9 * training.evaluations.front().figures.kl_mean);
+    EXPECT_LT(training.evaluations.back().figures.kl_mean, 0.85 * training.evaluations.front().figures.kl_mean);
     const CheckpointContent first = CheckpointFolder(training.folder / "checkpoints", 1).newest_whole()->content;
     const bool dual = scales == BlockScales::dual_lsq;
     for (const std::string& suffix :
@@ -58,7 +60,7 @@ TEST(LearnedTraining, AKilledTrainingThatIsResumedEqualsOneThatNeverWas) {
     const auto undisturbed = with_rules();
     int polls = 0;
     undisturbed->run([&] { return ++polls, false; });
-    for (int moment = polls / 4; moment < polls; moment += polls / 4) {
+    for (const int moment : {polls / 3, 3 * polls / 4}) {
       SCOPED_TRACE(moment);
       const auto killed = with_rules();
       killed->threads = 3;
@@ -91,7 +93,9 @@ TEST(LearnedTraining, ScalesMoveAloneInTheirFirstSteps) {
 
 TEST(LearnedTraining, ScalesCanMoveWithoutAnythingElse) {
   LearnedTraining training;
-  training.config.train.steps = 20;
+  training.config.train.steps = 60;
+  training.config.train.lr = 3e-4;
+  training.config.evaluate.every = 0;
   training.config.train.parameters = {{.frozen = true}, {.role = Role::scale, .lr_factor = 10}};
   training.run();
   const ParameterList after = training.student->parameters(), before = training.teacher->parameters();
@@ -99,7 +103,7 @@ TEST(LearnedTraining, ScalesCanMoveWithoutAnythingElse) {
     EXPECT_TRUE(same(after[i]->value(), before[i]->value().to(DType::f32))) << after[i]->name;
   EXPECT_LT(training.evaluations.back().figures.kl_mean, training.evaluations.front().figures.kl_mean);
   for (const auto& [name, tensor] : training.newest().tensors)
-    EXPECT_TRUE(!name.starts_with("adamw/") || name.find(".log2_amax") != std::string::npos) << name;
+    EXPECT_TRUE(!name.starts_with("adamw/") || name.find(".log2_scale") != std::string::npos) << name;
 }
 
 TEST(LearnedTraining, RecomputedBlocksGiveTheSameBits) {
