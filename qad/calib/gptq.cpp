@@ -106,7 +106,8 @@ ErrorPaths error_paths(const Tensor& moments, const GptqConfig& config) {
   ErrorPaths paths;
   paths.order.resize(static_cast<std::size_t>(n));
   std::iota(paths.order.begin(), paths.order.end(), 0);
-  if (config.order == ColumnOrder::largest_first) std::ranges::stable_sort(paths.order, std::ranges::greater(), diagonal);
+  if (config.order == ColumnOrder::largest_first)
+    std::ranges::stable_sort(paths.order, std::ranges::greater(), diagonal);
   double mean = 0;
   for (std::int64_t i = 0; i < n; ++i) mean += static_cast<double>(diagonal(i)) / static_cast<double>(n);
   if (!(mean > 0)) return paths;
@@ -117,8 +118,7 @@ ErrorPaths error_paths(const Tensor& moments, const GptqConfig& config) {
         const std::int64_t a = paths.order[static_cast<std::size_t>(i)], b = paths.order[static_cast<std::size_t>(j)];
         const double value = moments.data()[std::max(a, b) * n + std::min(a, b)];
         // Nothing goes to or from a column without inputs, whatever its diagonal.
-        ordered[static_cast<std::size_t>(i * n + j)] =
-            i != j ? value : (value > 0 ? value : mean) + damping * mean;
+        ordered[static_cast<std::size_t>(i * n + j)] = i != j ? value : (value > 0 ? value : mean) + damping * mean;
       }
     paths.damping = damping;
     paths.factor = inverse_factor(n, ordered);
@@ -158,14 +158,16 @@ void compensate_errors(std::span<const LinearQuantizers* const> linears, const S
       paths = error_paths(of->sum, config.gptq);
     }
     if (paths.factor.empty()) damped.push_back(linear->layer + " (rounded to nearest)");
-    else if (paths.damping > config.gptq.damping) damped.push_back(fmt::format("{} ({})", linear->layer, paths.damping));
+    else if (paths.damping > config.gptq.damping)
+      damped.push_back(fmt::format("{} ({})", linear->layer, paths.damping));
     compensate(scales, paths, config.gptq.block_size, linear->weight->value().data());
     linear->weight->changed();
   }
   if (!few.empty())
-    log_warning("gptq: fewer tokens than columns came to {} layers, where damping decides much and no token means round "
-                "to nearest: {}; calibrate.tokens sets how many are read",
-                few.size(), first_names(few));
+    log_warning(
+        "gptq: fewer tokens than columns came to {} layers, where damping decides much and no token means round "
+        "to nearest: {}; calibrate.tokens sets how many are read",
+        few.size(), first_names(few));
   if (!damped.empty())
     log_warning("gptq: damping {} leaves the moments of the inputs of {} layers not positive definite; took more: {}",
                 config.gptq.damping, damped.size(), first_names(damped));

@@ -11,8 +11,7 @@ namespace qad {
 namespace {
 
 Tensor rounded(const ActivationQuantizer& quantizer, const Tensor& x) {
-  QuantizedTensor codes =
-      QuantizedTensor::allocate(quantizer.format(), x.rows(), x.cols(), quantizer.scale().value());
+  QuantizedTensor codes = QuantizedTensor::allocate(quantizer.format(), x.rows(), x.cols(), quantizer.scale().value());
   Tensor values(x.shape());
   quantize(x.data(), codes, values.data());
   return values;

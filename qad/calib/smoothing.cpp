@@ -170,8 +170,8 @@ Tensor joined_inputs(const LinearGroup& group, const ShowInputs& show_inputs) {
 std::vector<float> awq_factors(const ColumnMagnitudes& columns, double strength) {
   std::vector<double> factors(columns.inputs.size());
   for (std::size_t k = 0; k < factors.size(); ++k)
-    factors[k] = std::max(kLeastFactor, std::pow(columns.inputs[k], strength) /
-                                            (std::pow(columns.weights[k], 1 - strength) + 1e-4));
+    factors[k] = std::max(kLeastFactor,
+                          std::pow(columns.inputs[k], strength) / (std::pow(columns.weights[k], 1 - strength) + 1e-4));
   const auto [least, most] = std::ranges::minmax(factors);
   const double middle = std::sqrt(least * most);
   std::vector<float> result;
@@ -200,7 +200,9 @@ AwqChoice choose_awq(const Tensor& x, std::span<const Tensor> weights, const Blo
   AwqChoice choice;
   for (std::int64_t i = 0; i < grid; ++i) {
     throw_if_stopped();
-    const std::vector<float> factors = awq_factors(columns, static_cast<double>(i) / static_cast<double>(grid - 1));
+    const double strength = static_cast<double>(i - 1) / static_cast<double>(grid - 2);
+    const std::vector<float> factors =
+        i == 0 ? std::vector<float>(columns.inputs.size(), 1.0f) : awq_factors(columns, strength);
     Tensor read = scaled_columns(x, factors, true);
     if (inputs != nullptr) read = rounded(*inputs, amax_of(read), read);
     std::vector<Tensor> scaled;
@@ -230,15 +232,16 @@ bool smooth(std::span<LinearGroup* const> groups, const QuantizerSet& quantizers
     const auto found = by_weight.find(member.weight.get());
     return found == by_weight.end() ? CalibrationKind::max : found->second->algorithm;
   };
-  const bool routes = std::ranges::any_of(
-      groups, [](const LinearGroup* group) { return group->members.front().token_share < 1; });
+  const bool routes =
+      std::ranges::any_of(groups, [](const LinearGroup* group) { return group->members.front().token_share < 1; });
   std::vector<std::string> left;
   bool any = false;
   for (const LinearGroup* group : groups) {
     const CalibrationKind kind = algorithm_of(group->members.front());
     if (kind != CalibrationKind::awq && kind != CalibrationKind::smoothquant) continue;
     std::string why = obstacle(*group, groups, routes);
-    if (why.empty() && !std::ranges::all_of(group->members, [&](const Linear& one) { return algorithm_of(one) == kind; }))
+    if (why.empty() &&
+        !std::ranges::all_of(group->members, [&](const Linear& one) { return algorithm_of(one) == kind; }))
       why = "not all of its layers ask for it";
     if (!why.empty()) {
       left.push_back(fmt::format("{} ({})", group->name, why));
@@ -256,10 +259,12 @@ bool smooth(std::span<LinearGroup* const> groups, const QuantizerSet& quantizers
             ? choose_awq(x, weights, format, inputs, config.smoothing.grid).factors
             : smoothquant_factors({input_magnitudes(x, true), weight_magnitudes(weights, format, true)},
                                   config.smoothing.strength);
+    if (std::ranges::all_of(factors, [](float one) { return one == 1.0f; })) continue;
     fold(*group, bias_of(group->fed_by, groups), factors);
     any = true;
   }
-  if (!left.empty()) log_warning("awq, smoothquant: no place for factors, only scales are found: {}", first_names(left));
+  if (!left.empty())
+    log_warning("awq, smoothquant: no place for factors, only scales are found: {}", first_names(left));
   return any;
 }
 

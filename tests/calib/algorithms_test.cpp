@@ -72,7 +72,8 @@ std::vector<std::uint8_t> bytes_of(const Tensor& tensor) {
 std::map<std::string, std::vector<std::uint8_t>> all_bytes(const Calibrated& one) {
   std::map<std::string, std::vector<std::uint8_t>> bytes;
   for (const auto& [name, tensor] : one.set.state_tensors()) bytes[name] = bytes_of(tensor);
-  for (const ParameterPointer& parameter : one.model->parameters()) bytes[parameter->name] = bytes_of(parameter->value());
+  for (const ParameterPointer& parameter : one.model->parameters())
+    bytes[parameter->name] = bytes_of(parameter->value());
   return bytes;
 }
 
@@ -93,7 +94,9 @@ TEST(CalibrationAlgorithms, HaveTheSameBitsOnAnyNumberOfThreadsAndKeepTheirScale
 
 TEST(CalibrationAlgorithms, GptqMovesMastersAndLocalHessianDoesNot) {
   const auto untouched = initialize_model(config_of(false), 1);
-  const auto weight = [](LanguageModel& model) { return bytes_of(model.linear_groups()[2]->members[0].weight->value()); };
+  const auto weight = [](LanguageModel& model) {
+    return bytes_of(model.linear_groups()[2]->members[0].weight->value());
+  };
   EXPECT_EQ(weight(*Calibrated(CalibrationKind::local_hessian).model), weight(*untouched));
   EXPECT_NE(weight(*Calibrated(CalibrationKind::gptq).model), weight(*untouched));
 }
@@ -117,7 +120,8 @@ TEST(LocalHessian, ChoosesTheScaleWhoseOutputsAreClosest) {
         for (std::size_t j = 0; j < 16; ++j) {
           const double left = read[t * 16 + i];
           moments.second[i * 16 + j] += left * read[t * 16 + j];
-          if (rounds_inputs) moments.coupling[i * 16 + j] += left * (static_cast<double>(read[t * 16 + j]) - x[t * 16 + j]);
+          if (rounds_inputs)
+            moments.coupling[i * 16 + j] += left * (static_cast<double>(read[t * 16 + j]) - x[t * 16 + j]);
         }
     const float tensor_scale = 0x1p-12f;
     const Tensor found = scales_of_least_output_error(format, w.data(), rows, 16, tensor_scale, moments);
@@ -148,17 +152,18 @@ std::string log_of(const std::function<void()>& action) {
   log_to_file(folder / "log.txt");
   action();
   log_to_file({});
-  return read_file(folder / "log.txt", "the log");
+  return std::filesystem::exists(folder / "log.txt") ? read_file(folder / "log.txt", "the log") : "";
 }
 
 TEST(CalibrationAlgorithms, TellOfFewTokens) {
   const auto few = [](CalibrationKind kind, bool with_experts) {
     return log_of([&] { const Calibrated one(kind, {testing::small_batch()}, "nvfp4", with_experts); });
   };
-  testing::expect_mentions(few(CalibrationKind::gptq, false),
-                           {"gptq: fewer tokens than columns came to 7 layers", "model.layers.0.self_attn.q_proj (12 for 32)"});
-  testing::expect_mentions(few(CalibrationKind::local_hessian, true),
-                           {"local_hessian: fewer tokens than columns of a block came to 28 layers, whose scales mse finds"});
+  testing::expect_mentions(few(CalibrationKind::gptq, false), {"gptq: fewer tokens than columns came to 7 layers",
+                                                               "model.layers.0.self_attn.q_proj (12 for 32)"});
+  testing::expect_mentions(
+      few(CalibrationKind::local_hessian, true),
+      {"local_hessian: fewer tokens than columns of a block came to 28 layers, whose scales mse finds"});
   EXPECT_EQ(few(CalibrationKind::max, false).find("tokens"), std::string::npos);
   // Of rank 12, without damping.
   CalibrateConfig bare;
@@ -170,19 +175,14 @@ TEST(CalibrationAlgorithms, TellOfFewTokens) {
 }
 
 // Σ over tokens of the squared error of a layer's outputs: of what it reads, and beside what it would give unrounded.
-double output_error(const LinearQuantizers& linear, const std::vector<float>& original, const std::vector<Tensor>& read) {
-  const Tensor rounded = linear.weights->apply(linear.weight->value(), linear.weight->version()).operand->expand();
-  const std::int64_t cols = rounded.cols();
+double output_error(const LinearQuantizers& linear, const std::vector<float>& original,
+                    const std::vector<Tensor>& read) {
+  const Tensor added = linear.weights->apply(linear.weight->value(), linear.weight->version()).operand->expand();
+  for (std::size_t i = 0; i < original.size(); ++i) added.data()[i] -= original[i];
   double error = 0;
   for (const Tensor& x : read)
-    for (std::int64_t t = 0; t < x.rows(); ++t)
-      for (std::int64_t r = 0; r < rounded.rows(); ++r) {
-        double sum = 0;
-        for (std::int64_t i = 0; i < cols; ++i)
-          sum += (static_cast<double>(rounded.data()[r * cols + i]) - original[static_cast<std::size_t>(r * cols + i)]) *
-                 x.data()[t * cols + i];
-        error += sum * sum;
-      }
+    for (const float value : times_transposed(x, *operand_of(added)).span())
+      error += static_cast<double>(value) * value;
   return error;
 }
 
@@ -190,12 +190,12 @@ TEST(CalibrationAlgorithms, OnEveryLayerOfTheStoryModelOutputsAreBestByGptq) {
   QAD_REQUIRE_SHARED_DATA();
   const auto folder = testing::shared_data() / "tinystories-656k-hf";
   const std::string text =
-      read_file(testing::shared_data() / "tinystories-sample/tinystories_sample.txt", "stories").substr(0, 12000);
+      read_file(testing::shared_data() / "tinystories-sample/tinystories_sample.txt", "stories").substr(0, 6000);
   std::vector<std::int32_t> ids = load_tokenizer(folder)->encode(text);
   std::vector<TokenBatch> batches;
   for (std::size_t begin = 0; begin + 256 <= ids.size(); begin += 256)
-    batches.push_back(batch_of({ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                                ids.begin() + static_cast<std::ptrdiff_t>(begin) + 256}));
+    batches.push_back(batch_of(
+        {ids.begin() + static_cast<std::ptrdiff_t>(begin), ids.begin() + static_cast<std::ptrdiff_t>(begin) + 256}));
   for (const char* inputs : {"none", "nvfp4"}) {
     const auto model = trainable_copy(*load_model(folder, WeightType::bf16));
     QuantizerSet set = attach_quantizers(*model, testing::quantize_blocks("nvfp4", inputs), CalibrationKind::gptq);
@@ -217,7 +217,8 @@ TEST(CalibrationAlgorithms, OnEveryLayerOfTheStoryModelOutputsAreBestByGptq) {
            {CalibrationKind::max, CalibrationKind::mse, CalibrationKind::local_hessian, CalibrationKind::gptq}) {
         const CalibrationAlgorithm& algorithm = calibration_algorithm(kind);
         if (algorithm.find_scales != nullptr) algorithm.find_scales(linears, show_inputs, {});
-        for (const LinearQuantizers* one : linears) errors[kind].push_back(output_error(*one, original[one], read[one]));
+        for (const LinearQuantizers* one : linears)
+          errors[kind].push_back(output_error(*one, original[one], read[one]));
       }
       for (std::size_t i = 0; i < linears.size(); ++i, ++layers) {
         const auto of = [&](CalibrationKind kind) { return errors[kind][i]; };

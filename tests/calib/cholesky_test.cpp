@@ -46,14 +46,17 @@ TEST(Cholesky, FactorsAndTheirInversesAreWhatTheyAreDefinedAs) {
         EXPECT_NEAR(product, at(a, i, j), 1e-12 * static_cast<double>(4 * n)) << n << ": " << i << ", " << j;
         EXPECT_NEAR(identity, i == j ? 1 : 0, 1e-9) << n << ": " << i << ", " << j;
         EXPECT_NEAR(of_upper, i == j ? 1 : 0, 1e-8) << n << ": " << i << ", " << j;
-        if (j < i) { EXPECT_EQ(at(u, i, j), 0); }
+        if (j < i) {
+          EXPECT_EQ(at(u, i, j), 0);
+        }
       }
   }
 }
 
 TEST(Cholesky, SaysThatAMatrixIsNotPositiveDefinite) {
   std::vector<double> a = positive_definite(70);
-  for (std::int64_t j = 0; j < 70; ++j) a[static_cast<std::size_t>(66 * 70 + j)] = a[static_cast<std::size_t>(j * 70 + 66)] = 0;
+  for (std::int64_t j = 0; j < 70; ++j)
+    a[static_cast<std::size_t>(66 * 70 + j)] = a[static_cast<std::size_t>(j * 70 + 66)] = 0;
   EXPECT_TRUE(inverse_factor(70, a).empty());
   a[66 * 70 + 66] = std::nan("");
   EXPECT_TRUE(inverse_factor(70, a).empty());

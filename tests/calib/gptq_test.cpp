@@ -25,7 +25,8 @@ struct Layer {
     for (std::int64_t t = 0; t < tokens; ++t)  // inputs that go together
       for (std::int64_t i = 1; i < cols; ++i)
         x[static_cast<std::size_t>(t * cols + i)] += 0.7f * x[static_cast<std::size_t>(t * cols + i - 1)];
-    const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> inputs(x.data(), tokens, cols);
+    const Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> inputs(x.data(),
+                                                                                                         tokens, cols);
     const Matrix sum = inputs.cast<double>().transpose() * inputs.cast<double>();
     for (std::int64_t i = 0; i < sum.size(); ++i) moments.data()[i] = static_cast<float>(sum.data()[i]);
     quantize(w.data(), scales);
@@ -49,7 +50,8 @@ struct Layer {
       for (std::int64_t i = 0; i < cols; ++i)
         for (std::int64_t j = 0; j < cols; ++j) {
           const auto a = static_cast<std::size_t>(r * cols + i), b = static_cast<std::size_t>(r * cols + j);
-          error += (static_cast<double>(q[a]) - w[a]) * moments.data()[i * cols + j] * (static_cast<double>(q[b]) - w[b]);
+          error +=
+              (static_cast<double>(q[a]) - w[a]) * moments.data()[i * cols + j] * (static_cast<double>(q[b]) - w[b]);
         }
     return error;
   }
@@ -62,7 +64,8 @@ struct Layer {
 
 // After each column the inverse of the remaining moments is made anew, by the formula of optimal brain surgeon: the
 // rest of a row moves by -(w_p - q)/[H⁻¹]_pp · [H⁻¹]_p.
-std::vector<float> by_brain_surgery(const Layer& layer, const GptqConfig& config, const std::vector<std::int64_t>& order) {
+std::vector<float> by_brain_surgery(const Layer& layer, const GptqConfig& config,
+                                    const std::vector<std::int64_t>& order) {
   const std::int64_t cols = layer.scales.cols;
   Matrix h(cols, cols);
   for (std::int64_t i = 0; i < cols; ++i)
@@ -83,7 +86,8 @@ std::vector<float> by_brain_surgery(const Layer& layer, const GptqConfig& config
       auto& value = result[static_cast<std::size_t>(r * cols + p)];
       value = static_cast<float>(row[p]);
       const double error = row[p] - layer.rounded(result)[static_cast<std::size_t>(r * cols + p)];
-      for (std::int64_t i = 0; i < count; ++i) row[left[static_cast<std::size_t>(i)]] -= error / inverse(0, 0) * inverse(0, i);
+      for (std::int64_t i = 0; i < count; ++i)
+        row[left[static_cast<std::size_t>(i)]] -= error / inverse(0, 0) * inverse(0, i);
       left.erase(left.begin());
     }
   }
@@ -139,7 +143,9 @@ TEST(Gptq, ColumnsWithoutInputsRoundToNearest) {
   compensate(layer.scales, error_paths(layer.moments, {}), 128, moved.data());
   int differ = 0;
   for (std::size_t i = 0; i < moved.size(); ++i) {
-    if (i % 32 == 9) { EXPECT_EQ(moved[i], layer.w[i]); }
+    if (i % 32 == 9) {
+      EXPECT_EQ(moved[i], layer.w[i]);
+    }
     differ += moved[i] != layer.w[i] ? 1 : 0;
   }
   EXPECT_GT(differ, 100);
