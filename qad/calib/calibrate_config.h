@@ -49,7 +49,7 @@ struct SmoothingConfig {
   void visit_fields(Visitor&& visit) {
     visit(Field{"strength", "of smoothquant: 0 leaves all to the weights' magnitudes, 1 to the inputs'"}.between(0, 1),
           strength);
-    visit(Field{"grid", "of awq: strengths from 0 to 1 that are tried"}.between(2, 1000), grid);
+    visit(Field{"grid", "of awq: what is tried, no factors and strengths from 0 to 1"}.between(3, 1000), grid);
     visit(Field{"scales", "how block scales are found after that: max, mse or local_hessian"}, scales);
   }
 };

@@ -200,7 +200,9 @@ AwqChoice choose_awq(const Tensor& x, std::span<const Tensor> weights, const Blo
   AwqChoice choice;
   for (std::int64_t i = 0; i < grid; ++i) {
     throw_if_stopped();
-    const std::vector<float> factors = awq_factors(columns, static_cast<double>(i) / static_cast<double>(grid - 1));
+    const double strength = static_cast<double>(i - 1) / static_cast<double>(grid - 2);
+    const std::vector<float> factors =
+        i == 0 ? std::vector<float>(columns.inputs.size(), 1.0f) : awq_factors(columns, strength);
     Tensor read = scaled_columns(x, factors, true);
     if (inputs != nullptr) read = rounded(*inputs, amax_of(read), read);
     std::vector<Tensor> scaled;
@@ -257,6 +259,7 @@ bool smooth(std::span<LinearGroup* const> groups, const QuantizerSet& quantizers
             ? choose_awq(x, weights, format, inputs, config.smoothing.grid).factors
             : smoothquant_factors({input_magnitudes(x, true), weight_magnitudes(weights, format, true)},
                                   config.smoothing.strength);
+    if (std::ranges::all_of(factors, [](float one) { return one == 1.0f; })) continue;
     fold(*group, bias_of(group->fed_by, groups), factors);
     any = true;
   }

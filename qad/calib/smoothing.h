@@ -31,9 +31,9 @@ struct ColumnMagnitudes {
 /// s_k = inputs_k^strength / weights_k^(1 - strength); 1 where either is 0.
 [[nodiscard]] std::vector<float> smoothquant_factors(const ColumnMagnitudes& columns, double strength);
 
-/// AWQ's choice: the index of the strength i/(grid - 1) whose factors make the outputs' squared error least, and the
-/// factors. `x` [T, K] in FP32; `weights` [N, K] each, which share a tensor scale; `inputs` null: inputs stay as they
-/// are.
+/// AWQ's choice of `grid`: none at all (index 0), or the strength (index - 1)/(grid - 2) whose factors make the
+/// outputs' squared error least, and the factors. `x` [T, K] in FP32; `weights` [N, K] each, which share a tensor
+/// scale; `inputs` null: inputs stay as they are.
 struct AwqChoice {
   std::int64_t index = 0;
   std::vector<float> factors;

@@ -152,7 +152,7 @@ std::string log_of(const std::function<void()>& action) {
   log_to_file(folder / "log.txt");
   action();
   log_to_file({});
-  return read_file(folder / "log.txt", "the log");
+  return std::filesystem::exists(folder / "log.txt") ? read_file(folder / "log.txt", "the log") : "";
 }
 
 TEST(CalibrationAlgorithms, TellOfFewTokens) {
@@ -177,19 +177,12 @@ TEST(CalibrationAlgorithms, TellOfFewTokens) {
 // Σ over tokens of the squared error of a layer's outputs: of what it reads, and beside what it would give unrounded.
 double output_error(const LinearQuantizers& linear, const std::vector<float>& original,
                     const std::vector<Tensor>& read) {
-  const Tensor rounded = linear.weights->apply(linear.weight->value(), linear.weight->version()).operand->expand();
-  const std::int64_t cols = rounded.cols();
+  const Tensor added = linear.weights->apply(linear.weight->value(), linear.weight->version()).operand->expand();
+  for (std::size_t i = 0; i < original.size(); ++i) added.data()[i] -= original[i];
   double error = 0;
   for (const Tensor& x : read)
-    for (std::int64_t t = 0; t < x.rows(); ++t)
-      for (std::int64_t r = 0; r < rounded.rows(); ++r) {
-        double sum = 0;
-        for (std::int64_t i = 0; i < cols; ++i)
-          sum +=
-              (static_cast<double>(rounded.data()[r * cols + i]) - original[static_cast<std::size_t>(r * cols + i)]) *
-              x.data()[t * cols + i];
-        error += sum * sum;
-      }
+    for (const float value : times_transposed(x, *operand_of(added)).span())
+      error += static_cast<double>(value) * value;
   return error;
 }
 
@@ -197,7 +190,7 @@ TEST(CalibrationAlgorithms, OnEveryLayerOfTheStoryModelOutputsAreBestByGptq) {
   QAD_REQUIRE_SHARED_DATA();
   const auto folder = testing::shared_data() / "tinystories-656k-hf";
   const std::string text =
-      read_file(testing::shared_data() / "tinystories-sample/tinystories_sample.txt", "stories").substr(0, 12000);
+      read_file(testing::shared_data() / "tinystories-sample/tinystories_sample.txt", "stories").substr(0, 6000);
   std::vector<std::int32_t> ids = load_tokenizer(folder)->encode(text);
   std::vector<TokenBatch> batches;
   for (std::size_t begin = 0; begin + 256 <= ids.size(); begin += 256)

@@ -86,7 +86,9 @@ TEST(Smoothing, OfAModelChangesNoUnquantizedOutput) {
         for (const float value : a.span())
           EXPECT_TRUE(a.shape().rank() != 1 || bf16_to_f32(f32_to_bf16(value)) == value) << value;
       }
-      EXPECT_EQ(moved, with_experts ? 0 : 2 * 8);  // q, k, v, gate, up, down and both norms
+      // q, k, v, gate, up, down and both norms of both layers; awq may find that nothing is better
+      EXPECT_TRUE(with_experts ? moved == 0 : moved > 0 && moved <= 2 * 8) << moved;
+      EXPECT_EQ(moved == 2 * 8, !with_experts && (kind == CalibrationKind::smoothquant || moved == 2 * 8));
     }
 }
 
