@@ -138,7 +138,7 @@ void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problem
     report(place_of(tree, "quantize.kv_cache", -1), "quantize.kv_cache", problem);
   if (!recipe.row().searches) return check_layouts(recipe.quantize);
   if (!recipe.search || !std::ranges::all_of(recipe.search->candidates, [](const SearchCandidate& one) {
-        return is_known(one.weights) && is_known(one.inputs);
+        return is_known(one.weights) && is_known(one.inputs) && (one.weights != "none" || one.inputs == "none");
       }))
     return;
   check_search_fit(recipe, student->layers, tree, problems, [&](const QuantizeConfig& mixed) {

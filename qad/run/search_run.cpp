@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <utility>
@@ -14,7 +15,6 @@
 #include "autograd/base/log.h"
 #include "qad/calib/calibrate.h"
 #include "qad/checkpoint/checkpoint.h"
-#include "qad/quant/bf16_rounding.h"
 #include "qad/report/progress.h"
 #include "qad/run/student.h"
 #include "qad/search/knapsack.h"
@@ -33,11 +33,16 @@ std::string score_name(std::size_t candidate, const SearchGroup& group) {
 }
 std::string kl_name(double budget) { return fmt::format("kl/{}", budget); }
 std::string error_name(double budget) { return fmt::format("kl_stderr/{}", budget); }
+std::string choice_name(const SearchGroup& group) { return "choice/" + group.name; }
 constexpr const char* kPlain = "plain";  // KL with nothing quantized
 
 bool quantizes(const SearchConfig& search, std::size_t candidate) {
   return candidate != kDense &&
          (search.candidates[candidate].weights != "none" || search.candidates[candidate].inputs != "none");
+}
+
+bool offers(const SearchGroup& group, std::size_t candidate) {
+  return std::ranges::find(group.options, candidate, &SearchOption::candidate) != group.options.end();
 }
 
 // The measured numbers by name, and their file.
@@ -99,6 +104,43 @@ std::vector<std::size_t> best_choice(const SearchSpace& space, const std::vector
   return *choice;
 }
 
+// A model whose groups can be switched between all candidates, their quantizers calibrated each with all groups in that
+// candidate; kept layers and keys and values are as the teacher has them.
+class Switchable {
+ public:
+  Switchable(const Recipe& recipe, const SearchSpace& space, const Materials& materials)
+      : space_(space), slots_(recipe.search->candidates.size()) {
+    Recipe plain = recipe;
+    plain.quantize.rules.clear();
+    plain.quantize.kv_cache = "none";
+    model_ = make_student(plain, materials.teacher.get()).model;
+    freeze(*model_);
+    plain_ = slots_of(*model_);
+    for (std::size_t k = 0; k < slots_.size(); ++k) {
+      if (!quantizes(*recipe.search, k)) continue;
+      for (LinearGroup* group : model_->linear_groups()) group->input_slot = nullptr;
+      quantizers_.push_back(attach_quantizers(
+          *model_, with_choice(plain.quantize, *recipe.search, space, all_in(space, k)), recipe.calibrate.algorithm));
+      calibrate(*model_, quantizers_.back(), materials.calibration);
+      slots_[k] = slots_of(*model_);
+    }
+    for (std::size_t i = 0; i < space.groups.size(); ++i) put(i, kDense);
+  }
+
+  [[nodiscard]] LanguageModel& model() { return *model_; }
+  void put(std::size_t group, std::size_t candidate) {
+    const bool is_plain = candidate == kDense || slots_[candidate].empty();
+    put_slots(*model_, is_plain ? plain_ : slots_[candidate], space_.groups[group].inputs);
+  }
+
+ private:
+  const SearchSpace& space_;
+  std::unique_ptr<LanguageModel> model_;
+  std::vector<QuantizerSet> quantizers_;
+  std::vector<SlotsByGroup> slots_;  // by candidate; empty: nothing is quantized
+  SlotsByGroup plain_;
+};
+
 class Search {
  public:
   Search(const Recipe& recipe, const Materials& materials, const RunFolder& folder)
@@ -108,109 +150,146 @@ class Search {
         space_(search_space(linear_shapes(student_config(recipe)), recipe.quantize, search_)),
         measured_(folder.search(), materials.inputs) {}
 
-  // Measures what is not measured yet, and saves it.
-  void measure() {
+  // Measures what is not measured yet, and saves it. Returns the best choice.
+  std::vector<std::size_t> measure() {
     if (measured_.count() > 0) log_info("the search goes on after {} figures", measured_.count());
     try {
       score();
+      std::vector<std::size_t> choice = improved(best(search_.effective_bits));
       measure_curve();
+      for (std::size_t i = 0; i < choice.size(); ++i)
+        measured_.add(choice_name(space_.groups[i]), static_cast<double>(choice[i]));
+      measured_.save();
+      return choice;
     } catch (const Stopped&) {
       measured_.save();
       log_info("stopped in its search; {} figures are saved", measured_.count());
       throw;
     }
-    measured_.save();
   }
 
-  [[nodiscard]] QuantizeConfig found() const { return config_of(choice(search_.effective_bits)); }
-  [[nodiscard]] double bits() const { return space_.effective_bits(space_.bits_of(choice(search_.effective_bits))); }
-
- private:
   [[nodiscard]] QuantizeConfig config_of(const std::vector<std::size_t>& choice) const {
     return with_choice(recipe_.quantize, search_, space_, choice);
   }
-  [[nodiscard]] std::vector<std::size_t> choice(double effective_bits) const {
+  [[nodiscard]] double bits_of(const std::vector<std::size_t>& choice) const {
+    return space_.effective_bits(space_.bits_of(choice));
+  }
+
+ private:
+  [[nodiscard]] std::vector<std::size_t> best(double effective_bits) const {
     return best_choice(space_, scored(search_, space_, measured_), effective_bits);
   }
 
-  [[nodiscard]] Student calibrated(const QuantizeConfig& quantize) const {
-    Recipe recipe = recipe_;
-    recipe.quantize = quantize;
-    Student student = make_student(recipe, materials_.teacher.get());
-    if (!student.quantizers.empty()) calibrate(*student.model, student.quantizers, materials_.calibration);
-    return student;
+  // Both are made when the first figure asks for them.
+  Switchable& model() {
+    if (!model_) model_.emplace(recipe_, space_, materials_);
+    return *model_;
   }
-
-  // From all groups quantized to none.
-  void unquantize(LanguageModel& model) const {
-    for (LinearGroup* group : model.linear_groups()) group->input_slot = nullptr;
-    QuantizeConfig plain = recipe_.quantize;
-    plain.rules.clear();
-    plain.kv_cache = "none";
-    static_cast<void>(attach_quantizers(model, plain));
-    set_input_precision(model, recipe_.train.forward);
+  double kl() {
+    if (!kl_) kl_.emplace(*materials_.teacher, materials_.search);
+    return (*kl_)(model().model());
   }
-
-  // The groups whose score in this candidate is not there yet.
-  [[nodiscard]] std::vector<const SearchGroup*> unscored(std::size_t candidate) const {
-    std::vector<const SearchGroup*> groups;
-    for (const SearchGroup& group : space_.groups)
-      if (std::ranges::find(group.options, candidate, &SearchOption::candidate) != group.options.end() &&
-          quantizes(search_, candidate) && !measured_.has(score_name(candidate, group)))
-        groups.push_back(&group);
-    return groups;
+  // The figure of this name, measured by `measure` where it isn't there.
+  template <class Measure>
+  double figure(const std::string& name, Measure&& measure) {
+    if (!measured_.has(name)) measured_.add(name, measure());
+    return measured_.at(name);
   }
 
   void score() {
-    std::int64_t passes = 0, tokens = 0, done = 0;
-    for (std::size_t k = 0; k < search_.candidates.size(); ++k) passes += std::ssize(unscored(k));
+    std::int64_t passes = 0;
+    for (const SearchGroup& group : space_.groups)
+      for (const SearchOption& option : group.options)
+        if (quantizes(search_, option.candidate) && !measured_.has(score_name(option.candidate, group))) ++passes;
     if (passes == 0) return;
-    for (const TokenBatch& batch : materials_.search) tokens += batch.size();
-    log_info("search: {} groups, {} scores on {} tokens", space_.groups.size(), passes, tokens);
+    log_info("search: {} groups, {} scores on {} tokens", space_.groups.size(), passes, tokens());
     CountProgress progress(stderr_terminal(), "autoquantize", "scores", passes);
-    const auto told = [&](std::int64_t more) {
-      done += more;
-      progress.update(done, done * tokens);
-    };
-    const bool measures = search_.score == SearchScore::kl;
-    std::optional<KlToTeacher> kl;
-    if (measures) kl.emplace(*materials_.teacher, materials_.search);
-    for (std::size_t k = 0; k < search_.candidates.size(); ++k) {
-      const std::vector<const SearchGroup*> groups = unscored(k);
-      if (groups.empty()) continue;
-      QuantizeConfig quantize = config_of(all_in(space_, k));
-      quantize.kv_cache = "none";  // it stays as it is whatever is chosen
-      const Student student = calibrated(quantize);
-      LanguageModel& model = *student.model;
-      const SlotsByGroup quantized = slots_of(model);
-      unquantize(model);
-      const SlotsByGroup plain = slots_of(model);
-      const auto put = [&](const SearchGroup& group, bool on) {
-        put_slots(model, on ? quantized : plain, group.inputs);
-      };
-      if (kl) {
-        if (!measured_.has(kPlain)) measured_.add(kPlain, (*kl)(model));
-        for (const SearchGroup* group : groups) {
-          put(*group, true);
-          measured_.add(score_name(k, *group), (*kl)(model)-measured_.at(kPlain));
-          put(*group, false);
-          told(1);
-        }
-        continue;
+    if (search_.score == SearchScore::gradient) return estimate(progress);
+    const double plain = figure(kPlain, [&] { return kl(); });
+    std::int64_t done = 0;
+    for (std::size_t i = 0; i < space_.groups.size(); ++i)
+      for (const SearchOption& option : space_.groups[i].options) {
+        const std::string name = score_name(option.candidate, space_.groups[i]);
+        if (!quantizes(search_, option.candidate) || measured_.has(name)) continue;
+        model().put(i, option.candidate);
+        measured_.add(name, kl() - plain);
+        model().put(i, kDense);
+        ++done;
+        progress.update(done, done * tokens());
       }
-      freeze(model);
+  }
+
+  // A candidate is estimated whole or not at all.
+  void estimate(CountProgress& progress) {
+    std::int64_t done = 0;
+    for (std::size_t k = 0; k < search_.candidates.size(); ++k) {
+      std::vector<std::size_t> places;
+      std::vector<const SearchGroup*> groups;
+      for (std::size_t i = 0; i < space_.groups.size(); ++i) {
+        const SearchGroup& group = space_.groups[i];
+        if (!offers(group, k) || !quantizes(search_, k) || measured_.has(score_name(k, group))) continue;
+        places.push_back(i);
+        groups.push_back(&group);
+      }
+      if (groups.empty()) continue;
       const std::vector<double> scores = gradient_scores(
-          model, materials_.search, groups, [&](std::size_t i, bool on) { put(*groups[i], on); }, [](std::int64_t) {});
+          model().model(), materials_.search, groups,
+          [&](std::size_t i, bool on) { model().put(places[i], on ? k : kDense); }, [](std::int64_t) {});
       for (std::size_t i = 0; i < groups.size(); ++i) measured_.add(score_name(k, *groups[i]), scores[i]);
-      told(std::ssize(groups));
+      done += std::ssize(groups);
+      progress.update(done, done * tokens());
     }
   }
 
-  // The other budgets; the run itself measures its own.
+  // Errors of several groups are not quite the sum of their own: further rounds score each group beside what the others
+  // have in the choice so far, and go on as long as that makes it better.
+  std::vector<std::size_t> improved(std::vector<std::size_t> choice) {
+    for (std::int64_t round = 2; round <= rounds(); ++round) {
+      const auto put_all = [&](const std::vector<std::size_t>& options) {
+        for (std::size_t i = 0; i < options.size(); ++i) model().put(i, space_.groups[i].options[options[i]].candidate);
+      };
+      const auto kl_of = [&](const std::vector<std::size_t>& options) {
+        put_all(options);
+        return kl();
+      };
+      const double so_far = figure(fmt::format("before/{}", round), [&] { return kl_of(choice); });
+      std::vector<KnapsackGroup> groups;
+      std::int64_t done = 0, passes = 0;
+      for (const SearchGroup& group : space_.groups) passes += std::ssize(group.options) - 1;
+      CountProgress progress(stderr_terminal(), fmt::format("round {}", round), "scores", passes);
+      for (std::size_t i = 0; i < choice.size(); ++i) {
+        KnapsackGroup& options = groups.emplace_back();
+        for (std::size_t option = 0; option < space_.groups[i].options.size(); ++option) {
+          const SearchOption& one = space_.groups[i].options[option];
+          options.push_back({one.bits, 0});
+          if (option == choice[i]) continue;
+          std::vector<std::size_t> changed = choice;
+          changed[i] = option;
+          options.back().score = figure(fmt::format("round/{}/{}/{}", round, option, space_.groups[i].name),
+                                        [&] { return kl_of(changed); }) -
+                                 so_far;
+          ++done;
+          progress.update(done, done * tokens());
+        }
+      }
+      const std::vector<std::size_t> next = best_choice(space_, groups, search_.effective_bits);
+      if (next == choice) break;
+      const double after = figure(fmt::format("after/{}", round), [&] { return kl_of(next); });
+      log_info("search: round {}: KL {:.6f} on the text of the search, {:.6f} before", round, after, so_far);
+      if (after >= so_far) break;
+      choice = next;
+    }
+    return choice;
+  }
+
+  // The other budgets, by the scores of the first round; the run itself measures its own.
   void measure_curve() {
     for (const double budget : search_.curve) {
       if (budget == search_.effective_bits || measured_.has(kl_name(budget))) continue;
-      const Student student = calibrated(config_of(choice(budget)));
+      Recipe recipe = recipe_;
+      recipe.quantize = config_of(best(budget));
+      Student student = make_student(recipe, materials_.teacher.get());
+      if (!student.quantizers.empty()) calibrate(*student.model, student.quantizers, materials_.calibration);
       const EvalFigures figures = evaluate(*student.model, materials_.teacher.get(), materials_.evaluation);
       log_info("search: at {} effective bits held-out KL {:.6f}", budget, figures.kl_mean);
       measured_.add(error_name(budget), figures.kl_mean_stderr);
@@ -218,22 +297,34 @@ class Search {
     }
   }
 
+  [[nodiscard]] std::int64_t tokens() const {
+    std::int64_t tokens = 0;
+    for (const TokenBatch& batch : materials_.search) tokens += batch.size();
+    return tokens;
+  }
+  static std::int64_t rounds() { return std::getenv("ROUNDS") ? std::atoi(std::getenv("ROUNDS")) : 1; }
+
   const Recipe& recipe_;
   const SearchConfig& search_;
   const Materials& materials_;
   SearchSpace space_;
   Measured measured_;
+  std::optional<Switchable> model_;
+  std::optional<KlToTeacher> kl_;
 };
 
 }  // namespace
 
 Recipe search_formats(const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
-  if (fs::exists(folder.quantize())) return recipe;
-  Search search(recipe, materials, folder);
-  search.measure();
   Recipe found = recipe;
-  found.quantize = search.found();
-  log_info("search: {:.5f} effective bits of {}; {} says in which formats", search.bits(),
+  if (fs::exists(folder.quantize())) {
+    found.quantize = read_recipe(folder).quantize;
+    return found;
+  }
+  Search search(recipe, materials, folder);
+  const std::vector<std::size_t> choice = search.measure();
+  found.quantize = search.config_of(choice);
+  log_info("search: {:.5f} effective bits of {}; {} says in which formats", search.bits_of(choice),
            recipe.search->effective_bits, folder.quantize().string());
   write_file_atomically(
       folder.quantize(),
@@ -259,7 +350,10 @@ void add_search(const RunFolder& folder, RunSummary& summary) {
   for (const double budget : search.curve)
     if (std::ranges::find(budgets, budget) == budgets.end()) budgets.push_back(budget);
   for (const double budget : budgets) {
-    const std::vector<std::size_t> choice = best_choice(space, groups, budget);
+    std::vector<std::size_t> choice = best_choice(space, groups, budget);
+    if (budget == search.effective_bits)
+      for (std::size_t i = 0; i < choice.size(); ++i)
+        choice[i] = static_cast<std::size_t>(measured.at(choice_name(space.groups[i])));
     SearchPointSummary& point = summary.search_curve.emplace_back();
     point.budget = budget;
     point.bits = space.effective_bits(space.bits_of(choice));

@@ -8,9 +8,9 @@
 
 namespace qad {
 
-/// The recipe with rules for what the search found, which then stand in the folder's quantize.yaml. What was measured
-/// is saved into the folder about every half minute and when the search is stopped, and taken up from there: the result
-/// is the same bits however often that was. A recipe whose search is done is returned as it is.
+/// The recipe with rules for what the search found, which then stand in the folder's quantize.yaml; where they stand
+/// there, as they are. What was measured is saved into the folder about every half minute and when the search is
+/// stopped, and taken up from there: the result is the same bits however often that was.
 [[nodiscard]] Recipe search_formats(const Recipe& recipe, const Materials& materials, const RunFolder& folder);
 
 /// Adds what a search that is done has measured to the summary of its run, whose figures are there already.

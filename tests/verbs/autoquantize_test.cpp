@@ -5,6 +5,7 @@
 #include "qad/report/summary.h"
 #include "qad/run/search_run.h"
 #include "tests/bad_input/refusal.h"
+#include "tests/support/error_of.h"
 
 namespace qad {
 namespace {
@@ -25,8 +26,11 @@ class Autoquantize : public ::testing::Test {
     return more;
   }
   [[nodiscard]] std::string bytes(const std::string& file) const { return read_file(work_.path(file), "", kAnySize); }
+  // In one line.
   void refused(const Arguments& overrides, const std::vector<std::string>& words) const {
-    work_.refused(Workplace::run_arguments(recipe(), work_.at("out"), with(overrides)), ExitCode::usage, words);
+    Arguments all = with({"search.curve=[]", "export=[]"});
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    work_.refused(Workplace::run_arguments(recipe(), work_.at("out"), all), ExitCode::usage, words);
   }
 
   Workplace work_;
@@ -125,11 +129,18 @@ TEST_F(Autoquantize, RefusesWhatItCantSearch) {
   refused({"search.candidates=[]"}, {"search.candidates", "at least one"});
   refused({"search.candidates=[{weights: nvpf4}]"}, {"search.candidates[0].weights", "nvpf4", "nvfp4"});
   refused({"search.candidates=[{inputs: fp8}]"}, {"search.candidates[0].inputs", "weights"});
-  refused({"search.candidates=[{weights: fp8, algorithm: mse}]"}, {"search.candidates[0].algorithm"});
+  refused({"search.candidates=[{weights: fp8, algorithm: mse}]", "search.effective_bits=9"},
+          {"search.candidates[0].algorithm"});
   refused({"quantize.rules=[{layers: '*'}]"}, {"quantize.rules", "layers that no rule matches"});
-  refused({"quantize.rules=[{layers: '*.q_proj'}]"}, {"quantize.rules", "engines fuse them"});
-  refused({"export=[gguf]"}, {"export[0]", "gguf"});
-  refused({"kind=compare", "arms=[{name: a, kind: autoquantize}]", "search.effective_bits=6"}, {"arms[0].kind"});
+  refused({"kind=compare", "arms=[{name: a, kind: autoquantize}]", "search=null"}, {"arms[0].kind"});
+  const auto refuses_layers = [&](const std::string& change, const char* word) {
+    const Outcome outcome = Workplace::start(Workplace::run_arguments(recipe(), work_.at("out"), with({change})));
+    EXPECT_EQ(outcome.exit_code, 2);
+    testing::expect_mentions(outcome.err, {word});
+    EXPECT_FALSE(fs::exists(work_.path("out")));
+  };
+  refuses_layers("quantize.rules=[{layers: '*.q_proj'}]", "engines fuse them");
+  refuses_layers("export=[gguf]", "gguf has no place for these");  // of FP8
 }
 
 TEST_F(Autoquantize, IsPlanned) {
