@@ -137,7 +137,8 @@ void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problem
   for (const auto& [problem, rule] : cache_refusals(student->config, recipe.quantize))
     report(place_of(tree, "quantize.kv_cache", -1), "quantize.kv_cache", problem);
   if (!recipe.row().searches) return check_layouts(recipe.quantize);
-  if (!recipe.search || !std::ranges::all_of(recipe.search->candidates, [](const SearchCandidate& one) {
+  if (!recipe.search || recipe.search->candidates.empty() ||
+      !std::ranges::all_of(recipe.search->candidates, [](const SearchCandidate& one) {
         return is_known(one.weights) && is_known(one.inputs) && (one.weights != "none" || one.inputs == "none");
       }))
     return;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <utility>
@@ -33,7 +32,6 @@ std::string score_name(std::size_t candidate, const SearchGroup& group) {
 }
 std::string kl_name(double budget) { return fmt::format("kl/{}", budget); }
 std::string error_name(double budget) { return fmt::format("kl_stderr/{}", budget); }
-std::string choice_name(const SearchGroup& group) { return "choice/" + group.name; }
 constexpr const char* kPlain = "plain";  // KL with nothing quantized
 
 bool quantizes(const SearchConfig& search, std::size_t candidate) {
@@ -155,12 +153,9 @@ class Search {
     if (measured_.count() > 0) log_info("the search goes on after {} figures", measured_.count());
     try {
       score();
-      std::vector<std::size_t> choice = improved(best(search_.effective_bits));
       measure_curve();
-      for (std::size_t i = 0; i < choice.size(); ++i)
-        measured_.add(choice_name(space_.groups[i]), static_cast<double>(choice[i]));
       measured_.save();
-      return choice;
+      return best(search_.effective_bits);
     } catch (const Stopped&) {
       measured_.save();
       log_info("stopped in its search; {} figures are saved", measured_.count());
@@ -189,13 +184,6 @@ class Search {
     if (!kl_) kl_.emplace(*materials_.teacher, materials_.search);
     return (*kl_)(model().model());
   }
-  // The figure of this name, measured by `measure` where it isn't there.
-  template <class Measure>
-  double figure(const std::string& name, Measure&& measure) {
-    if (!measured_.has(name)) measured_.add(name, measure());
-    return measured_.at(name);
-  }
-
   void score() {
     std::int64_t passes = 0;
     for (const SearchGroup& group : space_.groups)
@@ -205,7 +193,8 @@ class Search {
     log_info("search: {} groups, {} scores on {} tokens", space_.groups.size(), passes, tokens());
     CountProgress progress(stderr_terminal(), "autoquantize", "scores", passes);
     if (search_.score == SearchScore::gradient) return estimate(progress);
-    const double plain = figure(kPlain, [&] { return kl(); });
+    if (!measured_.has(kPlain)) measured_.add(kPlain, kl());
+    const double plain = measured_.at(kPlain);
     std::int64_t done = 0;
     for (std::size_t i = 0; i < space_.groups.size(); ++i)
       for (const SearchOption& option : space_.groups[i].options) {
@@ -241,48 +230,7 @@ class Search {
     }
   }
 
-  // Errors of several groups are not quite the sum of their own: further rounds score each group beside what the others
-  // have in the choice so far, and go on as long as that makes it better.
-  std::vector<std::size_t> improved(std::vector<std::size_t> choice) {
-    for (std::int64_t round = 2; round <= rounds(); ++round) {
-      const auto put_all = [&](const std::vector<std::size_t>& options) {
-        for (std::size_t i = 0; i < options.size(); ++i) model().put(i, space_.groups[i].options[options[i]].candidate);
-      };
-      const auto kl_of = [&](const std::vector<std::size_t>& options) {
-        put_all(options);
-        return kl();
-      };
-      const double so_far = figure(fmt::format("before/{}", round), [&] { return kl_of(choice); });
-      std::vector<KnapsackGroup> groups;
-      std::int64_t done = 0, passes = 0;
-      for (const SearchGroup& group : space_.groups) passes += std::ssize(group.options) - 1;
-      CountProgress progress(stderr_terminal(), fmt::format("round {}", round), "scores", passes);
-      for (std::size_t i = 0; i < choice.size(); ++i) {
-        KnapsackGroup& options = groups.emplace_back();
-        for (std::size_t option = 0; option < space_.groups[i].options.size(); ++option) {
-          const SearchOption& one = space_.groups[i].options[option];
-          options.push_back({one.bits, 0});
-          if (option == choice[i]) continue;
-          std::vector<std::size_t> changed = choice;
-          changed[i] = option;
-          options.back().score = figure(fmt::format("round/{}/{}/{}", round, option, space_.groups[i].name),
-                                        [&] { return kl_of(changed); }) -
-                                 so_far;
-          ++done;
-          progress.update(done, done * tokens());
-        }
-      }
-      const std::vector<std::size_t> next = best_choice(space_, groups, search_.effective_bits);
-      if (next == choice) break;
-      const double after = figure(fmt::format("after/{}", round), [&] { return kl_of(next); });
-      log_info("search: round {}: KL {:.6f} on the text of the search, {:.6f} before", round, after, so_far);
-      if (after >= so_far) break;
-      choice = next;
-    }
-    return choice;
-  }
-
-  // The other budgets, by the scores of the first round; the run itself measures its own.
+  // The other budgets; the run itself measures its own.
   void measure_curve() {
     for (const double budget : search_.curve) {
       if (budget == search_.effective_bits || measured_.has(kl_name(budget))) continue;
@@ -302,7 +250,6 @@ class Search {
     for (const TokenBatch& batch : materials_.search) tokens += batch.size();
     return tokens;
   }
-  static std::int64_t rounds() { return std::getenv("ROUNDS") ? std::atoi(std::getenv("ROUNDS")) : 1; }
 
   const Recipe& recipe_;
   const SearchConfig& search_;
@@ -350,10 +297,7 @@ void add_search(const RunFolder& folder, RunSummary& summary) {
   for (const double budget : search.curve)
     if (std::ranges::find(budgets, budget) == budgets.end()) budgets.push_back(budget);
   for (const double budget : budgets) {
-    std::vector<std::size_t> choice = best_choice(space, groups, budget);
-    if (budget == search.effective_bits)
-      for (std::size_t i = 0; i < choice.size(); ++i)
-        choice[i] = static_cast<std::size_t>(measured.at(choice_name(space.groups[i])));
+    const std::vector<std::size_t> choice = best_choice(space, groups, budget);
     SearchPointSummary& point = summary.search_curve.emplace_back();
     point.budget = budget;
     point.bits = space.effective_bits(space.bits_of(choice));
