@@ -68,6 +68,12 @@ TEST_F(Autoquantize, WhatItFindsIsARecipeThatPtqTakes) {
   const Outcome again = Workplace::start({"resume", work_.at("found")});
   EXPECT_EQ(again.exit_code, 0) << again.err;
   EXPECT_EQ(bytes("found/export/modelopt/model.safetensors"), bytes("ptq/export/modelopt/model.safetensors"));
+  const Outcome changed = Workplace::start({"resume", work_.at("found"), "export=[dense]"});
+  EXPECT_EQ(changed.exit_code, 0) << changed.err;
+  const RunSummary dense = read_summary(work_.path("found/summary.json"));
+  EXPECT_EQ(dense.eval.kl_mean, found.eval.kl_mean);
+  EXPECT_EQ(dense.searched.size(), 12u);
+  EXPECT_TRUE(fs::exists(work_.path("found/export/dense")));
 }
 
 TEST_F(Autoquantize, OneFormatIsThePlainExport) {
