@@ -94,6 +94,7 @@ Json json_of(const RunPlan& plan) {
   }
   json["evaluation_seconds"] = plan.time.evaluation_seconds;
   json["calibration_seconds"] = plan.time.calibration_seconds;
+  if (plan.subject.search.groups > 0) json["search_seconds"] = plan.time.search_seconds;
   add_machine(json);
   return json;
 }

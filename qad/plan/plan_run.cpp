@@ -22,7 +22,7 @@ double run_seconds(const PlanSubject& subject, const TimePlan& time) {
   const std::int64_t every = subject.recipe.evaluate.every;
   std::int64_t evaluations = 1 + static_cast<std::int64_t>(subject.recipe.export_formats.size());
   if (steps > 0) evaluations += every > 0 ? (steps + every - 1) / every : 1;
-  return time.calibration_seconds + static_cast<double>(steps) * time.step().seconds +
+  return time.search_seconds + time.calibration_seconds + static_cast<double>(steps) * time.step().seconds +
          static_cast<double>(evaluations) * time.evaluation_seconds;
 }
 

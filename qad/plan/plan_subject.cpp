@@ -13,6 +13,7 @@
 #include "qad/run/materials.h"
 #include "qad/run/one_vocabulary.h"
 #include "qad/run/stage_of_run.h"
+#include "qad/search/search_space.h"
 #include "qad/train/problem_prompts.h"
 
 namespace qad {
@@ -116,6 +117,21 @@ void plan_answers(const Recipe& recipe, const Tokenizer& tokenizer, std::int64_t
   }
 }
 
+// Everything in the first candidate: what the search will find nobody knows yet.
+void plan_search(PlanSubject& subject) {
+  const SearchConfig& search = *subject.recipe.search;
+  const SearchSpace space = search_space(linear_shapes(subject.student->config()), subject.recipe.quantize, search);
+  const auto quantizes = [](const SearchCandidate& one) { return one.weights != "none"; };
+  for (const SearchGroup& group : space.groups)
+    subject.search.scores += std::ranges::count_if(group.options, [&](const SearchOption& option) {
+      return option.candidate != kDense && quantizes(search.candidates[option.candidate]);
+    });
+  subject.search.groups = std::ssize(space.groups);
+  subject.search.candidates = std::ranges::count_if(search.candidates, quantizes);
+  subject.search.budgets = std::ssize(search.curve);
+  subject.recipe.quantize = with_choice(subject.recipe.quantize, search, space, all_in(space, 0));
+}
+
 }  // namespace
 
 bool PlanSubject::learns_from_teacher() const {
@@ -188,7 +204,8 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   if (recipe.row().start == Start::merged) subject.start_value_bytes = 12;
   if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
   warn_of_idle_rules(*subject.student, recipe.quantize.rules);
-  subject.quantizers = attach_quantizers(*subject.student, recipe.quantize, recipe.calibrate.algorithm);
+  if (recipe.row().searches) plan_search(subject);
+  subject.quantizers = attach_quantizers(*subject.student, subject.recipe.quantize, recipe.calibrate.algorithm);
   return subject;
 }
 

@@ -37,6 +37,10 @@ struct PlanSubject {
   std::unique_ptr<LanguageModel> student;  ///< shapes only: its values are memory that nobody touches
   QuantizerSet quantizers;                 ///< attached to `student`
   PlannedText text;
+  /// Of a search for formats: groups, scores to find, students to calibrate for them and budgets to measure.
+  struct Search {
+    std::int64_t groups = 0, scores = 0, candidates = 0, budgets = 0;
+  } search{};
 
   [[nodiscard]] bool trains() const { return recipe.row().steps != Steps::none && recipe.train.steps > 0; }
   [[nodiscard]] bool learns_from_teacher() const;

@@ -262,6 +262,20 @@ void plan_answers(const PlanSubject& subject, double student_forward, const Head
   plan.optimizer = epochs * parts * plan.optimizer;
 }
 
+// Everything that a search measures (qad/run/search_run.cpp), for a forward of so many seconds a token.
+double search_seconds(const PlanSubject& subject, double student_forward, double head, const TimePlan& plan) {
+  if (subject.search.groups == 0) return 0;
+  const SearchConfig& search = *subject.recipe.search;
+  const auto scores = static_cast<double>(subject.search.scores), budgets = static_cast<double>(subject.search.budgets);
+  const auto candidates = static_cast<double>(subject.search.candidates);
+  // A backward costs two forwards, and the states are there before it; each score is then one of a block.
+  const double forwards = search.score == SearchScore::kl
+                              ? scores + 2
+                              : 4 * candidates + scores / static_cast<double>(subject.student->blocks().size());
+  return static_cast<double>(search.tokens) * forwards * (student_forward + head) +
+         (candidates + budgets) * plan.calibration_seconds + budgets * plan.evaluation_seconds;
+}
+
 }  // namespace
 
 TimePlan plan_time(const PlanSubject& subject) {
@@ -287,6 +301,7 @@ TimePlan plan_time(const PlanSubject& subject) {
   plan.evaluation_seconds =
       sum(subject.text.evaluation_batches) * (student_forward + teacher_forward + head.evaluation);
   if (!subject.quantizers.empty()) plan.calibration_seconds = sum(subject.text.calibration_batches) * student_forward;
+  plan.search_seconds = search_seconds(subject, student_forward, head.evaluation, plan);
   if (!subject.trains()) return plan;
 
   const double tokens = tokens_per_step(subject);

@@ -20,6 +20,7 @@ struct TimePlan {
   double attention_operations = 0;  ///< of both models' attention, in a step; their time is in the layers'
   double evaluation_seconds = 0;    ///< one pass over the held-out text
   double calibration_seconds = 0;
+  double search_seconds = 0;  ///< of number formats, all of it
 
   [[nodiscard]] Cost step() const {
     return answers + teacher_layers + reference_layers + student_layers + head + optimizer;

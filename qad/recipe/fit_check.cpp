@@ -14,6 +14,7 @@
 #include "qad/layouts/quantized_already.h"
 #include "qad/layouts/registry.h"
 #include "qad/recipe/model_files.h"
+#include "qad/recipe/search_check.h"
 
 namespace qad {
 namespace {
@@ -128,11 +129,24 @@ void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problem
     const std::string key = rule < 0 ? "quantize.rules" : fmt::format("quantize.rules[{}]", rule);
     report(place_of(tree, "quantize.rules", rule), key, problem);
   }
+  const auto check_layouts = [&](const QuantizeConfig& quantize) {
+    const ExportOutline outline = outline_of(student->config, student->layers, quantize);
+    for (const auto& [layout, key, at] : layouts_of(recipe, tree))
+      for (const auto& [problem, rule] : export_refusals(*layout, outline)) report(at, key, problem);
+  };
   for (const auto& [problem, rule] : cache_refusals(student->config, recipe.quantize))
     report(place_of(tree, "quantize.kv_cache", -1), "quantize.kv_cache", problem);
-  const ExportOutline outline = outline_of(student->config, student->layers, recipe.quantize);
-  for (const auto& [layout, key, at] : layouts_of(recipe, tree))
-    for (const auto& [problem, rule] : export_refusals(*layout, outline)) report(at, key, problem);
+  if (!recipe.row().searches) return check_layouts(recipe.quantize);
+  if (!recipe.search || recipe.search->candidates.empty() ||
+      !std::ranges::all_of(recipe.search->candidates, [](const SearchCandidate& one) {
+        return is_known(one.weights) && is_known(one.inputs) && (one.weights != "none" || one.inputs == "none");
+      }))
+    return;
+  check_search_fit(recipe, student->layers, tree, problems, [&](const QuantizeConfig& mixed) {
+    for (const auto& [problem, rule] : quantize_refusals(student->layers, mixed))
+      report(place_of(tree, "quantize.rules", -1), "quantize.rules", problem);
+    check_layouts(mixed);
+  });
 }
 
 void check_tokenizer_fits(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {

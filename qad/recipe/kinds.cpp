@@ -7,7 +7,7 @@ namespace {
 
 // clang-format off
 //                         start           steps           judge           teacher quantizes reads_text last   comparison
-constexpr std::array<KindRow, 8> kKinds = {{
+constexpr std::array<KindRow, 9> kKinds = {{
     {RecipeKind::pretrain, Start::fresh,   Steps::text,    Judge::next_token, false, false,  true,      false, false},
     {RecipeKind::sft,      Start::given,   Steps::text,    Judge::next_token, false, false,  true,      false, false},
     {RecipeKind::grpo,     Start::given,   Steps::answers, Judge::next_token, false, false,  false,     true,  false},
@@ -15,6 +15,8 @@ constexpr std::array<KindRow, 8> kKinds = {{
     {RecipeKind::ptq,      Start::teacher, Steps::none,    Judge::teacher,    true,  true,   false,     false, false},
     {RecipeKind::qat,      Start::teacher, Steps::text,    Judge::next_token, true,  true,   true,      false, false},
     {RecipeKind::qad,      Start::teacher, Steps::text,    Judge::teacher,    true,  true,   true,      false, false},
+    {RecipeKind::autoquantize,
+                           Start::teacher, Steps::none,    Judge::teacher,    true,  true,   false,     false, false, true},
     {RecipeKind::compare,  Start::teacher, Steps::text,    Judge::teacher,    true,  true,   true,      false, true},
 }};
 // clang-format on

@@ -11,7 +11,7 @@
 
 namespace qad {
 
-enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, ptq, qat, qad, compare };
+enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, ptq, qat, qad, autoquantize, compare };
 inline constexpr auto enum_names(RecipeKind) {
   return std::to_array<EnumName<RecipeKind>>({{RecipeKind::pretrain, "pretrain"},
                                               {RecipeKind::sft, "sft"},
@@ -20,6 +20,7 @@ inline constexpr auto enum_names(RecipeKind) {
                                               {RecipeKind::ptq, "ptq"},
                                               {RecipeKind::qat, "qat"},
                                               {RecipeKind::qad, "qad"},
+                                              {RecipeKind::autoquantize, "autoquantize"},
                                               {RecipeKind::compare, "compare"}});
 }
 
@@ -51,6 +52,7 @@ struct KindRow {
   bool reads_train_text;  ///< in its steps
   bool best_is_last;      ///< held-out text doesn't tell which step is best
   bool is_comparison;     ///< of arms, each a run of another kind
+  bool searches = false;  ///< for number formats first (qad/search); the rest is as its result says
 };
 [[nodiscard]] const KindRow& about(RecipeKind kind);
 [[nodiscard]] std::vector<std::string_view> kind_names();

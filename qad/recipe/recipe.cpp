@@ -173,11 +173,23 @@ Recipe load_recipe_to_run(const std::filesystem::path& file, const std::vector<s
   return load(file, overrides, Models::needed);
 }
 
-Recipe parse_recipe(std::string_view text, const std::string& name) {
+Recipe parse_recipe(std::string_view text, const std::string& name) { return parse_recipe(text, name, "", ""); }
+
+Recipe parse_recipe(std::string_view text, const std::string& name, std::string_view over,
+                    const std::string& over_name) {
   YamlProblems problems;
-  Recipe recipe = read_whole(parse_yaml(text, name, problems), Models::not_looked_at, problems);
+  YamlNode tree = parse_yaml(text, name, problems);
+  if (!over.empty()) merge_yaml(tree, parse_yaml(over, over_name, problems), problems);
+  Recipe recipe = read_whole(tree, Models::not_looked_at, problems);
   problems.throw_if_any(name);
   return recipe;
+}
+
+std::string quantize_text(const QuantizeConfig& quantize) {
+  YamlNode tree;
+  tree.kind = YamlNode::Kind::map;
+  tree.add("quantize", write_fields(quantize));
+  return yaml_text(tree);
 }
 
 Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& changes) {

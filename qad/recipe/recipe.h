@@ -22,6 +22,7 @@
 #include "qad/recipe/describe.h"
 #include "qad/recipe/kinds.h"
 #include "qad/report/report_config.h"
+#include "qad/search/search_config.h"
 #include "qad/train/grpo_config.h"
 #include "qad/train/train_config.h"
 
@@ -102,6 +103,7 @@ struct Recipe {
   DataConfig data;
   CalibrateConfig calibrate;
   QuantizeConfig quantize;
+  std::optional<SearchConfig> search;
   LossConfig loss;
   TrainConfig train;
   EvaluateConfig evaluate;
@@ -128,6 +130,7 @@ struct Recipe {
     visit(Field{"data", "text for training and for evaluation"}, data);
     visit(Field{"calibrate", "how scales are found before training"}, calibrate);
     visit(Field{"quantize", "which layers in which formats"}, quantize);
+    visit(Field{"search", "autoquantize: which formats there are to choose from, under which budget of bits"}, search);
     visit(Field{"loss", "what training makes small"}, loss);
     visit(Field{"train", "steps, batches and optimizer"}, train);
     visit(Field{"evaluate", "measuring on held-out text"}, evaluate);
@@ -157,6 +160,12 @@ struct Recipe {
 /// The same for the text of a resolved recipe, from a run's folder or a checkpoint; it has no imports. `name` is what
 /// positions say.
 [[nodiscard]] Recipe parse_recipe(std::string_view text, const std::string& name);
+/// With a part of another recipe, such as quantize_text gives, laid over it.
+[[nodiscard]] Recipe parse_recipe(std::string_view text, const std::string& name, std::string_view over,
+                                  const std::string& over_name);
+
+/// The section `quantize` alone, as a recipe that others import.
+[[nodiscard]] std::string quantize_text(const QuantizeConfig& quantize);
 
 /// The recipe of a run that goes on with other values of the keys that may change (Field::changeable). Throws Error
 /// (usage) that tells all problems, each key that may not by its name.

@@ -16,6 +16,7 @@
 #include "qad/layouts/registry.h"
 #include "qad/quant/policy.h"
 #include "qad/recipe/nearest_name.h"
+#include "qad/recipe/search_check.h"
 
 namespace qad {
 namespace {
@@ -34,6 +35,7 @@ class Checker {
     check_mixture(recipe_.data.eval, "data.eval");
     check_training();
     check_formats();
+    check_search(recipe_, tree_, problems_);
     check_export();
     check_arms();
   }
@@ -345,7 +347,7 @@ class Checker {
       for (std::size_t j = 0; j < i; ++j)
         if (recipe_.arms[j].name == arm.name)
           problems_.add(at, key + ".name", "", fmt::format("two arms are called \"{}\"", arm.name));
-      if (about(arm.kind).is_comparison || !about(arm.kind).has_teacher)
+      if (about(arm.kind).is_comparison || about(arm.kind).searches || !about(arm.kind).has_teacher)
         problems_.add(at, key + ".kind", "ptq | qat | qad", std::string(enum_name(arm.kind)));
     }
   }

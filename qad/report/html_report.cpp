@@ -15,6 +15,7 @@
 #include "qad/report/html_style.h"
 #include "qad/report/html_table.h"
 #include "qad/report/routing_table.h"
+#include "qad/report/search_table.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -98,6 +99,15 @@ std::string routing_section(const std::vector<ArmSummary>& arms) {
          "choices. metrics.jsonl has each layer and expert.</p>\n";
 }
 
+std::string search_section(const RunSummary& run) {
+  const Table groups = search_table(run);
+  if (groups.rows().empty()) return "";
+  return "<h2>Bits and formats</h2>\n" + chart_figure(search_chart(run)) + html_table(search_curve_table(run), {}) +
+         html_table(groups, {}) +
+         "<p class=\"facts\">KL of a group: with that group alone quantized, nats a token. quantize.yaml is the recipe "
+         "of what was chosen.</p>\n";
+}
+
 std::string curves_section(const std::vector<CurveSource>& sources) {
   const std::string figures = chart_figure(eval_chart(sources)) + chart_figure(reward_chart(sources)) +
                               chart_figure(loss_chart(sources)) + chart_figure(learning_rate_chart(sources));
@@ -175,7 +185,7 @@ std::string html_report(const Report& report) {
          eval_note(arms) + token_note_paragraph(arms);
   for (const std::string& warning : warnings_of(arms))
     out += fmt::format("<p class=\"warning\">{}</p>\n", escape_html(warning));
-  out += routing_section(arms);
+  out += search_section(report.run) + routing_section(arms);
   if (const Table tried = candidates_table(arms); !tried.rows().empty())
     out += "<h2>Learning rates tried</h2>\n" + html_table(tried, {});
   out += problems_section(arms, colours);

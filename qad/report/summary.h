@@ -4,6 +4,8 @@
 //      "parameters", "bits_per_weight", "end", "reason", "best_step", "skipped_steps", "before": {…}, "eval": {…},
 //      "problems": {"arithmetic": {…}, …, "mean": {…}},
 //      "exports": [{"format", "folder", "bytes", "eval"}],
+//      "searched": [{"group", "weights", "chosen", "options": [{"formats", "bits", "score"}]}],
+//      "search_curve": [{"budget", "bits", "score", "kl", "kl_stderr"}],
 //      "arms": [{"name", "kind", "folders", "steps", "tokens", "seconds", "bits_per_weight", "end", "reason",
 //                "best_step", "before", "eval", "problems",
 //                "candidates": [{"name", "lr", "folders", "end", "reason", "best_step", "eval"}]}]}
@@ -47,6 +49,40 @@ struct CandidateSummary {
   static void visit_fields(auto& self, auto&& visit) {
     visit("name", self.name), visit("lr", self.lr), visit("folders", self.folders), visit("end", self.end);
     visit("reason", self.reason), visit("best_step", self.best_step), visit("eval", self.eval);
+  }
+};
+
+/// What a group of layers may be in, and what that costs.
+struct SearchOptionSummary {
+  std::string formats;
+  double bits = 0;   ///< a weight
+  double score = 0;  ///< in KL, nats a token
+
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("formats", self.formats), visit("bits", self.bits), visit("score", self.score);
+  }
+};
+struct SearchGroupSummary {
+  std::string group;
+  std::int64_t weights = 0;
+  std::string chosen;
+  std::vector<SearchOptionSummary> options{};
+
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("group", self.group), visit("weights", self.weights), visit("chosen", self.chosen);
+    visit("options", self.options);
+  }
+};
+/// A budget and what was chosen for it: the recipe's own first, then those of search.curve.
+struct SearchPointSummary {
+  double budget = 0;
+  double bits = 0;                                                 ///< a weight
+  double score = 0;                                                ///< the sum of those of its groups
+  double kl = EvalFigures::kNone, kl_stderr = EvalFigures::kNone;  ///< held-out, all groups together
+
+  static void visit_fields(auto& self, auto&& visit) {
+    visit("budget", self.budget), visit("bits", self.bits), visit("score", self.score);
+    visit("kl", self.kl), visit("kl_stderr", self.kl_stderr);
   }
 };
 
@@ -94,6 +130,8 @@ struct RunSummary {
   EvalFigures before{}, eval{};
   ProblemResults problems{};
   std::vector<ExportSummary> exports{};
+  std::vector<SearchGroupSummary> searched{};
+  std::vector<SearchPointSummary> search_curve{};
   std::vector<ArmSummary> arms{};
 
   static void visit_fields(auto& self, auto&& visit) {
@@ -103,7 +141,8 @@ struct RunSummary {
     visit("parameters", self.parameters), visit("bits_per_weight", self.bits_per_weight), visit("end", self.end);
     visit("reason", self.reason), visit("best_step", self.best_step), visit("skipped_steps", self.skipped_steps);
     visit("before", self.before), visit("eval", self.eval), visit("problems", self.problems);
-    visit("exports", self.exports), visit("arms", self.arms);
+    visit("exports", self.exports), visit("searched", self.searched), visit("search_curve", self.search_curve);
+    visit("arms", self.arms);
   }
 };
 

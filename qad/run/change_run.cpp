@@ -25,7 +25,7 @@ void keep_aside(const fs::path& file, std::int64_t step) {
 }  // namespace
 
 RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& changes)
-    : folder_(folder), before_(read_recipe(folder)), recipe_(changed_recipe(before_, changes)) {
+    : folder_(folder), before_(read_given_recipe(folder)), recipe_(changed_recipe(before_, changes)) {
   const fs::path around = fs::weakly_canonical(folder.path).parent_path();
   if (around.filename() == "arms" && is_run_folder(around.parent_path()))
     throw Error({.who = folder.path.string(),
@@ -42,12 +42,12 @@ RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& ch
     for (const ArmCandidate& candidate : arm.candidates)
       for (const ArmRun& run : candidate)
         if (const RunFolder own{folder.arm(run.name)};
-            is_run_folder(own.path) && recipe_text(read_recipe(own)) != recipe_text(run.recipe))
+            is_run_folder(own.path) && recipe_text(read_given_recipe(own)) != recipe_text(run.recipe))
           runs_.push_back(one_of(own, run.recipe));
 }
 
 RunChange::One RunChange::one_of(const RunFolder& folder, const Recipe& after) {
-  One run{folder, read_recipe(folder), after};
+  One run{folder, read_given_recipe(folder), after};
   if (auto found = CheckpointFolder(folder.checkpoints(), after.checkpoint.keep).newest_whole()) {
     found->content.tensors.clear();
     run.known = std::move(found->content);

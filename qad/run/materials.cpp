@@ -155,9 +155,10 @@ std::int64_t calibration_sequences(Loader& loader, const PackedSequences& sequen
 
 // The batches of calibration, each as next(loader, its sequences) makes it.
 template <class Next>
-auto deal_calibration(const PackedSequences& sequences, const Recipe& recipe, Next next) {
-  Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(recipe.calibrate.seed));
-  const std::int64_t count = calibration_sequences(loader, sequences, recipe.calibrate.tokens);
+auto deal_calibration(const PackedSequences& sequences, const Recipe& recipe, std::int64_t seed, std::int64_t tokens,
+                      Next next) {
+  Loader loader(sequences, DataOrder::shuffled, static_cast<std::uint64_t>(seed));
+  const std::int64_t count = calibration_sequences(loader, sequences, tokens);
   loader.seek(0);
   std::vector<decltype(next(loader, std::int64_t{1}))> batches;
   while (loader.position() < count)
@@ -168,11 +169,17 @@ auto deal_calibration(const PackedSequences& sequences, const Recipe& recipe, Ne
 }  // namespace
 
 std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe) {
-  return deal_calibration(sequences, recipe, [](Loader& loader, std::int64_t count) { return loader.next(count); });
+  return deal_calibration(sequences, recipe, recipe.calibrate.seed, recipe.calibrate.tokens,
+                          [](Loader& loader, std::int64_t count) { return loader.next(count); });
+}
+
+std::vector<TokenBatch> search_batches(const PackedSequences& sequences, const Recipe& recipe) {
+  return deal_calibration(sequences, recipe, recipe.search->seed, recipe.search->tokens,
+                          [](Loader& loader, std::int64_t count) { return loader.next(count); });
 }
 
 std::vector<std::int64_t> calibration_tokens(const PackedSequences& sequences, const Recipe& recipe) {
-  return deal_calibration(sequences, recipe,
+  return deal_calibration(sequences, recipe, recipe.calibrate.seed, recipe.calibrate.tokens,
                           [](Loader& loader, std::int64_t count) { return loader.next_tokens(count); });
 }
 
@@ -209,9 +216,14 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   warn_of_held_out_text(evaluation, materials.train.get());
   warn_beyond_context(recipe.data.sequence_length, base);
   if (!recipe.row().quantizes) return materials;
-  materials.calibration = recipe.calibrate.source
-                              ? calibration_batches(read(*recipe.calibrate.source, "calibrate"), recipe)
-                              : calibration_batches(*materials.train, recipe);
+  std::optional<PackedSequences> own;
+  if (recipe.calibrate.source) own.emplace(read(*recipe.calibrate.source, "calibrate"));
+  const PackedSequences& text = own ? *own : *materials.train;
+  materials.calibration = calibration_batches(text, recipe);
+  if (!recipe.row().searches) return materials;
+  materials.search = search_batches(text, recipe);
+  if (recipe.search->score == SearchScore::gradient)
+    require_labels(text, own ? "calibrate" : "train", "search.score: gradient");
   return materials;
 }
 

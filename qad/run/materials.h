@@ -24,6 +24,7 @@ struct Materials {
   std::unique_ptr<PackedSequences> train;  ///< null if nothing trains
   std::vector<TokenBatch> evaluation;
   std::vector<TokenBatch> calibration;
+  std::vector<TokenBatch> search;                ///< what formats are scored on, where the kind searches
   RunInputs inputs;                              ///< the teacher and the text, for checkpoints
   std::vector<AnsweredProblem> teacher_answers;  ///< to evaluate.problems; a comparison fills them in
 };
@@ -59,7 +60,9 @@ struct TextReader {
 /// The text that calibration sees: sequences drawn with calibrate.seed until there are calibrate.tokens, whatever the
 /// size of the batches that they then come in (evaluate.batch_size).
 [[nodiscard]] std::vector<TokenBatch> calibration_batches(const PackedSequences& sequences, const Recipe& recipe);
-/// Their sizes alone.
+/// The same text as far as a search reads it: search.tokens, drawn with search.seed.
+[[nodiscard]] std::vector<TokenBatch> search_batches(const PackedSequences& sequences, const Recipe& recipe);
+/// The sizes of the batches of calibration alone.
 [[nodiscard]] std::vector<std::int64_t> calibration_tokens(const PackedSequences& sequences, const Recipe& recipe);
 
 /// Throws Error unless at least one token of the sequences is a label. `use` as in read_source; `why` says who needs

@@ -20,12 +20,13 @@ void take_back(const RunFolder& folder, bool was_there) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder.path, ignored)) {
     const bool is_empty_folder = entry.is_directory() && fs::is_empty(entry.path(), ignored);
-    const bool is_ours =
-        entry.path() == folder.recipe() || entry.path() == folder.log() || entry.path() == folder.calibration();
+    const bool is_ours = entry.path() == folder.recipe() || entry.path() == folder.log() ||
+                         entry.path() == folder.calibration() || entry.path() == folder.search();
     const bool is_lock = entry.path().filename() == kLockFile;
     if (!is_ours && !is_lock && !is_empty_folder) return;
   }
-  for (const fs::path& path : {folder.recipe(), folder.log(), folder.calibration(), folder.path / "arms"})
+  for (const fs::path& path :
+       {folder.recipe(), folder.log(), folder.calibration(), folder.search(), folder.path / "arms"})
     fs::remove(path, ignored);
   if (!was_there) fs::remove(folder.path, ignored);
 }
@@ -39,7 +40,7 @@ std::string first_line(const RunFolder& folder) {
 // What a process that was killed left half written.
 bool is_leftover(const std::string& name) {
   static constexpr auto kTargets = std::to_array<const char*>(
-      {"recipe.yaml", "metrics.jsonl", "summary.json", "answers.jsonl", "report.html", kEventFile,
+      {"recipe.yaml", "quantize.yaml", "metrics.jsonl", "summary.json", "answers.jsonl", "report.html", kEventFile,
        "teacher_text_train.h5", "teacher_text_eval.h5", "teacher_text_calibrate.h5"});
   return std::ranges::any_of(kTargets, [&](const char* target) { return is_temporary_of(target, name); });
 }
@@ -118,6 +119,13 @@ RunFolder open_run_folder(const fs::path& path) {
 }
 
 Recipe read_recipe(const RunFolder& folder) {
+  std::error_code ignored;
+  if (!fs::exists(folder.quantize(), ignored)) return read_given_recipe(folder);
+  return parse_recipe(read_file(folder.recipe(), "a run's recipe"), folder.recipe().string(),
+                      read_file(folder.quantize(), "what a search found"), folder.quantize().string());
+}
+
+Recipe read_given_recipe(const RunFolder& folder) {
   return parse_recipe(read_file(folder.recipe(), "a run's recipe"), folder.recipe().string());
 }
 

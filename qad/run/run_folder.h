@@ -26,6 +26,9 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
   /// How far calibration has come, as long as there is no checkpoint.
   [[nodiscard]] std::filesystem::path calibration() const { return path / "calibration.h5"; }
+  /// What a search has measured, and the section `quantize` that it found, which stands over that of the recipe.
+  [[nodiscard]] std::filesystem::path search() const { return path / "search.h5"; }
+  [[nodiscard]] std::filesystem::path quantize() const { return path / "quantize.yaml"; }
   [[nodiscard]] std::filesystem::path exported(const std::string& format) const { return path / "export" / format; }
   /// What the teacher wrote, as token ids, when a source asks for that. An arm's lies with its comparison.
   [[nodiscard]] std::filesystem::path teacher_text(const std::string& use) const;
@@ -44,6 +47,8 @@ RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& re
 /// The folder of an earlier run, and its recipe. Throws if it is none.
 [[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
 [[nodiscard]] Recipe read_recipe(const RunFolder& folder);
+/// The same as it was given: without what a search found.
+[[nodiscard]] Recipe read_given_recipe(const RunFolder& folder);
 /// Puts another recipe in the place of the run's; it stays the same run.
 void rewrite_recipe(const RunFolder& folder, const Recipe& recipe);
 /// By which exports know their run: from the first line of its recipe.yaml, wherever the folder is.

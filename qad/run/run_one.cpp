@@ -17,6 +17,7 @@
 #include "qad/run/calibrate_run.h"
 #include "qad/run/export_student.h"
 #include "qad/run/problem_answers.h"
+#include "qad/run/search_run.h"
 #include "qad/run/stage_of_run.h"
 #include "qad/run/student.h"
 #include "qad/train/trainer.h"
@@ -67,8 +68,9 @@ RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const st
 
 }  // namespace
 
-RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFolder& folder, const std::string& name,
+RunSummary run_one(const Recipe& given, const Materials& materials, const RunFolder& folder, const std::string& name,
                    const AroundRun& around) {
+  const Recipe recipe = given.row().searches ? search_formats(given, materials, folder) : given;
   const TrainerConfig config = trainer_config(recipe);
   Student student = make_student(recipe, materials.teacher.get());
   CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
@@ -114,6 +116,7 @@ RunSummary run_one(const Recipe& recipe, const Materials& materials, const RunFo
     summary.problems = figures_of({answered}, materials.teacher_answers);
   }
   if (usable) summary.exports = export_all(recipe, materials, folder);
+  if (recipe.row().searches) add_search(folder, summary);
   summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
   report.complete(summary);
   write_summary(folder.summary(), summary);

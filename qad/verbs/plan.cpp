@@ -62,6 +62,11 @@ std::vector<Fact> text_facts(const PlanSubject& subject) {
                      steps * static_cast<double>(train.batch_size) / static_cast<double>(text.train_sequences))});
   }
   facts.push_back({"held-out text", fmt::format("{} documents, {} tokens", text.eval_documents, text.eval_tokens)});
+  if (const PlanSubject::Search& search = subject.search; search.groups > 0)
+    facts.push_back(
+        {"search", fmt::format("{} groups of layers, {} scores on {} tokens, {} further budgets; what "
+                               "stands above is all of it in the first candidate",
+                               search.groups, search.scores, subject.recipe.search->tokens, search.budgets)});
   return facts;
 }
 
@@ -135,6 +140,7 @@ void print_run(const RunPlan& plan, std::ostream& print) {
     print << fmt::format("attention's own products, in the layers: {} GFLOP\n",
                          format_significant(time.attention_operations / 1e9));
   }
+  if (subject.search.groups > 0) print << text_of({{"search", format_duration(time.search_seconds)}});
   print << text_of({{"evaluation", format_duration(time.evaluation_seconds)},
                     {"the whole run", format_duration(seconds)},
                     {"machine", text_of(this_machine())},

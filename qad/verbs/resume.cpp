@@ -19,7 +19,7 @@ namespace {
 RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ostream& print) {
   std::optional<RunChange> change;
   if (!options.changes.empty()) change.emplace(folder, options.changes);
-  const Recipe recipe = change ? change->recipe() : read_recipe(folder);
+  Recipe recipe = change ? change->recipe() : read_recipe(folder);
   set_threads(options.threads > 0 ? options.threads : static_cast<int>(recipe.threads));
   const std::string name(enum_name(recipe.kind));
   std::optional<Materials> materials;
@@ -27,7 +27,10 @@ RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ost
     if (!materials) materials = load_materials(recipe, folder);
     return *materials;
   };
-  if (change) change->make(loaded().inputs);
+  if (change) {
+    change->make(loaded().inputs);
+    recipe.quantize = read_recipe(folder).quantize;  // what a search found stays
+  }
   if (recipe.row().is_comparison) return compare_arms(recipe, folder, loaded());
   if (!std::filesystem::exists(folder.summary())) return run_one(recipe, loaded(), folder, name);
   RunSummary summary = make_complete(recipe, folder, name, loaded);

@@ -10,6 +10,7 @@
 #include "qad/report/comparison_table.h"
 #include "qad/report/profile_table.h"
 #include "qad/report/routing_table.h"
+#include "qad/report/search_table.h"
 #include "qad/report/table.h"
 #include "qad/train/events.h"
 
@@ -19,6 +20,8 @@ void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& 
   const std::vector<ArmSummary> rows = rows_of(summary), shown = with_untrained_rows(rows);
   print << comparison_table(shown).text() << "\n";
   if (const Table routing = routing_table(shown); !routing.rows().empty()) print << routing.text() << "\n";
+  if (const Table searched = search_table(summary); !searched.rows().empty())
+    print << searched.text() << "\n" << search_curve_table(summary).text() << "\n";
   if (const std::string note = token_note(rows); !note.empty()) print << note << "\n\n";
   if (const Table tried = candidates_table(rows); !tried.rows().empty())
     print << "learning rates tried\n\n" << tried.text() << "\n";
@@ -27,6 +30,7 @@ void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& 
     print << problem_note(problems) << "\n\n" << problem_table(problems).text() << "\n";
   print << "run     " << folder.path.string() << "\n";
   print << "report  " << folder.report().string() << "\n";
+  if (!summary.searched.empty()) print << "recipe  " << folder.quantize().string() << "\n";
   for (const ExportSummary& exported : summary.exports)
     print << "export  " << (folder.path / exported.folder).string() << "\n";
   for (const ArmSummary& row : rows)

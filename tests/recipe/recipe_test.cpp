@@ -13,7 +13,7 @@ namespace {
 using Files = std::vector<std::string>;
 
 constexpr const char* kRun = R"(imports: [presets/nvfp4_w4a4]
-kind: qad                              # pretrain | sft | grpo | merge | ptq | qat | qad | compare
+kind: qad                              # pretrain | sft | grpo | merge | ptq | qat | qad | autoquantize | compare
 teacher: {model: ../shared/data/tinystories-656k-hf}
 student: {model: teacher}
 data:
@@ -109,7 +109,7 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   EXPECT_EQ(error_of("seed: 1\n"),
             "r.yaml: 4 errors\n"
             "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
-            "compare)\n"
+            "autoquantize | compare)\n"
             "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
             "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems, "
             "random_tokens and mixture, got "
