@@ -36,12 +36,12 @@ void check_layers(const ModelConfig& config, Refuse&& refuse) {
   };
   if (config.mamba) {
     const MambaConfig& m = *config.mamba;
-    check_head("a state size and a head_dim of the recurrence", m.state_size, m.head_dim, m.conv_kernel);
     if (m.num_heads % m.n_groups != 0)
       refuse("n_groups that divides the " + text(m.num_heads) + " heads of the recurrence", text(m.n_groups));
     if (m.inner() > kMost || m.n_groups * m.state_size > kMost / 2)
       refuse("a recurrence of at most " + text(kMost) + " channels",
              text(m.inner()) + " and " + text(m.n_groups * m.state_size));
+    check_head("a state size and a head_dim of the recurrence", m.state_size, m.head_dim, m.conv_kernel);
     if (m.time_step_low > m.time_step_high) refuse("time_step_limit from low to high", "the other way round");
   }
   if (config.linear_attention) {

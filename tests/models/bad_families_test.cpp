@@ -42,7 +42,7 @@ TEST(BadFamilies, KeysOfConfigJson) {
       {"nemotron_h", "n_group", 4, "n_group that divides the number of experts, 6"},
       {"nemotron_h", "n_routed_experts", 2'000'000'000, "at most 1000000 experts in all layers together"},
       {"nemotron_h", "n_groups", 3, "n_groups that divides the 8 heads of the recurrence"},
-      {"nemotron_h", "ssm_state_size", 1 << 30, "whose product, the state of a head, is at most 4194304"},
+      {"nemotron_h", "ssm_state_size", 1 << 24, "whose product, the state of a head, is at most 4194304"},
       {"nemotron_h", "conv_kernel", 1 << 30, "at most 1024 taps of the convolution"},
       {"nemotron_h", "moe_latent_size", -1, "from 1 up, below 2^31, for moe_latent_size, got -1"},
       {"nemotron_h", "time_step_limit", {0, {{"__float__", 5}}}, "two numbers for time_step_limit"},
@@ -54,7 +54,10 @@ TEST(BadFamilies, KeysOfConfigJson) {
       {"qwen3_next", "layer_types", names, "layer_types among full_attention, linear_attention"},
       {"qwen3_next", "layer_types", json::array(), "names in layer_types"},
       {"qwen3_next", "layer_types", {"full_attention"}, "for each of 3 layers"},
-      {"kimi_linear", "linear_attn_config", {{"full_attn_layers", {4}}}, "full_attn_layers from 1 to num_hidden_layers"},
+      {"kimi_linear",
+       "linear_attn_config",
+       {{"full_attn_layers", {4}}},
+       "full_attn_layers from 1 to num_hidden_layers"},
       {"kimi_linear",
        "linear_attn_config",
        {{"full_attn_layers", {3}}, {"kda_layers", {1, 2, 3}}},
@@ -99,7 +102,8 @@ TEST_F(BadFamilyWeights, TensorsThatAreMissing) {
                                           {"kimi_linear", "model.layers.0.self_attn.q_conv1d.weight"},
                                           {"qwen3_next", "model.layers.1.mlp.shared_expert.down_proj.weight"},
                                           {"mamba2", "backbone.layers.1.mixer.conv1d.weight"}}) {
-    const std::string said = refusal(family, [&, gone = name](Tensors& tensors) { ASSERT_EQ(tensors.erase(gone), 1u); });
+    const std::string said =
+        refusal(family, [&, gone = name](Tensors& tensors) { ASSERT_EQ(tensors.erase(gone), 1u); });
     testing::expect_mentions(said, {folder_.path().c_str(), ("expected a tensor '" + name + "', got none").c_str()});
   }
 }
