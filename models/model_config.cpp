@@ -1,6 +1,7 @@
 #include "models/model_config.h"
 
 #include "autograd/base/error.h"
+#include "models/limits.h"
 
 namespace qad {
 namespace {
@@ -27,6 +28,12 @@ void check_layers(const ModelConfig& config, Refuse&& refuse) {
       default: refuse("a pattern of layers of the letters * M L E -", std::string("'") + letter + "'");
     }
   }
+  const auto check_head = [&](const char* names, std::int64_t rows, std::int64_t cols, std::int64_t taps) {
+    if (rows > kMostState / cols)
+      refuse(std::string(names) + " whose product, the state of a head, is at most " + text(kMostState),
+             text(rows) + " and " + text(cols));
+    if (taps > kMostTaps) refuse("at most " + text(kMostTaps) + " taps of the convolution", text(taps));
+  };
   if (config.mamba) {
     const MambaConfig& m = *config.mamba;
     if (m.num_heads % m.n_groups != 0)
@@ -34,10 +41,12 @@ void check_layers(const ModelConfig& config, Refuse&& refuse) {
     if (m.inner() > kMost || m.n_groups * m.state_size > kMost / 2)
       refuse("a recurrence of at most " + text(kMost) + " channels",
              text(m.inner()) + " and " + text(m.n_groups * m.state_size));
+    check_head("a state size and a head_dim of the recurrence", m.state_size, m.head_dim, m.conv_kernel);
     if (m.time_step_low > m.time_step_high) refuse("time_step_limit from low to high", "the other way round");
   }
   if (config.linear_attention) {
     const LinearAttentionConfig& l = *config.linear_attention;
+    check_head("widths of keys and values of linear attention", l.key_head_dim, l.value_head_dim, l.conv_kernel);
     if (l.num_value_heads % l.num_key_heads != 0)
       refuse("key heads of linear attention that divide the " + text(l.num_value_heads) + " value heads",
              text(l.num_key_heads));
@@ -64,6 +73,8 @@ void ModelConfig::check(const std::string& who) const {
     throw Error({.who = who, .expected = expected, .got = got});
   };
   const auto text = [](std::int64_t value) { return std::to_string(value); };
+  if (num_hidden_layers > kMostLayers)
+    refuse("at most " + text(kMostLayers) + " for num_hidden_layers", text(num_hidden_layers));
   if (num_attention_heads % num_key_value_heads != 0)
     refuse("num_key_value_heads that divides num_attention_heads = " + text(num_attention_heads),
            text(num_key_value_heads));
@@ -82,6 +93,10 @@ void ModelConfig::check(const std::string& who) const {
     const ExpertsConfig& e = *experts;
     if (e.num_experts % e.n_group != 0)
       refuse("n_group that divides the number of experts, " + text(e.num_experts), text(e.n_group));
+    std::int64_t layers = 0;
+    for (std::int64_t i = 0; i < num_hidden_layers; ++i) layers += has_experts(i) ? 1 : 0;
+    if (layers * e.num_experts > kMostExperts)
+      refuse("at most " + text(kMostExperts) + " experts in all layers together", text(layers * e.num_experts));
     if (e.topk_group > e.n_group) refuse("topk_group of at most n_group = " + text(e.n_group), text(e.topk_group));
     if (const std::int64_t reachable = e.num_experts / e.n_group * e.topk_group; e.num_experts_per_tok > reachable)
       refuse("num_experts_per_tok of at most " + text(reachable) + ", the experts of topk_group groups",

@@ -1,6 +1,9 @@
 #include "models/families/common_keys.h"
 
 #include <nlohmann/json.hpp>
+#include <string>
+
+#include "models/limits.h"
 
 namespace qad {
 namespace {
@@ -26,6 +29,15 @@ struct FieldWriter {
 void check_activation(const ConfigReader& config_json) {
   const std::string name = config_json.text("hidden_act", "silu");
   if (name != "silu" && name != "swish") config_json.refuse("hidden_act", "hidden_act silu");
+}
+
+std::int64_t read_layer_count(const ConfigReader& config_json, std::int64_t fallback) {
+  constexpr const char* kKey = "num_hidden_layers";
+  const std::int64_t layers = config_json.whole(kKey, fallback, 1);
+  if (layers > kMostLayers)
+    config_json.refuse(kKey, "at most " + std::to_string(kMostLayers) + " for num_hidden_layers",
+                       "is config.json damaged?");
+  return layers;
 }
 
 std::int64_t read_expert_count(const ConfigReader& config_json, std::int64_t fallback) {

@@ -35,6 +35,7 @@ std::int64_t agreed_size(const ConfigReader& config_json, const std::vector<cons
 
 std::string letters_at(const ConfigReader& config_json, const char* key, const std::vector<LayerName>& names) {
   std::string letters;
+  if (config_json.says(key) && config_json.list(key).empty()) config_json.refuse(key, std::string("names in ") + key);
   for (const std::string& name : config_json.texts(key)) {
     const auto found = std::ranges::find(names, name, &LayerName::name);
     if (found == names.end()) {
@@ -60,7 +61,7 @@ void read_time_steps(const ConfigReader& config_json, MambaConfig& mamba) {
   const std::vector<ConfigReader::Json> limits = config_json.list(kKey);
   // transformers 5 writes an infinity as an object.
   const auto number = [&](const ConfigReader::Json& json) {
-    if (json.is_object() && json.size() == 1 && json.value("__float__", "") == "Infinity")
+    if (json.is_object() && json.size() == 1 && json.contains("__float__") && json["__float__"] == "Infinity")
       return std::numeric_limits<double>::infinity();
     if (!json.is_number()) config_json.refuse(kKey, "two numbers for time_step_limit");
     return json.get<double>();
@@ -68,7 +69,8 @@ void read_time_steps(const ConfigReader& config_json, MambaConfig& mamba) {
   if (limits.size() != 2) config_json.refuse(kKey, "two numbers for time_step_limit");
   mamba.time_step_low = number(limits[0]);
   mamba.time_step_high = number(limits[1]);
-  if (!(mamba.time_step_low >= 0) || !(mamba.time_step_high >= mamba.time_step_low))
+  if (!(mamba.time_step_low >= 0) || !std::isfinite(mamba.time_step_low) ||
+      !(mamba.time_step_high >= mamba.time_step_low))
     config_json.refuse(kKey, "a time_step_limit from a number of at least 0 to one above it");
 }
 

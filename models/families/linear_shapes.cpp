@@ -3,13 +3,10 @@
 #include <functional>
 #include <map>
 
-#include "autograd/base/error.h"
 #include "models/families/registry.h"
 
 namespace qad {
 namespace {
-
-constexpr std::int64_t kMostLayers = 100'000;  // a config can say any number; no model has as many
 
 // Of a block: its linear layers, and all kinds of them.
 struct Collector final : ModuleVisitor {
@@ -50,11 +47,6 @@ std::vector<LinearShape> linear_shapes(LanguageModel& model) {
 }
 
 std::vector<LinearShape> linear_shapes(const ModelConfig& config) {
-  if (config.num_hidden_layers > kMostLayers)
-    throw Error({.who = "num_hidden_layers",
-                 .expected = "at most " + std::to_string(kMostLayers),
-                 .got = std::to_string(config.num_hidden_layers),
-                 .hint = "is config.json damaged?"});
   std::map<std::string, Shape> shapes;
   const auto model = make_model(config, [&](const ParameterSpec& spec) {
     shapes[spec.name] = spec.shape;

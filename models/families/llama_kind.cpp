@@ -18,7 +18,7 @@ void read_llama_sizes(const ConfigReader& config_json, const LlamaDefaults& defa
   const auto size = [&](const char* key, std::int64_t fallback) { return config_json.whole(key, fallback, 1); };
   config.vocab_size = size("vocab_size", defaults.vocab_size);
   config.hidden_size = size("hidden_size", defaults.hidden_size);
-  config.num_hidden_layers = size("num_hidden_layers", defaults.num_hidden_layers);
+  config.num_hidden_layers = read_layer_count(config_json, defaults.num_hidden_layers);
   config.num_attention_heads = size("num_attention_heads", defaults.num_attention_heads);
   config.max_position_embeddings = size("max_position_embeddings", defaults.max_position_embeddings);
   config.head_dim = size("head_dim", defaults.head_dim);

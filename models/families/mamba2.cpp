@@ -19,7 +19,7 @@ void read_keys(const ConfigReader& config_json, ModelConfig& config) {
   check_activation(config_json);
   config.vocab_size = size("vocab_size", 32768);
   config.hidden_size = size("hidden_size", 4096);
-  config.num_hidden_layers = size("num_hidden_layers", 64);
+  config.num_hidden_layers = read_layer_count(config_json, 64);
   config.max_position_embeddings = size("max_position_embeddings", kContext);
   MambaConfig& mamba = config.mamba.emplace();
   mamba.num_heads = size("num_heads", 128);

@@ -29,6 +29,8 @@ constexpr auto kKnownKeys = std::to_array<std::string_view>({"hybrid_override_pa
 // Once as a word of letters, then as a list of names, older and newer ones.
 std::string read_pattern(const ConfigReader& config_json) {
   const std::string letters = config_json.text("hybrid_override_pattern", "");
+  if (config_json.says("hybrid_override_pattern") && letters.empty())
+    config_json.refuse("hybrid_override_pattern", "letters in hybrid_override_pattern");
   if (const auto wrong = letters.find_first_not_of("M*E-"); wrong != std::string::npos)
     config_json.refuse("hybrid_override_pattern", "a hybrid_override_pattern of M, *, E and -",
                        std::string("what is '") + letters[wrong] + "'?");

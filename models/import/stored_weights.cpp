@@ -102,11 +102,15 @@ void StoredWeights::check_header(const std::string& stored, const Shape& expecte
     return extents;
   };
   const std::vector<std::int64_t> shape(info.shape.begin(), info.shape.end());
-  if (shape != wanted && !(loose && without_ones(shape) == without_ones(wanted)))
+  if (shape != wanted && !(loose && without_ones(shape) == without_ones(wanted))) {
+    const bool transposed = stored.find(".experts.") != std::string::npos && wanted.size() == 3 &&
+                            shape == std::vector{wanted[0], wanted[2], wanted[1]};
     throw Error({.who = who,
                  .expected = "shape " + expected.text(),
                  .got = fmt::format("[{}]", fmt::join(info.shape, ", ")),
-                 .hint = "does config.json belong to these weights?"});
+                 .hint = transposed ? "stacked experts are read as [experts, out, in]"
+                                    : "does config.json belong to these weights?"});
+  }
   if (info.dtype != "F64" && info.dtype != "F32" && info.dtype != "F16" && info.dtype != "BF16")
     throw Error(
         {who, "F64, F32, F16 or BF16", info.dtype, "packed models are read by eval and generate, not as a teacher"});

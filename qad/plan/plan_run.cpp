@@ -1,10 +1,14 @@
 #include "qad/plan/plan_run.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <new>
 #include <utility>
 
+#include "autograd/base/error.h"
 #include "autograd/core/storage.h"
 #include "qad/layouts/registry.h"
+#include "qad/recipe/recipe.h"
 
 namespace qad {
 namespace {
@@ -26,11 +30,24 @@ double run_seconds(const PlanSubject& subject, const TimePlan& time) {
          static_cast<double>(evaluations) * time.evaluation_seconds;
 }
 
+// Sizes that no file stands behind may be any: their layers are the first thing that needs room.
+TimePlan time_within_memory(const PlanSubject& subject) {
+  try {
+    return plan_time(subject);
+  } catch (const std::bad_alloc&) {
+    const std::filesystem::path folder = start_folder(subject.recipe);
+    throw Error({.who = folder.empty() ? "model" : (folder / "config.json").string(),
+                 .expected = "layers that this machine's memory has room for one by one, to time them",
+                 .got = "larger ones",
+                 .hint = "is a size a slip?"});
+  }
+}
+
 }  // namespace
 
 RunPlan plan_run(PlanSubject subject) {
   // Timing comes first: what BLAS and kernels keep for themselves is then part of this process, as in a run.
-  const TimePlan time = plan_time(subject);
+  const TimePlan time = time_within_memory(subject);
   release_cached_storage();
   const MemoryPlan memory = plan_memory(subject, resident_bytes_now());
   const double seconds = run_seconds(subject, time);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <optional>
 
 #include "autograd/base/interrupt.h"
@@ -119,7 +120,11 @@ void read_value(const YamlNode& node, const Field& field, const std::string& key
 
 void read_value(const YamlNode& node, const Field& field, const std::string& key, double& value,
                 YamlProblems& problems) {
-  read_number(node, field, key, "a number", value, problems);
+  const bool is_plain = node.kind == YamlNode::Kind::scalar && !node.quoted;
+  // Where the default is one; elsewhere no infinity means anything.
+  if (std::isinf(value) && is_plain && (node.scalar == "inf" || node.scalar == ".inf"))
+    value = std::numeric_limits<double>::infinity();
+  else read_number(node, field, key, "a number", value, problems);
 }
 
 void read_value(const YamlNode& node, const Field& field, const std::string& key, std::string& value,
@@ -167,7 +172,7 @@ YamlNode write_value(bool value) { return YamlNode::plain(value ? "true" : "fals
 YamlNode write_value(std::int64_t value) { return YamlNode::plain(fmt::format("{}", value)); }
 YamlNode write_value(double value) {
   std::string text = fmt::format("{}", value);  // the shortest that reads back to the same bits
-  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  if (std::isfinite(value) && text.find_first_of(".e") == std::string::npos) text += ".0";
   return YamlNode::plain(std::move(text));
 }
 YamlNode write_value(const std::string& value) { return YamlNode::string(value); }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "tests/support/paths.h"
@@ -102,6 +104,18 @@ TEST_F(RecipeFile, TheResolvedTextReadsBackTheSame) {
   for (const char* key :
        {"kind: qad\n", "  lr: 0.0001\n", "  separator: \"<|endoftext|>\"\n", "seed: 1\n", "threads: 0\n"})
     EXPECT_NE(text.find(key), std::string::npos) << key << "in\n" << text;
+}
+
+TEST_F(RecipeFile, AKeyThatIsInfiniteByDefaultTakesAnInfinity) {
+  const auto high = [&](const std::string& said) {
+    const Recipe recipe = load(std::string("kind: pretrain\nmodel: {model_type: mamba2, mamba: {num_heads: 16, ") +
+                               said + "}}\n" + kData);
+    EXPECT_EQ(load(recipe_text(recipe)).model->mamba, recipe.model->mamba);
+    return recipe.model->mamba->time_step_high;
+  };
+  for (const char* said : {"head_dim: 16", "time_step_high: inf", "time_step_high: .inf"})
+    EXPECT_EQ(high(said), std::numeric_limits<double>::infinity()) << said;
+  EXPECT_EQ(high("time_step_high: 0.5"), 0.5);
 }
 
 TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {

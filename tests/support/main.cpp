@@ -7,8 +7,18 @@
 extern "C" const char* __lsan_default_suppressions();
 extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }
 
+namespace {
+
+// What a test runs as a verb logs to a file of its folder, which goes with the test.
+class NoLogLeft final : public testing::EmptyTestEventListener {
+  void OnTestEnd(const testing::TestInfo& /*info*/) override { qad::log_to_file({}); }
+};
+
+}  // namespace
+
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  testing::UnitTest::GetInstance()->listeners().Append(new NoLogLeft);  // which GoogleTest deletes
   qad::set_terminal_log_level(qad::LogLevel::error);
   return RUN_ALL_TESTS();
 }
