@@ -83,7 +83,8 @@ std::string offered_by_bash(const std::string& words) {
 TEST(Completions, OfBash) {
   EXPECT_EQ(offered_by_bash("re"), "resume recipes\n");
   EXPECT_EQ(offered_by_bash("run --o"), "--out\n");
-  EXPECT_EQ(offered_by_bash("run stories/"), "stories/autoquantize stories/base stories/compare stories/ptq stories/qad stories/qat\n");
+  EXPECT_EQ(offered_by_bash("run stories/"),
+            "stories/autoquantize stories/base stories/compare stories/ptq stories/qad stories/qat\n");
   EXPECT_EQ(offered_by_bash("run scripts/qui"), "scripts/quickstart\n");
   EXPECT_EQ(offered_by_bash("run stories/qad --out scripts/qui"), "scripts/quickstart\n");
   EXPECT_EQ(offered_by_bash("eval x --checkpoint ''"), "best last\n");
