@@ -38,7 +38,7 @@ struct TensorScaleConfig {
 /// How gradients pass the rounding.
 enum class StraightThrough : std::uint8_t {
   identity,       ///< unchanged
-  clip,           ///< zero where the value was beyond what its tensor scale can hold
+  clip,           ///< zero where the value was beyond what its tensor scale can hold, or a learned block scale
   through_scale,  ///< also into the block scale and so into the amax that it follows (qad/formats/scale_gradient.h)
 };
 inline constexpr auto enum_names(StraightThrough) {
