@@ -13,6 +13,7 @@
 #include "autograd/base/parallel.h"
 #include "models/families/registry.h"
 #include "models/finite_values.h"
+#include "models/import/passengers.h"
 
 namespace qad {
 namespace {
@@ -194,7 +195,8 @@ void StoredWeights::tell_unused() const {
   constexpr std::size_t kNamed = 3;
   std::vector<std::string> unused;
   for (const std::string& name : files_.names())
-    if (!used_.contains(name) && !name.ends_with("rotary_emb.inv_freq")) unused.push_back(name);  // of old checkpoints
+    if (!used_.contains(name) && !is_passenger(name, config_) && !name.ends_with("rotary_emb.inv_freq"))
+      unused.push_back(name);  // the latter is of old checkpoints
   const std::string folder = files_.path().string();
   if (const std::size_t count = unused.size(); count > 0) {
     unused.resize(std::min(count, kNamed));

@@ -78,6 +78,7 @@ void check_role(const ExportLinear& linear) {
 void check_names(const ExportModel& student) {
   std::set<std::string> there;
   for (const NamedTensor& tensor : student.dense) there.insert(tensor.name);
+  for (const Passenger& one : student.passengers) there.insert(one.name);
   for (const ExportLinear& linear : student.linears)
     if (linear.role == Role::embedding) there.insert(linear.name + ".weight");  // the embedding's matrix
   for (const std::string& name : unquantized_names(student))

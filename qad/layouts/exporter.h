@@ -17,6 +17,7 @@
 #include "autograd/nn/parameter.h"
 #include "data/files/gguf.h"
 #include "data/tokenizer/tokenizer.h"
+#include "models/import/passengers.h"
 #include "models/model_config.h"
 #include "qad/formats/quantized_tensor.h"
 #include "qad/quant/policy.h"
@@ -61,6 +62,7 @@ struct ExportModel {
   std::vector<KeyValueScale> key_value_scales;   ///< one an attention layer; none: the cache is not quantized
   DType dense_type = DType::bf16;                ///< in which the dense tensors are written: BF16 or FP32
   std::shared_ptr<const Tokenizer> tokenizer{};  ///< for layouts that hold it inside; null: none
+  std::vector<Passenger> passengers{};           ///< written as they are beside what pack gives; GGUF has no place
 };
 
 /// A tensor as a safetensors file holds it.
@@ -74,6 +76,7 @@ struct ExportFiles {
   std::vector<FileTensor> tensors;
   std::map<std::string, std::string> texts;  ///< contents by file name: config.json, hf_quant_config.json
   GgufMetadata metadata{};                   ///< of a GGUF file; empty: the tensors are in safetensors
+  std::vector<Passenger> passengers{};       ///< of files that were read; pack and unpack leave them alone
 };
 
 struct ExportOutline;  // export_refusals.h
@@ -96,6 +99,7 @@ struct Exporter {
   /// Whether codes and scales are stored. If not, unpack gives the dequantized weights as dense tensors.
   bool stores_codes = true;
   bool holds_tokenizer = false;  ///< pack takes the model's tokenizer
+  bool holds_passengers = true;
   /// Throws for a tokenizer that a layout which holds one can't say; null: it holds none.
   void (*check_tokenizer)(const Tokenizer&, const ModelConfig&) = nullptr;
 };

@@ -84,6 +84,7 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
   for (const CacheQuantizers& cache : quantizers.caches())
     model.key_value_scales.push_back(
         {cache.attention, input_scale_of(*cache.keys).tensor_scale, input_scale_of(*cache.values).tensor_scale});
+  if (!config_folder.empty()) model.passengers = passengers_of(config_folder, student.config());
   return model;
 }
 

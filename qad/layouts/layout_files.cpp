@@ -97,6 +97,9 @@ std::vector<std::string> unquantized_names(const ExportModel& model) {
   for (const NamedTensor& tensor : model.dense)
     if ((tensor.role == Role::router || tensor.role == Role::convolution) && tensor.name.ends_with(kWeight))
       names.push_back(tensor.name.substr(0, tensor.name.size() - kWeight.size()));
+  for (const Passenger& one : model.passengers)
+    if (one.data.shape().rank() == 2 && one.name.ends_with(kWeight))
+      names.push_back(one.name.substr(0, one.name.size() - kWeight.size()));
   return names;
 }
 

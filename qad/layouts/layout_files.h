@@ -46,7 +46,7 @@ void add_cache_scale(ExportModel& model, KeyValueScale scale);
 [[nodiscard]] std::vector<std::string> names_at(const OrderedJson& json, std::initializer_list<const char*> path);
 
 /// Names of the modules that stay as they are although an engine would take them for quantized if it were not told:
-/// linear layers, routers of experts, convolutions.
+/// linear layers, routers of experts, convolutions, matrices among the passengers.
 [[nodiscard]] std::vector<std::string> unquantized_names(const ExportModel& model);
 
 /// Tensors by name; each is taken once, and what is left in the end is dense.

@@ -114,15 +114,19 @@ ExportFiles read_export_files(const fs::path& folder) {
     read_gguf(folder / kGgufFile, files);
     return files;
   }
+  const ModelConfig config = in_folder(folder, [&] { return parse_hf_config(plain_config(files), "config.json"); });
+  files.passengers = passengers_of(folder, config);
   const SafetensorsFolder weights(folder);
   for (const std::string& name : weights.names())
-    files.tensors.push_back({name, weights.info(name).dtype, weights.tensor(name)});
+    if (!is_passenger(name, config))
+      files.tensors.push_back({name, weights.info(name).dtype, weights.tensor(name)});
   return files;
 }
 
 ExportModel read_export(const fs::path& folder) {
   const ExportFiles files = read_export_files(folder);
   ExportModel model = in_folder(folder, [&] { return exporter_of(files).unpack(files); });
+  model.passengers = files.passengers;
   if (fs::exists(folder / kGgufFile))
     for (const FileTensor& tensor : files.tensors)
       if (tensor.data.dtype() == DType::u8) forget(tensor.data);  // blocks, which were taken apart

@@ -43,6 +43,7 @@ std::span<const Exporter> exporters() {
        .refuse = refuse_gguf,
        .cache_format = kStoredCacheFormat,
        .holds_tokenizer = true,
+       .holds_passengers = false,
        .check_tokenizer = check_gguf_tokenizer},
       {.name = "bitsandbytes",
        .help = "NF4 for transformers with bitsandbytes",

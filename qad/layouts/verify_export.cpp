@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -61,6 +62,17 @@ void compare_weights(const ExportModel& student, const ExportModel& got) {
   if (!left.empty()) differ(left.begin()->first, "no such tensor", "one in the export");
 }
 
+void compare_passengers(const std::vector<Passenger>& expected, const std::vector<Passenger>& got) {
+  if (got.size() != expected.size())
+    differ("tensors that only go along", std::to_string(expected.size()), std::to_string(got.size()));
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const Passenger &want = expected[i], &have = got[i];
+    const bool same = want.name == have.name && want.dtype == have.dtype && want.data.shape() == have.data.shape() &&
+                      std::memcmp(want.data.raw(), have.data.raw(), want.data.bytes()) == 0;
+    if (!same) differ(want.name, "the bytes of the model that it started from", "others, of " + have.name);
+  }
+}
+
 std::string described(const ExportLinear* linear) {
   if (linear == nullptr) return "nothing said of it";
   return fmt::format("weights {}, inputs {}", linear->weight ? linear->weight->format->name : "as they are",
@@ -104,6 +116,7 @@ void compare_quantizers(const ExportModel& student, const ExportModel& got) {
 void verify_export(const ExportFiles& files, const Exporter& exporter, const ExportModel& student) {
   const ExportModel got = exporter.unpack(files);
   compare_weights(student, got);
+  if (files.metadata.empty()) compare_passengers(student.passengers, files.passengers);
   if (exporter.stores_codes) compare_quantizers(student, got);
 }
 

@@ -3,6 +3,7 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
+#include "autograd/base/log.h"
 #include "data/files/safetensors_writer.h"
 #include "models/import/side_files.h"
 #include "qad/layouts/check_exportable.h"
@@ -27,13 +28,16 @@ void write_gguf_weights(const fs::path& folder, const ExportFiles& files) {
   write_gguf(folder / kGgufFile, files.metadata, entries);
 }
 
-void write_weights(const fs::path& folder, const std::vector<FileTensor>& tensors, std::uint64_t shard_bytes) {
+void write_weights(const fs::path& folder, const std::vector<FileTensor>& tensors,
+                   const std::vector<Passenger>& passengers, std::uint64_t shard_bytes) {
   std::vector<SafetensorsEntry> entries;
-  for (const FileTensor& tensor : tensors) {
+  const auto add = [&](const auto& tensor) {
     const auto extents = tensor.data.shape().extents();
     entries.push_back(
         {tensor.name, tensor.dtype, {extents.begin(), extents.end()}, {tensor.data.raw(), tensor.data.bytes()}});
-  }
+  };
+  for (const FileTensor& tensor : tensors) add(tensor);
+  for (const Passenger& tensor : passengers) add(tensor);
   write_safetensors_folder(folder, entries, shard_bytes);
 }
 
@@ -44,13 +48,21 @@ OutputFolder export_folder(const fs::path& folder, const std::string& run) {
 }
 
 void write_export(OutputFolder& out, const Exporter& exporter, const ExportModel& student, const ExportExtras& extras) {
+  if (!exporter.holds_passengers && !student.passengers.empty()) {
+    log_info("{} has no place for {} tensors that only go along, {} the first", exporter.name, student.passengers.size(),
+             student.passengers.front().name);
+    ExportModel alone = student;
+    alone.passengers.clear();
+    write_export(out, exporter, alone, extras);
+    return;
+  }
   check_exportable(student);
   throw_if_stopped();
   const ExportFiles files = exporter.pack(student);
 
   const fs::path& folder = out.path();
   if (!files.metadata.empty()) write_gguf_weights(folder, files);
-  else write_weights(folder, files.tensors, extras.shard_bytes);
+  else write_weights(folder, files.tensors, student.passengers, extras.shard_bytes);
   throw_if_stopped();
   for (const fs::path& side : extras.side_files) copy_side_files(side, folder);
   for (const auto& [name, text] : files.texts) write_file_atomically(folder / name, text);
