@@ -113,20 +113,21 @@ TEST(CalibrationGoldens, ScalesAreModelOpts) {
       std::vector<double> added;
       for (std::int64_t i = 0; i < 16; ++i) {
         const float value = layer.w.data()[block * 16 + i];
-        added.push_back(static_cast<double>(format.element->value(format.element->encode(value / scale)) * scale) - value);
+        added.push_back(static_cast<double>(format.element->value(format.element->encode(value / scale)) * scale) -
+                        value);
       }
       double error = 0;
       const std::int64_t at = block % (cols / 16) * 256;
       for (std::int64_t i = 0; i < 16; ++i)
         for (std::int64_t j = 0; j < 16; ++j) {
-          const double weight = by_outputs ? moments.second[static_cast<std::size_t>(at + i * 16 + j)] : (i == j ? 1.0 : 0.0);
+          const double weight =
+              by_outputs ? moments.second[static_cast<std::size_t>(at + i * 16 + j)] : (i == j ? 1.0 : 0.0);
           error += added[static_cast<std::size_t>(i)] * added[static_cast<std::size_t>(j)] * weight;
         }
       return error;
     };
     expect_same_scales(
-        name + " mse",
-        scales_of_least_error(format, layer.w.data(), layer.w.rows(), cols, layer.codes.tensor_scale),
+        name + " mse", scales_of_least_error(format, layer.w.data(), layer.w.rows(), cols, layer.codes.tensor_scale),
         layer.golden.at("mse"), [&](std::int64_t block, std::uint8_t code) { return error_of(block, code, false); });
     expect_same_scales(
         name + " local_hessian",
