@@ -118,8 +118,7 @@ ExportFiles read_export_files(const fs::path& folder) {
   files.passengers = passengers_of(folder, config);
   const SafetensorsFolder weights(folder);
   for (const std::string& name : weights.names())
-    if (!is_passenger(name, config))
-      files.tensors.push_back({name, weights.info(name).dtype, weights.tensor(name)});
+    if (!is_passenger(name, config)) files.tensors.push_back({name, weights.info(name).dtype, weights.tensor(name)});
   return files;
 }
 

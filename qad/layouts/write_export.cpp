@@ -49,8 +49,8 @@ OutputFolder export_folder(const fs::path& folder, const std::string& run) {
 
 void write_export(OutputFolder& out, const Exporter& exporter, const ExportModel& student, const ExportExtras& extras) {
   if (!exporter.holds_passengers && !student.passengers.empty()) {
-    log_info("{} has no place for {} tensors that only go along, {} the first", exporter.name, student.passengers.size(),
-             student.passengers.front().name);
+    log_info("{} has no place for {} tensors that only go along, {} the first", exporter.name,
+             student.passengers.size(), student.passengers.front().name);
     ExportModel alone = student;
     alone.passengers.clear();
     write_export(out, exporter, alone, extras);

@@ -185,6 +185,16 @@ TEST_F(RuleOptions, OfParametersAreReadCheckedAndWrittenBack) {
                   {"train.parameters[0]: expected frozen: true without lr_factor and weight_decay, got one of them"});
 }
 
+TEST_F(RuleOptions, AnAlgorithmNeedsAFormatThatItServes) {
+  const std::string rules = "quantize: {rules: [{layers: \"*\", weights: fp8}, {layers: lm_head}]}\n";
+  for (const char* name : {"mse", "local_hessian", "gptq", "awq"})
+    expect_mentions(
+        said(fmt::format("{}calibrate: {{algorithm: {}}}\n", rules, name)),
+        {"calibrate.algorithm: expected weights in a format with block scales to search, got none in any rule"});
+  EXPECT_EQ(said(fmt::format("{}calibrate: {{algorithm: gptq, gptq: {{order: static}}}}\n", kRules)), "no error");
+  expect_mentions(said(fmt::format("{}calibrate: {{gptq: {{damping: 2}}}}\n", kRules)), {"calibrate.gptq.damping"});
+}
+
 TEST_F(RuleOptions, TheCacheHasTheFormatOfAnyName) {
   ModelConfig wide = testing::small_config();
   wide.hidden_size = 128;
