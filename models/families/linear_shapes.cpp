@@ -47,6 +47,7 @@ std::vector<LinearShape> linear_shapes(LanguageModel& model) {
 }
 
 std::vector<LinearShape> linear_shapes(const ModelConfig& config) {
+  config.check("the model's sizes");  // before work grows with them
   std::map<std::string, Shape> shapes;
   const auto model = make_model(config, [&](const ParameterSpec& spec) {
     shapes[spec.name] = spec.shape;

@@ -193,17 +193,21 @@ void StoredWeights::check_tied_head() {
 
 void StoredWeights::tell_unused() const {
   constexpr std::size_t kNamed = 3;
-  std::vector<std::string> unused;
-  for (const std::string& name : files_.names())
-    if (!used_.contains(name) && !is_passenger(name, config_) && !name.ends_with("rotary_emb.inv_freq"))
-      unused.push_back(name);  // the latter is of old checkpoints
-  const std::string folder = files_.path().string();
-  if (const std::size_t count = unused.size(); count > 0) {
-    unused.resize(std::min(count, kNamed));
-    log_warning("{}: {} that the model of config.json has no place for, and that nothing reads: {}{}", folder,
-                count == 1 ? "a tensor" : fmt::format("{} tensors", count), fmt::join(unused, ", "),
-                count > kNamed ? ", …" : "");
+  std::vector<std::string> unused, passengers;
+  for (const std::string& name : files_.names()) {
+    if (used_.contains(name) || name.ends_with("rotary_emb.inv_freq")) continue;  // the latter of old checkpoints
+    (is_passenger(name, config_) ? passengers : unused).push_back(name);
   }
+  const std::string folder = files_.path().string();
+  const auto tell = [&](std::vector<std::string>& names, const char* what) {
+    const std::size_t count = names.size();
+    if (count == 0) return;
+    names.resize(std::min(count, kNamed));
+    log_warning("{}: {} {}: {}{}", folder, count == 1 ? "a tensor" : fmt::format("{} tensors", count), what,
+                fmt::join(names, ", "), count > kNamed ? ", …" : "");
+  };
+  tell(unused, "that the model of config.json has no place for, and that nothing reads");
+  tell(passengers, "for several tokens at once or of layers behind the last, which only go along into exports");
   if (const auto files = files_.unread_files(); !files.empty())
     log_warning("{}: weights are not read from {}", folder, fmt::join(files, ", "));
 }

@@ -74,7 +74,10 @@ TEST(Passengers, AreToldByTheirNames) {
 }
 
 TEST(Passengers, GoAlongIntoEveryExportAndTheNextOne) {
-  const Workplace work;
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = 64;  // for the blocks of GGUF
+  config.num_hidden_layers = 2;
+  const Workplace work{config};
   add_passengers(work.path("teacher"));
   const fs::path recipe = work.recipe("export: [dense, modelopt, compressed_tensors, gguf]\n");
   work.run(recipe, "run");
