@@ -51,16 +51,27 @@ std::string place_text(const QuantizeRule& rule) {
   return text.empty() ? "" : "," + text;
 }
 
+namespace {
+
+// What is said for all layers counts where a format has what it speaks of; what a rule says is refused elsewhere.
+StraightThrough where_it_can(StraightThrough said, const BlockFormat* format) {
+  const bool has_scales = format == nullptr || format->scale != nullptr;
+  return said == StraightThrough::through_scale && !has_scales ? StraightThrough::identity : said;
+}
+
+}  // namespace
+
 Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
   const auto resolved = [&](const QuantizeRule& rule, const LayerFormats& formats) {
     const RuleTensorScale own = rule.tensor_scale.value_or(RuleTensorScale{});
     const TensorScaleConfig& common = config.tensor_scale;
-    const StraightThrough ste = rule.ste.value_or(config.ste);
+    const StraightThrough of_inputs = config.input_ste.value_or(rule.ste.value_or(config.ste));
+    const bool inputs_say = rule.input_ste || (rule.ste && !config.input_ste);
     const bool has_scales = formats.weights != nullptr && formats.weights->scale != nullptr;
     return LayerOptions{formats,
                         {own.round.value_or(common.round), own.from.value_or(common.from)},
-                        ste,
-                        rule.input_ste ? *rule.input_ste : config.input_ste.value_or(ste),
+                        rule.ste ? *rule.ste : where_it_can(config.ste, formats.weights),
+                        inputs_say ? rule.input_ste.value_or(of_inputs) : where_it_can(of_inputs, formats.inputs),
                         rule.algorithm.value_or(algorithm),
                         has_scales ? (rule.scales ? rule.scales : config.scales) : std::nullopt};
   };
@@ -72,9 +83,6 @@ Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
     rules_.push_back({rule, resolved(rule, {format("weights", rule.weights), format("inputs", rule.inputs)})});
   }
   cache_ = resolved({}, {nullptr, format_or_none(config.kv_cache, "quantize.kv_cache")});
-  const BlockFormat* const cached = cache_.formats.inputs;
-  if (cached != nullptr && cached->scale == nullptr && cache_.input_ste == StraightThrough::through_scale)
-    cache_.input_ste = StraightThrough::identity;
 }
 
 LayerOptions Policy::options(const LinearShape& layer) const {

@@ -133,6 +133,8 @@ TEST_F(RuleOptions, AGradientPassesThroughScalesThatFollowTheirBlock) {
        "scales, and they stay, got through_scale (input_ste: through_scale is that of inputs alone)"});
   const auto last = [&](const std::string& rule) { return said(rules_and(rule)); };
   EXPECT_EQ(last("{layers: \"*.o_proj\", weights: nvfp4, inputs: mxfp4, ste: through_scale}"), "no error");
+  EXPECT_EQ(said("quantize: {input_ste: through_scale, rules: [{layers: \"*_proj\", weights: fp8, inputs: fp8}]}\n"),
+            "no error");  // where a format has block scales
   expect_mentions(last("{layers: \"*.down_proj\", weights: nvfp4, inputs: fp8, input_ste: through_scale}"),
                   {"r.yaml:8:55: quantize.rules[2].inputs: expected input_ste identity or clip in fp8, which has no "
                    "block scales, got through_scale (say input_ste: identity in this rule)"});
