@@ -1,5 +1,5 @@
 """docs/nano.md: a hybrid of Mamba-2, attention and experts in four bits, from the comparisons of recipes/nano."""
-from pages.runs import FAMILIES, Page, above, arm_table, exact, fail, interval, mean, plot, points, table
+from pages.runs import FAMILIES, Page, above, arm_table, exact, interval, mean, plot_accuracy, points, table
 
 PAGE = Page("nano")
 RECOVERY = 0.994  # of BF16's accuracy, what NVIDIA's articles say of its own NVFP4 Nemotron 3 Nano
@@ -65,17 +65,9 @@ def others_table(others):
 
 
 def write():
-    main = PAGE.load("full") or PAGE.load("main")
-    if main is None:
-        fail("nothing kept in docs/nano: run recipes/nano/main.yaml, then scripts/paper_page --of nano collect")
-    count = main.kept["arms"][0]["problems"]["arithmetic"]["problems"]
-    seeds = max(len(arm.get("folders", [])) for arm in main.kept["arms"])
-    bars = [[i, f'"{arm["name"]}"', *(100 * arm["problems"]["mean"][key] for key in
-                                       ("exact_match", "exact_match_low", "exact_match_high"))]
-            for i, arm in enumerate(main.kept["arms"])]
-    plot(PAGE.kept / "accuracy.svg", "set ylabel 'mean exact match, %'\nset yrange [0:*]\nset boxwidth 0.6\n"
-         "set style fill solid 0.5\nunset key\nplot $bars using 1:3:xtic(2) with boxes, $bars using 1:3:4:5 with yerrorbars "
-         "lc black\n", {"bars": bars})
+    main = PAGE.main()
+    count, seeds = main.problems(), main.seeds()
+    plot_accuracy(PAGE.kept / "accuracy.svg", main)
     parts = [f"""# A hybrid reasoning model in four bits
 
 Nemotron 3 Nano is Mamba-2, attention and experts in one model; NVIDIA ships it in NVFP4 by distillation, with attention, the Mamba

@@ -1,7 +1,7 @@
 """docs/paper.md: the paper's claims, from the comparisons of recipes/paper."""
 import statistics
 
-from pages.runs import FAILS, HOLDS, Page, above, arm_table, exact, fail, interval, mean, percent, plot, points, shares, table
+from pages.runs import FAILS, HOLDS, Page, above, arm_table, exact, interval, mean, percent, plot, plot_accuracy, points, shares, table
 
 PAGE = Page("paper")
 
@@ -69,11 +69,7 @@ def ablation_rows(names, main):
 
 
 def plots(main, rates):
-    bars = [[i, f'"{arm["name"]}"', *(100 * arm["problems"]["mean"][k] for k in
-                                       ("exact_match", "exact_match_low", "exact_match_high"))]
-            for i, arm in enumerate(main.kept["arms"])]
-    plot(PAGE.kept / "accuracy.svg", "set ylabel 'mean exact match, %'\nset yrange [0:*]\nset boxwidth 0.6\nset style fill solid 0.5\n"
-         "unset key\nplot $bars using 1:3:xtic(2) with boxes, $bars using 1:3:4:5 with yerrorbars lc black\n", {"bars": bars})
+    plot_accuracy(PAGE.kept / "accuracy.svg", main)
     curves = {name: main.best_runs(name)[0]["curve"] for name in ("qat", "qad")}
     plot(PAGE.kept / "kl.svg", "set logscale y\nset xlabel 'tokens'\nset ylabel 'held-out KL to the teacher'\nset format x '%.1s%c'\n"
          "plot $qat using 1:2 with linespoints title 'QAT', $qad using 1:2 with linespoints title 'QAD'\n", curves)
@@ -92,11 +88,8 @@ def plots(main, rates):
 
 
 def write():
-    main = PAGE.load("full") or PAGE.load("main")
-    if main is None:
-        fail("nothing kept in docs/paper: run recipes/paper/main.yaml, then scripts/paper_page collect")
-    count = main.kept["arms"][0]["problems"]["arithmetic"]["problems"]
-    seeds = max(len(arm.get("folders", [])) for arm in main.kept["arms"])
+    main = PAGE.main()
+    count, seeds = main.problems(), main.seeds()
     plots(main, PAGE.load("learning_rate"))
     parts = [f"""# The paper's claims on a laptop
 

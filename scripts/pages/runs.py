@@ -130,6 +130,13 @@ class Comparison:
         self.runs = {run["name"]: run for run in self.kept["runs"]}
         self.teacher = shares([self.kept["teacher_scores"]], self.kept["answers"]) if self.kept["answers"] else []
 
+    def problems(self):
+        """Of each family."""
+        return self.kept["arms"][0]["problems"]["arithmetic"]["problems"]
+
+    def seeds(self):
+        return max(len(arm.get("folders", [])) for arm in self.kept["arms"])
+
     def cpu(self):
         return self.kept["machine"].split(",")[0]
 
@@ -165,6 +172,14 @@ class Page:
     def load(self, name):
         file = self.kept / f"{name}.json"
         return Comparison(file) if file.exists() else None
+
+    def main(self):
+        """The comparison that the page is about."""
+        found = self.load("full") or self.load("main")
+        if found is None:
+            option = "" if self.name == "paper" else f" --of {self.name}"
+            fail(f"nothing kept in docs/{self.name}: run recipes/{self.name}/main.yaml, then scripts/paper_page{option} collect")
+        return found
 
     def collect(self, folders, domains=False):
         self.kept.mkdir(exist_ok=True)
@@ -226,3 +241,11 @@ def plot(file, commands, blocks):
     script = (f"set terminal svg size 720,400 font 'sans,12' background rgb 'white'\nset output '{file}'\n"
               + data + commands)
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
+
+
+def plot_accuracy(file, comparison):
+    bars = [[i, f'"{arm["name"]}"', *(100 * arm["problems"]["mean"][k] for k in
+                                       ("exact_match", "exact_match_low", "exact_match_high"))]
+            for i, arm in enumerate(comparison.kept["arms"])]
+    plot(file, "set ylabel 'mean exact match, %'\nset yrange [0:*]\nset boxwidth 0.6\nset style fill solid 0.5\n"
+         "unset key\nplot $bars using 1:3:xtic(2) with boxes, $bars using 1:3:4:5 with yerrorbars lc black\n", {"bars": bars})
