@@ -4,12 +4,14 @@
     modelopt_qad.py --teacher MODEL --tokens train.h5 --calibration calibration.h5 --recipe max --steps 400 --out DIR
     qad eval DIR --teacher MODEL --data held_out.h5
 
-What is as in qad's recipe accuracy/peer: the teacher, rounded to BF16 and frozen; the token file's documents in order, packed
-as there; forward KL over all positions; AdamW, clipped to a norm of 1, cosine to zero after a warm-up; FP32 masters, of which the
-forward reads in BF16 what is not quantized; NVFP4 weights and inputs in all linear layers but the head. What is
-ModelOpt's (0.47): its configs (max: NVFP4_DEFAULT_CFG; mse; mse_dual_lsq, that of its recipe qad/nvfp4_dual_lsq-mse_init
-without the KV cache; local_hessian), calibration, straight-through gradients and scales; layers that engines fuse share
-tensor scales where and when it makes them. Prints a JSON line a step.
+As in qad's recipe accuracy/peer are the teacher, rounded to BF16 and frozen; the token file's documents in order, packed
+as there; forward KL over all positions; AdamW without weight decay, clipped to a norm of 1, cosine to zero after a
+warm-up; FP32 masters, of which the forward reads in BF16 what is not quantized; NVFP4 weights and inputs in all linear
+layers but the head. ModelOpt's (0.47) are configs, calibration, straight-through gradients, scales and export: `max` is its
+NVFP4_DEFAULT_CFG, `mse` and `local_hessian` the configs of these names, `mse_dual_lsq` its recipe
+qad/nvfp4_dual_lsq-mse_init but for the KV cache. With `max` it gives layers that engines fuse one tensor scale only when
+it exports, so that a trained student is rounded anew; `max_shared` has it do so before the training. Prints a JSON line a
+step, and at the end what the export must come to (with --held-out).
 
 Needs torch, transformers, h5py and nvidia-modelopt. Three of ModelOpt's kernels need a GPU; here they are the same
 arithmetic in PyTorch. Its export reads no learned scales: before it weights become what their codes say and the scales
@@ -32,14 +34,15 @@ warnings.filterwarnings("ignore")  # of GPUs and extensions that aren't there
 
 import modelopt.torch.quantization as mtq
 from modelopt.torch.export import export_hf_checkpoint
+from modelopt.torch.export.unified_export_hf import requantize_resmooth_fused_llm_layers
 from modelopt.torch.quantization import tensor_quant
 from modelopt.torch.quantization.nn import StaticBlockScaleQuantizer
 
 DUAL_LSQ = {"method": "lsq", "learnable_amax": ["pre", "post"], "tied_amax": False, "quantize_pre_scale": False,
             "scale_algorithm": {"method": "mse", "fp8_scale_sweep": True}}
-RECIPES = {"max": mtq.NVFP4_DEFAULT_CFG, "mse": mtq.NVFP4_W4A4_WEIGHT_MSE_FP8_SWEEP_CFG,
-           "mse_dual_lsq": {**mtq.NVFP4_W4A4_WEIGHT_MSE_FP8_SWEEP_CFG, "algorithm": DUAL_LSQ},
-           "local_hessian": mtq.NVFP4_W4A4_WEIGHT_LOCAL_HESSIAN_CFG}
+MSE = mtq.NVFP4_W4A4_WEIGHT_MSE_FP8_SWEEP_CFG
+RECIPES = {"max": mtq.NVFP4_DEFAULT_CFG, "max_shared": mtq.NVFP4_DEFAULT_CFG, "mse": MSE,
+           "mse_dual_lsq": {**MSE, "algorithm": DUAL_LSQ}, "local_hessian": mtq.NVFP4_W4A4_WEIGHT_LOCAL_HESSIAN_CFG}
 
 
 # ModelOpt's kernels (modelopt/torch/kernels/quantization/gemm), by their names.
@@ -107,6 +110,15 @@ def learning_rate(options, step):
     return options.lr * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def kl_sum(teacher, student, sequences):
+    """(sum over all valid positions, their number)."""
+    ids, valid = rows_of(sequences)
+    with torch.no_grad():
+        expected = F.log_softmax(teacher(ids, use_cache=False).logits[valid], -1)
+    given = F.log_softmax(student(ids, use_cache=False).logits[valid], -1)
+    return F.kl_div(given, expected, log_target=True, reduction="sum"), len(given)
+
+
 class Optimizer:
     """AdamW over FP32 masters. Parameters that are not quantized hold their masters rounded to BF16."""
 
@@ -163,6 +175,7 @@ def main():
     parser.add_argument("--warmup", type=int, default=20, help="steps")
     parser.add_argument("--beta2", type=float, default=0.999)
     parser.add_argument("--scale-lr-factor", type=float, default=1.0, help="of learned scales, times the learning rate")
+    parser.add_argument("--held-out", help="the same, for the student's KL before the export")
     parser.add_argument("--out", required=True, help="folder of the export")
     options = parser.parse_args()
 
@@ -179,23 +192,29 @@ def main():
             model(segment[None], use_cache=False)
 
     mtq.quantize(student, copy.deepcopy(RECIPES[options.recipe]), calibrate)
+    if options.recipe == "max_shared":
+        requantize_resmooth_fused_llm_layers(student)
     optimizer = Optimizer(student, options)
     for step in range(1, options.steps + 1):
         began = time.perf_counter()
         first = (step - 1) * options.batch
-        ids, valid = rows_of(training[i % len(training)] for i in range(first, first + options.batch))
-        with torch.no_grad():
-            expected = F.log_softmax(teacher(ids, use_cache=False).logits[valid], -1)
-        given = F.log_softmax(student(ids, use_cache=False).logits[valid], -1)
-        loss = F.kl_div(given, expected, log_target=True, reduction="sum") / len(given)
+        batch = [training[i % len(training)] for i in range(first, first + options.batch)]
+        total, tokens = kl_sum(teacher, student, batch)
+        loss = total / tokens
         loss.backward()
         rate = learning_rate(options, step)
         norm = optimizer.step(rate)
         print(json.dumps({"event": "step", "step": step, "loss": loss.item(), "grad_norm": norm, "lr": rate,
                           "seconds": round(time.perf_counter() - began, 4)}), flush=True)
+    result = {"event": "result", "recipe": options.recipe, "steps": options.steps}
+    if options.held_out:
+        sequences = sequences_of(options.held_out, options.length)
+        with torch.no_grad():
+            sums = [kl_sum(teacher, student, sequences[i : i + 16]) for i in range(0, len(sequences), 16)]
+        result["kl_before_export"] = float(sum(total for total, _ in sums)) / sum(tokens for _, tokens in sums)
     fold_learned_scales(student)
     export_hf_checkpoint(student, export_dir=options.out)
-    print(json.dumps({"event": "result", "recipe": options.recipe, "steps": options.steps, "out": options.out}))
+    print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
