@@ -7,11 +7,11 @@
 As in qad's recipe accuracy/peer are the teacher, rounded to BF16 and frozen; the token file's documents in order, packed
 as there; forward KL over all positions; AdamW without weight decay, clipped to a norm of 1, cosine to zero after a
 warm-up; FP32 masters, of which the forward reads in BF16 what is not quantized; NVFP4 weights and inputs in all linear
-layers but the head. ModelOpt's (0.47) are configs, calibration, straight-through gradients, scales and export: `max` is its
-NVFP4_DEFAULT_CFG, `mse` and `local_hessian` the configs of these names, `mse_dual_lsq` its recipe
+layers but the head. ModelOpt's (0.47) are configs, calibration, straight-through gradients, scales and export: `max` is
+its NVFP4_DEFAULT_CFG, `mse` and `local_hessian` the configs of these names, `mse_dual_lsq` its recipe
 qad/nvfp4_dual_lsq-mse_init but for the KV cache. With `max` it gives layers that engines fuse one tensor scale only when
-it exports, so that a trained student is rounded anew; `max_shared` has it do so before the training. Prints a JSON line a
-step, and at the end what the export must come to (with --held-out).
+it exports, so that a trained student is rounded anew; `max_shared` has it do so before the training. Prints a JSON line
+a step, and at the end what the export must come to (with --held-out).
 
 Needs torch, transformers, h5py and nvidia-modelopt. Three of ModelOpt's kernels need a GPU; here they are the same
 arithmetic in PyTorch. Its export reads no learned scales: before it weights become what their codes say and the scales
