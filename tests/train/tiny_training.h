@@ -151,4 +151,14 @@ class TinyTraining {
   }
 };
 
+/// Blocks that are computed again in backward give the same checkpoint.
+template <class Training>
+void expect_recomputing_changes_nothing() {
+  Training plain, recomputed;
+  recomputed.config.train.activation_checkpointing = ActivationCheckpointing::block;
+  plain.run();
+  recomputed.run();
+  expect_same_checkpoint(plain.newest(), recomputed.newest());
+}
+
 }  // namespace qad::testing
