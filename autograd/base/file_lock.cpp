@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "autograd/base/error.h"
+#include "autograd/base/host_name.h"
 #include "autograd/base/log.h"
 
 namespace qad {
@@ -36,11 +37,6 @@ struct Owner {
   }
   [[nodiscard]] std::string line() const { return fmt::format("process {} on {}\n", process, machine); }
 };
-
-std::string this_machine() {
-  std::array<char, HOST_NAME_MAX + 1> name{};
-  return ::gethostname(name.data(), HOST_NAME_MAX) == 0 ? name.data() : "localhost";
-}
 
 Owner read_owner(int fd) {
   std::array<char, 512> text{};
@@ -83,8 +79,8 @@ void believe(const Owner& owner, LockAnswer answer, const fs::path& file) {
               answer == LockAnswer::unsupported ? "this file system has no locks"
                                                 : "locks of this mount do not reach other machines",
               file.filename().string());
-  if (owner.process == 0 || (owner.process == ::getpid() && owner.machine == this_machine())) return;
-  const bool elsewhere = owner.machine != this_machine();
+  if (owner.process == 0 || (owner.process == ::getpid() && owner.machine == host_name())) return;
+  const bool elsewhere = owner.machine != host_name();
   const bool lives =
       answer == LockAnswer::unsupported && (::kill(static_cast<pid_t>(owner.process), 0) == 0 || errno == EPERM);
   if (elsewhere || lives)
@@ -137,7 +133,7 @@ FileLock::FileLock(const fs::path& file, LockMode mode, Ask ask)
     ::close(std::exchange(file_, -1));
   }
   // For messages alone: on a full disk the lock holds as well.
-  const std::string line = Owner{::getpid(), this_machine()}.line();
+  const std::string line = Owner{::getpid(), host_name()}.line();
   if (::ftruncate(file_, 0) == 0) static_cast<void>(::pwrite(file_, line.data(), line.size(), 0) == 0);
 }
 

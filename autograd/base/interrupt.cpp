@@ -12,7 +12,7 @@
 namespace qad {
 namespace {
 
-std::atomic<bool> stop{false}, leaves{false};
+std::atomic<bool> stop{false}, signalled{false}, deferred{false}, leaves{false};
 std::function<bool()> asked;  // by the thread that works; empty outside of tests
 
 void end_as_the_signal_does(int signal, const sigset_t& signals) {
@@ -24,7 +24,9 @@ void end_as_the_signal_does(int signal, const sigset_t& signals) {
 // A thread of its own, so that no handler ever runs.
 void wait_for_signals(const sigset_t& signals) {
   for (int signal = 0; ::sigwait(&signals, &signal) == 0;) {
-    if (stop.exchange(true)) end_as_the_signal_does(signal, signals);
+    if (signalled.exchange(true) && !deferred) end_as_the_signal_does(signal, signals);
+    if (deferred) continue;
+    stop = true;
     if (!leaves) continue;
     std::this_thread::sleep_for(std::chrono::seconds(1));
     constexpr std::string_view kMessage = "qad: stopped by a signal\n";
@@ -45,11 +47,14 @@ void install_stop_signals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGUSR1);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::thread([signals] { wait_for_signals(signals); }).detach();
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is an error of write, as a full disk is
 }
 
+void defer_stops() { deferred = true; }
+bool signal_came() { return signalled || stop; }
 void leave_when_stopped() { leaves = true; }
 
 bool stop_requested() { return stop.load(std::memory_order_relaxed) || (asked && asked()); }

@@ -1,6 +1,6 @@
-// SIGINT and SIGTERM as a flag that all long work polls: each op of a forward or backward, batches, tokens, documents,
-// tensors of a file. Whoever polls throws Stopped; who has something worth saving catches it, and what was begun is as
-// if it had not been.
+// SIGINT, SIGTERM and SIGUSR1 (which launchers of several ranks pass on without killing) as a flag that all long work
+// polls: each op of a forward or backward, batches, tokens, documents, tensors of a file. Whoever polls throws Stopped;
+// who has something worth saving catches it, and what was begun is as if it had not been.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@ class Stopped : public Error {
   explicit Stopped(const std::string& hint = "");
 };
 
-/// From now on the first SIGINT or SIGTERM raises the flag; the second ends the process at once, as that signal does.
-/// SIGXFSZ is ignored.
+/// From now on the first SIGINT, SIGTERM or SIGUSR1 raises the flag; the second ends the process at once, as that
+/// signal does. SIGXFSZ is ignored.
 void install_stop_signals();
 /// For verbs that only read and print: a stop that they don't heed within a second leaves the process, with exit
 /// code 3.
@@ -26,6 +26,11 @@ void leave_when_stopped();
 /// Throws Stopped if a stop was asked for. Cheap enough for any loop but the innermost; not inside parallel_for.
 void throw_if_stopped();
 [[nodiscard]] bool stop_requested();
+/// From now on a signal alone stops nothing: where several processes work on one run they must first agree on it, and
+/// then ask with request_stop().
+void defer_stops();
+/// Whether a signal came, agreed on or not.
+[[nodiscard]] bool signal_came();
 /// What a signal does, without one; `false` takes it back.
 void request_stop(bool stop = true);
 

@@ -96,7 +96,7 @@ HWY_EXPORT(sigmoid_gated_backward_range);
 
 namespace {
 
-constexpr std::int64_t kChunk = 1 << 14;
+constexpr std::int64_t kChunk = kSumChunk;
 
 // One value a chunk, in the order of the chunks.
 template <class T, class RangeFunction>

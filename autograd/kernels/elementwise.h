@@ -12,7 +12,8 @@ void accumulate(std::int64_t size, const float* x, float* y);
 void add_bias(std::int64_t rows, std::int64_t cols, const float* bias, float* x);
 /// out[c] += sum over r of x[r, c]; fixed chunks of rows, so the same bits at any thread count.
 void accumulate_column_sums(std::int64_t rows, std::int64_t cols, const float* x, float* out);
-/// Sum of squares in double over fixed chunks.
+/// Sum of squares in double over fixed chunks, whose sums are added in order.
+constexpr std::int64_t kSumChunk = 1 << 14;
 double sum_of_squares(std::int64_t size, const float* x);
 
 /// out = silu(gate)·up, silu(z) = z / (1 + exp(-z)).

@@ -1,4 +1,5 @@
-// AdamW over FP32 master weights, with global-norm clipping.
+// AdamW over FP32 master weights, with global-norm clipping. Where several ranks work on a run, each moves the values
+// that it owns, keeps the moments of no others (slices.h), and gets the others' values.
 #pragma once
 
 #include <string>
@@ -6,6 +7,7 @@
 
 #include "autograd/base/fields.h"
 #include "autograd/nn/parameter.h"
+#include "autograd/optim/slices.h"
 
 namespace qad {
 
@@ -35,6 +37,8 @@ struct AdamWOptions {
 /// Euclidean norm over the gradients of all parameters; a parameter without a gradient counts as zero.
 [[nodiscard]] double gradient_norm(const ParameterList& parameters);
 void clear_gradients(const ParameterList& parameters);
+/// Of each parameter, undefined where there is none; there are none afterwards.
+[[nodiscard]] std::vector<Tensor> take_gradients(const ParameterList& parameters);
 
 class AdamW {
  public:
@@ -43,9 +47,14 @@ class AdamW {
   /// `options`: one each, which say the weight decay.
   AdamW(const AdamWConfig& config, ParameterList parameters, std::vector<AdamWOptions> options);
 
-  /// One update with the gradients multiplied by `gradient_scale`; then the gradients are cleared. A parameter without
-  /// a gradient, such as an expert that no token went to, stays as it is, moments and all: nothing decays.
-  void step(double learning_rate, double gradient_scale);
+  /// One update with this rank's slices of the gradients (GradientTree::finish), multiplied by `gradient_scale`. A
+  /// parameter without a gradient, such as an expert that no token went to, stays as it is, moments and all: nothing
+  /// decays. Called by all ranks together.
+  void step(double learning_rate, double gradient_scale, const std::vector<Tensor>& gradients);
+  /// The same where there is one rank, with the parameters' own gradients, which are cleared.
+  void step(double learning_rate, double gradient_scale) {
+    step(learning_rate, gradient_scale, take_gradients(parameters_));
+  }
 
   /// Clears the gradients of those that the next update leaves as they are.
   void clear_waiting();
@@ -54,7 +63,12 @@ class AdamW {
   struct State {
     Tensor first, second;
   };
+  /// Of this rank's slices.
   [[nodiscard]] const std::vector<State>& states() const { return states_; }
+  /// Of all values, in the parameters' shapes, for the first rank; others get none. Called by all together.
+  [[nodiscard]] std::vector<State> whole_states() const;
+  /// Takes this rank's slice of moments in the parameter's shape.
+  void set_state(std::size_t parameter, const State& whole);
   [[nodiscard]] std::int64_t updates() const { return updates_; }
   void set_updates(std::int64_t updates) { updates_ = updates; }
   [[nodiscard]] const ParameterList& parameters() const { return parameters_; }
@@ -63,6 +77,7 @@ class AdamW {
   AdamWConfig config_;
   ParameterList parameters_;
   std::vector<AdamWOptions> options_;
+  std::vector<Slice> slices_;
   std::vector<State> states_;
   std::int64_t updates_ = 0;
 };

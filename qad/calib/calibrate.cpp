@@ -1,7 +1,10 @@
 #include "qad/calib/calibrate.h"
 
+#include <algorithm>
+
 #include "autograd/base/interrupt.h"
 #include "autograd/ops/linear.h"
+#include "autograd/ranks/communicator.h"
 #include "qad/calib/algorithms.h"
 #include "qad/calib/smoothing.h"
 
@@ -27,12 +30,15 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
     return;
   }
   const NoGradScope no_grad;
-  for (std::size_t i = first; i < batches.size(); ++i) {
+  const Share own = share_of(std::ssize(batches), ranks().rank(), ranks().size());
+  for (std::size_t i = std::max(first, static_cast<std::size_t>(own.begin)); i < static_cast<std::size_t>(own.end);
+       ++i) {
     throw_if_stopped();
     // The head's own product is not needed: its quantizer only has to see its input.
     static_cast<void>(transformed(model.hidden_states(batches[i]), model.head().input_slot));
     batch_done(i + 1);
   }
+  quantizers.share_observed();
   quantizers.end_observing(all);
   find_scales(quantizers, {}, config);
 }

@@ -82,8 +82,9 @@ struct FieldReader {
   }
 };
 
-void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
-                    const std::string& file) {
+// Of the shape and type of `target`.
+const Tensor& saved_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
+                           const std::string& file) {
   const auto found = content.tensors.find(name);
   if (found == content.tensors.end())
     throw Error({.who = file, .expected = "the tensor " + name, .got = "none", .hint = kHint});
@@ -98,7 +99,7 @@ void restore_tensor(const CheckpointContent& content, const std::string& name, c
                  .expected = std::string(name_of(target.dtype())),
                  .got = std::string(name_of(saved.dtype())),
                  .hint = kHint});
-  target.copy_from(saved);
+  return saved;
 }
 
 // best.h5 has no optimizer, and one who exports the last checkpoint does not ask for its own: both may be there.
@@ -130,10 +131,11 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
     content.tensors[kQuantizer + parameter->name] = parameter->value();
   if (parts.optimizer != nullptr) {
     content.numbers[kUpdates] = parts.optimizer->updates();
-    for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {
+    const std::vector<AdamW::State> states = parts.optimizer->whole_states();
+    for (std::size_t i = 0; i < states.size(); ++i) {
       const std::string& name = parts.optimizer->parameters()[i]->name;
-      content.tensors[kFirstMoment + name] = parts.optimizer->states()[i].first;
-      content.tensors[kSecondMoment + name] = parts.optimizer->states()[i].second;
+      content.tensors[kFirstMoment + name] = states[i].first;
+      content.tensors[kSecondMoment + name] = states[i].second;
     }
   }
   return content;
@@ -144,7 +146,7 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   visit_fields(state, FieldReader{content, file});
   const auto restore_values = [&](const ParameterList& parameters, const char* kind) {
     for (const ParameterPointer& parameter : parameters) {
-      restore_tensor(content, kind + parameter->name, parameter->value(), file);
+      parameter->value().copy_from(saved_tensor(content, kind + parameter->name, parameter->value(), file));
       parameter->changed();
     }
   };
@@ -161,10 +163,10 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   parts.quantizers.restore(scales, file, block_scales);
   if (parts.optimizer != nullptr) {
     parts.optimizer->set_updates(std::get<std::int64_t>(number_of(content, kUpdates, file)));
-    for (std::size_t i = 0; i < parts.optimizer->states().size(); ++i) {
-      const std::string& name = parts.optimizer->parameters()[i]->name;
-      restore_tensor(content, kFirstMoment + name, parts.optimizer->states()[i].first, file);
-      restore_tensor(content, kSecondMoment + name, parts.optimizer->states()[i].second, file);
+    for (std::size_t i = 0; i < parts.optimizer->parameters().size(); ++i) {
+      const Parameter& parameter = *parts.optimizer->parameters()[i];
+      parts.optimizer->set_state(i, {saved_tensor(content, kFirstMoment + parameter.name, parameter.value(), file),
+                                     saved_tensor(content, kSecondMoment + parameter.name, parameter.value(), file)});
     }
   }
   return state;

@@ -56,6 +56,7 @@ struct RunParts {
   AdamW* optimizer;
 };
 
+/// Called by all ranks together where there is an optimizer: the first one gets the moments that others keep.
 [[nodiscard]] CheckpointContent pack(const RunState& state, const RunParts& parts, const std::string& recipe);
 /// The reverse. A checkpoint of another model is an error that names the first tensor that does not fit.
 [[nodiscard]] RunState unpack(const CheckpointContent& content, const RunParts& parts, const std::string& file);

@@ -14,6 +14,7 @@ ExitCode plan_verb(CommandLine& line) {
   verbs::PlanOptions options;
   line.positional("RECIPE", "a recipe: a file, or a name from `qad recipes list`", options.recipe)
       .overrides(options.overrides)
+      .option("ranks", "N", "what each of so many ranks (mpirun) holds, and sends in a step", options.ranks)
       .option("json", "", "print one JSON object instead of the tables (bytes, seconds; names as in summary.json)",
               options.json);
   if (!line.parse()) return ExitCode::done;

@@ -10,9 +10,9 @@ namespace qad::cli {
 
 std::span<const Verb> verbs() {
   static constexpr auto kVerbs = std::to_array<Verb>({
-      {"run", "Runs a recipe: pretrain, sft, grpo, merge, ptq, qat or qad.", run_verb},
-      {"resume", "Goes on from the newest whole checkpoint of a run.", resume_verb},
-      {"compare", "Runs the arms of a recipe on the same teacher, data and token budget.", compare_verb},
+      {"run", "Runs a recipe: pretrain, sft, grpo, merge, ptq, qat or qad.", run_verb, true},
+      {"resume", "Goes on from the newest whole checkpoint of a run.", resume_verb, true},
+      {"compare", "Runs the arms of a recipe on the same teacher, data and token budget.", compare_verb, true},
       {"eval", "Measures a student against its teacher on held-out text.", eval_verb},
       {"export", "Writes a run's student as a Hugging Face folder.", export_verb},
       {"inspect", "Shows what is in a checkpoint, a safetensors folder or a recipe.", inspect_verb},

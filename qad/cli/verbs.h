@@ -16,6 +16,7 @@ struct Verb {
   std::string_view name;
   std::string_view summary;  ///< one line
   ExitCode (*run)(CommandLine& line);
+  bool is_for_ranks = false;  ///< several ranks (mpirun) share its work; else the first does all of it
 };
 
 /// In the order of `qad --help`.

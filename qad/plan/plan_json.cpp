@@ -71,6 +71,10 @@ Json json_of(const RunPlan& plan) {
   json["tokens_per_step"] = per_step;
   json["seconds"] = plan.seconds;
   json["peak_rss_bytes"] = plan.memory.total();
+  if (plan.ranks > 1) {
+    json["ranks"] = plan.ranks;
+    json["bytes_sent_per_step"] = plan.bytes_sent_per_step();
+  }
   add_parameters(json, subject);
   json["text"] = text_json(subject.text);
   const PlannedFiles files = planned_files(subject);

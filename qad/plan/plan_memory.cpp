@@ -12,6 +12,7 @@
 #include "autograd/core/dry_run.h"
 #include "autograd/kernels/table.h"
 #include "autograd/ops/fused_linear_loss.h"
+#include "autograd/optim/slices.h"
 #include "models/families/registry.h"
 #include "qad/calib/calibrate.h"
 #include "qad/layouts/registry.h"
@@ -78,7 +79,8 @@ class FullAnswers final : public RewardedPrompts {
 // What a run does with tensors, in its order.
 class Rehearsal {
  public:
-  Rehearsal(const PlanSubject& subject, std::int64_t most_tokens) : subject_(subject), most_tokens_(most_tokens) {}
+  Rehearsal(const PlanSubject& subject, std::int64_t most_tokens, std::int64_t ranks)
+      : subject_(subject), most_tokens_(most_tokens), ranks_(ranks) {}
 
   MemoryPlan run() {
     const Recipe& recipe = subject_.recipe;
@@ -112,10 +114,10 @@ class Rehearsal {
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
     if (subject_.answers_problems() && subject_.trains()) reinforce(optimizer);
     else if (subject_.trains()) train(optimizer);
-    const std::int64_t before_export = touched();
+    const std::int64_t before_export = touched() - take_off_others();
     plan_.working = before_export - (plan_.teacher + plan_.reference + plan_.student + plan_.moments +
                                      plan_.weight_codes + plan_.gradients + plan_.activations + plan_.logits);
-    plan_.exports = export_all() - before_export;
+    plan_.exports = std::max<std::int64_t>(0, export_all() - touched_by_others_ - before_export);
     return plan_;
   }
 
@@ -171,7 +173,29 @@ class Rehearsal {
                                                  logit_chunk_rows(chunk, vocabulary, batch.size(), matrices));
   }
 
+  // What other ranks hold of the moments, and what is on its way to this one instead (gradient_tree.h).
+  std::int64_t take_off_others() {
+    if (ranks_ == 1 || trained_.empty()) return 0;
+    std::int64_t own = 0;
+    for (std::size_t i = 0; i < trained_.size(); ++i)
+      own += slice_of(trained_[i]->value().size(), i, 0, static_cast<int>(ranks_)).size() * std::int64_t{8};
+    touched_by_others_ = plan_.moments - own;
+    plan_.moments = own;
+    return touched_by_others_;
+  }
+
+  // Sums over parts of this rank's shards, which stand beside the gradient of the next one.
+  [[nodiscard]] std::vector<Tensor> partial_sums() const {
+    const std::int64_t shards = subject_.recipe.train.shards;
+    const std::int64_t own = shards / std::min(ranks_, shards);
+    std::vector<Tensor> sums;
+    for (std::int64_t held = own; held > 1; held /= 2)
+      for (const ParameterPointer& parameter : trained_) sums.emplace_back(parameter->value().shape());
+    return sums;
+  }
+
   void train(AdamW& optimizer) {
+    const std::vector<Tensor> sums = partial_sums();
     const Recipe& recipe = subject_.recipe;
     const bool learns = subject_.learns_from_teacher();
     for (const TokenBatch& batch : batches(subject_.text.micro_batches)) {
@@ -180,6 +204,7 @@ class Rehearsal {
       for (const ParameterPointer& parameter : trained_)
         static_cast<void>(parameter->variable.sink()->buffer(parameter->value().shape()));
       plan_.gradients = bytes_of(trained_);
+      for (const Tensor& sum : sums) plan_.gradients += static_cast<std::int64_t>(sum.bytes());
       LossConfig loss = recipe.loss;
       if (recipe.row().judge == Judge::next_token) loss.kind = LossKind::cross_entropy;
       const int steps = student_->config().experts ? 3 : 1;  // whose experts see other numbers of tokens each time
@@ -248,7 +273,8 @@ class Rehearsal {
   }
 
   const PlanSubject& subject_;
-  std::int64_t most_tokens_;
+  std::int64_t most_tokens_, ranks_;
+  std::int64_t touched_by_others_ = 0;
   DryRun dry_;  // before all that is made in it
   std::unique_ptr<LanguageModel> teacher_, student_, reference_;
   ParameterList trained_;
@@ -264,11 +290,11 @@ std::int64_t most_tokens(const PlannedText& text) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes) {
+MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes, std::int64_t ranks) {
   const std::int64_t most = most_tokens(subject.text);
-  MemoryPlan plan = Rehearsal(subject, std::min(most, kMostTokens)).run();
+  MemoryPlan plan = Rehearsal(subject, std::min(most, kMostTokens), ranks).run();
   if (most > kMostTokens) {
-    const MemoryPlan half = Rehearsal(subject, kMostTokens / 2).run();
+    const MemoryPlan half = Rehearsal(subject, kMostTokens / 2, ranks).run();
     const double steps = static_cast<double>(most - kMostTokens) / (kMostTokens / 2.0);
     const auto extend = [&](std::int64_t& value, std::int64_t of_half) {
       value += static_cast<std::int64_t>(steps * static_cast<double>(std::max<std::int64_t>(0, value - of_half)));

@@ -12,7 +12,7 @@ struct MemoryPlan {
   std::int64_t teacher = 0;       ///< weights
   std::int64_t reference = 0;     ///< the model as it was, which answers are compared with (GRPO)
   std::int64_t student = 0;       ///< FP32 masters
-  std::int64_t gradients = 0;     ///< of all parameters
+  std::int64_t gradients = 0;     ///< of all parameters, and sums over shards
   std::int64_t moments = 0;       ///< of AdamW, two a parameter
   std::int64_t weight_codes = 0;  ///< quantized weights
   std::int64_t activations = 0;   ///< what backward needs of the largest micro-batch
@@ -27,8 +27,8 @@ struct MemoryPlan {
 };
 
 /// `process_bytes` is entered as it is. Batches beyond a size that a plan can run through are taken to need as much
-/// more as they are larger.
-[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes);
+/// more as they are larger. `ranks`: of the first of so many.
+[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes, std::int64_t ranks = 1);
 
 /// Resident memory of this process now, after freed memory has gone back to the system, with what BLAS works in.
 [[nodiscard]] std::int64_t resident_bytes_now();

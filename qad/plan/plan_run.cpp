@@ -45,13 +45,18 @@ TimePlan time_within_memory(const PlanSubject& subject) {
 
 }  // namespace
 
-RunPlan plan_run(PlanSubject subject) {
+std::int64_t RunPlan::bytes_sent_per_step() const {
+  if (ranks == 1 || steps() == 0) return 0;
+  return 2 * memory.student / ranks * (ranks - 1);
+}
+
+RunPlan plan_run(PlanSubject subject, std::int64_t ranks) {
   // Timing comes first: what BLAS and kernels keep for themselves is then part of this process, as in a run.
   const TimePlan time = time_within_memory(subject);
   release_cached_storage();
-  const MemoryPlan memory = plan_memory(subject, resident_bytes_now());
+  const MemoryPlan memory = plan_memory(subject, resident_bytes_now(), ranks);
   const double seconds = run_seconds(subject, time);
-  return {std::move(subject), time, memory, seconds};
+  return {std::move(subject), time, memory, seconds, ranks};
 }
 
 ArmPlan arm_plan(const Arm& arm, const RunPlan& one) {

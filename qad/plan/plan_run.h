@@ -27,11 +27,14 @@ struct RunPlan {
   PlanSubject subject;
   TimePlan time;
   MemoryPlan memory;
-  double seconds = 0;  ///< of the whole run
+  double seconds = 0;  ///< of the whole run, on one rank
+  std::int64_t ranks = 1;
 
+  /// What a rank sends in a step, and about as much comes in: its gradients to their owners, its slice to all others.
+  [[nodiscard]] std::int64_t bytes_sent_per_step() const;
   [[nodiscard]] std::int64_t steps() const { return subject.trains() ? subject.recipe.train.steps : 0; }
 };
-[[nodiscard]] RunPlan plan_run(PlanSubject subject);
+[[nodiscard]] RunPlan plan_run(PlanSubject subject, std::int64_t ranks = 1);
 
 /// An arm of a comparison, all its learning rates and seeds taken together.
 struct ArmPlan {

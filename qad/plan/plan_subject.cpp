@@ -73,13 +73,14 @@ std::int64_t stored_value_bytes(const std::filesystem::path& folder) {
 // The forwards of the first steps.
 void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText& text) {
   const std::int64_t batch_size = recipe.train.batch_size;
-  const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : batch_size;
+  const std::int64_t of_shard = batch_size / recipe.train.shards;
+  const std::int64_t micro = recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : of_shard;
   text.sample = sample_of(train, std::min(micro, batch_size));
   Loader loader(train, recipe.data.order, static_cast<std::uint64_t>(recipe.seed));
   constexpr std::int64_t kSequences = 1 << 22;  // as many are looked at in a moment
   for (std::int64_t step = 0, looked_at = 0; step < recipe.train.steps; ++step)
-    for (std::int64_t done = 0; done < batch_size; done += micro) {
-      const std::int64_t count = std::min(micro, batch_size - done);
+    for (std::int64_t done = 0; done < batch_size; done += std::min(micro, of_shard - done % of_shard)) {
+      const std::int64_t count = std::min(micro, of_shard - done % of_shard);
       text.micro_batches.push_back(loader.next_tokens(count));
       looked_at += std::min(count, 2 * train.in_epoch());
       if (std::ssize(text.micro_batches) >= kForwards || looked_at >= kSequences) return;

@@ -184,8 +184,9 @@ double sum(const std::vector<std::int64_t>& values) {
 }
 
 std::int64_t forwards_per_step(const TrainConfig& train) {
-  const std::int64_t micro = train.micro_batch_size > 0 ? train.micro_batch_size : train.batch_size;
-  return (train.batch_size + micro - 1) / micro;
+  const std::int64_t of_shard = train.batch_size / train.shards;
+  const std::int64_t micro = train.micro_batch_size > 0 ? train.micro_batch_size : of_shard;
+  return train.shards * ((of_shard + micro - 1) / micro);
 }
 
 }  // namespace

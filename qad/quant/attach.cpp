@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <set>
@@ -10,6 +12,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
+#include "autograd/ranks/communicator.h"
 #include "models/finite_values.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/layer_refusals.h"
@@ -171,18 +174,65 @@ void QuantizerSet::observe_further(std::span<const NamedValue> state, const std:
   set_observing(true);
 }
 
+void QuantizerSet::share_observed() {
+  if (ranks().is_alone()) return;
+  std::vector<double> own;  // ranges, then which weights were read
+  for (const auto& scale : scales_) own.push_back(scale->amax());
+  for (const LinearQuantizers& linear : linears_) own.push_back(linear.weights && linear.weights->was_read() ? 1 : 0);
+  const std::vector<double> all = gather_numbers(own, "ranges of inputs");
+  for (std::size_t i = 0; i < all.size(); ++i) own[i % own.size()] = std::max(own[i % own.size()], all[i]);
+  std::size_t next = 0;
+  for (const auto& scale : scales_) scale->start_observing(static_cast<float>(own[next++]));
+  for (const LinearQuantizers& linear : linears_)
+    if (const bool was_read = own[next++] != 0; linear.weights) linear.weights->set_was_read(was_read);
+}
+
 void QuantizerSet::end_observing(std::optional<TensorScaleSource> all) {
   for (const auto& scale : scales_) scale->end_observing(all.value_or(scale->source()));
   set_observing(false);
 }
 
+namespace {
+
+// Of one quantizer of weights, from ranks that have codes of different ages: an expert's are only made where a token
+// came.
+struct WeightCount {
+  std::uint64_t version = 0;
+  std::int64_t saturated = 0, values = 0;
+};
+
+void take_the_newest(std::vector<WeightCount>& counts, const std::string& what) {
+  if (ranks().is_alone()) return;
+  const std::size_t bytes = counts.size() * sizeof(WeightCount);
+  std::vector<WeightCount> theirs(counts.size());
+  for (const std::string& one : all_gather({reinterpret_cast<const char*>(counts.data()), bytes}, what)) {
+    std::memcpy(theirs.data(), one.data(), bytes);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      if (theirs[i].version > counts[i].version) counts[i] = theirs[i];
+  }
+}
+
+}  // namespace
+
 SaturationCounts QuantizerSet::take_saturation() {
-  SaturationCounts counts;
+  const std::string what = "counts of saturated values";
+  std::array<std::int64_t, 2> inputs{};
+  std::vector<WeightCount> weights;
   for (const auto& quantizer : quantizers_) {
     const SaturationCount count = quantizer->take_saturation();
-    const bool is_weight = dynamic_cast<const WeightQuantizer*>(quantizer.get()) != nullptr;
-    (is_weight ? counts.weights : counts.activations) += count.saturated;
-    (is_weight ? counts.weight_values : counts.activation_values) += count.values;
+    if (const auto* const weight = dynamic_cast<const WeightQuantizer*>(quantizer.get()); weight != nullptr) {
+      weights.push_back({weight->codes_version(), count.saturated, count.values});
+      continue;
+    }
+    inputs[0] += count.saturated;
+    inputs[1] += count.values;
+  }
+  take_the_newest(weights, what);
+  sum_over_ranks(inputs, what);
+  SaturationCounts counts{.activations = inputs[0], .activation_values = inputs[1]};
+  for (const WeightCount& count : weights) {
+    counts.weights += count.saturated;
+    counts.weight_values += count.values;
   }
   return counts;
 }

@@ -63,6 +63,8 @@ class QuantizerSet {
   void observe_further(std::span<const NamedValue> state, const std::string& file);
   /// Ends that: scales come from what was seen, or follow the data, each as its rule says or all as `all` does: before
   /// an export they are to come from calibration. Throws, naming the operand, if a layer never saw a token.
+  /// What each rank has observed becomes what all have. Called by all together.
+  void share_observed();
   void end_observing(std::optional<TensorScaleSource> all = {});
 
   /// The same quantizers, those that are `wanted` alone. Linear layers without one of them are left out.
@@ -76,7 +78,7 @@ class QuantizerSet {
   /// What the quantizers train themselves, each once.
   [[nodiscard]] ParameterList parameters() const;
 
-  /// Counts since the last call.
+  /// Counts since the last call, of all ranks, which call this together.
   [[nodiscard]] SaturationCounts take_saturation();
 
   /// All scales, for a checkpoint; doubles hold them exactly.

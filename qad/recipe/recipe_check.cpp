@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <string>
 #include <utility>
@@ -147,6 +148,15 @@ class Checker {
     if (train.micro_batch_size > train.batch_size)
       report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
              fmt::format("{}", train.micro_batch_size));
+    if (!std::has_single_bit(static_cast<std::uint64_t>(train.shards)))
+      report("train.shards", "a power of two", fmt::format("{}", train.shards), "shards are summed as a binary tree");
+    else if (row_.steps == Steps::text && train.batch_size % train.shards != 0)
+      report("train.shards", fmt::format("a divisor of train.batch_size = {}", train.batch_size),
+             fmt::format("{}", train.shards), "each shard has as many sequences");
+    else if (row_.steps == Steps::text && train.shards > 1 && train.micro_batch_size > train.batch_size / train.shards)
+      report("train.micro_batch_size",
+             fmt::format("at most the {} sequences of a shard", train.batch_size / train.shards),
+             fmt::format("{}", train.micro_batch_size), "0: all of a shard");
     for (std::size_t i = 0; i < train.parameters.size(); ++i) {
       const ParameterRule& rule = train.parameters[i];
       if (rule.frozen && (rule.lr_factor != 1 || rule.weight_decay))

@@ -4,6 +4,7 @@
 
 #include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
+#include "autograd/ranks/communicator.h"
 #include "qad/calib/algorithms.h"
 #include "qad/calib/calibrate.h"
 #include "qad/calib/unseen_experts.h"
@@ -59,11 +60,13 @@ std::size_t take_up(Student& student, const Materials& materials, const fs::path
 void calibrate_run(Student& student, const Materials& materials, const RunFolder& folder,
                    const CalibrateConfig& config) {
   const fs::path file = folder.calibration();
-  std::size_t done = take_up(student, materials, file);
+  const bool alone = ranks().is_alone();  // several ranks are done sooner, and begin again
+  if (!alone) student.quantizers.observe();
+  std::size_t done = alone ? take_up(student, materials, file) : 0;
   Clock::time_point saved = Clock::now();
   const auto batch_done = [&](std::size_t batches) {
     done = batches;
-    if (Clock::now() - saved < kBetweenSaves) return;
+    if (!alone || Clock::now() - saved < kBetweenSaves) return;
     save(student, materials, done, file);
     saved = Clock::now();
   };

@@ -12,6 +12,7 @@
 #include "qad/run/live_comparison.h"
 #include "qad/run/problem_answers.h"
 #include "qad/run/run_one.h"
+#include "qad/run/shared_run.h"
 #include "qad/train/evaluator.h"
 
 namespace qad {
@@ -36,14 +37,14 @@ RunSummary run_arm(const ArmRun& arm, const Materials& materials, const RunFolde
                    const AroundRun& around) {
   const RunFolder folder{comparison.arm(arm.name)};
   const auto run = [&](const RunFolder& place) {
-    log_to_file(place.log());
+    begin_log(place);
     const RunSummary summary = run_one(arm.recipe, materials, place, arm.name, around);
-    log_to_file(comparison.log());
+    begin_log(comparison);
     return summary;
   };
-  if (!is_run_folder(folder.path)) return in_new_run_folder(folder.path, arm.recipe, run);
-  if (!std::filesystem::exists(folder.summary())) {
-    remove_leftovers(folder);
+  if (!first_has(folder.recipe())) return in_new_run_folder(folder.path, arm.recipe, run);
+  if (!first_has(folder.summary())) {
+    first_does([&] { remove_leftovers(folder); });
     return run(folder);
   }
   return make_complete(arm.recipe, folder, arm.name, [&]() -> const Materials& { return materials; });
@@ -154,8 +155,10 @@ RunSummary compare_arms(const Recipe& recipe, const RunFolder& folder, Materials
   }
   total.end = enum_name(RunEnd::planned_steps);
   total.peak_rss_bytes = peak_rss_bytes();
-  live.complete(total);
-  write_summary(folder.summary(), total);
+  first_does([&] {
+    live.complete(total);
+    write_summary(folder.summary(), total);
+  });
   return total;
 }
 

@@ -5,11 +5,13 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
+#include "autograd/ranks/communicator.h"
 #include "qad/layouts/export_marker.h"
 #include "qad/report/best_effort.h"
 #include "qad/report/live_report.h"
 #include "qad/run/export_student.h"
 #include "qad/run/problem_answers.h"
+#include "qad/run/shared_run.h"
 #include "qad/run/student.h"
 
 namespace qad {
@@ -28,10 +30,8 @@ void make_answers(const Recipe& recipe, const Materials& materials, const RunFol
   static_cast<void>(student_answers(recipe, materials, *best.student.model, name, folder));
 }
 
-}  // namespace
-
-RunSummary make_complete(const Recipe& recipe, const RunFolder& folder, const std::string& name,
-                         const std::function<const Materials&()>& materials) {
+RunSummary completed(const Recipe& recipe, const RunFolder& folder, const std::string& name,
+                     const std::function<const Materials&()>& materials) {
   RunSummary summary = read_summary(folder.summary());
   const bool usable = summary.end != enum_name(RunEnd::diverged);  // of others, nothing is exported
   const std::vector<std::string> missing = usable ? missing_exports(recipe, folder) : std::vector<std::string>();
@@ -57,6 +57,15 @@ RunSummary make_complete(const Recipe& recipe, const RunFolder& folder, const st
   }
   if (!missing.empty() || !std::filesystem::exists(folder.report())) try_to_write_report(folder.path, summary);
   return summary;
+}
+
+}  // namespace
+
+RunSummary make_complete(const Recipe& recipe, const RunFolder& folder, const std::string& name,
+                         const std::function<const Materials&()>& materials) {
+  RunSummary summary;
+  first_does_alone([&] { summary = completed(recipe, folder, name, materials); });
+  return ranks().is_first() ? summary : read_summary(folder.summary());
 }
 
 }  // namespace qad

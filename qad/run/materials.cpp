@@ -14,6 +14,7 @@
 #include "models/layers/rotary.h"
 #include "qad/run/named_model.h"
 #include "qad/run/one_vocabulary.h"
+#include "qad/run/shared_run.h"
 #include "qad/run/teacher_text.h"
 
 namespace qad {
@@ -215,10 +216,19 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   }
   warn_of_held_out_text(evaluation, materials.train.get());
   warn_beyond_context(recipe.data.sequence_length, base);
-  if (!recipe.row().quantizes) return materials;
+  const auto check_inputs_of_ranks = [&] {
+    SharedFacts facts;
+    for (const auto& [name, hash] : materials.inputs) facts.emplace_back(name, hash);
+    check_same(facts);
+  };
+  if (!recipe.row().quantizes) {
+    check_inputs_of_ranks();
+    return materials;
+  }
   std::optional<PackedSequences> own;
   if (recipe.calibrate.source) own.emplace(read(*recipe.calibrate.source, "calibrate"));
   const PackedSequences& text = own ? *own : *materials.train;
+  check_inputs_of_ranks();
   materials.calibration = calibration_batches(text, recipe);
   if (!recipe.row().searches) return materials;
   materials.search = search_batches(text, recipe);

@@ -4,9 +4,11 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
+#include "autograd/ranks/communicator.h"
 #include "qad/report/format.h"
 #include "qad/report/problem_json.h"
 #include "qad/report/progress.h"
+#include "qad/run/shared_run.h"
 #include "qad/train/head_effect.h"
 
 namespace qad {
@@ -40,15 +42,15 @@ std::vector<AnsweredProblem> problem_answers(LanguageModel& model, const Tokeniz
 std::vector<AnsweredProblem> kept_problem_answers(LanguageModel& model, const Tokenizer* tokenizer,
                                                   const ProblemEvaluationConfig& config, const std::string& name,
                                                   const std::filesystem::path& file) {
-  if (std::filesystem::exists(file)) return read_answers(file);
+  if (first_has(file)) return read_answers(file);
   const std::vector<AnsweredProblem> answered = problem_answers(model, tokenizer, config, name);
-  write_answers(file, answered);
+  if (ranks().is_first()) write_answers(file, answered);
   return answered;
 }
 
 std::vector<AnsweredProblem> student_answers(const Recipe& recipe, const Materials& materials, LanguageModel& student,
                                              const std::string& name, const RunFolder& folder) {
-  if (!std::filesystem::exists(folder.answers())) tell_head_effect(recipe.decode, student, materials.evaluation, name);
+  if (!first_has(folder.answers())) tell_head_effect(recipe.decode, student, materials.evaluation, name);
   const DecodeHead head(student, recipe.decode.head);
   return kept_problem_answers(student, materials.tokenizer.get(), *recipe.evaluate.problems, name, folder.answers());
 }

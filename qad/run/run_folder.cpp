@@ -8,9 +8,12 @@
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
+#include "autograd/base/log.h"
 #include "autograd/base/output_folder.h"
 #include "autograd/base/place.h"
+#include "autograd/ranks/communicator.h"
 #include "data/files/hash.h"
+#include "qad/run/shared_run.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -23,8 +26,9 @@ void take_back(const RunFolder& folder, bool was_there) {
     const bool is_ours = entry.path() == folder.recipe() || entry.path() == folder.log() ||
                          entry.path() == folder.calibration() || entry.path() == folder.search();
     const bool is_lock = entry.path().filename() == kLockFile;
-    if (!is_ours && !is_lock && !is_empty_folder) return;
+    if (!is_ours && !is_lock && !is_empty_folder && entry.path() != folder.logs_of_ranks()) return;
   }
+  fs::remove_all(folder.logs_of_ranks(), ignored);
   for (const fs::path& path :
        {folder.recipe(), folder.log(), folder.calibration(), folder.search(), folder.path / "arms"})
     fs::remove(path, ignored);
@@ -99,14 +103,23 @@ std::string run_id(const RunFolder& folder) {
 RunSummary in_new_run_folder(const fs::path& path, const Recipe& recipe,
                              const std::function<RunSummary(const RunFolder&)>& work) {
   const bool was_there = place_at(path) != Place::nothing;
-  const RunFolder folder = create_run_folder(path, recipe);
+  const RunFolder folder{path};
+  first_does([&] { static_cast<void>(create_run_folder(path, recipe)); });
   try {
+    check_shared_folder(folder.recipe());
     return work(folder);
   } catch (const std::exception& failure) {
     const auto* error = dynamic_cast<const Error*>(&failure);
-    if (error == nullptr || error->code() != ExitCode::interrupted) take_back(folder, was_there);
+    const bool is_to_go = error == nullptr || error->code() != ExitCode::interrupted;
+    if (is_to_go && ranks().is_first()) take_back(folder, was_there);
     throw;
   }
+}
+
+void begin_log(const RunFolder& folder) {
+  if (ranks().is_first()) return log_to_file(folder.log());
+  fs::create_directories(folder.logs_of_ranks());
+  log_to_file(folder.logs_of_ranks() / fmt::format("rank-{}.txt", ranks().rank()));
 }
 
 RunFolder open_run_folder(const fs::path& path) {

@@ -23,6 +23,7 @@ struct RunFolder {
   [[nodiscard]] std::filesystem::path answers() const { return path / "answers.jsonl"; }
   [[nodiscard]] std::filesystem::path report() const { return path / "report.html"; }
   [[nodiscard]] std::filesystem::path log() const { return path / "log.txt"; }
+  [[nodiscard]] std::filesystem::path logs_of_ranks() const { return path / "logs"; }  ///< of all but the first
   [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
   /// How far calibration has come, as long as there is no checkpoint.
   [[nodiscard]] std::filesystem::path calibration() const { return path / "calibration.h5"; }
@@ -40,10 +41,13 @@ void check_new_run_folder(const std::filesystem::path& path);
 /// A new run's folder with its resolved recipe, whose paths are absolute, under a line that no other run's has. Throws
 /// as check_new_run_folder.
 [[nodiscard]] RunFolder create_run_folder(const std::filesystem::path& path, const Recipe& recipe);
-/// Creates the folder and runs `work` in it. Should that fail before anything but the recipe and the log is there, all
-/// is as before: put the mistake right and give the same command again. An interrupted run stays, to be resumed.
+/// Creates the folder and runs `work` in it, on all ranks. Should that fail before anything but the recipe and the log
+/// is there, all is as before: put the mistake right and give the same command again. An interrupted run stays, to be
+/// resumed.
 RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& recipe,
                              const std::function<RunSummary(const RunFolder&)>& work);
+/// From now on log lines go into the folder as well.
+void begin_log(const RunFolder& folder);
 /// The folder of an earlier run, and its recipe. Throws if it is none.
 [[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
 [[nodiscard]] Recipe read_recipe(const RunFolder& folder);

@@ -8,6 +8,7 @@
 #include "autograd/base/log.h"
 #include "autograd/base/version.h"
 #include "autograd/kernels/table.h"
+#include "autograd/ranks/communicator.h"
 #include "qad/report/live_report.h"
 #include "qad/report/machine.h"
 #include "qad/report/metrics_log.h"
@@ -18,6 +19,7 @@
 #include "qad/run/export_student.h"
 #include "qad/run/problem_answers.h"
 #include "qad/run/search_run.h"
+#include "qad/run/shared_run.h"
 #include "qad/run/stage_of_run.h"
 #include "qad/run/student.h"
 #include "qad/train/trainer.h"
@@ -81,11 +83,13 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
   TensorBoardLog events(folder.events(), folder.metrics());
   LiveReport report(folder.path);
   Progress progress(stderr_terminal(), {}, around.seconds_left_in_all);
-  listeners.add(metrics);
-  if (recipe.report.tensorboard) listeners.add(events);
-  if (around.listener != nullptr) listeners.add(*around.listener);
-  listeners.add(report);
-  listeners.add(progress);
+  if (ranks().is_first()) {
+    listeners.add(metrics);
+    if (recipe.report.tensorboard) listeners.add(events);
+    if (around.listener != nullptr) listeners.add(*around.listener);
+    listeners.add(report);
+    listeners.add(progress);
+  }
   Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
                            materials.evaluation, checkpoints, listeners, recipe_text(recipe), materials.inputs});
 
@@ -96,16 +100,17 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
     log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
     if (!student.quantizers.empty()) {
       log_info("quantizers\n{}", text_of(quantizer_table(student.quantizers)));
+      ranks().place = "calibration";
       calibrate_run(student, materials, folder, recipe.calibrate);
     }
-    check_exports(recipe, materials, student);
+    first_does_alone([&] { check_exports(recipe, materials, student); });
   }
   if (recipe.grpo) tell_head_effect(recipe.decode, *student.model, materials.evaluation, name);
 
   const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
   listeners.run_started(started);
   RunSummary summary = summary_of(started, trainer.run());
-  std::filesystem::remove(folder.calibration());  // the checkpoints have the scales
+  first_does([&] { std::filesystem::remove(folder.calibration()); });  // the checkpoints have the scales
   summary.version = kVersion;
   if (summary.end == enum_name(RunEnd::interrupted)) throw Stopped();
   const bool usable = summary.end != enum_name(RunEnd::diverged);
@@ -115,12 +120,14 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
     const auto answered = student_answers(recipe, materials, *best.student.model, name, folder);
     summary.problems = figures_of({answered}, materials.teacher_answers);
   }
-  if (usable) summary.exports = export_all(recipe, materials, folder);
-  if (recipe.row().searches) add_search(folder, summary);
-  summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
-  report.complete(summary);
-  write_summary(folder.summary(), summary);
-  return summary;
+  first_does_alone([&] {
+    if (usable) summary.exports = export_all(recipe, materials, folder);
+    if (recipe.row().searches) add_search(folder, summary);
+    summary.peak_rss_bytes = peak_rss_bytes();  // exports may set it
+    report.complete(summary);
+    write_summary(folder.summary(), summary);
+  });
+  return ranks().is_first() ? summary : read_summary(folder.summary());
 }
 
 }  // namespace qad

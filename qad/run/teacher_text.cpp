@@ -5,12 +5,14 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
+#include "autograd/ranks/communicator.h"
 #include "data/files/source_files.h"
 #include "data/tasks/problems.h"
 #include "data/text/text_sources.h"
 #include "data/text/token_file.h"
-#include "models/decode/generate.h"
+#include "models/decode/generate_over_ranks.h"
 #include "qad/report/progress.h"
+#include "qad/run/shared_run.h"
 
 namespace qad {
 namespace {
@@ -63,7 +65,7 @@ std::vector<std::vector<std::int32_t>> beginnings(const TeacherTextConfig& confi
 
 Documents teacher_text(const TeacherTextConfig& config, const TextFormat& format, LanguageModel& teacher,
                        const Tokenizer* tokenizer, const std::filesystem::path& file) {
-  if (std::filesystem::exists(file)) return read_token_file(file);
+  if (first_has(file)) return read_token_file(file);
   const std::vector<WorkedProblem> problems =
       config.problems ? problems_of(*config.problems) : std::vector<WorkedProblem>();
   const auto prompts = beginnings(config, prompts_of(config, format, problems, tokenizer), teacher, tokenizer);
@@ -75,7 +77,7 @@ Documents teacher_text(const TeacherTextConfig& config, const TextFormat& format
     CountProgress progress(stderr_terminal(), "teacher text", "documents", static_cast<std::int64_t>(prompts.size()));
     GenerateHooks hooks;
     hooks.progress = [&](const GenerateProgress& now) { progress.update(now.sequences, now.tokens); };
-    return generate(teacher, prompts, generation, 0, hooks);
+    return generate_over_ranks(teacher, prompts, generation, 0, hooks);
   }();
   Documents documents;
   documents.source = file.string();
@@ -85,7 +87,7 @@ Documents teacher_text(const TeacherTextConfig& config, const TextFormat& format
     documents.add(text.ids, config.mask_prompts ? text.prompt_tokens : 0);
   }
   log_info("{} of {} documents are kept", documents.count(), texts.size());
-  write_token_file(documents, file);
+  if (ranks().is_first()) write_token_file(documents, file);
   return documents;
 }
 

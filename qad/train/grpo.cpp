@@ -7,8 +7,9 @@
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
 #include "autograd/base/profile.h"
+#include "autograd/optim/gradient_tree.h"
 #include "data/text/packing.h"
-#include "models/decode/generate.h"
+#include "models/decode/generate_over_ranks.h"
 #include "qad/loss/loss.h"
 
 namespace qad {
@@ -36,7 +37,7 @@ std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts
                                   .seed = config.seed,
                                   .samples = config.grpo.group_size};
   const DecodeHead head(model, config.decode.head);
-  std::vector<GeneratedSequence> texts = generate(model, prompts, generation, first);
+  std::vector<GeneratedSequence> texts = generate_over_ranks(model, prompts, generation, first);
   std::vector<Answer> answers;
   for (GeneratedSequence& text : texts)
     answers.push_back({std::move(text.ids), text.prompt_tokens, !text.ended, {}, 0});
@@ -66,7 +67,12 @@ std::vector<double> label_log_probabilities(LanguageModel& model, const TokenBat
 
 using Group = std::span<const Answer>;
 
-std::vector<GrpoBatch> pack(std::span<const Group> groups, const GrpoStageConfig& config) {
+struct PackedAnswers {
+  std::vector<GrpoBatch> batches;
+  ShardSizes shards;
+};
+
+PackedAnswers pack(std::span<const Group> groups, const GrpoStageConfig& config) {
   Documents documents;
   documents.source = "answers";
   std::vector<double> advantages;
@@ -80,17 +86,22 @@ std::vector<GrpoBatch> pack(std::span<const Group> groups, const GrpoStageConfig
   }
   const PackedSequences sequences(std::move(documents), Packing::documents, std::max(longest, config.sequence_length));
   const std::int64_t size = config.train.micro_batch_size > 0 ? config.train.micro_batch_size : config.train.batch_size;
-  std::vector<GrpoBatch> batches;
-  for (std::int64_t begin = 0; begin < sequences.count(); begin += size) {
-    GrpoBatch batch{sequences.batch(begin, begin + size), {}, {}, {}};
-    for (std::size_t s = 0; s < batch.tokens.segments.size(); ++s) {
-      const Segment& segment = batch.tokens.segments[s];
-      batch.advantage.insert(batch.advantage.end(), static_cast<std::size_t>(segment.end - segment.begin),
-                             advantages[static_cast<std::size_t>(batch.tokens.document[s])]);
+  PackedAnswers packed;
+  for (std::int64_t shard = 0; shard < config.train.shards; ++shard) {
+    const Share own = share_of(sequences.count(), static_cast<int>(shard), static_cast<int>(config.train.shards));
+    const std::size_t before = packed.batches.size();
+    for (std::int64_t begin = own.begin; begin < own.end; begin += size) {
+      GrpoBatch batch{sequences.batch(begin, std::min(begin + size, own.end)), {}, {}, {}};
+      for (std::size_t s = 0; s < batch.tokens.segments.size(); ++s) {
+        const Segment& segment = batch.tokens.segments[s];
+        batch.advantage.insert(batch.advantage.end(), static_cast<std::size_t>(segment.end - segment.begin),
+                               advantages[static_cast<std::size_t>(batch.tokens.document[s])]);
+      }
+      packed.batches.push_back(std::move(batch));
     }
-    batches.push_back(std::move(batch));
+    packed.shards.push_back(packed.batches.size() - before);
   }
-  return batches;
+  return packed;
 }
 
 // Parameters and moments, to be taken back to.
@@ -135,8 +146,7 @@ RolloutFigures figures_of(std::span<const Answer> answers) {
 
 }  // namespace
 
-struct GrpoStage::MiniBatch {
-  std::vector<GrpoBatch> batches;
+struct GrpoStage::MiniBatch : PackedAnswers {
   std::int64_t tokens = 0;  // with a label
 };
 
@@ -161,31 +171,35 @@ StepResult GrpoStage::run(std::int64_t step, AdamW& optimizer) {
 
 double GrpoStage::look_up(std::vector<MiniBatch>& mini_batches) {
   const ProfilePhase phase("reference");
+  const Share own = share_of(config_.train.shards, ranks().rank(), ranks().size());
   std::int64_t tokens = 0;
-  double kl = 0;
+  std::vector<double> kl(static_cast<std::size_t>(own.size()));  // of each shard
   for (MiniBatch& mini : mini_batches) {
     tokens += mini.tokens;
-    for (GrpoBatch& batch : mini.batches) {
-      batch.old = label_log_probabilities(student_, batch.tokens);
-      batch.reference = label_log_probabilities(reference_, batch.tokens);
-      batch.each_label([&](std::size_t t) { kl += kl_estimate(batch.old[t], batch.reference[t]); });
-    }
+    auto next = static_cast<std::size_t>(own_batches(mini.shards).begin);
+    for (std::int64_t shard = own.begin; shard < own.end; ++shard)
+      for (std::size_t i = 0; i < mini.shards[static_cast<std::size_t>(shard)]; ++i) {
+        GrpoBatch& batch = mini.batches[next++];
+        batch.old = label_log_probabilities(student_, batch.tokens);
+        batch.reference = label_log_probabilities(reference_, batch.tokens);
+        double& sum = kl[static_cast<std::size_t>(shard - own.begin)];
+        batch.each_label([&](std::size_t t) { sum += kl_estimate(batch.old[t], batch.reference[t]); });
+      }
   }
-  return kl / static_cast<double>(std::max<std::int64_t>(tokens, 1));
+  return tree_sum(gather_numbers(kl, "what the reference says")) /
+         static_cast<double>(std::max<std::int64_t>(tokens, 1));
 }
 
 StepResult GrpoStage::learn_from(const MiniBatch& mini, bool is_first, std::int64_t step, AdamW& optimizer) {
-  double loss = 0;
   const auto forward = [&](std::size_t i) {
     const GrpoBatch& batch = mini.batches[i];
     const GrpoGradient gradient = grpo_gradient(
         config_.grpo, batch, is_first ? batch.old : label_log_probabilities(student_, batch.tokens), mini.tokens);
-    loss += gradient.loss;
-    return weighted_loss({LossKind::cross_entropy}, student_, nullptr, batch.tokens, gradient.weights);
+    FusedLoss loss = weighted_loss({LossKind::cross_entropy}, student_, nullptr, batch.tokens, gradient.weights);
+    loss.value = gradient.loss;  // what is told; the other has its gradient
+    return loss;
   };
-  StepResult result = update(config_.train, step, optimizer, mini.batches.size(), forward);
-  if (!result.skipped) result.loss = loss;
-  return result;
+  return update(config_.train, step, optimizer, mini.shards, forward);
 }
 
 StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer) {

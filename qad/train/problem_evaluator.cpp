@@ -1,6 +1,7 @@
 #include "qad/train/problem_evaluator.h"
 
 #include "autograd/base/error.h"
+#include "models/decode/generate_over_ranks.h"
 
 namespace qad {
 
@@ -16,7 +17,7 @@ Answerer answerer_of(LanguageModel& model, const Tokenizer& tokenizer, const Pro
                                     .samples = request.samples,
                                     .batch = config.batch};
     std::vector<Answer> answers;
-    for (const GeneratedSequence& text : generate(model, prompts, generation, 0, hooks)) {
+    for (const GeneratedSequence& text : generate_over_ranks(model, prompts, generation, 0, hooks)) {
       const auto written = text.continuation();
       answers.push_back({tokenizer.decode(written), static_cast<std::int64_t>(written.size()), !text.ended});
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "autograd/ranks/communicator.h"
+
 namespace qad {
 
 void freeze_routers(LanguageModel& model) {
@@ -30,6 +32,7 @@ RouterBalance::~RouterBalance() = default;
 void RouterBalance::end_step(bool updated) {
   if (listener_ == nullptr) return;
   for (auto& [bias, load] : layers_) {
+    sum_over_ranks(load, "tokens of experts");
     const std::int64_t sum = std::accumulate(load.begin(), load.end(), std::int64_t{0});
     if (updated && bias != nullptr) {
       for (std::size_t e = 0; e < load.size(); ++e) {

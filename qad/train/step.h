@@ -24,15 +24,22 @@ struct StepResult {
   std::optional<RolloutFigures> rollout;
 };
 
-/// One update of step `step` (1-based): forward(i) and backward of each micro-batch, clipping, AdamW. The result's loss
-/// is the sum of theirs; it has no tokens. Stopped leaves gradients behind, and nothing else.
+/// How many micro-batches each of a step's shards has, in their order.
+using ShardSizes = std::vector<std::size_t>;
+
+/// Which of a step's micro-batches this rank computes: [begin, end).
+[[nodiscard]] Share own_batches(const ShardSizes& shards);
+
+/// One update of step `step` (1-based): forward(i) and backward of each micro-batch, shard by shard, clipping, AdamW.
+/// The result's loss is the sum of theirs (gradient_tree.h: shards are a power of two, and their sums a tree); it has
+/// no tokens. Each rank calls forward for own_batches(shards). Stopped leaves gradients behind, and nothing else.
 [[nodiscard]] StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer,
-                                std::size_t micro_batches, const std::function<FusedLoss(std::size_t)>& forward);
+                                const ShardSizes& shards, const std::function<FusedLoss(std::size_t)>& forward);
 
 /// One update from text, the mean over all micro-batches' counted tokens. `teacher` may be null for
-/// cross-entropy.
+/// cross-entropy. No `shards`: one of all.
 [[nodiscard]] StepResult train_step(const TrainConfig& config, const LossConfig& loss, std::int64_t step,
                                     LanguageModel& student, LanguageModel* teacher, AdamW& optimizer,
-                                    const std::vector<TokenBatch>& micro_batches);
+                                    const std::vector<TokenBatch>& micro_batches, const ShardSizes& shards = {});
 
 }  // namespace qad

@@ -17,6 +17,7 @@ struct TrainConfig {
   std::int64_t steps = 400;
   std::int64_t batch_size = 8;
   std::int64_t micro_batch_size = 0;
+  std::int64_t shards = 1;
   double lr = 1e-4;
   Schedule schedule = Schedule::cosine;
   std::int64_t warmup_steps = 0;
@@ -38,10 +39,19 @@ struct TrainConfig {
   void visit_fields(Visitor&& visit) {
     visit(Field{"steps", "optimizer steps"}.changeable().at_least(0), steps);
     visit(Field{"batch_size", "sequences a step"}.at_least(1), batch_size);
-    visit(Field{"micro_batch_size", "sequences a forward; a step accumulates over several; 0: all of them"}
+    visit(Field{"micro_batch_size",
+                "sequences a forward; a step (of shards, each of them) accumulates over several; 0: all of them"}
               .changeable()
               .at_least(0),
           micro_batch_size);
+    visit(
+        Field{
+            "shards",
+            "equal parts of a step's sequences (a power of two), whose gradients are sums of their own: so many ranks "
+            "(mpirun) can share a step, and any number of them gives the same bits"}
+            .at_least(1)
+            .at_most(1 << 16),
+        shards);
     visit(Field{"lr", "peak learning rate"}.changeable().at_least(0), lr);
     visit(Field{"schedule", "how the learning rate falls after the warm-up"}.changeable(), schedule);
     visit(Field{"warmup_steps", "steps in which the learning rate rises to its peak"}.changeable().at_least(0),

@@ -6,6 +6,7 @@
 #include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
 #include "autograd/base/profile.h"
+#include "autograd/ranks/launch.h"
 #include "qad/train/evaluator.h"
 
 namespace qad {
@@ -49,6 +50,7 @@ RunFinished Trainer::run() {
       if (!state_.diverged.empty()) return finish(RunEnd::diverged);
       if (state_.step >= config_.train.steps) return finish(RunEnd::planned_steps);
       if (patience_over()) return finish(RunEnd::early_stop);
+      agree_on_stop();
       throw_if_stopped();
       step();
     }
@@ -70,6 +72,7 @@ void Trainer::step() {
   const ProfilePhase phase("step");
   const double began = steady_seconds();
   const TrainConfig& train = config_.train;
+  ranks().place = fmt::format("step {}", state_.step + 1);
   const StepResult result = parts_.stage->run(state_.step + 1, optimizer_);
   balance_.end_step(!result.skipped);
   ++state_.step;
@@ -120,7 +123,7 @@ void Trainer::evaluate_now() {
     state_.has_best = true;
     state_.best = figures;
     state_.best_step = state_.step;
-    parts_.checkpoints.save_best(content(nullptr));
+    if (ranks().is_first()) parts_.checkpoints.save_best(content(nullptr));
   }
   parts_.listener.eval_done({.step = state_.step,
                              .tokens = state_.tokens,
@@ -133,7 +136,8 @@ void Trainer::evaluate_now() {
 void Trainer::save_checkpoint() {
   const double began = steady_seconds();
   state_.seconds = earlier_seconds_ + (began - started_);
-  const auto file = parts_.checkpoints.save(state_.step, content(&optimizer_));
+  const CheckpointContent kept = content(&optimizer_);
+  const std::filesystem::path file = ranks().is_first() ? parts_.checkpoints.save(state_.step, kept) : "";
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
   parts_.listener.checkpoint_saved({state_.step, file, steady_seconds() - began});
 }

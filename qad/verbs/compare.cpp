@@ -1,11 +1,11 @@
 #include "qad/verbs/compare.h"
 
+#include <optional>
 #include <ostream>
 
-#include "autograd/base/log.h"
-#include "autograd/base/parallel.h"
 #include "qad/run/compare_arms.h"
 #include "qad/run/run_lock.h"
+#include "qad/run/shared_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -16,11 +16,15 @@ ExitCode compare(const CompareOptions& options, std::ostream& print) {
     throw Error(
         {options.recipe.string(), "kind: compare", "kind: " + std::string(enum_name(recipe.kind)), "use qad run"},
         ExitCode::usage);
-  set_threads(static_cast<int>(recipe.threads));
-  check_new_run_folder(options.out);  // before a lock is put there
-  const RunLock lock(options.out);
+  check_one_run(recipe, options.out);
+  set_threads_of_rank(recipe.threads);
+  std::optional<RunLock> lock;
+  first_does([&] {
+    check_new_run_folder(options.out);  // before a lock is put there
+    lock.emplace(options.out);
+  });
   const auto work = [&](const RunFolder& folder) {
-    log_to_file(folder.log());
+    begin_log(folder);
     Materials materials = load_materials(recipe, folder);
     return compare_arms(recipe, folder, materials);
   };

@@ -131,10 +131,14 @@ std::string memory_warning(std::int64_t peak) {
 
 // One run, in full.
 void print_run(const RunPlan& plan, std::ostream& print) {
-  const auto& [subject, time, memory, seconds] = plan;
+  const auto& [subject, time, memory, seconds, ranks] = plan;
   print_parameters(subject, print);
   print << "\n" << text_of(text_facts(subject)) << text_of(file_facts(planned_files(subject)));
   print << "\n" << memory_table(memory).text() << memory_warning(memory.total()) << "\n";
+  if (ranks > 1)
+    print << text_of({{"ranks", fmt::format("{}; the memory is that of the first, times are those of one rank", ranks)},
+                      {"a rank sends", format_bytes(plan.bytes_sent_per_step()) + " a step"}})
+          << "\n";
   if (subject.trains()) {
     print << time_table(time).text();
     print << fmt::format("attention's own products, in the layers: {} GFLOP\n",
@@ -179,8 +183,8 @@ void plan_comparison(const Recipe& recipe, bool json, std::ostream& print) {
   else print_arms(plans, *first, print);
 }
 
-void plan_one(const Recipe& recipe, bool json, std::ostream& print) {
-  const RunPlan plan = plan_run(plan_subject(recipe, plan_text(recipe)));
+void plan_one(const Recipe& recipe, std::int64_t ranks, bool json, std::ostream& print) {
+  const RunPlan plan = plan_run(plan_subject(recipe, plan_text(recipe)), ranks);
   if (json) print << json_text(json_of(plan));
   else print_run(plan, print);
 }
@@ -190,8 +194,19 @@ void plan_one(const Recipe& recipe, bool json, std::ostream& print) {
 ExitCode plan(const PlanOptions& options, std::ostream& print) {
   const Recipe recipe = load_recipe_to_run(options.recipe, options.overrides);
   set_threads(static_cast<int>(recipe.threads));
+  if (options.ranks < 1 || (options.ranks > 1 && recipe.row().is_comparison))
+    throw Error({.who = "--ranks",
+                 .expected = options.ranks < 1 ? "at least 1" : "a recipe of one run",
+                 .got = options.ranks < 1 ? std::to_string(options.ranks) : "a comparison"},
+                ExitCode::usage);
+  if (options.ranks > 1 && recipe.train.shards < options.ranks && recipe.row().steps != Steps::none)
+    throw Error({.who = "train.shards",
+                 .expected = fmt::format("at least the {} ranks", options.ranks),
+                 .got = std::to_string(recipe.train.shards),
+                 .hint = "more ranks than shards idle"},
+                ExitCode::usage);
   if (recipe.row().is_comparison) plan_comparison(recipe, options.json, print);
-  else plan_one(recipe, options.json, print);
+  else plan_one(recipe, options.ranks, options.json, print);
   return ExitCode::done;
 }
 

@@ -2,6 +2,7 @@
 // nothing.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <iosfwd>
 #include <string>
@@ -14,6 +15,7 @@ namespace qad::verbs {
 struct PlanOptions {
   std::filesystem::path recipe;
   std::vector<std::string> overrides;  ///< `a.b=c`, later wins
+  std::int64_t ranks = 1;              ///< of a job under mpirun: what its first rank holds and sends
   bool json = false;                   ///< one JSON object instead of the tables (plan_json.h)
 };
 

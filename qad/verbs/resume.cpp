@@ -3,13 +3,12 @@
 #include <optional>
 #include <ostream>
 
-#include "autograd/base/log.h"
-#include "autograd/base/parallel.h"
 #include "qad/run/change_run.h"
 #include "qad/run/compare_arms.h"
 #include "qad/run/complete_run.h"
 #include "qad/run/run_lock.h"
 #include "qad/run/run_one.h"
+#include "qad/run/shared_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -20,7 +19,8 @@ RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ost
   std::optional<RunChange> change;
   if (!options.changes.empty()) change.emplace(folder, options.changes);
   Recipe recipe = change ? change->recipe() : read_recipe(folder);
-  set_threads(options.threads > 0 ? options.threads : static_cast<int>(recipe.threads));
+  check_one_run(recipe, folder.path);
+  set_threads_of_rank(options.threads > 0 ? options.threads : recipe.threads);
   const std::string name(enum_name(recipe.kind));
   std::optional<Materials> materials;
   const auto loaded = [&]() -> Materials& {
@@ -28,11 +28,12 @@ RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ost
     return *materials;
   };
   if (change) {
-    change->make(loaded().inputs);
+    const RunInputs& inputs = loaded().inputs;
+    first_does([&] { change->make(inputs); });
     recipe.quantize = read_recipe(folder).quantize;  // what a search found stays
   }
   if (recipe.row().is_comparison) return compare_arms(recipe, folder, loaded());
-  if (!std::filesystem::exists(folder.summary())) return run_one(recipe, loaded(), folder, name);
+  if (!first_has(folder.summary())) return run_one(recipe, loaded(), folder, name);
   RunSummary summary = make_complete(recipe, folder, name, loaded);
   print << folder.path.string() << " is complete already\n";
   return summary;
@@ -42,9 +43,12 @@ RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ost
 
 ExitCode resume(const ResumeOptions& options, std::ostream& print) {
   const RunFolder folder = open_run_folder(options.run);
-  const RunLock lock(folder.path);
-  remove_leftovers(folder);
-  log_to_file(folder.log());
+  std::optional<RunLock> lock;
+  first_does([&] {
+    lock.emplace(folder.path);
+    remove_leftovers(folder);
+  });
+  begin_log(folder);
   return show_run_of(
       folder, [&] { return go_on(options, folder, print); }, print);
 }

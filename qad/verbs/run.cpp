@@ -1,12 +1,12 @@
 #include "qad/verbs/run.h"
 
+#include <optional>
 #include <ostream>
 
 #include "autograd/base/error.h"
-#include "autograd/base/log.h"
-#include "autograd/base/parallel.h"
 #include "qad/run/run_lock.h"
 #include "qad/run/run_one.h"
+#include "qad/run/shared_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -19,11 +19,15 @@ ExitCode run(const RunOptions& options, std::ostream& print) {
                  .got = "kind: compare",
                  .hint = "use qad compare"},
                 ExitCode::usage);
-  set_threads(static_cast<int>(recipe.threads));
-  check_new_run_folder(options.out);  // before a lock is put there
-  const RunLock lock(options.out);
+  check_one_run(recipe, options.out);
+  set_threads_of_rank(recipe.threads);
+  std::optional<RunLock> lock;
+  first_does([&] {
+    check_new_run_folder(options.out);  // before a lock is put there
+    lock.emplace(options.out);
+  });
   const auto work = [&](const RunFolder& folder) {
-    log_to_file(folder.log());
+    begin_log(folder);
     const Materials materials = load_materials(recipe, folder);
     return run_one(recipe, materials, folder, std::string(enum_name(recipe.kind)));
   };

@@ -155,12 +155,11 @@ TEST(Synthetic, ListsAreSortedAndReversed) {
 }
 
 TEST(Synthetic, RecallAnswersAreThePairs) {
+  const std::regex pairs(R"((\w+ has \w+, )+\w+ has \w+\.)"), question(R"(\n(\w+)\? (\w+))");
   int questions = 0;
   for (const std::string& text : ten_thousand()) {
-    std::smatch match;
     const std::string first = text.substr(0, text.find('\n'));
-    if (!std::regex_match(first, std::regex(R"((\w+ has \w+, )+\w+ has \w+\.)"))) continue;
-    const std::regex question(R"(\n(\w+)\? (\w+))");
+    if (!std::regex_match(first, pairs)) continue;
     for (std::sregex_iterator next(text.begin(), text.end(), question), end; next != end; ++next, ++questions)
       EXPECT_NE(first.find(next->str(1) + " has " + next->str(2)), std::string::npos) << text;
   }

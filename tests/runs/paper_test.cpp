@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
 #include "autograd/base/atomic_file.h"
 #include "qad/report/summary.h"
@@ -45,11 +46,14 @@ TEST(PaperComparison, ShowsTheDirectionAndRepeats) {
     EXPECT_GE(arm.problems.mean.exact_match_high, arm.problems.mean.exact_match);
   }
 
-  const RunSummary second = compared(folder / "second", {"threads=1"});
-  for (std::size_t i = 0; i < first.arms.size(); ++i) {
-    SCOPED_TRACE(first.arms[i].name);
-    EXPECT_EQ(second.arms[i].eval.kl_mean, first.arms[i].eval.kl_mean);
-    EXPECT_EQ(second.arms[i].problems.mean.exact_match, first.arms[i].problems.mean.exact_match);
+  const RunSummary second =
+      compared(folder / "second", {"threads=1", "arms=[{name: ptq, kind: ptq}, {name: qad, kind: qad, lr: [1.0e-3]}]"});
+  ASSERT_EQ(second.arms.size(), 3u);
+  for (const auto& [again, before] : {std::pair{second.arms[0], bf16}, {second.arms[1], ptq}, {second.arms[2], qad}}) {
+    SCOPED_TRACE(before.name);
+    EXPECT_EQ(again.name, before.name);
+    EXPECT_EQ(again.eval.kl_mean, before.eval.kl_mean);
+    EXPECT_EQ(again.problems.mean.exact_match, before.problems.mean.exact_match);
   }
   EXPECT_EQ(read_file(folder / "second/arms/qad/answers.jsonl", "answers"),
             read_file(folder / "first/arms/qad/answers.jsonl", "answers"));

@@ -229,7 +229,7 @@ TEST_P(GrpoResume, AfterAKillOrAStopAtEveryMoment) {
   int polls = 0;
   undisturbed.run([&] { return ++polls, false; });
   ASSERT_GT(polls, 20);
-  for (int moment = 1; moment <= polls; moment += polls / 40 | 1) {  // odd and even in turn
+  for (int moment = 1; moment <= polls; moment += polls / 16 | 1) {  // odd and even in turn
     SCOPED_TRACE(moment);
     GrpoTraining disturbed;
     set_up(disturbed);

@@ -28,7 +28,7 @@ class Resume : public ::testing::TestWithParam<LossKind> {
     return config;
   }
   // More moments for the loss that matters most; an odd stride, so that they fall on ops of all kinds.
-  static int stride(int polls) { return polls / (GetParam() == LossKind::kl ? 60 : 12) | 1; }
+  static int stride(int polls) { return polls / (GetParam() == LossKind::kl ? 24 : 12) | 1; }
 };
 
 TEST_P(Resume, AfterAKillAtEveryMoment) {
