@@ -1,5 +1,6 @@
 // bench_step: a training step of W4A4 QAD as a run does it, against the floor that its matrix products set. Prints one
-// JSON object a line: a step's loss as it comes, at last the result. bench/compare_step runs it beside PyTorch.
+// JSON object a line: a step's loss as it comes, at last the result. bench/compare_step runs it beside PyTorch,
+// bench/compare_ranks as several ranks under mpirun.
 #include <fmt/format.h>
 
 #include <boost/program_options.hpp>
@@ -10,10 +11,13 @@
 #include <optional>
 
 #include "autograd/base/error.h"
+#include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
 #include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
 #include "autograd/kernels/table.h"
+#include "autograd/ranks/communicator.h"
+#include "autograd/ranks/launch.h"
 #include "bench/step/clock.h"
 #include "bench/step/gemm_floor.h"
 #include "bench/step/quantizer_rates.h"
@@ -35,7 +39,7 @@ struct Options {
   std::string workload = "S";
   std::string dump;
   int threads = 0;
-  std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0, batch = 0, length = 0;
+  std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0, batch = 0, length = 0, shards = 1;
   std::string precision = "fp32";
   bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false;
 };
@@ -145,17 +149,33 @@ void run_step(const Options& options) {
     set_input_precision(*model, config.backward);
   AdamW optimizer(config.adamw, models.student->parameters());
 
+  const auto batch_size = static_cast<std::int64_t>(batches.front().segments.size());
+  const std::int64_t of_shard = batch_size / options.shards;
+  std::int64_t micro_batch = options.micro_batch;
+  if (options.shards > 1) micro_batch = micro_batch > 0 ? std::min(micro_batch, of_shard) : of_shard;
+  if (batch_size % options.shards != 0 || (options.shards > 1 && of_shard % micro_batch != 0))
+    throw Error({.who = "--shards", .expected = "a divisor of the batch", .got = std::to_string(options.shards)});
+  const ShardSizes shards(static_cast<std::size_t>(options.shards),
+                          options.shards > 1 ? static_cast<std::size_t>(of_shard / micro_batch) : 0);
+  std::int64_t sent = 0;
+  double waited = 0;
+
   std::vector<double> times;
   Json losses = Json::array(), resident;
   std::optional<Profiler> profiler;
   for (std::int64_t step = 1; step <= options.warmup + options.steps; ++step) {
     const std::vector<TokenBatch> parts =
-        cut(batches[static_cast<std::size_t>((step - 1) % kBatches)], load.length, options.micro_batch);
+        cut(batches[static_cast<std::size_t>((step - 1) % kBatches)], load.length, micro_batch);
+    if (step == options.warmup + 1) {
+      sent = ranks().bytes_sent();
+      waited = ranks().seconds_waited();
+    }
     if (options.profile && step == options.warmup + 1) profiler.emplace();
     StepResult result;
     const double seconds = seconds_of([&] {
       const ProfilePhase phase("step");
-      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, parts);
+      result = train_step(config, {}, step, *models.student, models.teacher.get(), optimizer, parts,
+                          options.shards > 1 ? shards : ShardSizes());
     });
     if (result.skipped) throw Error({.who = fmt::format("step {}", step), .got = result.reason});
     print({{"event", "step"},
@@ -183,6 +203,11 @@ void run_step(const Options& options) {
                  {"tokens", load.tokens()},
                  {"steps", options.steps},
                  {"losses", losses},
+                 {"shards", options.shards},
+                 {"ranks", ranks().size()},
+                 {"bytes_sent_per_step", (ranks().bytes_sent() - sent) / std::max<std::int64_t>(1, options.steps)},
+                 {"seconds_waited_per_step",
+                  (ranks().seconds_waited() - waited) / static_cast<double>(std::max<std::int64_t>(1, options.steps))},
                  {"resident_after_warmup_and_end", resident},
                  {"memory", memory(process, models)}});
   if (!operation_seconds.empty()) result["operation_seconds"] = operation_seconds;
@@ -219,6 +244,7 @@ Options parse(int argc, char** argv, bool& help) {
       "batch", po::value(&options.batch)->value_name("N"), "sequences a step, other than the workload's")(
       "length", po::value(&options.length)->value_name("N"), "tokens of each, other than the workload's")(
       "micro-batch", po::value(&options.micro_batch)->value_name("N"), "sequences a forward; 0: all")(
+      "shards", po::value(&options.shards)->value_name("N"), "train.shards; under mpirun ranks share them")(
       "precision", po::value(&options.precision)->value_name("fp32|bf16"),
       "of products: teacher.compute, train.forward and train.backward")(
       "no-quantizers", po::bool_switch(&options.no_quantizers), "the same step with a student in FP32")(
@@ -244,6 +270,8 @@ Options parse(int argc, char** argv, bool& help) {
 
 int guarded_main(int argc, char** argv) {
   try {
+    install_stop_signals();
+    start_ranks();
     bool help = false;
     const Options options = parse(argc, argv, help);
     if (help) return 0;
@@ -251,10 +279,9 @@ int guarded_main(int argc, char** argv) {
     set_terminal_log_level(LogLevel::warning);
     if (options.workload == "Q") run_quantizer();
     else run_step(options);
-    return 0;
+    return static_cast<int>(end_ranks(ExitCode::done, ""));
   } catch (const Error& error) {
-    fmt::print(stderr, "bench_step: {}\n", error.what());
-    return static_cast<int>(error.code());
+    return static_cast<int>(end_ranks(error.code(), error.what()));
   }
 }
 

@@ -9,6 +9,7 @@
 #include "autograd/base/version.h"
 #include "autograd/kernels/table.h"
 #include "autograd/ranks/communicator.h"
+#include "qad/report/format.h"
 #include "qad/report/live_report.h"
 #include "qad/report/machine.h"
 #include "qad/report/metrics_log.h"
@@ -110,6 +111,9 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
   const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
   listeners.run_started(started);
   RunSummary summary = summary_of(started, trainer.run());
+  if (!ranks().is_alone())
+    log_info("{}: {} ranks; this one sent {} and waited {} for others", name, ranks().size(),
+             format_bytes(ranks().bytes_sent()), format_duration(ranks().seconds_waited()));
   first_does([&] { std::filesystem::remove(folder.calibration()); });  // the checkpoints have the scales
   summary.version = kVersion;
   if (summary.end == enum_name(RunEnd::interrupted)) throw Stopped();
