@@ -183,7 +183,7 @@ class Checker {
     }
     const std::string& cache = recipe_.quantize.kv_cache;
     check_one("quantize.kv_cache", tree_.find_path("quantize.kv_cache"), cache);
-    if (problems_.count() == before) check_rule_options(), check_algorithm();
+    if (problems_.count() == before) check_rule_options(), check_algorithm(), check_headroom();
     if (row_.quantizes) return;
     const std::string_view kind = enum_name(recipe_.kind);
     if (!rules.empty())
@@ -213,6 +213,23 @@ class Checker {
     if (any && !served)
       report("calibrate.algorithm", "weights in a format with block scales to search", "none in any rule",
              "or algorithm: max");
+  }
+
+  // Room in scales that nothing has; the arms of a comparison are checked each.
+  void check_headroom() {
+    const double headroom = recipe_.quantize.tensor_scale.headroom;
+    if (headroom == 1 || row_.is_comparison || row_.searches) return;
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    const auto has_room = [](const LayerOptions& options) {
+      return options.formats.inputs != nullptr && options.formats.inputs->has_tensor_scale &&
+             options.tensor_scale.from == TensorScaleSource::calibration;
+    };
+    bool any = has_room(policy.cache());
+    for (std::size_t i = 0; i < recipe_.quantize.rules.size(); ++i)
+      any |= has_room(policy.of_rule(static_cast<int>(i)));
+    if (!any)
+      report("quantize.tensor_scale.headroom", "1 where no input has a tensor scale from calibration",
+             fmt::format("{}", headroom), "such as inputs: nvfp4 with tensor_scale.from: calibration");
   }
 
   // What a rule says for itself: options that nothing would follow look like some that count.
