@@ -58,7 +58,8 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     const auto correction = [&](double beta) {
       return static_cast<float>(1.0 - std::pow(beta, static_cast<double>(updates_ - own.waits)));
     };
-    const kernels::AdamWUpdate update{static_cast<float>(learning_rate * own.lr_factor),
+    const double rate = learning_rate * own.lr_factor;
+    const kernels::AdamWUpdate update{static_cast<float>(rate),
                                       static_cast<float>(config_.beta1),
                                       static_cast<float>(config_.beta2),
                                       static_cast<float>(config_.epsilon),
@@ -66,10 +67,14 @@ void AdamW::step(double learning_rate, double gradient_scale) {
                                       correction(config_.beta1),
                                       correction(config_.beta2),
                                       static_cast<float>(gradient_scale)};
-    kernel_table(gradient.device())
-        .adamw(gradient.size(), update, gradient.data(), parameter.value().data(), states_[i].first.data(),
-               states_[i].second.data());
-    parameter.changed();
+    const auto move = [&] {
+      kernel_table(gradient.device())
+          .adamw(gradient.size(), update, gradient.data(), parameter.value().data(), states_[i].first.data(),
+                 states_[i].second.data());
+      parameter.changed();
+    };
+    if (around_move_) around_move_(parameter, rate, move);
+    else move();
   }
 }
 

@@ -1,6 +1,7 @@
 // AdamW over FP32 master weights, with global-norm clipping.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,10 @@ class AdamW {
   /// a gradient, such as an expert that no token went to, stays as it is, moments and all: nothing decays.
   void step(double learning_rate, double gradient_scale);
 
+  /// Called in step() for each parameter that it is about to move, with that one's own learning rate; calls `move`.
+  using AroundMove = std::function<void(Parameter& parameter, double rate, const std::function<void()>& move)>;
+  void set_around_move(AroundMove around) { around_move_ = std::move(around); }
+
   /// Clears the gradients of those that the next update leaves as they are.
   void clear_waiting();
 
@@ -64,6 +69,7 @@ class AdamW {
   ParameterList parameters_;
   std::vector<AdamWOptions> options_;
   std::vector<State> states_;
+  AroundMove around_move_;
   std::int64_t updates_ = 0;
 };
 

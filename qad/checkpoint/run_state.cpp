@@ -16,6 +16,7 @@ constexpr const char* kModel = "model/";
 constexpr const char* kQuantizer = "quantizer/";
 constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
+constexpr const char* kAverage = "average/";
 constexpr const char* kUpdates = "adamw.updates";
 constexpr const char* kScale = "scale/";
 constexpr const char* kHint = "is it a checkpoint of another model?";
@@ -106,12 +107,13 @@ void check_no_surplus(const CheckpointContent& content, const RunParts& parts, c
   std::set<std::string> known;
   const auto add = [&](const ParameterList& parameters, const char* values) {
     for (const ParameterPointer& parameter : parameters)
-      for (const char* kind : {values, kFirstMoment, kSecondMoment}) known.insert(kind + parameter->name);
+      for (const char* kind : {values, kFirstMoment, kSecondMoment, kAverage}) known.insert(kind + parameter->name);
   };
   add(parts.student.parameters(), kModel);
   add(parts.quantizers.parameters(), kQuantizer);
   for (const auto& [name, tensor] : content.tensors)
-    if (!known.contains(name) && !name.starts_with(kScale))
+    if (!known.contains(name) && !name.starts_with(kScale) &&
+        !(name.starts_with(kOscillation) && (parts.optimizer == nullptr || parts.sums.contains(name))))
       throw Error({.who = file, .expected = "no tensors but the model's", .got = name + " as well", .hint = kHint});
 }
 
@@ -136,6 +138,10 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
       content.tensors[kSecondMoment + name] = parts.optimizer->states()[i].second;
     }
   }
+  content.tensors.insert(parts.sums.begin(), parts.sums.end());
+  if (parts.average != nullptr)
+    for (std::size_t i = 0; i < parts.average->averages().size(); ++i)
+      content.tensors[kAverage + parts.average->parameters()[i]->name] = parts.average->averages()[i];
   return content;
 }
 
@@ -144,7 +150,9 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   visit_fields(state, FieldReader{content, file});
   const auto restore_values = [&](const ParameterList& parameters, const char* kind) {
     for (const ParameterPointer& parameter : parameters) {
-      restore_tensor(content, kind + parameter->name, parameter->value(), file);
+      const std::string average = kAverage + parameter->name;
+      const bool takes_average = parts.optimizer == nullptr && content.tensors.contains(average);
+      restore_tensor(content, takes_average ? average : kind + parameter->name, parameter->value(), file);
       parameter->changed();
     }
   };
@@ -167,6 +175,10 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
       restore_tensor(content, kSecondMoment + name, parts.optimizer->states()[i].second, file);
     }
   }
+  for (const auto& [name, tensor] : parts.sums) restore_tensor(content, name, tensor, file);
+  if (parts.average != nullptr)
+    for (std::size_t i = 0; i < parts.average->averages().size(); ++i)
+      restore_tensor(content, kAverage + parts.average->parameters()[i]->name, parts.average->averages()[i], file);
   return state;
 }
 

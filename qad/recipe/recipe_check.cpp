@@ -17,6 +17,7 @@
 #include "qad/quant/policy.h"
 #include "qad/recipe/nearest_name.h"
 #include "qad/recipe/search_check.h"
+#include "qad/recipe/training_check.h"
 
 namespace qad {
 namespace {
@@ -33,7 +34,7 @@ class Checker {
     if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
     check_mixture(recipe_.data.eval, "data.eval");
-    check_training();
+    check_training(recipe_, [this](const auto& key, auto... said) { report(key, std::move(said)...); });
     check_formats();
     check_search(recipe_, tree_, problems_);
     check_export();
@@ -137,31 +138,6 @@ class Checker {
     if (!row_.has_teacher)
       report(key + ".teacher_text", "another source", "this one",
              fmt::format("kind: {} has no teacher", enum_name(recipe_.kind)));
-  }
-
-  void check_training() {
-    const TrainConfig& train = recipe_.train;
-    if (train.steps > 0 && train.warmup_steps > train.steps)
-      report("train.warmup_steps", fmt::format("at most train.steps = {}", train.steps),
-             fmt::format("{}", train.warmup_steps));
-    if (train.micro_batch_size > train.batch_size)
-      report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
-             fmt::format("{}", train.micro_batch_size));
-    for (std::size_t i = 0; i < train.parameters.size(); ++i) {
-      const ParameterRule& rule = train.parameters[i];
-      if (rule.frozen && (rule.lr_factor != 1 || rule.weight_decay))
-        report(fmt::format("train.parameters[{}]", i), "frozen: true without lr_factor and weight_decay", "one of them",
-               "what stays as it is has no rate");
-    }
-    if (row_.judge == Judge::next_token && recipe_.loss.kind != LossKind::cross_entropy)
-      report("loss.kind", fmt::format("cross_entropy for kind: {}", enum_name(recipe_.kind)),
-             std::string(enum_name(recipe_.loss.kind)), "or kind: qad");
-    if (row_.best_is_last && train.patience > 0)
-      report("train.patience", "0 for kind: grpo", fmt::format("{}", train.patience),
-             "held-out cross-entropy does not tell when reinforcement learning is done");
-    if (row_.judge == Judge::teacher && row_.steps == Steps::text && !row_.is_comparison &&
-        recipe_.loss.kind == LossKind::cross_entropy)
-      report("loss.kind", "a loss against the teacher for kind: qad", "cross_entropy", "or kind: qat");
   }
 
   void check_formats() {
