@@ -108,11 +108,11 @@ void AdamW::step(double learning_rate, double gradient_scale, const std::vector<
     const AdamWOptions& own = options_[i];
     if (updates_ <= own.waits) continue;
     QAD_ASSERT(gradient.size() == states_[i].first.size());
-    moved[i] = parameter.value();
     const auto correction = [&](double beta) {
       return static_cast<float>(1.0 - std::pow(beta, static_cast<double>(updates_ - own.waits)));
     };
-    const kernels::AdamWUpdate update{static_cast<float>(learning_rate * own.lr_factor),
+    const double rate = learning_rate * own.lr_factor;
+    const kernels::AdamWUpdate update{static_cast<float>(rate),
                                       static_cast<float>(config_.beta1),
                                       static_cast<float>(config_.beta2),
                                       static_cast<float>(config_.epsilon),
@@ -120,10 +120,23 @@ void AdamW::step(double learning_rate, double gradient_scale, const std::vector<
                                       correction(config_.beta1),
                                       correction(config_.beta2),
                                       static_cast<float>(gradient_scale)};
-    kernel_table(gradient.device())
-        .adamw(gradient.size(), update, gradient.data(), parameter.value().data() + slices_[i].begin,
-               states_[i].first.data(), states_[i].second.data());
-    parameter.changed();
+    const auto move = [&] {
+      kernel_table(gradient.device())
+          .adamw(gradient.size(), update, gradient.data(), parameter.value().data() + slices_[i].begin,
+                 states_[i].first.data(), states_[i].second.data());
+      if (around_move_) {  // which looks at all of the values
+        std::vector<Tensor> only(parameters_.size());
+        only[i] = parameter.value();
+        gather_slices(parameters_, only, "a parameter");
+      }
+      parameter.changed();
+    };
+    if (around_move_) {
+      around_move_(parameter, rate, move);
+      continue;
+    }
+    move();
+    moved[i] = parameter.value();
   }
   gather_slices(parameters_, moved, "parameters");
 }

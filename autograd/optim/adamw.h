@@ -2,6 +2,7 @@
 // that it owns, keeps the moments of no others (slices.h), and gets the others' values.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,10 @@ class AdamW {
     step(learning_rate, gradient_scale, take_gradients(parameters_));
   }
 
+  /// Called in step() for each parameter that it is about to move, with that one's own learning rate; calls `move`.
+  using AroundMove = std::function<void(Parameter& parameter, double rate, const std::function<void()>& move)>;
+  void set_around_move(AroundMove around) { around_move_ = std::move(around); }
+
   /// Clears the gradients of those that the next update leaves as they are.
   void clear_waiting();
 
@@ -79,6 +84,7 @@ class AdamW {
   std::vector<AdamWOptions> options_;
   std::vector<Slice> slices_;
   std::vector<State> states_;
+  AroundMove around_move_;
   std::int64_t updates_ = 0;
 };
 

@@ -18,6 +18,8 @@ struct CalibrationAlgorithm {
                       const CalibrateConfig& config) = nullptr;
   /// Whether a layer must see what the blocks before it give when they are quantized.
   bool by_block = false;
+  /// Whether weights are others afterwards.
+  bool moves_weights = false;
   /// Whether there is anything to find for weights in this format; null: in any.
   bool (*serves)(const BlockFormat&) = nullptr;
 };

@@ -152,6 +152,8 @@ void compensate_errors(std::span<const LinearQuantizers* const> linears, const S
     const auto found = seen.find(linear);
     const std::int64_t tokens = found == seen.end() ? 0 : found->second->tokens;
     if (tokens < scales.cols) few.push_back(fmt::format("{} ({} for {})", linear->layer, tokens, scales.cols));
+    // The moments as they are taken, the factor and its inverse.
+    const Tensor planned = tokens > 0 ? planned_doubles(3 * scales.cols * scales.cols) : Tensor();
     if (tokens == 0 || loops_are_dry()) continue;
     if (of != found->second) {
       of = found->second;

@@ -19,6 +19,7 @@ namespace {
 struct SeenBlocks {
   std::int64_t tokens = 0;
   BlockMoments moments;
+  Tensor planned;
 };
 
 // sum += Σ of a·bᵀ over tokens, in their order, by blocks of the columns of a and b [T, cols].
@@ -61,7 +62,10 @@ void find_scales_by_outputs(std::span<const LinearQuantizers* const> all, const 
         continue;
       }
       auto& blocks = seen[one];
-      if (blocks == nullptr) blocks = std::make_shared<SeenBlocks>();
+      if (blocks == nullptr) {
+        blocks = std::make_shared<SeenBlocks>();
+        blocks->planned = planned_doubles((one->inputs != nullptr ? 2 : 1) * x.cols() * block);
+      }
       blocks->tokens += x.rows();
       add_products(read, read, block, blocks->moments.second);
       if (one->inputs != nullptr) add_products(read, difference(read, x), block, blocks->moments.coupling);

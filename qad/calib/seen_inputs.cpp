@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "autograd/base/parallel.h"
 #include "qad/formats/quantize.h"
 
 namespace qad {
@@ -32,6 +33,10 @@ void show_read(std::span<const LinearQuantizers* const> linears, const ShowInput
     const ActivationQuantizer* const inputs = readers.front()->inputs.get();
     see(readers, floats, inputs != nullptr ? rounded(*inputs, floats) : floats);
   });
+}
+
+Tensor planned_doubles(std::int64_t count) {
+  return loops_are_dry() ? Tensor({count, sizeof(double) / sizeof(float)}) : Tensor();
 }
 
 std::string first_names(const std::vector<std::string>& names) {

@@ -16,6 +16,9 @@ using ReadersOfOne = std::vector<const LinearQuantizers*>;
 using SeeRead = std::function<void(const ReadersOfOne& readers, const Tensor& x_TK, const Tensor& rounded_TK)>;
 void show_read(std::span<const LinearQuantizers* const> linears, const ShowInputs& show_inputs, const SeeRead& see);
 
+/// In a dry run memory of so many doubles, which a plan counts as long as this is kept; else nothing.
+[[nodiscard]] Tensor planned_doubles(std::int64_t count);
+
 /// "a, b, c": the first dozen of them.
 [[nodiscard]] std::string first_names(const std::vector<std::string>& names);
 

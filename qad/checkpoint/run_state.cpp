@@ -16,6 +16,7 @@ constexpr const char* kModel = "model/";
 constexpr const char* kQuantizer = "quantizer/";
 constexpr const char* kFirstMoment = "adamw/first/";
 constexpr const char* kSecondMoment = "adamw/second/";
+constexpr const char* kAverage = "average/";
 constexpr const char* kUpdates = "adamw.updates";
 constexpr const char* kScale = "scale/";
 constexpr const char* kHint = "is it a checkpoint of another model?";
@@ -102,17 +103,23 @@ const Tensor& saved_tensor(const CheckpointContent& content, const std::string& 
   return saved;
 }
 
+void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
+                    const std::string& file) {
+  target.copy_from(saved_tensor(content, name, target, file));
+}
+
 // best.h5 has no optimizer, and one who exports the last checkpoint does not ask for its own: both may be there.
 void check_no_surplus(const CheckpointContent& content, const RunParts& parts, const std::string& file) {
   std::set<std::string> known;
   const auto add = [&](const ParameterList& parameters, const char* values) {
     for (const ParameterPointer& parameter : parameters)
-      for (const char* kind : {values, kFirstMoment, kSecondMoment}) known.insert(kind + parameter->name);
+      for (const char* kind : {values, kFirstMoment, kSecondMoment, kAverage}) known.insert(kind + parameter->name);
   };
   add(parts.student.parameters(), kModel);
   add(parts.quantizers.parameters(), kQuantizer);
   for (const auto& [name, tensor] : content.tensors)
-    if (!known.contains(name) && !name.starts_with(kScale))
+    if (!known.contains(name) && !name.starts_with(kScale) &&
+        !(name.starts_with(kOscillation) && (parts.optimizer == nullptr || parts.sums.contains(name))))
       throw Error({.who = file, .expected = "no tensors but the model's", .got = name + " as well", .hint = kHint});
 }
 
@@ -138,6 +145,10 @@ CheckpointContent pack(const RunState& state, const RunParts& parts, const std::
       content.tensors[kSecondMoment + name] = states[i].second;
     }
   }
+  content.tensors.insert(parts.sums.begin(), parts.sums.end());
+  if (parts.average != nullptr)
+    for (std::size_t i = 0; i < parts.average->averages().size(); ++i)
+      content.tensors[kAverage + parts.average->parameters()[i]->name] = parts.average->averages()[i];
   return content;
 }
 
@@ -146,7 +157,9 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
   visit_fields(state, FieldReader{content, file});
   const auto restore_values = [&](const ParameterList& parameters, const char* kind) {
     for (const ParameterPointer& parameter : parameters) {
-      parameter->value().copy_from(saved_tensor(content, kind + parameter->name, parameter->value(), file));
+      const std::string average = kAverage + parameter->name;
+      const bool takes_average = parts.optimizer == nullptr && content.tensors.contains(average);
+      restore_tensor(content, takes_average ? average : kind + parameter->name, parameter->value(), file);
       parameter->changed();
     }
   };
@@ -169,6 +182,10 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
                                      saved_tensor(content, kSecondMoment + parameter.name, parameter.value(), file)});
     }
   }
+  for (const auto& [name, tensor] : parts.sums) restore_tensor(content, name, tensor, file);
+  if (parts.average != nullptr)
+    for (std::size_t i = 0; i < parts.average->averages().size(); ++i)
+      restore_tensor(content, kAverage + parts.average->parameters()[i]->name, parts.average->averages()[i], file);
   return state;
 }
 

@@ -2,9 +2,11 @@
 // data, counters. What is not here is made again from the recipe.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "autograd/optim/adamw.h"
+#include "autograd/optim/weight_average.h"
 #include "models/language_model.h"
 #include "qad/checkpoint/checkpoint.h"
 #include "qad/checkpoint/figures.h"
@@ -49,16 +51,22 @@ struct RunState {
   }
 };
 
-/// The parts of a run that have state. `optimizer` is null in best.h5, which is for export and not for resuming.
+/// The parts of a run that have state. `optimizer` and `average` are null in best.h5, which is for export and not for
+/// resuming, and whose parameters are the averages where there are any.
 struct RunParts {
   LanguageModel& student;
   QuantizerSet& quantizers;
   AdamW* optimizer;
+  WeightAverage* average = nullptr;
+  /// What else goes on from where it was, by its names in checkpoints; these all begin with kOscillation.
+  std::map<std::string, Tensor> sums{};
 };
+inline constexpr const char* kOscillation = "oscillation/";
 
 /// Called by all ranks together where there is an optimizer: the first one gets the moments that others keep.
 [[nodiscard]] CheckpointContent pack(const RunState& state, const RunParts& parts, const std::string& recipe);
-/// The reverse. A checkpoint of another model is an error that names the first tensor that does not fit.
+/// The reverse; without an optimizer the student is the average, if the checkpoint has one. A checkpoint of another
+/// model is an error that names the first tensor that does not fit.
 [[nodiscard]] RunState unpack(const CheckpointContent& content, const RunParts& parts, const std::string& file);
 
 }  // namespace qad

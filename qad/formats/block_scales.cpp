@@ -1,6 +1,7 @@
 #include "qad/formats/block_scales.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,12 +12,6 @@
 
 namespace qad {
 namespace {
-
-float amax_of(const float* x, std::int64_t count) {
-  float largest = 0.0f;
-  for (std::int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(x[i]));
-  return largest;
-}
 
 // Squared error of a block under a scale; gives up once it is not below `enough`.
 double error_of(const ElementType& element, const float* values, const float* x, std::int64_t count, float scale,
@@ -51,7 +46,7 @@ class ScaleSearch {
   // Of a block w with its moments [count, count].
   [[nodiscard]] std::uint32_t best_for_output(const float* w, std::int64_t count, const double* second,
                                               const double* coupling, std::vector<double>& scratch) const {
-    const float amax = amax_of(w, count);
+    const float amax = block_amax(w, count);
     const std::uint32_t usual = block_scale(format_, amax, tensor_scale_).code;
     if (amax == 0.0f) return usual;
     const auto n = static_cast<std::size_t>(count);
@@ -80,7 +75,7 @@ class ScaleSearch {
   }
 
   [[nodiscard]] std::uint32_t best(const float* x, std::int64_t count) const {
-    const float amax = amax_of(x, count);
+    const float amax = block_amax(x, count);
     const std::uint32_t usual = block_scale(format_, amax, tensor_scale_).code;
     if (amax == 0.0f) return usual;
     std::uint32_t best = usual;
@@ -119,6 +114,21 @@ class ScaleSearch {
 };
 
 }  // namespace
+
+// Over fixed lanes, which compilers turn into vectors.
+float block_amax(const float* x, std::int64_t count) {
+  constexpr std::int64_t kLanes = 8;
+  std::array<float, kLanes> largest{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      const auto at = static_cast<std::size_t>(lane);
+      const float magnitude = std::abs(x[i + lane]);
+      largest[at] = magnitude > largest[at] ? magnitude : largest[at];
+    }
+  for (; i < count; ++i) largest[0] = std::max(largest[0], std::abs(x[i]));
+  return *std::ranges::max_element(largest);
+}
 
 bool scales_can_be_searched(const BlockFormat& format) { return format.scale != nullptr && format.scale->bits == 8; }
 

@@ -29,6 +29,9 @@ struct BlockMoments {
 [[nodiscard]] Tensor scales_of_least_output_error(const BlockFormat& format, const float* w, std::int64_t rows,
                                                   std::int64_t cols, float tensor_scale, const BlockMoments& moments);
 
+/// The largest magnitude of a block of finite values.
+[[nodiscard]] float block_amax(const float* x, std::int64_t count);
+
 /// What each value of a row is divided by before it is coded, [cols]: block scale · tensor scale.
 void divisors_of_row(const QuantizedTensor& tensor, std::int64_t row, float* out);
 

@@ -134,12 +134,7 @@ void dequantize_rows_to(const QuantizedTensor& tensor, std::int64_t begin, std::
   parallel_for(end - begin, chunk_rows(tensor.cols), [&](std::int64_t first, std::int64_t last) {
     RowTarget target(out, tensor.cols);
     for (std::int64_t row = first; row < last; ++row) {
-      const std::uint8_t* codes = row_codes(tensor, begin + row);
-      const std::byte* scales = row_scales(tensor, begin + row);
-      if (const auto fast = tensor.format->fast.dequantize)
-        fast(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols, tensor.tensor_scale, target.begin(row));
-      else
-        reference::dequantize_row(*tensor.format, tensor.tensor_scale, codes, scales, tensor.cols, target.begin(row));
+      dequantize_row(tensor, begin + row, target.begin(row));
       target.end(row);
     }
   });
@@ -211,6 +206,14 @@ void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out) {
   QAD_ASSERT(tensor.format->exact_in_bf16(tensor.tensor_scale));
   format_kernels(tensor.codes.device()).dequantize_rows_bf16(tensor, begin, end, bf16_out);
+}
+
+void dequantize_row(const QuantizedTensor& tensor, std::int64_t row, float* out) {
+  const std::uint8_t* codes = row_codes(tensor, row);
+  const std::byte* scales = row_scales(tensor, row);
+  if (const auto fast = tensor.format->fast.dequantize)
+    fast(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols, tensor.tensor_scale, out);
+  else reference::dequantize_row(*tensor.format, tensor.tensor_scale, codes, scales, tensor.cols, out);
 }
 
 float amax(const float* x, std::int64_t count, Device device) { return format_kernels(device).amax(x, count); }

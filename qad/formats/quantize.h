@@ -48,6 +48,9 @@ void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int
 /// The same in BF16, which must hold them.
 void dequantize_rows(const QuantizedTensor& tensor, std::int64_t begin, std::int64_t end, std::uint16_t* bf16_out);
 
+/// One row [cols] in the thread that calls, for loops over rows.
+void dequantize_row(const QuantizedTensor& tensor, std::int64_t row, float* out);
+
 /// The largest magnitude; infinite or NaN if any value is. 0 for no values.
 [[nodiscard]] float amax(const float* x, std::int64_t count, Device device = Device::cpu);
 

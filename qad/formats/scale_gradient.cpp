@@ -8,7 +8,8 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
-#include "qad/formats/quantize_reference.h"
+#include "qad/formats/block_scales.h"
+#include "qad/formats/quantize.h"
 
 namespace qad {
 namespace {
@@ -18,19 +19,6 @@ constexpr std::int64_t kLanes = 8;
 using Lanes = std::array<float, kLanes>;
 
 std::int64_t rows_per_chunk(std::int64_t cols) { return std::max<std::int64_t>(1, (1 << 14) / cols); }
-
-float amax_of(const float* x, std::int64_t count) {
-  Lanes largest{};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      const auto at = static_cast<std::size_t>(lane);
-      const float magnitude = std::abs(x[i + lane]);
-      largest[at] = magnitude > largest[at] ? magnitude : largest[at];
-    }
-  for (; i < count; ++i) largest[0] = std::max(largest[0], std::abs(x[i]));
-  return *std::ranges::max_element(largest);
-}
 
 // The amaxes that a scale follows: below, it is the smallest there is, and above, the largest.
 struct Followed {
@@ -60,16 +48,6 @@ float through_scale(float* d, const std::uint16_t* t, std::int64_t count, float 
   return sum;
 }
 
-void decode_row(const QuantizedTensor& tensor, std::int64_t row, float* out) {
-  const BlockFormat& format = *tensor.format;
-  const std::uint8_t* codes = tensor.codes.data<std::uint8_t>() + row * tensor.codes.cols();
-  const std::byte* scales =
-      tensor.scales.raw() + row * tensor.scales.cols() * static_cast<std::int64_t>(bytes_of(tensor.scales.dtype()));
-  if (format.fast.dequantize != nullptr)
-    format.fast.dequantize(codes, reinterpret_cast<const std::uint8_t*>(scales), tensor.cols, tensor.tensor_scale, out);
-  else reference::dequantize_row(format, tensor.tensor_scale, codes, scales, tensor.cols, out);
-}
-
 }  // namespace
 
 ScaleResiduals scale_residuals(const float* x, const QuantizedTensor& codes) {
@@ -83,7 +61,7 @@ ScaleResiduals scale_residuals(const float* x, const QuantizedTensor& codes) {
   parallel_for(codes.rows, rows_per_chunk(cols), [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> y(static_cast<std::size_t>(cols));
     for (std::int64_t row = begin; row < end; ++row) {
-      decode_row(codes, row, y.data());
+      dequantize_row(codes, row, y.data());
       for (std::int64_t b = 0; b < blocks; ++b) {
         const float* const from = x + row * cols + b * block;
         const float* const rounded = y.data() + b * block;
@@ -93,7 +71,7 @@ ScaleResiduals scale_residuals(const float* x, const QuantizedTensor& codes) {
           const float beyond = std::copysign(largest, from[i]), within = (rounded[i] - from[i]) / scale;
           to[i] = f32_to_bf16(std::abs(from[i]) > limit ? beyond : within);
         }
-        const float amax = amax_of(from, block);
+        const float amax = block_amax(from, block);
         float& peak = result.peaks.data()[row * blocks + b];
         peak = 0.0f;
         if (!followed.has(amax)) continue;
@@ -139,7 +117,7 @@ Tensor sums_of_codes(const QuantizedTensor& codes, const Tensor& d) {
   parallel_for(codes.rows, rows_per_chunk(cols), [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> y(static_cast<std::size_t>(cols));
     for (std::int64_t row = begin; row < end; ++row) {
-      decode_row(codes, row, y.data());
+      dequantize_row(codes, row, y.data());
       for (std::int64_t b = 0; b < blocks; ++b) {
         const float* const values = y.data() + b * block;
         const float* const of = d.data() + row * cols + b * block;

@@ -4,6 +4,8 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/profile.h"
+#include "autograd/ops/elementwise.h"
+#include "autograd/ops/row_distance.h"
 
 namespace qad {
 namespace {
@@ -33,11 +35,13 @@ std::int64_t counted_tokens(const LossConfig& config, const TokenBatch& batch) {
   return count;
 }
 
-TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch) {
+TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch, Tensor* hidden) {
   const NoGradScope no_grad;
   LinearGroup& head = model.head();
   const Linear& member = head.members.front();
-  return {head.input(model.hidden_states(batch)), member.weight->operand().result.operand};
+  const Variable x = model.hidden_states(batch);
+  if (hidden != nullptr) *hidden = x.value();
+  return {head.input(x), member.weight->operand().result.operand};
 }
 
 FusedLoss batch_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher, const TokenBatch& batch,
@@ -53,22 +57,32 @@ FusedLoss weighted_loss(const LossConfig& config, LanguageModel& student, Langua
                         const TokenBatch& batch, const std::vector<float>& row_weights) {
   QAD_ASSERT(teacher != nullptr || !needs_teacher(config));
   TeacherHead teacher_head;
+  Tensor teacher_hidden;  // before the head's input slot
   if (needs_teacher(config)) {
     const ProfilePhase phase("teacher");
-    teacher_head = frozen_head(*teacher, batch);
+    teacher_head = frozen_head(*teacher, batch, config.hidden_weight > 0 ? &teacher_hidden : nullptr);
   }
 
   LinearGroup& head = student.head();
   const Linear& member = head.members.front();
+  Variable student_hidden;
   const Variable hidden = [&] {
     const ProfilePhase phase("student");
-    return head.input(student.hidden_states(batch));
+    const Variable x = student.hidden_states(batch);
+    if (teacher_hidden.defined()) student_hidden = x;
+    return head.input(x);
   }();
   const ProfilePhase phase("head and loss");
-  return fused_linear_loss(hidden, member.weight->operand(), needs_teacher(config) ? &teacher_head : nullptr,
-                           batch.labels, row_weights,
-                           {row_loss_of(config.kind), static_cast<float>(config.temperature),
-                            static_cast<std::size_t>(config.chunk_mebibytes) << 20});
+  FusedLoss loss = fused_linear_loss(hidden, member.weight->operand(), needs_teacher(config) ? &teacher_head : nullptr,
+                                     batch.labels, row_weights,
+                                     {row_loss_of(config.kind), static_cast<float>(config.temperature),
+                                      static_cast<std::size_t>(config.chunk_mebibytes) << 20});
+  if (!teacher_hidden.defined()) return loss;
+  const Variable distance = row_distance(student_hidden, teacher_hidden, row_weights);
+  const auto weight = static_cast<float>(config.hidden_weight);
+  loss.value += static_cast<double>(weight) * static_cast<double>(distance.value().item());
+  loss.loss = add(loss.loss, scaled(distance, weight));
+  return loss;
 }
 
 }  // namespace qad

@@ -15,10 +15,12 @@ namespace qad {
 /// How many tokens of a batch count: the valid ones against a teacher, those with a label for cross-entropy.
 [[nodiscard]] std::int64_t counted_tokens(const LossConfig& config, const TokenBatch& batch);
 
-/// A frozen model's hidden states for a batch and its head.
-[[nodiscard]] TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch);
+/// A frozen model's hidden states for a batch and its head; `hidden`, if given, receives the first without what the
+/// head makes of its input.
+[[nodiscard]] TeacherHead frozen_head(LanguageModel& model, const TokenBatch& batch, Tensor* hidden = nullptr);
 
-/// Σ row_weight·loss over the tokens of one (micro-)batch. `teacher` may be null for cross-entropy.
+/// Σ row_weight·loss over the tokens of one (micro-)batch, with the distance of hidden states where it is asked for;
+/// `rows` has the loss of the logits alone. `teacher` may be null for cross-entropy.
 [[nodiscard]] FusedLoss weighted_loss(const LossConfig& config, LanguageModel& student, LanguageModel* teacher,
                                       const TokenBatch& batch, const std::vector<float>& row_weights);
 

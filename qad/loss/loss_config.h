@@ -19,6 +19,7 @@ constexpr auto enum_names(LossKind) {
 struct LossConfig {
   LossKind kind = LossKind::kl;
   double temperature = 1.0;
+  double hidden_weight = 0;
   std::int64_t chunk_mebibytes = 32;
 
   template <class Visitor>
@@ -27,6 +28,11 @@ struct LossConfig {
         Field{"kind", "kl: KL(teacher || student); the others for comparison; qat, pretrain and sft use cross_entropy"},
         kind);
     visit(Field{"temperature", "of both softmaxes; the loss is multiplied by its square"}.above(0), temperature);
+    visit(Field{"hidden_weight",
+                "adds so many times the squared distance between the student's last hidden state and the teacher's, "
+                "over the squared length of the teacher's; 0: nothing"}
+              .at_least(0),
+          hidden_weight);
     visit(Field{"chunk_mebibytes", "memory for the logits of one chunk of tokens"}.at_least(1), chunk_mebibytes);
   }
 };

@@ -13,11 +13,13 @@
 #include "autograd/kernels/table.h"
 #include "autograd/ops/fused_linear_loss.h"
 #include "autograd/optim/slices.h"
+#include "autograd/optim/weight_average.h"
 #include "models/families/registry.h"
 #include "qad/calib/calibrate.h"
 #include "qad/layouts/registry.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/train/evaluator.h"
+#include "qad/train/grid_moves.h"
 #include "qad/train/grpo.h"
 #include "qad/train/routers.h"
 #include "qad/train/step.h"
@@ -107,7 +109,13 @@ class Rehearsal {
                                recipe.train.scale_steps);
     trained_ = moved.parameters;
     AdamW optimizer(recipe.train.adamw, moved.parameters, moved.options);
-    plan_.moments = 2 * bytes_of(trained_);
+    const WeightAverage average(trained_, recipe.train.weight_ema);
+    GridMoves grid(recipe.train, quantizers, trained_);
+    grid.begin_step(recipe.train.steps);  // when all that it does is done
+    optimizer.set_around_move(
+        [&](Parameter& parameter, double rate, const auto& move) { grid.around(parameter, rate, move); });
+    plan_.moments = (average.averages().empty() ? 2 : 3) * bytes_of(trained_);
+    for (const auto& [name, sums] : grid.sums()) plan_.moments += static_cast<std::int64_t>(sums.bytes());
     if (!quantizers.empty())
       calibrate(*student_, quantizers, batches(subject_.text.calibration_batches), {}, recipe.calibrate);
     hold_codes();
@@ -179,8 +187,8 @@ class Rehearsal {
     std::int64_t own = 0;
     for (std::size_t i = 0; i < trained_.size(); ++i)
       own += slice_of(trained_[i]->value().size(), i, 0, static_cast<int>(ranks_)).size() * std::int64_t{8};
-    touched_by_others_ = plan_.moments - own;
-    plan_.moments = own;
+    touched_by_others_ = 2 * bytes_of(trained_) - own;
+    plan_.moments -= touched_by_others_;
     return touched_by_others_;
   }
 

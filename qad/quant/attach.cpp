@@ -105,7 +105,7 @@ void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
 
 std::shared_ptr<TensorScale> QuantizerSet::make_scale(std::string name, const BlockFormat& format,
                                                       const TensorScaleConfig& config) {
-  scales_.push_back(std::make_shared<TensorScale>(std::move(name), format, config.round, config.from));
+  scales_.push_back(std::make_shared<TensorScale>(std::move(name), format, config.round, config.from, config.headroom));
   return scales_.back();
 }
 

@@ -67,8 +67,14 @@ LearnedScales::LearnedScales(const std::string& weight, const BlockFormat& forma
   by_floats_.has_tensor_scale = false;
   by_floats_.fast = {};
   const Shape blocks{shape.rows(), format.blocks_per_row(shape.cols())};
-  of_codes_ = masters(weight + (dual ? ".log2_scale_of_codes" : ".log2_scale"), blocks);
-  of_values_ = dual ? masters(weight + ".log2_scale_of_values", blocks) : of_codes_;
+  const std::vector<std::string> called = names(weight, dual);
+  of_codes_ = masters(called.front(), blocks);
+  of_values_ = dual ? masters(called.back(), blocks) : of_codes_;
+}
+
+std::vector<std::string> LearnedScales::names(const std::string& weight, bool dual) {
+  if (!dual) return {weight + ".log2_scale"};
+  return {weight + ".log2_scale_of_codes", weight + ".log2_scale_of_values"};
 }
 
 ParameterList LearnedScales::parameters() const {

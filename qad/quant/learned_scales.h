@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "autograd/nn/parameter.h"
 #include "qad/formats/quantize.h"
@@ -18,6 +19,8 @@ class LearnedScales {
   /// `weight` names it; `shape`: [out, in]. The format must have block scales.
   LearnedScales(const std::string& weight, const BlockFormat& format, const Shape& shape, bool dual);
 
+  /// Of its parameters.
+  [[nodiscard]] static std::vector<std::string> names(const std::string& weight, bool dual);
   /// With Role::scale: [out, blocks a row]; of dual ones those of the codes, then those of the values.
   [[nodiscard]] ParameterList parameters() const;
   /// From the scales that were found.

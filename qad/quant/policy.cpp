@@ -69,7 +69,7 @@ Policy::Policy(const QuantizeConfig& config, CalibrationKind algorithm) {
     const bool inputs_say = rule.input_ste || (rule.ste && !config.input_ste);
     const bool has_scales = formats.weights != nullptr && formats.weights->scale != nullptr;
     return LayerOptions{formats,
-                        {own.round.value_or(common.round), own.from.value_or(common.from)},
+                        {own.round.value_or(common.round), own.from.value_or(common.from), common.headroom},
                         rule.ste ? *rule.ste : where_it_can(config.ste, formats.weights),
                         inputs_say ? rule.input_ste.value_or(of_inputs) : where_it_can(of_inputs, formats.inputs),
                         rule.algorithm.value_or(algorithm),

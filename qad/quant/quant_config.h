@@ -25,6 +25,7 @@ inline constexpr auto enum_names(TensorScaleSource) {
 struct TensorScaleConfig {
   TensorScaleRound round = TensorScaleRound::pow2;
   TensorScaleSource from = TensorScaleSource::calibration;
+  double headroom = 1;
   friend bool operator==(const TensorScaleConfig&, const TensorScaleConfig&) = default;
 
   template <class Visitor>
@@ -32,6 +33,11 @@ struct TensorScaleConfig {
     visit(Field{"round", "pow2: up to a power of two, the same in every export layout; none: amax/2688 as it is"},
           round);
     visit(Field{"from", "calibration: frozen; data: anew in every forward"}, from);
+    visit(Field{"headroom",
+                "of inputs, keys and values whose scale is from calibration: it has room for values so many times as "
+                "large as the largest that calibration saw"}
+              .between(1, 1024),
+          headroom);
   }
 };
 

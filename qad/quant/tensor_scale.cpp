@@ -17,8 +17,13 @@ std::shared_ptr<const Parameter> alive(const std::weak_ptr<const Parameter>& wei
 
 }  // namespace
 
-TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round, TensorScaleSource source)
-    : name_(std::move(name)), format_(&format), round_(round), source_(source) {}
+TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round, TensorScaleSource source,
+                         double headroom)
+    : name_(std::move(name)),
+      format_(&format),
+      round_(round),
+      source_(source),
+      headroom_(static_cast<float>(headroom)) {}
 
 void TensorScale::start_observing(float seen) {
   observed_ = seen > 0.0f;
@@ -37,7 +42,8 @@ void TensorScale::end_observing(TensorScaleSource from) {
   else if (!observed_ && from == TensorScaleSource::calibration && format_->has_tensor_scale)
     throw Error(
         {name_, "calibration to reach this layer", "no token of it", "calibrate on more tokens, or exclude it"});
-  value_ = tensor_scale_from_amax(*format_, amax_, round_);
+  const bool has_room = weights_.empty() && from == TensorScaleSource::calibration;
+  value_ = tensor_scale_from_amax(*format_, has_room ? headroom_ * amax_ : amax_, round_);
 }
 
 void TensorScale::follow_weights() {

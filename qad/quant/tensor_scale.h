@@ -14,9 +14,10 @@ namespace qad {
 
 class TensorScale {
  public:
-  /// `source`: where it comes from by its rule, once observing ends.
+  /// `source`: where it comes from by its rule, once observing ends. `headroom`: of an operand that calibration saw,
+  /// its scale is that of an amax so many times as large; weights are known and need none.
   TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round,
-              TensorScaleSource source = TensorScaleSource::calibration);
+              TensorScaleSource source = TensorScaleSource::calibration, double headroom = 1);
 
   /// Makes this the scale of weights: its amax is theirs at the time of end_observing(), or always the present one's.
   void add_weight(const ParameterPointer& weight) { weights_.push_back(weight); }
@@ -34,7 +35,7 @@ class TensorScale {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const BlockFormat& format() const { return *format_; }
   [[nodiscard]] float value() const { return value_; }  ///< the multiplier
-  [[nodiscard]] float amax() const { return amax_; }
+  [[nodiscard]] float amax() const { return amax_; }    ///< as it was seen, without headroom
   [[nodiscard]] TensorScaleSource source() const { return source_; }
   [[nodiscard]] bool follows_data() const { return from_ == TensorScaleSource::data; }
   /// From a checkpoint; exact, because it is frozen as it was.
@@ -47,6 +48,7 @@ class TensorScale {
   const BlockFormat* format_;
   TensorScaleRound round_;
   TensorScaleSource source_;  ///< by its rule
+  float headroom_;
   TensorScaleSource from_ = TensorScaleSource::calibration;
   std::vector<std::weak_ptr<const Parameter>> weights_;  ///< weak: a weight's slot owns its quantizer, which owns this
   std::uint64_t seen_versions_ = 0;                      ///< sum of the weights' versions that the value belongs to

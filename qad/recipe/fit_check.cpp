@@ -15,6 +15,7 @@
 #include "qad/layouts/registry.h"
 #include "qad/recipe/model_files.h"
 #include "qad/recipe/search_check.h"
+#include "qad/train/parameter_rules.h"
 
 namespace qad {
 namespace {
@@ -37,16 +38,42 @@ std::optional<StudentSizes> student_sizes(const Recipe& recipe) {
   }
 }
 
-bool is_known(const std::string& format) {
-  return format == "none" || std::ranges::find(block_formats(), format, &BlockFormat::name) != block_formats().end();
-}
-
 // The place of an item of a list, or of the list, or of the whole recipe.
 const YamlPosition& place_of(const YamlNode& tree, std::string_view list, int item) {
   const YamlNode* const node = tree.find_path(list);
   if (node == nullptr) return tree.at;
   const bool is_there = item >= 0 && item < std::ssize(node->items);
   return is_there ? node->items[static_cast<std::size_t>(item)].at : node->at;
+}
+
+// Of the model that a run trains; none where nobody can tell, or where none is.
+std::optional<ModelConfig> trained_config(const Recipe& recipe) {
+  const KindRow& row = recipe.row();
+  if (row.steps == Steps::none || row.is_comparison || recipe.train.steps == 0) return std::nullopt;
+  if (row.start == Start::fresh) return recipe.model;
+  if (recipe.student.model == "teacher" && !recipe.teacher) return std::nullopt;
+  std::error_code ignored;
+  const std::filesystem::path folder = start_folder(recipe);
+  if (!std::filesystem::is_regular_file(folder / "config.json", ignored)) return std::nullopt;
+  return read_hf_config(folder);
+}
+
+// Rules over parameters that would meet none, which a run would say only when its turn comes.
+void check_parameter_rules(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
+  const std::vector<ParameterRule>& rules = recipe.train.parameters;
+  if (rules.empty()) return;
+  try {
+    const std::optional<ModelConfig> config = trained_config(recipe);
+    if (!config) return;
+    for (const auto& [problem, rule] :
+         idle_rules(parameters_to_move(*config, recipe.quantize, recipe.train.router), rules))
+      problems.add(place_of(tree, "train.parameters", rule), problem.who, problem.expected, problem.got, problem.hint);
+  } catch (const Error&) {  // of the model or a number format, which others tell
+  }
+}
+
+bool is_known(const std::string& format) {
+  return format == "none" || std::ranges::find(block_formats(), format, &BlockFormat::name) != block_formats().end();
 }
 
 struct NamedLayout {
@@ -115,6 +142,7 @@ void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& prob
 
 void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
   check_starts(recipe, tree, problems);
+  check_parameter_rules(recipe, tree, problems);
   if (recipe.row().is_comparison) return;  // its arms may have other rules, and are checked each
   const std::optional<StudentSizes> student = student_sizes(recipe);
   const bool all_known =

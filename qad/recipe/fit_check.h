@@ -1,6 +1,7 @@
 // What must hold between a recipe and the models that it names: weights that are not packed yet, number formats that
-// fit the layers, and layouts that have a place for them. Told from config.json alone, before any work; a model whose
-// folder is not there, or whose config.json can't be read, is left to those who load it.
+// fit the layers, layouts that have a place for them, and rules over parameters that meet some. Told from config.json
+// alone, before any work; a model whose folder is not there, or whose config.json can't be read, is left to those who
+// load it.
 #pragma once
 
 #include "qad/recipe/recipe.h"

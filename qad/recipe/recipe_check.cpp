@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <bit>
 #include <cctype>
 #include <string>
 #include <utility>
@@ -18,6 +17,7 @@
 #include "qad/quant/policy.h"
 #include "qad/recipe/nearest_name.h"
 #include "qad/recipe/search_check.h"
+#include "qad/recipe/training_check.h"
 
 namespace qad {
 namespace {
@@ -34,7 +34,7 @@ class Checker {
     if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
     check_mixture(recipe_.data.eval, "data.eval");
-    check_training();
+    check_training(recipe_, [this](const auto& key, auto... said) { report(key, std::move(said)...); });
     check_formats();
     check_search(recipe_, tree_, problems_);
     check_export();
@@ -140,40 +140,6 @@ class Checker {
              fmt::format("kind: {} has no teacher", enum_name(recipe_.kind)));
   }
 
-  void check_training() {
-    const TrainConfig& train = recipe_.train;
-    if (train.steps > 0 && train.warmup_steps > train.steps)
-      report("train.warmup_steps", fmt::format("at most train.steps = {}", train.steps),
-             fmt::format("{}", train.warmup_steps));
-    if (train.micro_batch_size > train.batch_size)
-      report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
-             fmt::format("{}", train.micro_batch_size));
-    if (!std::has_single_bit(static_cast<std::uint64_t>(train.shards)))
-      report("train.shards", "a power of two", fmt::format("{}", train.shards), "shards are summed as a binary tree");
-    else if (row_.steps == Steps::text && train.batch_size % train.shards != 0)
-      report("train.shards", fmt::format("a divisor of train.batch_size = {}", train.batch_size),
-             fmt::format("{}", train.shards), "each shard has as many sequences");
-    else if (row_.steps == Steps::text && train.shards > 1 && train.micro_batch_size > train.batch_size / train.shards)
-      report("train.micro_batch_size",
-             fmt::format("at most the {} sequences of a shard", train.batch_size / train.shards),
-             fmt::format("{}", train.micro_batch_size), "0: all of a shard");
-    for (std::size_t i = 0; i < train.parameters.size(); ++i) {
-      const ParameterRule& rule = train.parameters[i];
-      if (rule.frozen && (rule.lr_factor != 1 || rule.weight_decay))
-        report(fmt::format("train.parameters[{}]", i), "frozen: true without lr_factor and weight_decay", "one of them",
-               "what stays as it is has no rate");
-    }
-    if (row_.judge == Judge::next_token && recipe_.loss.kind != LossKind::cross_entropy)
-      report("loss.kind", fmt::format("cross_entropy for kind: {}", enum_name(recipe_.kind)),
-             std::string(enum_name(recipe_.loss.kind)), "or kind: qad");
-    if (row_.best_is_last && train.patience > 0)
-      report("train.patience", "0 for kind: grpo", fmt::format("{}", train.patience),
-             "held-out cross-entropy does not tell when reinforcement learning is done");
-    if (row_.judge == Judge::teacher && row_.steps == Steps::text && !row_.is_comparison &&
-        recipe_.loss.kind == LossKind::cross_entropy)
-      report("loss.kind", "a loss against the teacher for kind: qad", "cross_entropy", "or kind: qat");
-  }
-
   void check_formats() {
     std::vector<std::string_view> known = {"none"};
     for (const BlockFormat& format : block_formats()) known.push_back(format.name);
@@ -193,7 +159,7 @@ class Checker {
     }
     const std::string& cache = recipe_.quantize.kv_cache;
     check_one("quantize.kv_cache", tree_.find_path("quantize.kv_cache"), cache);
-    if (problems_.count() == before) check_rule_options(), check_algorithm();
+    if (problems_.count() == before) check_rule_options(), check_algorithm(), check_headroom();
     if (row_.quantizes) return;
     const std::string_view kind = enum_name(recipe_.kind);
     if (!rules.empty())
@@ -223,6 +189,23 @@ class Checker {
     if (any && !served)
       report("calibrate.algorithm", "weights in a format with block scales to search", "none in any rule",
              "or algorithm: max");
+  }
+
+  // Room in scales that nothing has; the arms of a comparison are checked each.
+  void check_headroom() {
+    const double headroom = recipe_.quantize.tensor_scale.headroom;
+    if (headroom == 1 || row_.is_comparison || row_.searches) return;
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    const auto has_room = [](const LayerOptions& options) {
+      return options.formats.inputs != nullptr && options.formats.inputs->has_tensor_scale &&
+             options.tensor_scale.from == TensorScaleSource::calibration;
+    };
+    bool any = has_room(policy.cache());
+    for (std::size_t i = 0; i < recipe_.quantize.rules.size(); ++i)
+      any |= has_room(policy.of_rule(static_cast<int>(i)));
+    if (!any)
+      report("quantize.tensor_scale.headroom", "1 where no input has a tensor scale from calibration",
+             fmt::format("{}", headroom), "such as inputs: nvfp4 with tensor_scale.from: calibration");
   }
 
   // What a rule says for itself: options that nothing would follow look like some that count.

@@ -44,10 +44,10 @@ void check_candidate(const SearchCandidate& one, const std::string& key, Calibra
   const std::string name(enum_name(algorithm.kind));
   if (one.algorithm && algorithm.serves != nullptr && !algorithm.serves(block_format(one.weights)))
     report(key + ".algorithm", "weights in a format that it serves", one.weights, "or algorithm: max");
-  if (algorithm.by_block)
+  if (algorithm.moves_weights)
     report(one.algorithm ? key + ".algorithm" : "calibrate.algorithm",
-           "one that looks at a layer alone for kind: autoquantize", name,
-           "what it finds depends on the formats of the layers before; use it on what the search has found");
+           "one that leaves weights as they are for kind: autoquantize", name,
+           "all candidates are formats of the same weights; use it on what the search has found");
 }
 
 }  // namespace

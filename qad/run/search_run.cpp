@@ -119,7 +119,7 @@ class Switchable {
       for (LinearGroup* group : model_->linear_groups()) group->input_slot = nullptr;
       quantizers_.push_back(attach_quantizers(
           *model_, with_choice(plain.quantize, *recipe.search, space, all_in(space, k)), recipe.calibrate.algorithm));
-      calibrate(*model_, quantizers_.back(), materials.calibration);
+      calibrate(*model_, quantizers_.back(), materials.calibration, {}, recipe.calibrate);
       slots_[k] = slots_of(*model_);
     }
     for (std::size_t i = 0; i < space.groups.size(); ++i) put(i, kDense);
@@ -237,7 +237,8 @@ class Search {
       Recipe recipe = recipe_;
       recipe.quantize = config_of(best(budget));
       Student student = make_student(recipe, materials_.teacher.get());
-      if (!student.quantizers.empty()) calibrate(*student.model, student.quantizers, materials_.calibration);
+      if (!student.quantizers.empty())
+        calibrate(*student.model, student.quantizers, materials_.calibration, {}, recipe_.calibrate);
       const EvalFigures figures = evaluate(*student.model, materials_.teacher.get(), materials_.evaluation);
       log_info("search: at {} effective bits held-out KL {:.6f}", budget, figures.kl_mean);
       measured_.add(error_name(budget), figures.kl_mean_stderr);

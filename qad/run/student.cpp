@@ -1,5 +1,7 @@
 #include "qad/run/student.h"
 
+#include <fmt/format.h>
+
 #include "autograd/base/error.h"
 #include "models/import/model_folder.h"
 #include "qad/checkpoint/checkpoint_folder.h"
@@ -26,6 +28,12 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher) {
                    .expected = "the teacher's vocabulary of " + std::to_string(teacher->config().vocab_size),
                    .got = std::to_string(start->config().vocab_size),
                    .hint = "a student is distilled from a teacher of its own family"});
+    if (recipe.loss.hidden_weight > 0 && start->config().hidden_size != teacher->config().hidden_size)
+      throw Error({.who = "loss.hidden_weight",
+                   .expected = fmt::format("hidden states of the teacher's size {}", teacher->config().hidden_size),
+                   .got = std::to_string(start->config().hidden_size),
+                   .hint = "0 compares none"},
+                  ExitCode::usage);
     student.model = trainable_copy(*start);
   }
   warn_of_idle_rules(*student.model, recipe.quantize.rules);

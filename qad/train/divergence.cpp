@@ -13,7 +13,8 @@ constexpr double kBeyond = 1.5;
 }  // namespace
 
 DivergenceRule::DivergenceRule(const LossConfig& loss, std::int64_t vocabulary)
-    : loss_is_in_nats_((loss.kind == LossKind::kl && loss.temperature == 1.0) || loss.kind == LossKind::cross_entropy),
+    : loss_is_in_nats_((loss.kind == LossKind::kl && loss.temperature == 1.0 && loss.hidden_weight == 0) ||
+                       loss.kind == LossKind::cross_entropy),
       guessing_(std::log(static_cast<double>(vocabulary))) {}
 
 double DivergenceRule::limit(double before) const {

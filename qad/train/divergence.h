@@ -5,9 +5,8 @@
 // that. A run has diverged
 //   - at an evaluation whose selection score (evaluator.h) is above 1.5·ln(vocabulary) and 1.5 times that of the
 //     student before training;
-//   - or after kStepsInARow steps in a row whose training loss (kl or cross_entropy at temperature 1, the kinds that
-//   are
-//     nats a token) is above the same limit;
+//   - or after kStepsInARow steps in a row whose training loss (kl or cross_entropy at temperature 1 and nothing
+//     beside, the kinds that are nats a token) is above the same limit;
 //   - or when it has to skip train.max_skipped_steps steps in a row, or all steps, because loss or gradient were not
 //     finite.
 #pragma once

@@ -5,12 +5,15 @@
 #include <algorithm>
 
 #include "autograd/base/error.h"
+#include "models/families/linear_shapes.h"
+#include "models/families/registry.h"
+#include "qad/quant/learned_scales.h"
 
 namespace qad {
 namespace {
 
-bool matches(const ParameterRule& rule, const Parameter& parameter) {
-  return glob_match(rule.names, parameter.name) && (!rule.role || *rule.role == parameter.role);
+bool matches(const ParameterRule& rule, std::string_view name, Role role) {
+  return glob_match(rule.names, name) && (!rule.role || *rule.role == role);
 }
 
 std::string text_of(const ParameterRule& rule) {
@@ -18,27 +21,49 @@ std::string text_of(const ParameterRule& rule) {
                    : fmt::format("'{}'", rule.names);
 }
 
-void check_that_all_match(const ParameterList& parameters, const std::vector<ParameterRule>& rules) {
-  for (std::size_t i = 0; i < rules.size(); ++i)
-    if (std::ranges::none_of(parameters, [&](const ParameterPointer& one) { return matches(rules[i], *one); }))
-      throw Error({.who = fmt::format("train.parameters[{}]", i),
-                   .expected = "a rule that matches a parameter that is trained",
-                   .got = text_of(rules[i]) + ", which matches none",
-                   .hint = "names are those of the model's files: " + parameters.front()->name},
-                  ExitCode::usage);
+}  // namespace
+
+std::vector<RuledParameter> parameters_to_move(const ModelConfig& config, const QuantizeConfig& quantize, bool router) {
+  std::vector<RuledParameter> parameters;
+  config.check("the model's sizes");
+  static_cast<void>(make_model(config, [&](const ParameterSpec& spec) {
+    if (router || spec.role != Role::router) parameters.push_back({spec.name, spec.role});
+    return make_parameter(spec.name, Tensor(Shape{1}), false);  // nobody looks at its values
+  }));
+  const Policy policy(quantize);
+  for (const LinearShape& layer : linear_shapes(config))
+    if (const auto scales = policy.options(layer).scales; scales == BlockScales::lsq || scales == BlockScales::dual_lsq)
+      for (const std::string& name : LearnedScales::names(layer.name + ".weight", scales == BlockScales::dual_lsq))
+        parameters.push_back({name, Role::scale});
+  return parameters;
 }
 
-}  // namespace
+std::vector<Refusal> idle_rules(const std::vector<RuledParameter>& parameters,
+                                const std::vector<ParameterRule>& rules) {
+  std::vector<Refusal> idle;
+  if (parameters.empty()) return idle;
+  for (std::size_t i = 0; i < rules.size(); ++i)
+    if (std::ranges::none_of(parameters, [&](const auto& one) { return matches(rules[i], one.name, one.role); }))
+      idle.push_back({{.who = fmt::format("train.parameters[{}]", i),
+                       .expected = "a rule that matches a parameter that is trained",
+                       .got = text_of(rules[i]) + ", which matches none",
+                       .hint = "names are those of the model's files: " + parameters.front().name},
+                      static_cast<int>(i)});
+  return idle;
+}
 
 MovedParameters moved_parameters(LanguageModel& model, const QuantizerSet& quantizers,
                                  const std::vector<ParameterRule>& rules, const AdamWConfig& adamw,
                                  std::int64_t scale_steps) {
   const ParameterList all = trained_parameters(model, quantizers);
-  if (!all.empty()) check_that_all_match(all, rules);
+  std::vector<RuledParameter> ruled;
+  for (const ParameterPointer& parameter : all) ruled.push_back({parameter->name, parameter->role});
+  if (const auto idle = idle_rules(ruled, rules); !idle.empty()) throw Error(idle.front().problem, ExitCode::usage);
   MovedParameters moved;
   for (const ParameterPointer& parameter : all) {
-    const auto last = std::find_if(rules.rbegin(), rules.rend(),
-                                   [&](const ParameterRule& rule) { return matches(rule, *parameter); });
+    const auto last = std::find_if(rules.rbegin(), rules.rend(), [&](const ParameterRule& rule) {
+      return matches(rule, parameter->name, parameter->role);
+    });
     const ParameterRule rule = last == rules.rend() ? ParameterRule() : *last;
     if (rule.frozen) {
       parameter->variable = Variable(parameter->value());

@@ -7,6 +7,7 @@
 
 #include "autograd/optim/adamw.h"
 #include "qad/quant/attach.h"
+#include "qad/quant/layer_refusals.h"
 
 namespace qad {
 
@@ -29,6 +30,19 @@ struct ParameterRule {
     visit(Field{"frozen", "they stay as they are: no gradient is computed for them, and they have no moments"}, frozen);
   }
 };
+
+/// A parameter as rules see it.
+struct RuledParameter {
+  std::string name;
+  Role role;
+};
+/// All that training may move of a model of which there is only a config, and of its quantizers. Throws as make_model
+/// does. `router`: whether routers learn.
+[[nodiscard]] std::vector<RuledParameter> parameters_to_move(const ModelConfig& config, const QuantizeConfig& quantize,
+                                                             bool router);
+/// Rules that match none of these, each told.
+[[nodiscard]] std::vector<Refusal> idle_rules(const std::vector<RuledParameter>& parameters,
+                                              const std::vector<ParameterRule>& rules);
 
 struct MovedParameters {
   ParameterList parameters;

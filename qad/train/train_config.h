@@ -8,6 +8,7 @@
 #include "autograd/optim/adamw.h"
 #include "autograd/optim/schedule.h"
 #include "models/language_model.h"
+#include "qad/train/grid_config.h"
 #include "qad/train/parameter_rules.h"
 #include "qad/train/problem_evaluation_config.h"
 
@@ -27,6 +28,9 @@ struct TrainConfig {
   AdamWConfig adamw;
   std::vector<ParameterRule> parameters{};
   std::int64_t scale_steps = 0;
+  double weight_ema = 0;
+  PullToGridConfig pull_to_grid;
+  OscillationResetConfig oscillation_reset;
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
   std::int64_t max_skipped_steps = 5;
   std::int64_t patience = 0;
@@ -76,6 +80,16 @@ struct TrainConfig {
         parameters);
     visit(Field{"scale_steps", "first steps in which learned scales (quantize.scales) alone move"}.at_least(0),
           scale_steps);
+    visit(Field{"weight_ema",
+                "decay of a running average of all that is trained, which is evaluated and exported in its place; 0: "
+                "none"}
+              .at_least(0)
+              .below(1),
+          weight_ema);
+    visit(Field{"pull_to_grid", "in the last steps weights are pulled to the values that they are rounded to (CAGE)"},
+          pull_to_grid);
+    visit(Field{"oscillation_reset", "weights that flip between two codes are set to one of their values (OsciReset)"},
+          oscillation_reset);
     visit(Field{"activation_checkpointing", "block: keep a block's input only and compute it again in backward"}
               .changeable(),
           activation_checkpointing);

@@ -26,13 +26,19 @@ Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
       parts_(parts),
       optimizer_(make_optimizer(config.train, parts)),
+      average_(optimizer_.parameters(), config.train.weight_ema),
+      grid_(std::make_unique<GridMoves>(config.train, parts.quantizers, optimizer_.parameters())),
       balance_(parts.student, config.train.router_bias_rate),
       divergence_(config.loss, parts.student.config().vocab_size) {
   parts_.student.activation_checkpointing = config.train.activation_checkpointing;
+  if (config.train.pull_to_grid.strength == 0 && config.train.oscillation_reset.window == 0) return;
+  optimizer_.set_around_move([grid = grid_.get()](Parameter& parameter, double rate, const auto& move) {
+    grid->around(parameter, rate, move);
+  });
 }
 
 void Trainer::restore(const CheckpointContent& content, const std::string& file) {
-  state_ = unpack(content, {parts_.student, parts_.quantizers, &optimizer_}, file);
+  state_ = unpack(content, run_parts(&optimizer_), file);
   check_inputs(parts_.inputs, content, file);  // later: a checkpoint of another model is told as that
   earlier_seconds_ = state_.seconds;
   saved_step_ = state_.evaluation_pending ? -1 : state_.step;
@@ -41,6 +47,7 @@ void Trainer::restore(const CheckpointContent& content, const std::string& file)
 
 RunFinished Trainer::run() {
   started_ = steady_seconds();
+  if (state_.step == 0) average_.start();  // calibration may have moved weights
   // A signal in the middle of this step's evaluation: tell its facts again, the listeners had not written them yet.
   if (state_.evaluation_pending && state_.step > 0) parts_.listener.step_done(state_.last_step);
   try {
@@ -73,8 +80,12 @@ void Trainer::step() {
   const double began = steady_seconds();
   const TrainConfig& train = config_.train;
   ranks().place = fmt::format("step {}", state_.step + 1);
+  grid_->begin_step(state_.step + 1);
   const StepResult result = parts_.stage->run(state_.step + 1, optimizer_);
   balance_.end_step(!result.skipped);
+  if (const std::int64_t reset = grid_->end_step(); reset > 0)
+    log_info("step {}: {} weights that oscillated are set to their rounded values", state_.step + 1, reset);
+  if (!result.skipped) average_.add();
   ++state_.step;
   state_.tokens += result.tokens;
   state_.data_position = parts_.stage->position();
@@ -109,6 +120,7 @@ void Trainer::step() {
 }
 
 void Trainer::evaluate_now() {
+  const AveragedScope averaged(average_);
   std::vector<LayerRouting> routing;
   const EvalFigures figures = evaluate(parts_.student, parts_.teacher, parts_.evaluation, &routing);
   static_cast<void>(parts_.quantizers.take_saturation());
@@ -142,8 +154,13 @@ void Trainer::save_checkpoint() {
   parts_.listener.checkpoint_saved({state_.step, file, steady_seconds() - began});
 }
 
-CheckpointContent Trainer::content(AdamW* optimizer) const {
-  CheckpointContent content = pack(state_, {parts_.student, parts_.quantizers, optimizer}, parts_.recipe);
+RunParts Trainer::run_parts(AdamW* optimizer) {
+  if (optimizer == nullptr) return {parts_.student, parts_.quantizers, nullptr};
+  return {parts_.student, parts_.quantizers, optimizer, &average_, grid_->sums()};
+}
+
+CheckpointContent Trainer::content(AdamW* optimizer) {
+  CheckpointContent content = pack(state_, run_parts(optimizer), parts_.recipe);
   add_inputs(parts_.inputs, content);
   return content;
 }

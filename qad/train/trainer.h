@@ -2,9 +2,11 @@
 // comes. It tells listeners what happens; it prints nothing and knows no recipe.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "autograd/optim/weight_average.h"
 #include "qad/checkpoint/checkpoint_config.h"
 #include "qad/checkpoint/checkpoint_folder.h"
 #include "qad/checkpoint/run_inputs.h"
@@ -12,6 +14,7 @@
 #include "qad/loss/loss.h"
 #include "qad/train/divergence.h"
 #include "qad/train/events.h"
+#include "qad/train/grid_moves.h"
 #include "qad/train/routers.h"
 #include "qad/train/stage.h"
 #include "qad/train/train_config.h"
@@ -59,13 +62,16 @@ class Trainer {
   void evaluate_now();
   void forget_what_was_begun();
   void save_checkpoint();
-  [[nodiscard]] CheckpointContent content(AdamW* optimizer) const;
+  [[nodiscard]] CheckpointContent content(AdamW* optimizer);
+  [[nodiscard]] RunParts run_parts(AdamW* optimizer);
   [[nodiscard]] RunFinished finish(RunEnd end);
   [[nodiscard]] double score(const EvalFigures& figures) const;
 
   TrainerConfig config_;
   TrainerParts parts_;
   AdamW optimizer_;
+  WeightAverage average_;
+  std::unique_ptr<GridMoves> grid_;
   RouterBalance balance_;
   DivergenceRule divergence_;
   RunState state_;

@@ -151,6 +151,22 @@ TEST(ActivationQuantizer, PassesTheGradientThroughItsScalesWhereItIsRecorded) {
   EXPECT_THROW(ActivationQuantizer("layer.keys", make_scale("fp8"), StraightThrough::through_scale), Error);
 }
 
+TEST(TensorScale, HasRoomForMoreThanCalibrationSawAndNotForMoreThanTheDataAre) {
+  for (const TensorScaleRound round : {TensorScaleRound::none, TensorScaleRound::pow2}) {
+    TensorScale scale("layer.input", block_format("nvfp4"), round, kCalibration, 8);
+    scale.observe(3.0f);
+    for (int again = 0; again < 2; ++again) {  // an export's check ends it once more
+      scale.end_observing(kCalibration);
+      EXPECT_EQ(scale.value(), tensor_scale_from_amax(block_format("nvfp4"), 24.0f, round));
+      EXPECT_EQ(scale.amax(), 3.0f);
+    }
+    EXPECT_GE(scale.format().saturation_limit(scale.value()), 24.0f);
+    scale.end_observing(kData);
+    scale.follow(5.0f);
+    EXPECT_EQ(scale.value(), tensor_scale_from_amax(block_format("nvfp4"), 5.0f, round));
+  }
+}
+
 TEST(TensorScale, RefusesALayerThatCalibrationNeverReached) {
   EXPECT_THROW(make_scale()->end_observing(kCalibration), Error);
   EXPECT_NO_THROW(make_scale("mxfp4")->end_observing(kCalibration));  // has no tensor scale

@@ -58,6 +58,25 @@ TEST(RuleOptions, AnAlgorithmFindsTheScalesOfItsLayersAlone) {
   EXPECT_FALSE(set.state_tensors().contains(std::string(kDown) + ".weight.block_scales"));
 }
 
+TEST(RuleOptions, HeadroomWidensScalesOfInputsAndCachesByItsFactorAndNoWeights) {
+  QuantizeConfig config = testing::quantize_blocks("nvfp4", "nvfp4");
+  config.kv_cache = "fp8";
+  const auto model = initialize_model(untied_config(), 1);
+  std::map<double, std::vector<QuantizerSet::NamedValue>> states;
+  for (const double headroom : {1.0, 4.0}) {
+    config.tensor_scale.headroom = headroom;
+    QuantizerSet set = attach_quantizers(*model, config);
+    calibrate(*model, set, {small_batch()});
+    states[headroom] = set.state();
+  }
+  ASSERT_EQ(states[1].size(), states[4].size());
+  for (std::size_t i = 0; i < states[1].size(); ++i) {
+    const auto& [name, value] = states[1][i];
+    const bool widened = name.ends_with(".tensor_scale") && !name.ends_with(".weight.tensor_scale");
+    EXPECT_EQ(states[4][i].second, widened ? 4 * value : value) << name;
+  }
+}
+
 // Gradients by parameter, of weights that grew beyond what their scales can hold.
 std::map<std::string, Tensor> gradients(LanguageModel& model, const QuantizeConfig& config, float* limit = nullptr) {
   QuantizerSet set = attach_quantizers(model, config);

@@ -51,6 +51,23 @@ TEST_F(Fit, WhatFitsIsSilent) {
             "no error");
 }
 
+TEST_F(Fit, RulesOverParametersMeetSomeInEveryArmThatTrains) {
+  const std::string train = "train: {parameters: [{frozen: true}, {names: \"*.up_porj.*\"}]}\n";
+  const char* const typo =
+      "train.parameters[1]: expected a rule that matches a parameter that is trained, got '*.up_porj.*', which matches "
+      "none (names are those of the model's files: model.embed_tokens.weight)";
+  expect_mentions(said(kRules + train), {"r.yaml:8:38: ", typo});
+  EXPECT_EQ(said(kRules + train, {"train.steps=0"}), "no error");
+  EXPECT_EQ(said(kRules + train, {"kind=ptq"}), "no error");
+  expect_mentions(said("kind: compare\narms: [{name: a, kind: ptq}, {name: b, kind: qad}]\n" + train), {typo});
+  expect_mentions(said("kind: compare\narms: [{name: a, kind: ptq}, {name: b, kind: qad, set: "
+                       "[\"train.parameters=[{role: scale}]\"]}]\n"),
+                  {"train.parameters[0]", "'*' with the role scale, which matches none"});
+  const std::string scales = "train: {parameters: [{role: scale, lr_factor: 5}, {names: \"*.log2_scale_of_*\"}]}\n";
+  EXPECT_EQ(said(kRules + scales, {"quantize.scales=dual_lsq"}), "no error");
+  expect_mentions(said(kRules + scales, {"quantize.scales=lsq"}), {"train.parameters[1]: expected a rule"});
+}
+
 TEST_F(Fit, AllOfItIsToldWhereItStands) {
   ModelConfig config = testing::small_config();
   config.intermediate_size = 40;

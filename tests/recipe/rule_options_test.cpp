@@ -170,6 +170,48 @@ TEST_F(RuleOptions, BlockScalesFollowStayOrAreLearnedWhereTheyCan) {
                   {"quantize.rules[2].scales: expected weights beside it, whose scales they are, got none"});
 }
 
+TEST_F(RuleOptions, HeadroomIsThatOfScalesFromCalibration) {
+  const auto with = [&](const std::string& headroom, const std::string& rest) {
+    return said("quantize: {tensor_scale: {headroom: " + headroom + "}, " + rest + "}\n");
+  };
+  const auto rule = [](const std::string& options) {
+    return "rules: [{layers: \"*_proj\", weights: nvfp4" + options + "}]";
+  };
+  EXPECT_EQ(with("2", rule(", inputs: nvfp4")), "no error");
+  EXPECT_EQ(with("2", "kv_cache: fp8"), "no error");
+  EXPECT_EQ(with("1", rule("")), "no error");
+  for (const char* none : {"", ", inputs: mxfp4", ", inputs: nvfp4, tensor_scale: {from: data}"})
+    expect_mentions(with("2", rule(none)),
+                    {"r.yaml:4:37: quantize.tensor_scale.headroom: expected 1 where no input has a tensor scale from "
+                     "calibration, got 2 (such as inputs: nvfp4 with tensor_scale.from: calibration)"});
+  expect_mentions(with("0.5", rule(", inputs: nvfp4")), {"quantize.tensor_scale.headroom", "0.5"});
+}
+
+TEST_F(RuleOptions, MovesToTheGridNeedOneAndTimeForThem) {
+  const auto with = [&](const std::string& train, const char* weights = "nvfp4") {
+    return said(
+        fmt::format("train: {{{}}}\nquantize: {{rules: [{{layers: \"*_proj\", weights: {}}}]}}\n", train, weights));
+  };
+  EXPECT_EQ(with("weight_ema: 0.99, pull_to_grid: {strength: 10}, oscillation_reset: {window: 20}"), "no error");
+  expect_mentions(with("weight_ema: 1"), {"train.weight_ema"});
+  expect_mentions(with("pull_to_grid: {strength: 10}", "none"),
+                  {"train.pull_to_grid.strength: expected 0 where no rule quantizes weights, got 10"});
+  expect_mentions(with("oscillation_reset: {window: 20}", "none"),
+                  {"train.oscillation_reset.window: expected 0 where no rule quantizes weights, got 20"});
+  expect_mentions(with("lr: 0.5, pull_to_grid: {strength: 10}"),
+                  {"train.pull_to_grid.strength: expected at most 1 / train.lr = 2, got 10"});
+  expect_mentions(with("steps: 100, oscillation_reset: {window: 40, begins: 0.7}"),
+                  {"train.oscillation_reset.window: expected at most the 30 steps after "
+                   "train.oscillation_reset.begins, got 40 (no window would end)"});
+}
+
+TEST_F(RuleOptions, HiddenStatesAreComparedWithATeachers) {
+  EXPECT_EQ(said("loss: {hidden_weight: 0.5}\n"), "no error");
+  expect_mentions(said("loss: {kind: cross_entropy, hidden_weight: 0.5}\n"),
+                  {"loss.hidden_weight: expected 0 where loss.kind is cross_entropy, got 0.5"});
+  expect_mentions(said("loss: {hidden_weight: -1}\n"), {"loss.hidden_weight", "-1"});
+}
+
 TEST_F(RuleOptions, OfParametersAreReadCheckedAndWrittenBack) {
   const auto of = [](const std::string& rules) { return "train: {parameters: [" + rules + "]}\n"; };
   const Recipe recipe = load(of("{frozen: true}, {names: \"*.mlp.*\", role: linear, lr_factor: 3, weight_decay: 0.1}"));

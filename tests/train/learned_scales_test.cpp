@@ -44,32 +44,13 @@ TEST(LearnedTraining, TheStudentComesNearerAndScalesMoveWithTheirMoments) {
 }
 
 TEST(LearnedTraining, AKilledTrainingThatIsResumedEqualsOneThatNeverWas) {
-  struct Killed {};
-  const auto prepared = [](BlockScales scales) {
-    auto training = std::make_unique<LearnedTraining>(scales);
-    training->config.train.scale_steps = scales == BlockScales::lsq ? 3 : 0;
-    training->config.train.parameters = {{.role = Role::scale, .lr_factor = 5}};
-    return training;
-  };
-  for (const BlockScales scales : {BlockScales::found, BlockScales::lsq, BlockScales::dual_lsq}) {
-    const auto with_rules = [&] {
-      auto training = prepared(scales);
-      if (scales == BlockScales::found) training->config.train.parameters = {};
+  for (const BlockScales scales : {BlockScales::found, BlockScales::lsq, BlockScales::dual_lsq})
+    testing::expect_killing_changes_nothing([&] {
+      auto training = std::make_unique<LearnedTraining>(scales);
+      if (scales == BlockScales::lsq) training->config.train.scale_steps = 3;
+      if (scales != BlockScales::found) training->config.train.parameters = {{.role = Role::scale, .lr_factor = 5}};
       return training;
-    };
-    const auto undisturbed = with_rules();
-    int polls = 0;
-    undisturbed->run([&] { return ++polls, false; });
-    for (const int moment : {polls / 3, 3 * polls / 4}) {
-      SCOPED_TRACE(moment);
-      const auto killed = with_rules();
-      killed->threads = 3;
-      int poll = 0;
-      EXPECT_THROW(killed->run([&] { return ++poll == moment ? throw Killed() : false; }), Killed);
-      EXPECT_EQ(killed->run().end, RunEnd::planned_steps);
-      killed->expect_same(*undisturbed);
-    }
-  }
+    });
 }
 
 TEST(LearnedTraining, ScalesMoveAloneInTheirFirstSteps) {

@@ -99,6 +99,49 @@ TEST(Step, TheMeanIsOverTheTokensThatCountInTheWholeStep) {
   EXPECT_EQ(counted_tokens({LossKind::kl}, masked), batch.size() / 2);
 }
 
+// Along its own direction the gradient is what the loss does.
+TEST(Step, HiddenStatesThatAreFarFromTheTeachersAddToLossAndGradient) {
+  TinyTraining training;
+  const auto student = trainable_copy(*training.teacher);
+  Random random(3, stream_of("noise"));
+  for (const ParameterPointer& parameter : student->parameters())
+    for (float& value : parameter->value().span()) value += static_cast<float>(0.02 * random.normal());
+  const TokenBatch batch = training.train.batch(0, 4);
+  LossConfig loss{LossKind::kl};
+  const auto value_of = [&] { return batch_loss(loss, *student, training.teacher.get(), batch, batch.size()).value; };
+  const double kl = value_of();
+  loss.hidden_weight = 0.5;
+  const double half = value_of();
+  loss.hidden_weight = 1.0;
+  EXPECT_GT(half, 1.05 * kl);
+  EXPECT_NEAR(value_of(), 2 * half - kl, 1e-5 * half);
+
+  clear_gradients(student->parameters());  // the head has some already
+  const FusedLoss whole = batch_loss(loss, *student, training.teacher.get(), batch, batch.size());
+  EXPECT_FLOAT_EQ(whole.loss.value().item(), static_cast<float>(whole.value));
+  backward(whole.loss);
+  double squares = 0;
+  std::vector<Tensor> gradients;
+  for (const ParameterPointer& parameter : student->parameters()) {
+    gradients.push_back(parameter->variable.sink()->take());
+    for (const float value : gradients.back().span()) squares += static_cast<double>(value) * value;
+  }
+  const ParameterList parameters = student->parameters();
+  const auto go = [&](double distance) {
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      const ParameterPointer& parameter = parameters[i];
+      for (std::int64_t j = 0; j < gradients[i].size(); ++j)
+        parameter->value().data()[j] += static_cast<float>(distance) * gradients[i].data()[j];
+      parameter->changed();
+    }
+  };
+  const double step = 2e-4 / std::sqrt(squares);
+  go(step);
+  const double ahead = value_of();
+  go(-2 * step);
+  EXPECT_NEAR((ahead - value_of()) / (2 * step), squares, 0.01 * squares);
+}
+
 TEST(Step, NothingToLearnFromIsSkipped) {
   TinyTraining training;
   TokenBatch batch = training.train.batch(0, 1);

@@ -27,19 +27,7 @@ TEST(ThroughScales, TheStudentComesNearerToItsTeacher) {
 }
 
 TEST(ThroughScales, AKilledTrainingThatIsResumedEqualsOneThatNeverWas) {
-  struct Killed {};
-  ThroughScales undisturbed;
-  int polls = 0;
-  undisturbed.run([&] { return ++polls, false; });
-  for (int moment = polls / 4; moment < polls; moment += polls / 4) {
-    SCOPED_TRACE(moment);
-    ThroughScales killed;
-    killed.threads = 3;
-    int poll = 0;
-    EXPECT_THROW(killed.run([&] { return ++poll == moment ? throw Killed() : false; }), Killed);
-    EXPECT_EQ(killed.run().end, RunEnd::planned_steps);
-    killed.expect_same(undisturbed);
-  }
+  testing::expect_killing_changes_nothing([] { return std::make_unique<ThroughScales>(); });
 }
 
 TEST(ThroughScales, RecomputedBlocksGiveTheSameBits) { testing::expect_recomputing_changes_nothing<ThroughScales>(); }

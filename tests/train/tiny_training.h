@@ -151,6 +151,25 @@ class TinyTraining {
   }
 };
 
+/// A training that is killed, a third and three quarters of the way, and goes on from its checkpoint on other threads
+/// is the one that never was. `make` gives a TinyTraining, anew each time.
+template <class Make>
+void expect_killing_changes_nothing(Make&& make) {
+  struct Killed {};
+  const auto undisturbed = make();
+  int polls = 0;
+  undisturbed->run([&] { return ++polls, false; });
+  for (const int moment : {polls / 3, 3 * polls / 4}) {
+    SCOPED_TRACE(moment);
+    const auto killed = make();
+    killed->threads = 3;
+    int poll = 0;
+    EXPECT_THROW(killed->run([&] { return ++poll == moment ? throw Killed() : false; }), Killed);
+    EXPECT_EQ(killed->run().end, RunEnd::planned_steps);
+    killed->expect_same(*undisturbed);
+  }
+}
+
 /// Blocks that are computed again in backward give the same checkpoint.
 template <class Training>
 void expect_recomputing_changes_nothing() {

@@ -107,18 +107,7 @@ TEST(TrainedQuantizer, MovesAndIsSavedWithItsMoments) {
 }
 
 TEST(TrainedQuantizer, AKilledTrainingThatIsResumedEqualsOneThatNeverWas) {
-  struct Killed {};
-  WithFactor undisturbed;
-  int polls = 0;
-  undisturbed.run([&] { return ++polls, false; });
-  for (int moment = polls / 5; moment <= polls; moment += polls / 5) {
-    SCOPED_TRACE(moment);
-    WithFactor killed;
-    int poll = 0;
-    EXPECT_THROW(killed.run([&] { return ++poll == moment ? throw Killed() : false; }), Killed);
-    EXPECT_EQ(killed.run().end, RunEnd::planned_steps);
-    killed.expect_same(undisturbed);
-  }
+  testing::expect_killing_changes_nothing([] { return std::make_unique<WithFactor>(); });
 }
 
 TEST(TrainedQuantizer, RecomputedBlocksGiveTheSameBits) { testing::expect_recomputing_changes_nothing<WithFactor>(); }

@@ -48,6 +48,14 @@ TEST(Trainer, TheBestCheckpointIsTheOneWithTheLowestKl) {
   EXPECT_EQ(evaluate(*training.student, training.teacher.get(), training.evaluation).kl_mean, best->figures.kl_mean);
 }
 
+TEST(Trainer, GoesOnFromMastersThatGptqMoved) {
+  testing::expect_killing_changes_nothing([] {
+    auto training = std::make_unique<TinyTraining>();
+    training->quantize.rules.front().algorithm = CalibrationKind::gptq;
+    return training;
+  });
+}
+
 TEST(Trainer, StopsEarlyWhenPatienceIsOver) {
   TinyTraining training;
   training.config.train.lr = 0.1;

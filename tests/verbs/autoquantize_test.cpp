@@ -119,6 +119,21 @@ TEST_F(Autoquantize, GoesOnWhereItWasStopped) {
   }
 }
 
+TEST_F(Autoquantize, CandidatesMayHaveScalesThatOutputsChoose) {
+  const Arguments same = {"search.candidates=[{weights: nvfp4, inputs: nvfp4}]", "search.curve=[5.2]",
+                          "export=[modelopt]", "calibrate.algorithm=local_hessian"};
+  work_.run(recipe(), "found", with(same));
+  work_.write("ptq.yaml",
+              "imports: [recipe]\nkind: ptq\nsearch: null\nexport: [modelopt]\n"
+              "calibrate: {algorithm: local_hessian}\n");
+  work_.run(work_.path("ptq.yaml"), "ptq");
+  const RunSummary found = read_summary(work_.path("found/summary.json"));
+  ASSERT_EQ(found.search_curve.size(), 2u);
+  EXPECT_EQ(found.search_curve[1].kl, found.eval.kl_mean);  // one candidate: any budget has its scales
+  const char* const file = "/export/modelopt/model.safetensors";
+  EXPECT_EQ(bytes(std::string("ptq") + file), bytes(std::string("found") + file));
+}
+
 TEST_F(Autoquantize, RefusesBudgetsThatCantBe) {
   refused({"search.effective_bits=4.4"}, {"search.effective_bits", "at least 4.5", "got 4.4"});
   refused({"search.effective_bits=16.5"}, {"search.effective_bits", "at most 16", "16.5"});
@@ -137,6 +152,9 @@ TEST_F(Autoquantize, RefusesWhatItCantSearch) {
   refused({"search.candidates=[{inputs: fp8}]"}, {"search.candidates[0].inputs", "weights"});
   refused({"search.candidates=[{weights: fp8, algorithm: mse}]", "search.effective_bits=9"},
           {"search.candidates[0].algorithm"});
+  for (const char* algorithm : {"gptq", "awq", "smoothquant"})
+    refused({std::string("search.candidates=[{weights: nvfp4, algorithm: ") + algorithm + "}]"},
+            {"search.candidates[0].algorithm", "one that leaves weights as they are", algorithm});
   refused({"quantize.rules=[{layers: '*'}]"}, {"quantize.rules", "layers that no rule matches"});
   refused({"kind=compare", "arms=[{name: a, kind: autoquantize}]", "search=null"}, {"arms[0].kind"});
   const auto refuses_layers = [&](const std::string& change, const char* word) {

@@ -173,6 +173,17 @@ TEST(Export, AStudentOfItsOwnKeepsItsConfig) {
   EXPECT_EQ(read_file(out / "generation_config.json", ""), read_file(work.path("start/generation_config.json"), ""));
 }
 
+TEST(Export, CarriesTheHeadroomOfInputScales) {
+  const Workplace work;
+  const auto input_scale = [&](const std::string& headroom) {
+    work.run(work.recipe(), headroom,
+             {"kind=ptq", "quantize.tensor_scale={round: none, headroom: " + headroom + "}", "export=[modelopt]"});
+    const SafetensorsFile file(work.path(headroom + "/export/modelopt/model.safetensors"));
+    return file.tensor("model.layers.0.mlp.down_proj.input_scale").item();
+  };
+  EXPECT_FLOAT_EQ(input_scale("4"), 4 * input_scale("1"));
+}
+
 TEST(Export, CalibratesOnceForAllFormats) {
   const Workplace work;
   work.run(work.recipe(), "run", {"quantize.tensor_scale.from=data", "export=[dense, modelopt]"});

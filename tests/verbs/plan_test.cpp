@@ -113,6 +113,20 @@ INSTANTIATE_TEST_SUITE_P(
                       std::vector<std::string>{"train.parameters=[{names: '*mlp*', frozen: true}]"},
                       std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
 
+TEST(PlanMemory, CountsTheDoublesOfAlgorithmsThatSeeInputs) {
+  constexpr std::int64_t kWide = 1024;
+  ModelConfig config = testing::tiny_config();
+  config.intermediate_size = kWide;
+  const testing::TinyRun run(config);
+  const auto total = [&](const std::string& algorithm) {
+    return memory_of(load_recipe(run.recipe(), {"kind=ptq", "calibrate.algorithm=" + algorithm})).total();
+  };
+  const std::int64_t plain = total("max"), doubles = 3 * kWide * kWide * std::int64_t{sizeof(double)};
+  EXPECT_GT(total("gptq") - plain, doubles);
+  EXPECT_LT(total("gptq") - plain, doubles + doubles / 2);
+  EXPECT_GT(total("local_hessian") - plain, 2 * kWide * 16 * std::int64_t{sizeof(double)});
+}
+
 void expect_memory_of(const ModelConfig& config) {
   const testing::TinyRun run(config);
   const Recipe recipe = load_recipe(run.recipe(), {"loss.chunk_mebibytes=1", "train.batch_size=24",
