@@ -85,11 +85,12 @@ TEST_F(RecipeFile, OverridesWinAndLaterOnesWinMore) {
   EXPECT_EQ(recipe.train.steps, 40);
   EXPECT_TRUE(recipe.export_formats.empty());
   EXPECT_EQ(recipe.data.eval.text, Files{"held_out.txt"});
-  EXPECT_EQ(error_of(kRun, {"train.learnin_rate=3"}),
-            "command line: \"train.learnin_rate=3\": train: unknown key \"learnin_rate\" (known: steps, batch_size, "
-            "micro_batch_size, lr, schedule, warmup_steps, final_lr_fraction, decay_fraction, clip_norm, adamw, "
-            "parameters, scale_steps, weight_ema, pull_to_grid, oscillation_reset, activation_checkpointing, "
-            "max_skipped_steps, patience, forward, backward, router, router_bias_rate)");
+  EXPECT_EQ(
+      error_of(kRun, {"train.learnin_rate=3"}),
+      "command line: \"train.learnin_rate=3\": train: unknown key \"learnin_rate\" (known: steps, batch_size, "
+      "micro_batch_size, shards, lr, schedule, warmup_steps, final_lr_fraction, decay_fraction, clip_norm, adamw, "
+      "parameters, scale_steps, weight_ema, pull_to_grid, oscillation_reset, activation_checkpointing, "
+      "max_skipped_steps, patience, forward, backward, router, router_bias_rate)");
   EXPECT_EQ(error_of(kRun, {"train.step=3"}),
             "command line: \"train.step=3\": train: unknown key \"step\" (did you mean \"steps\"?)");
   EXPECT_EQ(error_of(kRun, {"train.steps=few"}),

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "autograd/base/atomic_file.h"
 #include "tests/runs/program_run.h"
 #include "tests/support/same_run.h"
 
@@ -20,6 +21,7 @@ using testing::Arguments;
 using testing::Environment;
 using testing::Outcome;
 using testing::Process;
+using testing::source_dir;
 using testing::TemporaryFolder;
 
 const Arguments kShards = {"train.shards=4", "train.micro_batch_size=1", "train.steps=12"};
@@ -43,7 +45,8 @@ class Ranks : public ::testing::Test {
   // More ranks than cores, as root, in a container: what a test machine may be.
   static Environment environment(const Environment& more = {}) {
     Environment all = testing::run_environment();
-    all.insert({{"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+    all.insert({{"QAD_RECIPES", (source_dir() / "recipes").string()},
+                {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
                 {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
                 {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
                 {"OMPI_MCA_hwloc_base_binding_policy", "none"},
@@ -79,17 +82,21 @@ class Ranks : public ::testing::Test {
     while (process.running() && testing::lines_in(run_ / "metrics.jsonl") <= step)
       std::this_thread::sleep_for(milliseconds(1));
   }
-  // A process of the job that started last.
-  static pid_t process_of_rank(int rank) {
+  static std::string text_of(const fs::path& file) {
+    std::ifstream in(file);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // The process of a rank of this test's run; 0 where there is none.
+  [[nodiscard]] pid_t process_of_rank(int rank) const {
     const std::string wanted = "OMPI_COMM_WORLD_RANK=" + std::to_string(rank);
     for (const auto& entry : fs::directory_iterator("/proc")) {
       const std::string name = entry.path().filename().string();
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      std::ifstream file(entry.path() / "environ");
-      const std::string text{std::istreambuf_iterator<char>(file), {}};
       std::error_code ignored;
-      const bool is_qad = fs::read_symlink(entry.path() / "exe", ignored).filename() == "qad";
-      if (is_qad && text.find(wanted) != std::string::npos) return std::stoi(name);
+      if (fs::read_symlink(entry.path() / "exe", ignored).filename() == "qad" &&
+          text_of(entry.path() / "environ").find(wanted) != std::string::npos &&
+          text_of(entry.path() / "cmdline").find(run_.string()) != std::string::npos)
+        return std::stoi(name);
     }
     return 0;
   }
@@ -108,6 +115,68 @@ TEST_P(SameBits, AsOneRank) {
 
 INSTANTIATE_TEST_SUITE_P(RanksAndThreads, SameBits,
                          ::testing::Values(std::pair(2, 1), std::pair(3, 1), std::pair(4, 1), std::pair(2, 2)));
+
+// Recipes of other kinds, on one rank and on three that share four shards.
+class Kinds : public Ranks, public ::testing::WithParamInterface<std::pair<const char*, std::string>> {};
+
+TEST_P(Kinds, HaveTheSameBitsOnThree) {
+  const fs::path recipe = folder_ / "recipe.yaml", one = folder_ / "one";
+  write_file_atomically(recipe, GetParam().second);
+  testing::expect_done(testing::run_program({"run", recipe.string(), "--out", one.string()}, environment()));
+  testing::expect_done(start(3, {"run", recipe.string(), "--out", run_.string()}).wait());
+  testing::expect_same_run(run_, one);
+  for (const fs::path& file : {fs::path("answers.jsonl"), fs::path("teacher_text_train.h5")}) {
+    ASSERT_EQ(fs::exists(run_ / file), fs::exists(one / file));
+    if (fs::exists(one / file)) EXPECT_EQ(read_file(run_ / file, "it"), read_file(one / file, "it")) << file;
+  }
+}
+
+// Experts that some shards have no token for, and all that training keeps beside the moments.
+const std::string kExperts = R"(
+imports: [presets/nvfp4_w4a4]
+kind: qad
+teacher: {model: "${QAD_SHARED_DATA}/tiny-families/qwen3-moe"}
+data:
+  tokenizer: bytes
+  train: {random_tokens: {documents: 200, length: 20, seed: 1}}
+  eval: {random_tokens: {documents: 20, length: 40, seed: 2}}
+  sequence_length: 64
+calibrate: {tokens: 2048, algorithm: mse}
+quantize: {scales: dual_lsq}
+train:
+  {steps: 8, batch_size: 4, shards: 4, lr: 1.0e-3, weight_ema: 0.8, pull_to_grid: {strength: 5, begins: 0.25},
+   oscillation_reset: {window: 2, begins: 0.25}}
+evaluate: {every: 4}
+checkpoint: {every: 4}
+export: [modelopt]
+)";
+const std::string kRewards = R"(
+kind: grpo
+student: {model: "${QAD_RECIPES}/paper/model"}
+grpo: {prompts: 6, group_size: 4, seed: 3, kl_weight: 0.005, mini_batches: 2}
+data: {eval: {problems: {documents: 20, first: 1000, seed: 1, split: validation}, eos: true}, sequence_length: 256}
+train: {steps: 2, shards: 4, lr: 3.0e-4, micro_batch_size: 1}
+evaluate: {problems: {count: 3, samples: 2}}
+export: [dense]
+)";
+const std::string kTeachersText = R"(
+imports: [presets/nvfp4_w4a4_best]
+kind: qad
+teacher: {model: "${QAD_RECIPES}/paper/model"}
+data:
+  tokenizer: bytes
+  train: {teacher_text: {documents: 40, max_tokens: 60, problems: {documents: 40, seed: 1}}}
+  eval: {problems: {documents: 20, first: 1000, seed: 1, split: validation}, eos: true}
+  sequence_length: 64
+calibrate: {tokens: 512}
+train: {steps: 3, batch_size: 4, shards: 4, lr: 1.0e-3}
+evaluate: {every: 2}
+)";
+
+INSTANTIATE_TEST_SUITE_P(Recipes, Kinds,
+                         ::testing::Values(std::pair("experts", kExperts), std::pair("rewards", kRewards),
+                                           std::pair("teachers_text", kTeachersText)),
+                         [](const auto& one) { return std::string(one.param.first); });
 
 TEST_F(Ranks, BeyondTheShardsAreIdleAndNamed) {
   const Outcome outcome = start(3, sharded(run_, {"train.shards=2"})).wait();
@@ -151,6 +220,56 @@ TEST_F(Ranks, OneThatHangsEndsTheJobWithOneMessage) {
   EXPECT_NE(outcome.exit_code, 0);
   for (const char* part : {"qad: rank 0 on ", "at step ", "heard nothing from rank 1 for 3 s"})
     EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
+}
+
+// Two network namespaces, as two machines.
+class Network : public Ranks {
+ protected:
+  void SetUp() override {
+    Ranks::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    const Outcome up = script({"up"});
+    if (up.exit_code != 0) GTEST_SKIP() << "no network namespaces here: " << up.err;
+    ASSERT_EQ(script({"slow", "1gbit"}).exit_code, 0);
+  }
+  void TearDown() override { static_cast<void>(script({"down"})); }
+  static std::string path() { return (source_dir() / "scripts" / "two_machines").string(); }
+  static Environment network(const Environment& more = {}) {
+    Environment all = environment(more);
+    all["QAD_NAMESPACES"] = "qadtest";
+    return all;
+  }
+  static Outcome script(const Arguments& arguments) {
+    Process process(arguments, network(), path());
+    return process.wait();
+  }
+  [[nodiscard]] Process run(const Arguments& more, const Environment& environment = {}) const {
+    Arguments all = {"run", QAD_PROGRAM};
+    const Arguments rest = sharded(run_, more);
+    all.insert(all.end(), rest.begin(), rest.end());
+    return Process(all, network(environment), path());
+  }
+};
+
+TEST_F(Network, AThinLinkChangesNoBit) {
+  ASSERT_EQ(script({"slow", "50mbit"}).exit_code, 0);
+  testing::expect_done(run({}).wait());
+  testing::expect_same_run(run_, alone());
+}
+
+TEST_F(Network, ACutLinkEndsTheRanksAndTheRunGoesOn) {
+  Process job = run({}, {{"QAD_RANK_TIMEOUT", "3"}});
+  wait_for_step(job, 4);
+  ASSERT_EQ(script({"cut"}).exit_code, 0);
+  for (int tenths = 0; tenths < 300 && (process_of_rank(0) != 0 || process_of_rank(1) != 0); ++tenths)
+    std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_EQ(process_of_rank(0), 0);
+  EXPECT_EQ(process_of_rank(1), 0);
+  static_cast<void>(script({"down"}));  // Open MPI 4's own processes wait on
+  const Outcome outcome = job.wait(seconds(30));
+  EXPECT_NE(outcome.err.find("heard nothing from rank 1 for 3 s"), std::string::npos) << outcome.err;
+  testing::expect_done(testing::run_program({"resume", run_.string()}, testing::run_environment()));
+  testing::expect_same_run(run_, alone());
 }
 
 TEST_F(Ranks, WithOneShardAreRefused) {
