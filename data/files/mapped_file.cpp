@@ -76,4 +76,23 @@ void forget_pages(std::span<const std::byte> bytes) {
   ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
+namespace {
+
+// The whole pages around them.
+int advise_around(std::span<const std::byte> bytes, int advice) {
+  if (bytes.empty()) return 0;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size();
+  return ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+void ask_for_pages(std::span<const std::byte> bytes) { static_cast<void>(advise_around(bytes, MADV_WILLNEED)); }
+
+bool read_pages(std::span<const std::byte> bytes) {
+  return advise_around(bytes, MADV_POPULATE_READ) == 0 || errno == EINVAL;  // older kernels know no such advice
+}
+
 }  // namespace qad

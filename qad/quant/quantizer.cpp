@@ -138,6 +138,12 @@ void WeightQuantizer::set_block_scales(Tensor scales) {
   cached_version_ = 0;
 }
 
+void WeightQuantizer::forget() {
+  block_scales_ = {};
+  cached_ = {};
+  cached_version_ = 0;
+}
+
 void WeightQuantizer::search_block_scales(const Tensor& x) {
   if (!scales_can_be_searched(format())) return;
   const Tensor floats = as_f32(x);

@@ -83,6 +83,8 @@ class WeightQuantizer final : public Quantizer {
   void search_block_scales(const Tensor& x);
   /// The codes that a forward with these values uses, for export.
   [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
+  /// Lets go of codes and block scales, which are found anew if somebody asks.
+  void forget();
   /// Of the codes in use, however often they were asked for: whether they are kept or made anew changes no count.
   [[nodiscard]] SaturationCount take_saturation() override { return in_codes_; }
 

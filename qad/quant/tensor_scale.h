@@ -35,6 +35,7 @@ class TensorScale {
   [[nodiscard]] const BlockFormat& format() const { return *format_; }
   [[nodiscard]] float value() const { return value_; }  ///< the multiplier
   [[nodiscard]] float amax() const { return amax_; }
+  [[nodiscard]] TensorScaleRound round() const { return round_; }
   [[nodiscard]] TensorScaleSource source() const { return source_; }
   [[nodiscard]] bool follows_data() const { return from_ == TensorScaleSource::data; }
   /// From a checkpoint; exact, because it is frozen as it was.

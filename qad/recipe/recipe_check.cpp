@@ -32,7 +32,8 @@ class Checker {
     check_models();
     if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
-    check_mixture(recipe_.data.eval, "data.eval");
+    if (!recipe_.stream) check_mixture(recipe_.data.eval, "data.eval");
+    check_stream();
     check_training();
     check_formats();
     check_search(recipe_, tree_, problems_);
@@ -305,6 +306,25 @@ class Checker {
              said, "with algorithm: max they can follow");
     if (*options.scales != BlockScales::amax && options.tensor_scale.from == TensorScaleSource::data)
       refuse("scales amax where the tensor scale is from data", said, "scales that are kept need one that stays");
+  }
+
+  void check_stream() {
+    if (!recipe_.stream) return;
+    if (recipe_.kind != RecipeKind::ptq)
+      report("stream", "kind: ptq", std::string(enum_name(recipe_.kind)), "training needs the model in memory");
+    if (recipe_.export_formats.empty()) report("export", "a layout, as stream makes nothing else", "none");
+    if (recipe_.evaluate.problems) report("evaluate.problems", "none with stream: true", "some");
+    for (const std::string& format : recipe_.export_formats)
+      for (const Exporter& one : exporters())
+        if (one.name == format && !one.streams)
+          report("export", "a layout that can be written part by part", format,
+                 "modelopt, compressed_tensors, gguf or bitsandbytes");
+    const auto learns = [](const std::optional<BlockScales>& scales) {
+      return scales && (*scales == BlockScales::lsq || *scales == BlockScales::dual_lsq);
+    };
+    if (learns(recipe_.quantize.scales) ||
+        std::ranges::any_of(recipe_.quantize.rules, [&](const QuantizeRule& rule) { return learns(rule.scales); }))
+      report("quantize.scales", "amax or found with stream: true", "lsq or dual_lsq", "nothing is trained");
   }
 
   void check_export() {

@@ -7,6 +7,7 @@
 #include "autograd/base/parallel.h"
 #include "qad/run/run_lock.h"
 #include "qad/run/run_one.h"
+#include "qad/run/stream_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -24,6 +25,7 @@ ExitCode run(const RunOptions& options, std::ostream& print) {
   const RunLock lock(options.out);
   const auto work = [&](const RunFolder& folder) {
     log_to_file(folder.log());
+    if (recipe.stream) return stream_run(recipe, folder, std::string(enum_name(recipe.kind)));
     const Materials materials = load_materials(recipe, folder);
     return run_one(recipe, materials, folder, std::string(enum_name(recipe.kind)));
   };

@@ -1,0 +1,22 @@
+// Quantization of a model that has no room in memory: its weights come from their files part by part, become what the
+// recipe says, and go into the export's files, which are those of `qad run`, byte for byte.
+#pragma once
+
+#include <string>
+
+#include "qad/recipe/recipe.h"
+#include "qad/report/summary.h"
+#include "qad/run/run_folder.h"
+
+namespace qad {
+
+/// A run of kind ptq with `stream`: its exports and its summary. Goes on where it was stopped or killed.
+RunSummary stream_run(const Recipe& recipe, const RunFolder& folder, const std::string& name);
+
+/// One export in a folder of its own. `run`: whose it is. Goes on likewise; what is whole already stays.
+[[nodiscard]] ExportSummary stream_export(const Recipe& recipe, const std::string& format,
+                                          const std::filesystem::path& target, const std::string& run);
+/// By which exports of that know each other: all that they follow from but the model's values.
+[[nodiscard]] std::string stream_id(const Recipe& recipe, const std::string& format);
+
+}  // namespace qad
