@@ -67,9 +67,11 @@ void StreamedModel::load(Parameter& parameter, As as) {
   if (as == As::masters) value = value.to(DType::f32);
   parameter.variable = Variable(std::move(value));
   parameter.changed();
+  loaded_.insert(parameter.name);
 }
 
 void StreamedModel::unload(Parameter& parameter) {
+  loaded_.erase(parameter.name);
   parameter.variable = Variable(nowhere(stored(parameter).spec.shape));
   parameter.changed();
   forget_pages(stored(parameter).bytes);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 
@@ -29,6 +30,7 @@ class StreamedModel {
   /// Throws for values that load_model would not take, and for a file that has been cut off since it was opened.
   void load(Parameter& parameter, As as);
   void unload(Parameter& parameter);
+  [[nodiscard]] bool is_loaded(const Parameter& parameter) const { return loaded_.contains(parameter.name); }
   /// Has the system read ahead.
   void ask_for(const Parameter& parameter) const;
   /// A hash of the files' headers and of samples of their values: another model's is another, a copy's the same.
@@ -48,6 +50,7 @@ class StreamedModel {
   WeightType type_;
   StoredWeights weights_;
   std::map<std::string, Stored> stored_;
+  std::set<std::string> loaded_;
   std::unique_ptr<LanguageModel> model_;
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "autograd/base/output_folder.h"
@@ -25,6 +26,9 @@ class StreamedExport {
                  std::uint64_t shard_bytes);
 
   [[nodiscard]] const ExportPlan& plan() const { return plan_; }
+  [[nodiscard]] std::string_view layout() const { return exporter_.name; }
+  /// For whoever has something to keep as long as the export isn't whole.
+  [[nodiscard]] std::filesystem::path state_folder() const;
   [[nodiscard]] bool is_done(std::size_t piece) const { return done_[piece]; }
   [[nodiscard]] std::size_t pieces_done() const;
 

@@ -33,11 +33,11 @@ class Checker {
     if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
     if (!recipe_.stream) check_mixture(recipe_.data.eval, "data.eval");
-    check_stream();
     check_training();
     check_formats();
     check_search(recipe_, tree_, problems_);
     check_export();
+    if (problems_.empty()) check_stream();
     check_arms();
   }
 
@@ -319,6 +319,21 @@ class Checker {
         if (one.name == format && !one.streams)
           report("export", "a layout that can be written part by part", format,
                  "modelopt, compressed_tensors, gguf or bitsandbytes");
+    const auto is_written = [](const MixtureConfig& source) {
+      return source.teacher_text || (source.mixture && std::ranges::any_of(*source.mixture, [](const auto& part) {
+                                       return part.teacher_text.has_value();
+                                     }));
+    };
+    if (is_written(recipe_.data.train) || (recipe_.calibrate.source && is_written(*recipe_.calibrate.source)))
+      report(recipe_.calibrate.source ? "calibrate.source" : "data.train", "text that is there with stream: true",
+             "teacher_text", "the teacher needs memory to write it");
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    for (int i = 0; i < std::ssize(recipe_.quantize.rules); ++i) {
+      const LayerOptions& options = policy.of_rule(i);
+      if (options.formats.inputs != nullptr && options.formats.inputs->has_tensor_scale &&
+          options.tensor_scale.from == TensorScaleSource::data)
+        report("quantize.tensor_scale.from", "calibration with stream: true where inputs are quantized", "data");
+    }
     const auto learns = [](const std::optional<BlockScales>& scales) {
       return scales && (*scales == BlockScales::lsq || *scales == BlockScales::dual_lsq);
     };
