@@ -21,9 +21,9 @@ namespace qad {
 struct ExportPiece {
   std::vector<std::size_t> layers{}, dense{}, caches{}, passengers{};
   std::vector<std::string> tensors{};  ///< of the files
-  std::uint64_t values = 0;          ///< of the student
-  std::uint64_t bytes = 0;           ///< in the files
-  int block = -1;                    ///< of the model; -1: before or behind all of them
+  std::uint64_t values = 0;            ///< of the student
+  std::uint64_t bytes = 0;             ///< in the files
+  int block = -1;                      ///< of the model; -1: before or behind all of them
 };
 
 struct PlannedPlace {

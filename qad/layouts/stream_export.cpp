@@ -33,6 +33,17 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;  // what a killed process did not write to its end is none
 }
 
+// What a process that was killed at its end had begun: texts, copies, temporaries. They are made again.
+void remove_all_but(const std::vector<PlannedFile>& files, const fs::path& folder) {
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(".") && std::ranges::find(files, name, &PlannedFile::name) == files.end())
+      others.push_back(entry.path());
+  }
+  for (const fs::path& other : others) fs::remove_all(other);
+}
+
 }  // namespace
 
 OutputFolder streamed_export_folder(const fs::path& folder, const std::string& run) {
@@ -46,7 +57,9 @@ StreamedExport::StreamedExport(OutputFolder& out, const Exporter& exporter, Expo
   const std::string whole_identity = identity + " " + std::string(exporter.name);
   const fs::path list = out_.path() / kDone;
   const bool same = place_at(list) == Place::file && read_file(list, "what is done").starts_with(whole_identity + "\n");
-  if (!same) {
+  if (same) {
+    remove_all_but(plan_.files, out_.path());
+  } else {
     out_.clear();
     append_line(list, whole_identity);
   }

@@ -32,7 +32,7 @@ struct Collector final : ModuleVisitor {
 }  // namespace
 
 fs::path CalibrationFolder::state(std::size_t part, std::size_t batch) const {
-  return path / fmt::format("state-{}-{}", part, batch);
+  return path / fmt::format(".state-{}-{}", part, batch);
 }
 
 StreamedCalibration::StreamedCalibration(CalibrationFolder folder, Job job, bool anew)
@@ -130,8 +130,8 @@ void StreamedCalibration::save(std::size_t next) {
   save_checkpoint(folder_.progress(), content);
   for (const auto& entry : fs::directory_iterator(folder_.path)) {
     const std::string name = entry.path().filename().string();
-    const bool is_state = name.starts_with("state-");
-    if (is_state && (next == parts() || !name.starts_with(fmt::format("state-{}-", next)))) fs::remove(entry.path());
+    const bool is_state = name.starts_with(".state-");
+    if (is_state && (next == parts() || !name.starts_with(fmt::format(".state-{}-", next)))) fs::remove(entry.path());
   }
   saved_ = steady_seconds();
 }

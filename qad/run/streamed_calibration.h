@@ -13,11 +13,11 @@
 
 namespace qad {
 
-/// A folder that says how far a calibration has come.
+/// A folder that says how far a calibration has come; its files are hidden, so that they are no files of an export.
 struct CalibrationFolder {
   std::filesystem::path path;
 
-  [[nodiscard]] std::filesystem::path progress() const { return path / "calibration.h5"; }
+  [[nodiscard]] std::filesystem::path progress() const { return path / ".calibration.h5"; }
   /// What part `part` reads of a batch.
   [[nodiscard]] std::filesystem::path state(std::size_t part, std::size_t batch) const;
 };

@@ -7,6 +7,7 @@
 #include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
 #include "autograd/core/storage.h"
+#include "data/files/mapped_file.h"
 #include "qad/calib/algorithms.h"
 #include "qad/calib/calibrate.h"
 #include "qad/calib/unseen_experts.h"
@@ -111,6 +112,8 @@ void StreamedStudent::write_piece(StreamedExport& out, std::size_t index) {
   out.write(index, part(piece, Weights::fresh));
   for (const std::size_t i : piece.layers) parts_.layers[i].quantizers->weights->forget();
   for (Parameter* one : parameters_of(piece)) source_.unload(*one);
+  for (const std::size_t i : piece.passengers)
+    forget_pages({frame_.passengers[i].data.raw(), frame_.passengers[i].data.bytes()});
   if (storage_statistics().cached_bytes > kMostCached) release_cached_storage();
 }
 
@@ -162,19 +165,20 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
     return;
   }
   const bool by_block = works_by_block(quantizers_);
-  const auto head = std::ranges::find(parts_.layers, std::string("lm_head"), [](const auto& one) { return one.member->name; });
-  const bool head_is_quantized = head != parts_.layers.end() && head->quantizers != nullptr && head->quantizers->weights;
-  StreamedCalibration::Job job{source_, quantizers_, materials.calibration, materials.inputs, {}, by_block && head_is_quantized};
+  const auto head =
+      std::ranges::find(parts_.layers, std::string("lm_head"), [](const auto& one) { return one.member->name; });
+  const bool head_is_quantized =
+      head != parts_.layers.end() && head->quantizers != nullptr && head->quantizers->weights;
+  StreamedCalibration::Job job{source_,          quantizers_, materials.calibration,
+                               materials.inputs, {},          by_block && head_is_quantized};
   const std::size_t parts = model().blocks().size() + 2;
-  CountProgress progress(stderr_terminal(), "calibration", "parts", static_cast<std::int64_t>(parts));
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0, done = 0;
   for (const TokenBatch& batch : materials.calibration) tokens += batch.size();
-  std::int64_t begun = -1, seen = 0;
+  std::optional<CountProgress> progress;
   job.part_found = [&](std::size_t part) {
     if (by_block) write_found(out, part);
-    if (begun < 0) begun = static_cast<std::int64_t>(part);
-    seen += tokens;
-    progress.update(static_cast<std::int64_t>(part) + 1, seen);
+    ++done;
+    progress->update(done, done * tokens);
   };
   // What was noted as found and is not in the files can't be made without all that came before.
   const auto is_missing = [&](std::size_t done_parts) {
@@ -188,6 +192,7 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
   const CalibrationFolder folder{out.state_folder()};
   std::optional<StreamedCalibration> calibration(std::in_place, folder, job, false);
   if (by_block && is_missing(calibration->first())) calibration.emplace(folder, job, true);
+  progress.emplace(stderr_terminal(), "calibration", "parts", static_cast<std::int64_t>(parts - calibration->first()));
   calibrate_in_parts(model(), quantizers_, materials.calibration, recipe_.calibrate, *calibration);
   warn_of_unseen_experts(model());
 }
@@ -203,7 +208,7 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     for (const Parameter* one : parameters_of(piece)) copies += static_cast<std::uint64_t>(one->shape().size()) * 2;
     const std::uint64_t pages = stored_bytes(piece);
     const std::uint64_t next = i + 1 < plan.pieces.size() ? stored_bytes(plan.pieces[i + 1]) : 0;
-    most = std::max(most, pages + next + (pages == copies ? 0 : copies) + 3 * piece.bytes + 8 * largest);
+    most = std::max(most, pages + next + (pages == copies ? 0 : copies) + 4 * piece.bytes + 8 * largest);
   }
   if (batches.empty()) return most + kBesides;
   // A block's masters, its pages and codes; what it gives, and the widest that a batch is inside of it.

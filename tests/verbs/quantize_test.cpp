@@ -68,7 +68,12 @@ class Quantize : public Workplace {
   }
   void run_whole(const std::string& preset, const std::string& layout, const std::string& out,
                  const Arguments& more = {}) const {
-    Arguments arguments = {"run", "presets/" + preset, "--out", at(out), "kind=ptq", "export=[" + layout + "]",
+    Arguments arguments = {"run",
+                           "presets/" + preset,
+                           "--out",
+                           at(out),
+                           "kind=ptq",
+                           "export=[" + layout + "]",
                            "teacher.model=" + at("teacher"),
                            "data.eval={text: \"" + at("held_out.txt") + "\", separator: \"---\", tokens: 200}"};
     for (const Arguments& some : {text(), more}) arguments.insert(arguments.end(), some.begin(), some.end());
@@ -116,7 +121,9 @@ TEST(StreamedBytes, OfAlgorithmsThatGoByBlocks) {
   const Quantize work(llama());
   work.same("nvfp4_w4a4_best", "modelopt");
   for (const char* algorithm : {"gptq", "awq", "smoothquant", "local_hessian"})
-    work.same("nvfp4_w4a4", "gguf", {std::string("calibrate.algorithm=") + algorithm, "quantize.rules=[{layers: \"*\", weights: nvfp4, inputs: nvfp4}]"});
+    work.same("nvfp4_w4a4", "gguf",
+              {std::string("calibrate.algorithm=") + algorithm,
+               "quantize.rules=[{layers: \"*\", weights: nvfp4, inputs: nvfp4}]"});
 }
 
 TEST(StreamedBytes, OfExperts) {
@@ -129,8 +136,14 @@ TEST(StreamedBytes, OfExperts) {
 TEST(StreamedRun, IsARunOfItsOwn) {
   const Quantize work(llama());
   work.run_whole("nvfp4_w4a4", "modelopt", "whole");
-  Arguments arguments = {"run", "presets/nvfp4_w4a4", "--out", work.at("run"), "kind=ptq", "stream=true",
-                         "export=[modelopt, compressed_tensors]", "teacher.model=" + work.at("teacher")};
+  Arguments arguments = {"run",
+                         "presets/nvfp4_w4a4",
+                         "--out",
+                         work.at("run"),
+                         "kind=ptq",
+                         "stream=true",
+                         "export=[modelopt, compressed_tensors]",
+                         "teacher.model=" + work.at("teacher")};
   for (const std::string& one : work.text()) arguments.push_back(one);
   const Outcome outcome = Workplace::start(arguments);
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
