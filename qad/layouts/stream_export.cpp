@@ -66,6 +66,7 @@ StreamedExport::StreamedExport(OutputFolder& out, const Exporter& exporter, Expo
   for (const PlannedFile& file : plan_.files) {
     files_.emplace_back(out_.path(), file);
     mapped_.push_back(std::make_shared<const MappedFile>(out_.path() / file.name, "a file of the export"));
+    hashes_.emplace_back(file);
   }
   if (same) take_up(read_file(list, "what is done"));
 }
@@ -77,8 +78,8 @@ void StreamedExport::take_up(const std::string& text) {
     throw_if_stopped();
     const std::size_t space = lines[i].find(' ');
     const std::size_t piece = space < 10 ? std::stoul("0" + lines[i].substr(0, space)) : done_.size();
-    if (piece < done_.size() && !done_[piece])
-      done_[piece] = lines[i].substr(space + 1) == hash_of(plan_.pieces[piece]);
+    if (piece < done_.size() && !done_[piece] && lines[i].substr(space + 1) == hash_of(plan_.pieces[piece]))
+      note(piece);
   }
   if (const std::size_t done = pieces_done(); done > 0)
     log_info("{}: goes on after {} of {} parts", out_.target().string(), done, done_.size());
@@ -100,9 +101,17 @@ std::string StreamedExport::hash_of(const ExportPiece& piece) const {
     const auto bytes = written(name);
     if (!read_pages(bytes)) return "";
     hasher.add(bytes);
-    forget_pages(bytes);
   }
   return hex(hasher.hash());
+}
+
+void StreamedExport::note(std::size_t index) {
+  done_[index] = true;
+  for (const std::string& name : plan_.pieces[index].tensors) {
+    const PlannedPlace& place = plan_.places.at(name);
+    hashes_[place.file].add(plan_.files[place.file].tensors[place.index], mapped_[place.file]->bytes());
+    forget_pages(written(name));
+  }
 }
 
 Tensor StreamedExport::read_back(const std::string& tensor) const {
@@ -139,7 +148,7 @@ void StreamedExport::write(std::size_t index, const ExportModel& part) {
   });
   if (!part.dense.empty() || !part.linears.empty()) verify_part(there, exporter_, part);
   append_line(out_.path() / kDone, fmt::format("{} {}", index, hash_of(piece)));
-  done_[index] = true;
+  note(index);
 }
 
 void StreamedExport::finish(const std::vector<KeyValueScale>& scales, const ExportExtras& extras) {
@@ -157,7 +166,9 @@ void StreamedExport::finish(const std::vector<KeyValueScale>& scales, const Expo
   for (const auto& [name, text] : plan_.texts) write_file_atomically(folder / name, text);
   if (extras.add_files) extras.add_files(folder);
   throw_if_stopped();
-  write_export_marker(folder, std::string(exporter_.name), extras.run);
+  std::map<std::string, FileHash> known;
+  for (std::size_t i = 0; i < files_.size(); ++i) known[plan_.files[i].name] = hashes_[i].hash(mapped_[i]->bytes());
+  write_export_marker(folder, std::string(exporter_.name), extras.run, known);
   mapped_.clear();
   files_.clear();
   fs::remove_all(folder / kState);

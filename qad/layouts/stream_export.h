@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "autograd/base/output_folder.h"
+#include "data/files/file_hash.h"
 #include "data/files/mapped_file.h"
 #include "qad/layouts/export_plan.h"
 #include "qad/layouts/write_export.h"
@@ -41,6 +42,7 @@ class StreamedExport {
  private:
   void take_up(const std::string& text);
   [[nodiscard]] std::string hash_of(const ExportPiece& piece) const;
+  void note(std::size_t piece);
   [[nodiscard]] std::span<const std::byte> written(const std::string& tensor) const;
   [[nodiscard]] Tensor read_back(const std::string& tensor) const;
 
@@ -50,6 +52,7 @@ class StreamedExport {
   std::uint64_t shard_bytes_;
   std::vector<PlannedFileWriter> files_;
   std::vector<std::shared_ptr<const MappedFile>> mapped_;
+  std::vector<GrowingFileHash> hashes_;
   std::vector<bool> done_;
 };
 

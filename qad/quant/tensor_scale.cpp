@@ -5,6 +5,7 @@
 
 #include "autograd/base/error.h"
 #include "qad/formats/quantize.h"
+#include "qad/quant/rows_in_f32.h"
 
 namespace qad {
 namespace {
@@ -67,12 +68,12 @@ float TensorScale::weights_amax() const {
   float largest = 0.0f;
   for (const auto& kept : weights_) {
     const auto weight = alive(kept);
-    const Tensor& value = weight->value();
-    const Tensor floats = as_f32(value);
-    const float amax = qad::amax(floats.data(), floats.size());
-    if (!std::isfinite(amax))
-      throw NotFinite({.who = weight->name, .expected = "finite values", .got = "an infinity or NaN"});
-    largest = std::max(largest, amax);
+    for_rows_in_f32(weight->value(), [&](std::int64_t /*row*/, const Tensor& floats) {
+      const float amax = qad::amax(floats.data(), floats.size());
+      if (!std::isfinite(amax))
+        throw NotFinite({.who = weight->name, .expected = "finite values", .got = "an infinity or NaN"});
+      largest = std::max(largest, amax);
+    });
   }
   return largest;
 }

@@ -198,7 +198,12 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
 }
 
 std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<TokenBatch>& batches) {
-  // Pages of a piece and of the next, its codes as they are found, packed and read back, a weight in FP32.
+  // Pages of a piece and of the next, its codes as they are found, packed and read back; what a search of scales or a
+  // gradient's mask has in FP32.
+  const bool searches = std::ranges::any_of(quantizers_.linears(), [](const LinearQuantizers& linear) {
+    return linear.weights != nullptr && linear.algorithm != CalibrationKind::max;
+  });
+  const std::uint64_t wide = searches || recipe_.quantize.ste != StraightThrough::identity ? 8 : 0;
   std::uint64_t most = 0;
   for (std::size_t i = 0; i < plan.pieces.size(); ++i) {
     const ExportPiece& piece = plan.pieces[i];
@@ -208,7 +213,7 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     for (const Parameter* one : parameters_of(piece)) copies += static_cast<std::uint64_t>(one->shape().size()) * 2;
     const std::uint64_t pages = stored_bytes(piece);
     const std::uint64_t next = i + 1 < plan.pieces.size() ? stored_bytes(plan.pieces[i + 1]) : 0;
-    most = std::max(most, pages + next + (pages == copies ? 0 : copies) + 4 * piece.bytes + 8 * largest);
+    most = std::max(most, pages + next + (pages == copies ? 0 : copies) + 4 * piece.bytes + wide * largest);
   }
   if (batches.empty()) return most + kBesides;
   // A block's masters, its pages and codes; what it gives, and the widest that a batch is inside of it.
