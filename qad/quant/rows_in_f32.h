@@ -13,8 +13,10 @@ namespace qad {
 template <class Visit>
 void for_rows_in_f32(const Tensor& matrix, Visit&& visit) {
   constexpr std::int64_t kValues = std::int64_t{1} << 22;
-  const std::int64_t rows = matrix.shape()[0], cols = std::max<std::int64_t>(matrix.size() / std::max<std::int64_t>(rows, 1), 1);
-  const std::int64_t step = matrix.dtype() == DType::f32 ? std::max<std::int64_t>(rows, 1) : std::max<std::int64_t>(kValues / cols, 1);
+  const std::int64_t rows = matrix.shape()[0],
+                     cols = std::max<std::int64_t>(matrix.size() / std::max<std::int64_t>(rows, 1), 1);
+  const std::int64_t step =
+      matrix.dtype() == DType::f32 ? std::max<std::int64_t>(rows, 1) : std::max<std::int64_t>(kValues / cols, 1);
   for (std::int64_t begin = 0; begin < rows; begin += step)
     visit(begin, as_f32(matrix.slice(begin, std::min(begin + step, rows))));
 }

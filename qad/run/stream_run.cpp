@@ -24,7 +24,29 @@ std::int64_t bytes_in(const fs::path& folder) {
   return bytes;
 }
 
+ExportPlan plan_of(StreamedStudent& student, const Exporter& layout) {
+  return plan_export(layout, student.model(), student.quantizers(), student.frame_for(layout), kShardBytes,
+                     [&](std::size_t i) { return student.dense(i); });
+}
+
+StreamedSizes sizes_of(StreamedStudent& student, const ExportPlan& plan, const Exporter& layout,
+                       const Materials& materials) {
+  std::uint64_t source = 0, made = 0;
+  for (const ExportPiece& piece : plan.pieces) source += student.stored_bytes(piece), made += piece.bytes;
+  return {std::string(layout.name), static_cast<std::int64_t>(source), static_cast<std::int64_t>(made),
+          std::ssize(plan.pieces), static_cast<std::int64_t>(student.memory(plan, materials.calibration))};
+}
+
 }  // namespace
+
+std::vector<StreamedSizes> streamed_sizes(const Recipe& recipe) {
+  const Materials materials = load_calibration_text(recipe);
+  StreamedStudent student(recipe);
+  std::vector<StreamedSizes> sizes;
+  for (const std::string& format : recipe.export_formats)
+    sizes.push_back(sizes_of(student, plan_of(student, exporter(format)), exporter(format), materials));
+  return sizes;
+}
 
 std::string stream_id(const Recipe& recipe, const std::string& format) {
   Recipe same = recipe;
@@ -39,14 +61,11 @@ ExportSummary stream_export(const Recipe& recipe, const std::string& format, con
   const Materials materials = load_calibration_text(recipe);
   StreamedStudent student(recipe);
   const Exporter& layout = exporter(format);
-  ExportPlan plan = plan_export(layout, student.model(), student.quantizers(), student.frame_for(layout), kShardBytes,
-                                [&](std::size_t i) { return student.dense(i); });
-  std::uint64_t source = 0, made = 0;
-  for (const ExportPiece& piece : plan.pieces) source += student.stored_bytes(piece), made += piece.bytes;
-  const auto bytes = [](std::uint64_t count) { return format_bytes(static_cast<std::int64_t>(count)); };
-  log_info("{}: {} of weights become {}, in {} parts; this takes at most {} of memory", format, bytes(source),
-           bytes(made), plan.pieces.size(), bytes(student.memory(plan, materials.calibration)));
-
+  ExportPlan plan = plan_of(student, layout);
+  const StreamedSizes sizes = sizes_of(student, plan, layout, materials);
+  log_info("{}: {} of weights become {}, in {} parts; this takes at most {} of memory", format,
+           format_bytes(sizes.source_bytes), format_bytes(sizes.export_bytes), sizes.parts,
+           format_bytes(sizes.memory_bytes));
   std::string identity = stream_id(recipe, format) + " " + student.source().fingerprint();
   for (const auto& [name, hash] : materials.inputs) identity += " " + hash;
   if (!materials.calibration.empty()) identity += " " + hex(hash128(kernel_description()));

@@ -9,7 +9,6 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/clock.h"
 #include "autograd/base/error.h"
-#include "autograd/base/free_memory.h"
 #include "autograd/base/log.h"
 #include "autograd/core/storage.h"
 #include "data/files/mapped_file.h"
@@ -36,11 +35,7 @@ fs::path CalibrationFolder::state(std::size_t part, std::size_t batch) const {
 }
 
 StreamedCalibration::StreamedCalibration(CalibrationFolder folder, Job job, bool anew)
-    : folder_(std::move(folder)),
-      job_(std::move(job)),
-      in_files_(state_bytes() > free_memory() / 4),
-      states_(job_.batches.size()),
-      saved_(steady_seconds()) {
+    : folder_(std::move(folder)), job_(std::move(job)), states_(job_.batches.size()), saved_(steady_seconds()) {
   if (anew || !take_up()) {
     std::error_code ignored;
     fs::remove_all(folder_.path, ignored);
@@ -52,10 +47,10 @@ StreamedCalibration::StreamedCalibration(CalibrationFolder folder, Job job, bool
 
 StreamedCalibration::~StreamedCalibration() = default;
 
-std::uint64_t StreamedCalibration::state_bytes() const {
+std::uint64_t state_bytes(const ModelConfig& model, const std::vector<TokenBatch>& batches) {
   std::int64_t tokens = 0;
-  for (const TokenBatch& batch : job_.batches) tokens += batch.size();
-  return static_cast<std::uint64_t>(tokens * job_.source.model().config().hidden_size) * sizeof(float);
+  for (const TokenBatch& batch : batches) tokens += batch.size();
+  return static_cast<std::uint64_t>(tokens * model.hidden_size) * sizeof(float);
 }
 
 bool StreamedCalibration::take_up() {
@@ -71,7 +66,7 @@ bool StreamedCalibration::take_up() {
     job_.quantizers.observe_further(scales, folder_.progress().string());
     for (const LinearQuantizers& linear : job_.quantizers.linears())
       if (linear.weights) linear.weights->set_was_read(content.numbers.contains(kWasRead + linear.layer));
-    if (!in_files_ && first_ < parts())
+    if (!job_.in_files && first_ < parts())
       for (std::size_t i = 0; i < states_.size(); ++i) states_[i] = read_state(first_, i);
     log_info("calibration goes on after {} of {} parts", first_, parts());
     return true;
@@ -115,11 +110,11 @@ void StreamedCalibration::end(std::size_t part) {
   release_cached_storage();
   current_ = part + 1;
   const double now = steady_seconds();
-  if (in_files_ || part + 1 == parts() || now - saved_ >= kSecondsBetweenSaves) save(part + 1);
+  if (job_.in_files || part + 1 == parts() || now - saved_ >= kSecondsBetweenSaves) save(part + 1);
 }
 
 void StreamedCalibration::save(std::size_t next) {
-  if (!in_files_ && next < parts())
+  if (!job_.in_files && next < parts())
     for (std::size_t i = 0; i < states_.size(); ++i) write_state(next, i, states_[i]);
   CheckpointContent content;
   content.numbers[kNext] = static_cast<std::int64_t>(next);
@@ -137,11 +132,11 @@ void StreamedCalibration::save(std::size_t next) {
 }
 
 Tensor StreamedCalibration::state(std::size_t batch) const {
-  return in_files_ ? read_state(current_, batch) : states_[batch];
+  return job_.in_files ? read_state(current_, batch) : states_[batch];
 }
 
 void StreamedCalibration::set_state(std::size_t batch, const Tensor& x_TC) {
-  if (in_files_) write_state(current_ + 1, batch, x_TC);
+  if (job_.in_files) write_state(current_ + 1, batch, x_TC);
   else states_[batch] = x_TC;
 }
 

@@ -22,6 +22,9 @@ struct CalibrationFolder {
   [[nodiscard]] std::filesystem::path state(std::size_t part, std::size_t batch) const;
 };
 
+/// Of what a part gives, for all batches.
+[[nodiscard]] std::uint64_t state_bytes(const ModelConfig& model, const std::vector<TokenBatch>& batches);
+
 class StreamedCalibration final : public PartsInTurn {
  public:
   struct Job {
@@ -32,6 +35,7 @@ class StreamedCalibration final : public PartsInTurn {
     /// Called at each part's end, before its values go; may be empty.
     std::function<void(std::size_t part)> part_found;
     bool needs_head = false;  ///< its weight is looked at
+    bool in_files = false;    ///< what parts give is kept there
   };
   /// Goes on where the folder says, unless `anew`; then quantizers have what they had seen.
   StreamedCalibration(CalibrationFolder folder, Job job, bool anew);
@@ -45,9 +49,6 @@ class StreamedCalibration final : public PartsInTurn {
 
   /// Parts there are: the embedding, the blocks and what is behind them.
   [[nodiscard]] std::size_t parts() const { return job_.source.model().blocks().size() + 2; }
-  /// Of all states, and whether they are kept in files.
-  [[nodiscard]] std::uint64_t state_bytes() const;
-  [[nodiscard]] bool in_files() const { return in_files_; }
 
  private:
   [[nodiscard]] bool take_up();
@@ -58,7 +59,6 @@ class StreamedCalibration final : public PartsInTurn {
 
   CalibrationFolder folder_;
   Job job_;
-  bool in_files_;
   std::size_t first_ = 0, current_ = 0;
   std::vector<Tensor> states_;  // unless they are in files
   double saved_ = 0;            // when, in seconds

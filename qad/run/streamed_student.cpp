@@ -4,6 +4,7 @@
 #include <set>
 
 #include "autograd/base/error.h"
+#include "autograd/base/free_memory.h"
 #include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
 #include "autograd/core/storage.h"
@@ -159,6 +160,10 @@ void StreamedStudent::write_found(StreamedExport& out, std::size_t part_number) 
   }
 }
 
+bool StreamedStudent::keeps_in_files(const std::vector<TokenBatch>& batches) {
+  return state_bytes(model().config(), batches) > free_memory() / 4;
+}
+
 void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out) {
   if (!calibrates_on_text(recipe_)) {
     quantizers_.only(is_of_inputs).end_observing(TensorScaleSource::calibration);
@@ -169,8 +174,13 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
       std::ranges::find(parts_.layers, std::string("lm_head"), [](const auto& one) { return one.member->name; });
   const bool head_is_quantized =
       head != parts_.layers.end() && head->quantizers != nullptr && head->quantizers->weights;
-  StreamedCalibration::Job job{source_,          quantizers_, materials.calibration,
-                               materials.inputs, {},          by_block && head_is_quantized};
+  StreamedCalibration::Job job{.source = source_,
+                               .quantizers = quantizers_,
+                               .batches = materials.calibration,
+                               .inputs = materials.inputs,
+                               .part_found = {},
+                               .needs_head = by_block && head_is_quantized,
+                               .in_files = keeps_in_files(materials.calibration)};
   const std::size_t parts = model().blocks().size() + 2;
   std::int64_t tokens = 0, done = 0;
   for (const TokenBatch& batch : materials.calibration) tokens += batch.size();
@@ -230,12 +240,12 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     block_values = std::max(block_values, sizes.values);
     widest = std::max(widest, sizes.widest);
   }
-  std::uint64_t tokens = 0, longest = 0;
+  std::uint64_t longest = 0, most_of_batch = 0;
   for (const TokenBatch& batch : batches) {
-    tokens += static_cast<std::uint64_t>(batch.size());
     longest = std::max(longest, static_cast<std::uint64_t>(batch.size()));
+    most_of_batch = std::max(most_of_batch, state_bytes(model().config(), {batch}));
   }
-  const std::uint64_t states = tokens * static_cast<std::uint64_t>(model().config().hidden_size) * sizeof(float);
+  const std::uint64_t states = keeps_in_files(batches) ? most_of_batch : state_bytes(model().config(), batches);
   return std::max(most, 8 * block_values + 24 * longest * widest) + states + kBesides;
 }
 

@@ -42,6 +42,7 @@ class StreamedStudent {
   void write_piece(StreamedExport& out, std::size_t piece);
   void write_found(StreamedExport& out, std::size_t part);
   [[nodiscard]] std::vector<Parameter*> parameters_of(const ExportPiece& piece) const;
+  [[nodiscard]] bool keeps_in_files(const std::vector<TokenBatch>& batches);
   [[nodiscard]] bool is_behind(const ExportPiece& piece);
 
   const Recipe& recipe_;

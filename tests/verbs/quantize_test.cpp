@@ -205,6 +205,16 @@ TEST(StreamedResume, AFullDiskIsOneLineAndWhatIsDoneStays) {
   expect_same_files(work.path("run/export/modelopt"), work.path("disk/out"));
 }
 
+TEST(StreamedPlan, SaysWhatItTakes) {
+  const Quantize work(llama());
+  const Outcome outcome = Workplace::start({"plan", "presets/nvfp4_w4a16", "--json", "kind=ptq", "stream=true",
+                                            "export=[modelopt]", "teacher.model=" + work.at("teacher")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto row = nlohmann::json::parse(outcome.out)["exports"][0];
+  EXPECT_GT(row["source_bytes"].get<int>(), row["bytes"].get<int>());
+  EXPECT_GT(row["memory_bytes"].get<int>(), 0);
+}
+
 TEST(StreamedRefusals, OneLineEach) {
   const Quantize work(llama());
   const auto quantize = [&](const std::string& preset, const std::string& layout, const Arguments& more = {}) {
