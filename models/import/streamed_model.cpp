@@ -64,7 +64,10 @@ void StreamedModel::load(Parameter& parameter, As as) {
                  .hint = "put the file back and begin again: what is done is kept"});
   const WeightType own = kept_type(spec.role, DType::bf16) == DType::f32 ? WeightType::f32 : type_;
   Tensor value = weights_.load(spec, own);
-  if (as == As::masters) value = value.to(DType::f32);
+  if (as == As::masters) {
+    value = value.to(DType::f32);
+    forget_pages(bytes);
+  }
   parameter.variable = Variable(std::move(value));
   parameter.changed();
   loaded_.insert(parameter.name);

@@ -12,7 +12,7 @@ namespace qad {
 /// is FP32.
 template <class Visit>
 void for_rows_in_f32(const Tensor& matrix, Visit&& visit) {
-  constexpr std::int64_t kValues = std::int64_t{1} << 22;
+  constexpr std::int64_t kValues = std::int64_t{1} << 19;  // which caches hold
   const std::int64_t rows = matrix.shape()[0],
                      cols = std::max<std::int64_t>(matrix.size() / std::max<std::int64_t>(rows, 1), 1);
   const std::int64_t step =

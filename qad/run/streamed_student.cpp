@@ -217,16 +217,19 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
   std::uint64_t most = 0;
   for (std::size_t i = 0; i < plan.pieces.size(); ++i) {
     const ExportPiece& piece = plan.pieces[i];
-    std::uint64_t largest = 0, copies = 0;
+    std::uint64_t largest = 0, values = 0, plain = 0;
     for (const std::size_t layer : piece.layers)
       largest = std::max(largest, static_cast<std::uint64_t>(parts_.layers[layer].member->weight->shape().size()));
-    for (const Parameter* one : parameters_of(piece)) copies += static_cast<std::uint64_t>(one->shape().size()) * 2;
-    const std::uint64_t pages = stored_bytes(piece);
+    for (const Parameter* one : parameters_of(piece)) values += static_cast<std::uint64_t>(one->shape().size());
+    for (const std::size_t dense : piece.dense)
+      plain += 2 * static_cast<std::uint64_t>(parts_.dense[dense]->shape().size());
+    const std::uint64_t pages = stored_bytes(piece), copies = pages == 2 * values ? 0 : 2 * values;
     const std::uint64_t next = i + 1 < plan.pieces.size() ? stored_bytes(plan.pieces[i + 1]) : 0;
-    most = std::max(most, pages + next + (pages == copies ? 0 : copies) + 4 * piece.bytes + wide * largest);
+    const std::uint64_t codes = piece.bytes - std::min(piece.bytes, plain);
+    most = std::max(most, pages + next + copies + piece.bytes + 3 * codes + wide * largest);
   }
   if (batches.empty()) return most + kBesides;
-  // A block's masters, its pages and codes; what it gives, and the widest that a batch is inside of it.
+  // A block's masters and codes; what it gives, and the widest that a batch is inside of it.
   std::uint64_t block_values = 0, widest = 0;
   for (const Block& block : model().blocks()) {
     struct Sizes final : ModuleVisitor {
@@ -246,7 +249,7 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     most_of_batch = std::max(most_of_batch, state_bytes(model().config(), {batch}));
   }
   const std::uint64_t states = keeps_in_files(batches) ? most_of_batch : state_bytes(model().config(), batches);
-  return std::max(most, 8 * block_values + 24 * longest * widest) + states + kBesides;
+  return std::max(most, 6 * block_values + 24 * longest * widest) + states + kBesides;
 }
 
 }  // namespace qad

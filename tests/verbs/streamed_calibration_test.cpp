@@ -35,7 +35,8 @@ std::vector<TokenBatch> batches(std::int64_t vocabulary) {
 std::map<std::string, double> input_scales(const QuantizerSet& quantizers) {
   std::map<std::string, double> scales;
   for (const auto& [name, value] :
-       quantizers.only([](const Quantizer& one) { return dynamic_cast<const WeightQuantizer*>(&one) == nullptr; }).state())
+       quantizers.only([](const Quantizer& one) { return dynamic_cast<const WeightQuantizer*>(&one) == nullptr; })
+           .state())
     scales[name] = value;
   return scales;
 }
@@ -80,7 +81,8 @@ void expect_same_as_whole(const fs::path& folder, bool in_files) {
 
 TEST(StreamedCalibration, OfStoriesIsThatOfTheWholeModel) {
   QAD_REQUIRE_SHARED_DATA();
-  for (const bool in_files : {false, true}) expect_same_as_whole(testing::shared_data() / "tinystories-656k-hf", in_files);
+  for (const bool in_files : {false, true})
+    expect_same_as_whole(testing::shared_data() / "tinystories-656k-hf", in_files);
 }
 
 TEST(StreamedCalibration, OfExpertsToo) {
