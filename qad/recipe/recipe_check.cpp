@@ -37,7 +37,7 @@ class Checker {
     check_formats();
     check_search(recipe_, tree_, problems_);
     check_export();
-    if (problems_.empty()) check_stream();
+    if (recipe_.stream && problems_.empty()) check_stream();
     check_arms();
   }
 
@@ -309,7 +309,6 @@ class Checker {
   }
 
   void check_stream() {
-    if (!recipe_.stream) return;
     if (recipe_.kind != RecipeKind::ptq)
       report("stream", "kind: ptq", std::string(enum_name(recipe_.kind)), "training needs the model in memory");
     if (recipe_.export_formats.empty()) report("export", "a layout, as stream makes nothing else", "none");
@@ -320,26 +319,26 @@ class Checker {
           report("export", "a layout that can be written part by part", format,
                  "modelopt, compressed_tensors, gguf or bitsandbytes");
     const auto is_written = [](const MixtureConfig& source) {
-      return source.teacher_text || (source.mixture && std::ranges::any_of(*source.mixture, [](const auto& part) {
-                                       return part.teacher_text.has_value();
-                                     }));
+      const auto by_teacher = [](const SourceConfig& one) { return one.teacher_text.has_value(); };
+      return by_teacher(source) || (source.mixture && std::ranges::any_of(*source.mixture, by_teacher));
     };
     if (is_written(recipe_.data.train) || (recipe_.calibrate.source && is_written(*recipe_.calibrate.source)))
       report(recipe_.calibrate.source ? "calibrate.source" : "data.train", "text that is there with stream: true",
              "teacher_text", "the teacher needs memory to write it");
     const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
-    for (int i = 0; i < std::ssize(recipe_.quantize.rules); ++i) {
-      const LayerOptions& options = policy.of_rule(i);
-      if (options.formats.inputs != nullptr && options.formats.inputs->has_tensor_scale &&
-          options.tensor_scale.from == TensorScaleSource::data)
-        report("quantize.tensor_scale.from", "calibration with stream: true where inputs are quantized", "data");
-    }
+    const auto follows_inputs = [](const LayerOptions& options) {
+      const BlockFormat* const inputs = options.formats.inputs;
+      return inputs && inputs->has_tensor_scale && options.tensor_scale.from == TensorScaleSource::data;
+    };
+    bool follows = follows_inputs(policy.cache());
+    for (int i = 0; i < std::ssize(recipe_.quantize.rules); ++i) follows |= follows_inputs(policy.of_rule(i));
+    if (follows) report("quantize.tensor_scale.from", "calibration with stream: true, for inputs", "data");
     const auto learns = [](const std::optional<BlockScales>& scales) {
       return scales && (*scales == BlockScales::lsq || *scales == BlockScales::dual_lsq);
     };
     if (learns(recipe_.quantize.scales) ||
         std::ranges::any_of(recipe_.quantize.rules, [&](const QuantizeRule& rule) { return learns(rule.scales); }))
-      report("quantize.scales", "amax or found with stream: true", "lsq or dual_lsq", "nothing is trained");
+      report("quantize.scales", "amax or found with stream: true", "lsq or dual_lsq");
   }
 
   void check_export() {

@@ -34,7 +34,6 @@ ModelConfig experts() {
   config.qk_norm = true;
   config.initializer_range = 0.2;
   config.experts = ExpertsConfig{.num_experts = 6, .num_experts_per_tok = 2, .moe_intermediate_size = 128};
-  config.experts->mlp_only_layers = {1};
   return config;
 }
 
@@ -89,7 +88,7 @@ class Quantize : public Workplace {
   // Both ways, and the same files.
   void same(const std::string& preset, const std::string& layout, const Arguments& more = {}) const {
     SCOPED_TRACE(preset + " " + layout);
-    const std::string run = "run-" + preset + layout, streamed = "streamed-" + preset + layout;
+    const std::string number = std::to_string(++count_), run = "run" + number, streamed = "streamed" + number;
     run_whole(preset, layout, run, more);
     Arguments with_text = text();
     with_text.insert(with_text.end(), more.begin(), more.end());
@@ -97,6 +96,9 @@ class Quantize : public Workplace {
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
     expect_same_files(path(run) / "export" / layout, path(streamed));
   }
+
+ private:
+  mutable int count_ = 0;
 };
 
 TEST(StreamedBytes, OfWeightsAlone) {
@@ -158,8 +160,8 @@ TEST(StreamedRun, IsARunOfItsOwn) {
 // Large enough to be killed in.
 TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
   ModelConfig config = llama();
-  config.hidden_size = 512;
-  config.intermediate_size = 2048;
+  config.hidden_size = 256;
+  config.intermediate_size = 512;
   config.num_hidden_layers = 6;
   const Quantize work(config);
   for (const Arguments& more : {Arguments(), Arguments{"calibrate.algorithm=gptq"}}) {
@@ -222,7 +224,9 @@ TEST(StreamedRefusals, OneLineEach) {
   };
   work.refused(quantize("nvfp4_w4a4", "modelopt"), ExitCode::usage, {"data.train", "text"});
   work.refused(quantize("nvfp4_w4a16", "dense"), ExitCode::usage, {"dense", "part by part"});
-  work.refused(quantize("nvfp4_w4a16", "modelopt", {"kind=qad"}), ExitCode::usage, {"kind: ptq"});
+  Arguments trained = work.text();
+  trained.insert(trained.end(), {"kind=qad", "train.steps=1"});
+  work.refused(quantize("nvfp4_w4a16", "modelopt", trained), ExitCode::usage, {"stream", "kind: ptq"});
   work.refused(quantize("int8_w8a16", "modelopt"), ExitCode::usage, {"no place"});
   work.refused(quantize("no_such_preset", "modelopt"), ExitCode::usage, {"no_such_preset"});
 
