@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -89,7 +90,11 @@ int advise_around(std::span<const std::byte> bytes, int advice) {
 
 }  // namespace
 
-void ask_for_pages(std::span<const std::byte> bytes) { static_cast<void>(advise_around(bytes, MADV_WILLNEED)); }
+void ask_for_pages(std::span<const std::byte> bytes) {
+  constexpr std::size_t kAtOnce = std::size_t{128} << 10;  // of more Linux reads the beginning alone
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), kAtOnce)))
+    static_cast<void>(advise_around(bytes.first(std::min(bytes.size(), kAtOnce)), MADV_WILLNEED));
+}
 
 bool read_pages(std::span<const std::byte> bytes) {
   return advise_around(bytes, MADV_POPULATE_READ) == 0 || errno == EINVAL;  // older kernels know no such advice

@@ -327,8 +327,8 @@ class Checker {
              "teacher_text", "the teacher needs memory to write it");
     const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
     const auto follows_inputs = [](const LayerOptions& options) {
-      const BlockFormat* const inputs = options.formats.inputs;
-      return inputs && inputs->has_tensor_scale && options.tensor_scale.from == TensorScaleSource::data;
+      return options.formats.inputs && options.formats.inputs->has_tensor_scale &&
+             options.tensor_scale.from == TensorScaleSource::data;
     };
     bool follows = follows_inputs(policy.cache());
     for (int i = 0; i < std::ssize(recipe_.quantize.rules); ++i) follows |= follows_inputs(policy.of_rule(i));

@@ -1,6 +1,7 @@
 #include "qad/run/streamed_student.h"
 
 #include <algorithm>
+#include <future>
 #include <set>
 
 #include "autograd/base/error.h"
@@ -128,8 +129,11 @@ void StreamedStudent::write_pieces(StreamedExport& out) {
                          static_cast<std::int64_t>(bytes_left >> 20), {}, "bytes");
   for (std::size_t i = 0; i < left.size(); ++i) {
     throw_if_stopped();
+    std::future<void> reads_ahead;  // where the disk is busy, asking waits for it
     if (i + 1 < left.size())
-      for (const Parameter* one : parameters_of(pieces[left[i + 1]])) source_.ask_for(*one);
+      reads_ahead = std::async(std::launch::async, [this, next = parameters_of(pieces[left[i + 1]])] {
+        for (const Parameter* one : next) source_.ask_for(*one);
+      });
     write_piece(out, left[i]);
     done += stored_bytes(pieces[left[i]]);
     progress.update(static_cast<std::int64_t>(done >> 20), static_cast<std::int64_t>(done));
