@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -118,7 +120,8 @@ void carry_out(const Moves& moves, const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
-OutputFolder::OutputFolder(const fs::path& target, const Replaceable& replaceable) : target_(target) {
+OutputFolder::OutputFolder(const fs::path& target, const Replaceable& replaceable, Left left)
+    : target_(target), left_(left) {
   place_ = real_place(target);
   const Place there = place_at(place_);
   is_inside_ = there == Place::folder;
@@ -151,6 +154,12 @@ OutputFolder::~OutputFolder() {
 
 void OutputFolder::give_up() {
   std::error_code ignored;
+  const auto entries = std::distance(fs::directory_iterator(partial_, ignored), fs::directory_iterator());
+  if (lock_ && left_ == Left::kept && entries > 1) {
+    lock_.reset();
+    std::ofstream(partial_ / kPartial);  // which says whose the files are
+    return;
+  }
   if (lock_ && !is_there(partial_ / kMoves)) fs::remove_all(partial_, ignored);
   lock_.reset();
   if (made_partial_) ::rmdir(partial_.c_str());
@@ -186,6 +195,10 @@ void OutputFolder::make_partial() {
   }
   lock_.emplace(partial_ / kPartial);
   if (is_inside_ && is_there(partial_ / kMoves)) carry_out(Moves::read(partial_ / kMoves), partial_, place_);
+  if (left_ == Left::removed) clear();
+}
+
+void OutputFolder::clear() const {
   for (const fs::path& left : entries_of(partial_))
     if (left.filename() != kPartial) fs::remove_all(left);
 }

@@ -8,6 +8,7 @@
 // whose it is and locks it.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -25,10 +26,15 @@ class OutputFolder {
   /// be replaced, as paths from that folder. What else is there is left alone. Throws if the folder is to be refused.
   using Replaceable = std::function<std::set<std::string>(const std::filesystem::path& folder)>;
 
+  /// What becomes of files that are not put in place: removed, or kept for the next one who asks for them to go on
+  /// with. Who does not ask has them removed.
+  enum class Left : std::uint8_t { removed, kept };
+
   /// Throws (usage) for a folder that holds something, unless `replaceable` knows better, and for what is no folder;
   /// (failed) for one that can't be written, or that another process is writing to.
-  explicit OutputFolder(const std::filesystem::path& target, const Replaceable& replaceable = {});
-  /// Removes what has not been put in place.
+  explicit OutputFolder(const std::filesystem::path& target, const Replaceable& replaceable = {},
+                        Left left = Left::removed);
+  /// Removes what has not been put in place, unless it is kept.
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
@@ -37,6 +43,8 @@ class OutputFolder {
   [[nodiscard]] const std::filesystem::path& path() const { return partial_; }
   /// Where they will be, as it was named.
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
+  /// Removes all that was written so far.
+  void clear() const;
   /// Call it once. Readers take the folder for whole when `last` is in it.
   void put_in_place(const std::string& last);
 
@@ -47,6 +55,7 @@ class OutputFolder {
   void move_files(const std::string& last);
 
   std::filesystem::path target_, place_, partial_;
+  Left left_;
   bool is_inside_ = false;  // partial_ in place_
   std::set<std::string> replaceable_;
   std::vector<std::filesystem::path> made_;  // parents that were not there, outermost first

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "data/files/hash.h"
+#include "data/files/planned_file.h"
 
 namespace qad {
 
@@ -23,5 +25,25 @@ struct FileHash {
 
 /// One for each file. Throws Error that names the first file that is no regular file or can't be read to its end.
 [[nodiscard]] std::vector<FileHash> hash_files(std::span<const std::filesystem::path> files);
+
+/// That of a file which is written tensor by tensor: a piece is hashed as soon as its last tensor is there, while its
+/// bytes are still in memory.
+class GrowingFileHash {
+ public:
+  explicit GrowingFileHash(const PlannedFile& file);
+
+  /// `file`: all of it, of which the tensor has been written now, once.
+  void add(const PlannedTensor& tensor, std::span<const std::byte> file);
+  /// Of the whole file, with its header; reads what add() has not hashed.
+  [[nodiscard]] FileHash hash(std::span<const std::byte> file) const;
+
+ private:
+  struct Window {
+    std::uint64_t missing = 0;  ///< bytes of tensors
+    bool has_header = false;
+    std::optional<Hash128> hash{};
+  };
+  std::vector<Window> windows_;
+};
 
 }  // namespace qad

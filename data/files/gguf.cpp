@@ -4,15 +4,12 @@
 
 #include <array>
 #include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <limits>
-#include <memory>
+#include <map>
 #include <set>
 #include <type_traits>
 
-#include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 
 static_assert(std::endian::native == std::endian::little, "GGUF files are little-endian");
@@ -206,37 +203,6 @@ struct PutValue {
   }
 };
 
-std::string header_of(const std::filesystem::path& file, const GgufMetadata& metadata,
-                      const std::vector<GgufEntry>& tensors) {
-  std::string header(kMagic);
-  put_number(header, kVersion);
-  put_number(header, static_cast<std::uint64_t>(tensors.size()));
-  put_number(header, static_cast<std::uint64_t>(metadata.size()));
-  for (const auto& [key, value] : metadata) {
-    put(header, key);
-    std::visit(PutValue{header}, value);
-  }
-  std::set<std::string_view> names;
-  std::uint64_t offset = 0;
-  for (const GgufEntry& tensor : tensors) {
-    const std::string who = fmt::format("{}: tensor '{}'", file.string(), tensor.name);
-    if (tensor.name.size() > kLongestName || !names.insert(tensor.name).second)
-      throw Error(
-          {.who = who, .expected = "a name of its own of at most 63 bytes", .got = "one that is taken or longer"});
-    const std::uint64_t bytes = bytes_of(*tensor.type, tensor.shape, tensor.bytes.size(), who);
-    if (bytes != tensor.bytes.size())
-      throw Error({.who = who, .expected = fmt::format("{} bytes", bytes), .got = std::to_string(tensor.bytes.size())});
-    put(header, tensor.name);
-    put_number(header, static_cast<std::uint32_t>(tensor.shape.size()));
-    for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent) put_number(header, *extent);
-    put_number(header, tensor.type->id);
-    put_number(header, offset);
-    offset += padded(bytes);
-  }
-  header.resize(padded(header.size()));
-  return header;
-}
-
 }  // namespace
 
 const GgufType& gguf_type(std::string_view name) {
@@ -292,27 +258,54 @@ GgufContents parse_gguf(std::span<const std::byte> file, const std::string& who)
   return contents;
 }
 
+PlannedFile plan_gguf(const std::filesystem::path& file, const GgufMetadata& metadata,
+                      const std::vector<GgufSpec>& specs) {
+  PlannedFile plan{file.filename().string(), std::string(kMagic), {}, 0};
+  std::string& header = plan.header;
+  put_number(header, kVersion);
+  put_number(header, static_cast<std::uint64_t>(specs.size()));
+  put_number(header, static_cast<std::uint64_t>(metadata.size()));
+  for (const auto& [key, value] : metadata) {
+    put(header, key);
+    std::visit(PutValue{header}, value);
+  }
+  std::set<std::string_view> names;
+  std::uint64_t offset = 0;
+  for (const GgufSpec& tensor : specs) {
+    const std::string who = fmt::format("{}: tensor '{}'", file.string(), tensor.name);
+    if (tensor.name.size() > kLongestName || !names.insert(tensor.name).second)
+      throw Error(
+          {.who = who, .expected = "a name of its own of at most 63 bytes", .got = "one that is taken or longer"});
+    const std::uint64_t bytes = bytes_of(*tensor.type, tensor.shape, UINT64_MAX, who);
+    put(header, tensor.name);
+    put_number(header, static_cast<std::uint32_t>(tensor.shape.size()));
+    for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent) put_number(header, *extent);
+    put_number(header, tensor.type->id);
+    put_number(header, offset);
+    plan.tensors.push_back({tensor.name, offset, bytes});
+    offset += padded(bytes);
+  }
+  header.resize(padded(header.size()));
+  for (PlannedTensor& tensor : plan.tensors) tensor.begin += header.size();
+  plan.bytes = header.size() + offset;
+  return plan;
+}
+
 void write_gguf(const std::filesystem::path& file, const GgufMetadata& metadata,
                 const std::vector<GgufEntry>& tensors) {
-  const std::string header = header_of(file, metadata, tensors);
-  const auto fail = [&] {
-    throw Error(
-        {file.string(), "a file that can be written", std::strerror(errno), errno == ENOSPC ? "free some space" : ""});
-  };
-  write_atomically(file, [&](const std::filesystem::path& temporary) {
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(temporary.c_str(), "wbe"), &std::fclose);
-    if (out == nullptr) fail();
-    const auto write = [&](const void* bytes, std::size_t size) {
-      if (size > 0 && std::fwrite(bytes, 1, size, out.get()) != size) fail();
-    };
-    constexpr std::array<std::byte, kAlignment> kZeros{};
-    write(header.data(), header.size());
-    for (const GgufEntry& tensor : tensors) {
-      write(tensor.bytes.data(), tensor.bytes.size());
-      write(kZeros.data(), padded(tensor.bytes.size()) - tensor.bytes.size());
-    }
-    if (std::fclose(out.release()) != 0) fail();
-  });
+  std::vector<GgufSpec> specs;
+  std::map<std::string_view, std::span<const std::byte>> bytes;
+  for (const GgufEntry& tensor : tensors) {
+    specs.push_back({tensor.name, tensor.type, tensor.shape});
+    bytes[tensor.name] = tensor.bytes;
+  }
+  const PlannedFile plan = plan_gguf(file, metadata, specs);
+  for (const PlannedTensor& tensor : plan.tensors)
+    if (tensor.bytes != bytes[tensor.name].size())
+      throw Error({.who = fmt::format("{}: tensor '{}'", file.string(), tensor.name),
+                   .expected = fmt::format("{} bytes", tensor.bytes),
+                   .got = std::to_string(bytes[tensor.name].size())});
+  write_planned_file(file.parent_path(), plan, [&](std::string_view name) { return bytes.at(name); });
 }
 
 }  // namespace qad

@@ -18,6 +18,8 @@
 #include <variant>
 #include <vector>
 
+#include "data/files/planned_file.h"
+
 namespace qad {
 
 using GgufValue = std::variant<std::uint32_t, float, bool, std::string, std::vector<std::int32_t>, std::vector<float>,
@@ -56,6 +58,17 @@ struct GgufContents {
 /// Reads and checks all but the tensors' values: after that every tensor's bytes lie in the file. `who` names it in
 /// errors.
 [[nodiscard]] GgufContents parse_gguf(std::span<const std::byte> file, const std::string& who);
+
+/// A tensor before it has values.
+struct GgufSpec {
+  std::string name;  ///< at most 63 bytes
+  const GgufType* type = nullptr;
+  std::vector<std::int64_t> shape;
+};
+/// What write_gguf makes of them. `file` names it in errors; how long the header is follows from the metadata's keys
+/// and types and from the lengths of its texts and lists. Throws for names that are taken or too long.
+[[nodiscard]] PlannedFile plan_gguf(const std::filesystem::path& file, const GgufMetadata& metadata,
+                                    const std::vector<GgufSpec>& specs);
 
 /// A tensor to write; the bytes stay the caller's.
 struct GgufEntry {

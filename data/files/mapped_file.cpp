@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -74,6 +75,29 @@ void forget_pages(std::span<const std::byte> bytes) {
   --mapping;
   if (bytes.data() + bytes.size() > mapping->first + mapping->second) return;
   ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+namespace {
+
+// The whole pages around them.
+int advise_around(std::span<const std::byte> bytes, int advice) {
+  if (bytes.empty()) return 0;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size();
+  return ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+void ask_for_pages(std::span<const std::byte> bytes) {
+  constexpr std::size_t kAtOnce = std::size_t{128} << 10;  // of more Linux reads the beginning alone
+  for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), kAtOnce)))
+    static_cast<void>(advise_around(bytes.first(std::min(bytes.size(), kAtOnce)), MADV_WILLNEED));
+}
+
+bool read_pages(std::span<const std::byte> bytes) {
+  return advise_around(bytes, MADV_POPULATE_READ) == 0 || errno == EINVAL;  // older kernels know no such advice
 }
 
 }  // namespace qad

@@ -29,4 +29,9 @@ class MappedFile {
 /// Does nothing to bytes that no MappedFile has.
 void forget_pages(std::span<const std::byte> bytes);
 
+/// Has the system begin to read these bytes of a mapped file into memory.
+void ask_for_pages(std::span<const std::byte> bytes);
+/// Reads them, so that a bad sector, or a file that was cut off meanwhile, is a false and not a SIGBUS.
+[[nodiscard]] bool read_pages(std::span<const std::byte> bytes);
+
 }  // namespace qad

@@ -3,10 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <memory>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
@@ -19,30 +16,35 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-void check_entries(const std::vector<SafetensorsEntry>& entries, const fs::path& target) {
+constexpr const char* kSingle = "model.safetensors";
+
+struct SizedSpec {
+  SafetensorsSpec spec;
+  std::uint64_t bytes = 0;
+};
+
+std::vector<SizedSpec> checked(const std::vector<SafetensorsSpec>& specs, const std::string& target) {
   std::set<std::string_view> names;
-  for (const SafetensorsEntry& entry : entries) {
-    const std::string who = fmt::format("{}: tensor '{}'", target.string(), entry.name);
-    if (entry.name == "__metadata__" || !names.insert(entry.name).second)
+  std::vector<SizedSpec> sized;
+  for (const SafetensorsSpec& spec : specs) {
+    const std::string who = fmt::format("{}: tensor '{}'", target, spec.name);
+    if (spec.name == "__metadata__" || !names.insert(spec.name).second)
       throw Error({.who = who, .expected = "a name of its own", .got = "one that is taken"});
-    const std::uint64_t bytes = safetensors_bytes(entry.dtype, entry.shape, who);
-    if (bytes != entry.bytes.size())
-      throw Error({.who = who, .expected = fmt::format("{} bytes", bytes), .got = std::to_string(entry.bytes.size())});
+    sized.push_back({spec, safetensors_bytes(spec.dtype, spec.shape, who)});
   }
+  return sized;
 }
 
-void write_bytes(const fs::path& file, const std::string& header, const std::vector<SafetensorsEntry>& entries) {
-  const auto fail = [&] {
-    throw Error(
-        {file.string(), "a file that can be written", std::strerror(errno), errno == ENOSPC ? "free some space" : ""});
-  };
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(file.c_str(), "wbe"), &std::fclose);
-  if (out == nullptr) fail();
-  if (std::fwrite(header.data(), 1, header.size(), out.get()) != header.size()) fail();
-  for (const SafetensorsEntry& entry : entries)
-    if (!entry.bytes.empty() && std::fwrite(entry.bytes.data(), 1, entry.bytes.size(), out.get()) != entry.bytes.size())
-      fail();
-  if (std::fclose(out.release()) != 0) fail();
+std::vector<SafetensorsSpec> specs_of(const std::vector<SafetensorsEntry>& entries, const std::string& target) {
+  std::vector<SafetensorsSpec> specs;
+  for (const SafetensorsEntry& entry : entries) specs.push_back({entry.name, entry.dtype, entry.shape});
+  const std::vector<SizedSpec> sized = checked(specs, target);
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (sized[i].bytes != entries[i].bytes.size())
+      throw Error({.who = fmt::format("{}: tensor '{}'", target, entries[i].name),
+                   .expected = fmt::format("{} bytes", sized[i].bytes),
+                   .got = std::to_string(entries[i].bytes.size())});
+  return specs;
 }
 
 std::string_view parent_of(std::string_view name) {
@@ -50,23 +52,46 @@ std::string_view parent_of(std::string_view name) {
   return dot == std::string_view::npos ? name : name.substr(0, dot);
 }
 
-// Runs of entries with one parent, packed into shards first come, first served.
-std::vector<std::vector<SafetensorsEntry>> make_shards(const std::vector<SafetensorsEntry>& entries,
-                                                       std::uint64_t shard_bytes) {
-  std::vector<std::vector<SafetensorsEntry>> shards(1);
+// Runs of tensors with one parent, packed into shards first come, first served.
+std::vector<std::vector<SizedSpec>> make_shards(const std::vector<SizedSpec>& specs, std::uint64_t shard_bytes) {
+  std::vector<std::vector<SizedSpec>> shards(1);
   std::uint64_t filled = 0;
-  for (std::size_t begin = 0, end = 0; begin < entries.size(); begin = end) {
+  for (std::size_t begin = 0, end = 0; begin < specs.size(); begin = end) {
     std::uint64_t bytes = 0;
-    for (; end < entries.size() && parent_of(entries[end].name) == parent_of(entries[begin].name); ++end)
-      bytes += entries[end].bytes.size();
+    for (; end < specs.size() && parent_of(specs[end].spec.name) == parent_of(specs[begin].spec.name); ++end)
+      bytes += specs[end].bytes;
     if (filled > 0 && filled + bytes > shard_bytes) {
       shards.emplace_back();
       filled = 0;
     }
     filled += bytes;
-    shards.back().insert(shards.back().end(), entries.data() + begin, entries.data() + end);
+    shards.back().insert(shards.back().end(), specs.data() + begin, specs.data() + end);
   }
   return shards;
+}
+
+PlannedFile plan_file(std::string name, std::vector<SizedSpec> specs, const SafetensorsMetadata& metadata) {
+  std::ranges::sort(specs, [](const SizedSpec& a, const SizedSpec& b) {
+    const int rank_a = safetensors_dtype_rank(a.spec.dtype), rank_b = safetensors_dtype_rank(b.spec.dtype);
+    return rank_a != rank_b ? rank_a > rank_b : a.spec.name < b.spec.name;
+  });
+  std::vector<SafetensorsInfo> infos;
+  std::uint64_t position = 0;
+  for (const auto& [spec, bytes] : specs) {
+    infos.push_back({spec.name, spec.dtype, spec.shape, position, position + bytes});
+    position += bytes;
+  }
+  PlannedFile file{std::move(name), format_safetensors_header(infos, metadata), {}, 0};
+  for (const SafetensorsInfo& info : infos)
+    file.tensors.push_back({info.name, file.header.size() + info.begin, info.bytes()});
+  file.bytes = file.header.size() + position;
+  return file;
+}
+
+void write_entries(const fs::path& folder, const PlannedFile& file, const std::vector<SafetensorsEntry>& entries) {
+  std::map<std::string_view, std::span<const std::byte>> bytes;
+  for (const SafetensorsEntry& entry : entries) bytes[entry.name] = entry.bytes;
+  write_planned_file(folder, file, [&](std::string_view name) { return bytes.at(name); });
 }
 
 void refuse_beside(const fs::path& other) {
@@ -97,44 +122,38 @@ SafetensorsEntry safetensors_entry(const std::string& name, const Tensor& tensor
 
 void write_safetensors(const fs::path& file, std::vector<SafetensorsEntry> entries,
                        const SafetensorsMetadata& metadata) {
-  check_entries(entries, file);
-  std::ranges::sort(entries, [](const SafetensorsEntry& a, const SafetensorsEntry& b) {
-    const int rank_a = safetensors_dtype_rank(a.dtype), rank_b = safetensors_dtype_rank(b.dtype);
-    return rank_a != rank_b ? rank_a > rank_b : a.name < b.name;
-  });
-  std::vector<SafetensorsInfo> infos;
-  std::uint64_t position = 0;
-  for (const SafetensorsEntry& entry : entries) {
-    infos.push_back({entry.name, entry.dtype, entry.shape, position, position + entry.bytes.size()});
-    position += entry.bytes.size();
+  const std::vector<SizedSpec> specs = checked(specs_of(entries, file.string()), file.string());
+  write_entries(file.parent_path(), plan_file(file.filename().string(), specs, metadata), entries);
+}
+
+SafetensorsFolderPlan plan_safetensors_folder(const std::vector<SafetensorsSpec>& specs, std::uint64_t shard_bytes,
+                                              const std::string& who, const SafetensorsMetadata& metadata) {
+  const std::vector<SizedSpec> sized = checked(specs, who);
+  std::uint64_t total = 0;
+  for (const SizedSpec& spec : sized) total += spec.bytes;
+  if (total <= shard_bytes) return {{plan_file(kSingle, sized, metadata)}, ""};
+
+  SafetensorsFolderPlan plan;
+  const auto shards = make_shards(sized, shard_bytes);
+  nlohmann::json weight_map = nlohmann::json::object();
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    plan.files.push_back(plan_file(name, shards[i], metadata));
+    for (const SizedSpec& one : shards[i]) weight_map[one.spec.name] = name;
   }
-  const std::string header = format_safetensors_header(infos, metadata);
-  write_atomically(file, [&](const fs::path& temporary) { write_bytes(temporary, header, entries); });
+  const nlohmann::json json = {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}};
+  plan.index = json.dump(2) + "\n";
+  return plan;
 }
 
 void write_safetensors_folder(const fs::path& folder, const std::vector<SafetensorsEntry>& entries,
                               std::uint64_t shard_bytes, const SafetensorsMetadata& metadata) {
-  check_entries(entries, folder);
-  const fs::path single = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
-  std::uint64_t total = 0;
-  for (const SafetensorsEntry& entry : entries) total += entry.bytes.size();
-  if (total <= shard_bytes) {
-    refuse_beside(index);
-    return write_safetensors(single, entries, metadata);
-  }
-
-  refuse_beside(single);
-  const auto shards = make_shards(entries, shard_bytes);
-  nlohmann::json weight_map = nlohmann::json::object();
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    write_safetensors(folder / name, shards[i], metadata);
-    for (const SafetensorsEntry& entry : shards[i]) weight_map[entry.name] = name;
-  }
+  const SafetensorsFolderPlan plan =
+      plan_safetensors_folder(specs_of(entries, folder.string()), shard_bytes, folder.string(), metadata);
+  refuse_beside(folder / (plan.index.empty() ? kSafetensorsIndex : kSingle));
+  for (const PlannedFile& file : plan.files) write_entries(folder, file, entries);
   // Last, so that an interrupted export is a folder without an index and not one that lies.
-  const nlohmann::json json = {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}};
-  write_file_atomically(index, json.dump(2) + "\n");
+  if (!plan.index.empty()) write_file_atomically(folder / kSafetensorsIndex, plan.index);
 }
 
 }  // namespace qad

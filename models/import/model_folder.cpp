@@ -17,17 +17,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-ModelConfig config_of(const fs::path& folder) {
-  check_model_folder(folder);
-  check_plain_model(folder);
-  if (fs::exists(folder / "adapter_config.json"))
-    throw Error({.who = (folder / "adapter_config.json").string(),
-                 .expected = "a model without an adapter",
-                 .got = "one",
-                 .hint = "transformers would add it: merge it into the weights first, or remove the file"});
-  return read_hf_config(folder);
-}
-
 Fresh fresh_of(const ParameterSpec& spec) {
   if (spec.fresh != Fresh::by_role) return spec.fresh;
   if (spec.role == Role::norm) return Fresh::ones;
@@ -42,8 +31,19 @@ double fresh_time_step(double u) {
 
 }  // namespace
 
+ModelConfig plain_config_of(const fs::path& folder) {
+  check_model_folder(folder);
+  check_plain_model(folder);
+  if (fs::exists(folder / "adapter_config.json"))
+    throw Error({.who = (folder / "adapter_config.json").string(),
+                 .expected = "a model without an adapter",
+                 .got = "one",
+                 .hint = "transformers would add it: merge it into the weights first, or remove the file"});
+  return read_hf_config(folder);
+}
+
 void check_model(const fs::path& folder) {
-  const ModelConfig config = config_of(folder);
+  const ModelConfig config = plain_config_of(folder);
   StoredWeights weights(folder, config);
   static_cast<void>(make_model(config, [&](const ParameterSpec& spec) {
     static_cast<void>(weights.place_of(spec));
@@ -53,7 +53,7 @@ void check_model(const fs::path& folder) {
 }
 
 std::unique_ptr<LanguageModel> load_model(const fs::path& folder, WeightType type) {
-  const ModelConfig config = config_of(folder);
+  const ModelConfig config = plain_config_of(folder);
   StoredWeights weights(folder, config);
   auto model = make_model(config, [&](const ParameterSpec& spec) {
     const WeightType own = kept_type(spec.role, DType::bf16) == DType::f32 ? WeightType::f32 : type;

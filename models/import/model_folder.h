@@ -11,6 +11,8 @@
 
 namespace qad {
 
+/// The config of a folder of ordinary weights; any other folder is an Error.
+[[nodiscard]] ModelConfig plain_config_of(const std::filesystem::path& folder);
 /// A frozen model from a folder. Weights of the type that is wanted stay in the mapped files: no copy is made, and all
 /// processes that use the model share its memory. A tensor that is missing, of another shape or of no floating type,
 /// and a value that is not finite or not once it is rounded to `type`, is an error that names file and tensor; what the

@@ -138,6 +138,15 @@ StoredWeights::Place StoredWeights::place_of(const ParameterSpec& spec) {
   return {there.front(), std::move(stacked)};
 }
 
+std::span<const std::byte> StoredWeights::bytes_of(const ParameterSpec& spec) {
+  const auto [stored, stacked] = place_of(spec);
+  const std::span<const std::byte> all = files_.bytes(stored);
+  if (!stacked) return all;
+  const std::size_t row = all.size() / static_cast<std::size_t>(stacked->shape.rows());
+  const std::int64_t first = stacked->expert * stacked->shape[1] + stacked->first_row;
+  return all.subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(spec.shape.rows()) * row);
+}
+
 Tensor StoredWeights::load(const ParameterSpec& spec, WeightType type) {
   const auto [stored, stacked] = place_of(spec);
   const bool doubles = files_.info(stored).dtype == "F64";

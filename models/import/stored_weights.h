@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,11 @@ class StoredWeights {
   [[nodiscard]] Place place_of(const ParameterSpec& spec);
   /// The weight itself, all values finite, also once they are rounded to `type`. FP64 is read as FP32.
   [[nodiscard]] Tensor load(const ParameterSpec& spec, WeightType type);
+  /// Its bytes as the file has them, in its own type; checked as place_of does.
+  [[nodiscard]] std::span<const std::byte> bytes_of(const ParameterSpec& spec);
   /// Throws if the folder has a head of its own although the config ties it to the embedding.
   void check_tied_head();
+  [[nodiscard]] const SafetensorsFolder& files() const { return files_; }
   /// Logs what nobody asked for: tensors, and files that look like a part of the model.
   void tell_unused() const;
 

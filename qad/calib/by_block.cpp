@@ -1,5 +1,6 @@
 #include "qad/calib/by_block.h"
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <utility>
@@ -117,33 +118,80 @@ struct Part {
   std::function<Variable(const Variable& x_TC, const TokenBatch& batch)> run;
 };
 
+// A model that is all in memory.
+class AllInMemory final : public PartsInTurn {
+ public:
+  explicit AllInMemory(std::size_t batches) : states_(batches) {}
+  [[nodiscard]] std::size_t first() const override { return 0; }
+  void begin(std::size_t /*part*/) override {}
+  void end(std::size_t /*part*/) override {}
+  [[nodiscard]] Tensor state(std::size_t batch) const override { return states_[batch]; }
+  void set_state(std::size_t batch, const Tensor& x_TC) override { states_[batch] = x_TC; }
+
+ private:
+  std::vector<Tensor> states_;
+};
+
 class ByBlock {
  public:
-  ByBlock(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches)
-      : model_(model), quantizers_(quantizers), batches_(batches) {}
+  ByBlock(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches, PartsInTurn& parts)
+      : model_(model), quantizers_(quantizers), batches_(batches), parts_(parts) {}
 
-  void run(std::optional<TensorScaleSource> all, const PrepareBlock& prepare, const FindScales& find_scales) {
-    quantizers_.observe();
-    embed();
+  // `find` finds what there is to find for a part; those that come next see what it made of it.
+  template <class Find>
+  void run(Find&& find) {
+    const std::size_t first = parts_.first();
+    if (first == 0) embed();
+    std::size_t number = 1;
     for (const Block& block : model_.blocks()) {
       Part part = part_of(block);
-      calibrate(part, all, prepare, find_scales);
-      for_each_batch(part, [&](std::size_t i, const Variable& out_TC) {
-        require_finite(out_TC.value(), model_.label + ": " + block.name());
-        hidden_[i] = out_TC.value();
-      });
+      if (number >= first) {
+        parts_.begin(number);
+        find(part);
+        for_each_batch(part, [&](std::size_t i, const Variable& out_TC) {
+          require_finite(out_TC.value(), model_.label + ": " + block.name());
+          parts_.set_state(i, out_TC.value());
+        });
+        parts_.end(number);
+      }
+      ++number;
     }
+    if (number < first) return;
     Part last = part_behind_blocks();
-    calibrate(last, all, prepare, find_scales);
+    parts_.begin(number);
+    find(last);
+    parts_.end(number);
+  }
+
+  void calibrate(Part& part, std::optional<TensorScaleSource> all, const PrepareBlock& prepare,
+                 const FindScales& find_scales) {
+    if (part.quantizers.empty()) return;
+    const ShowInputs show_inputs = [&](const SeeInput& see) {
+      const Shown shown(part.groups, part.quantizers, see);
+      watch(part);
+    };
+    watch(part);
+    if (prepare && prepare(part.groups, part.quantizers, show_inputs)) {
+      part.quantizers.observe();
+      watch(part);
+    }
+    part.quantizers.end_observing(all);
+    find_scales(part.quantizers, show_inputs);
+  }
+
+  void watch(const Part& part) const {
+    for_each_batch(part, [](std::size_t, const Variable&) {});
   }
 
  private:
   void embed() {
     const NoGradScope no_grad;
-    for (const TokenBatch& batch : batches_) {
+    parts_.begin(0);
+    for (std::size_t i = 0; i < batches_.size(); ++i) {
       throw_if_stopped();
-      hidden_.push_back(model_.embed(batch).value());
+      parts_.set_state(i, model_.embed(batches_[i]).value());
     }
+    parts_.end(0);
   }
 
   Part part_of(const Block& block) {
@@ -167,37 +215,20 @@ class ByBlock {
             }};
   }
 
-  void calibrate(Part& part, std::optional<TensorScaleSource> all, const PrepareBlock& prepare,
-                 const FindScales& find_scales) {
-    if (part.quantizers.empty()) return;
-    const auto nothing = [](std::size_t, const Variable&) {};
-    const ShowInputs show_inputs = [&](const SeeInput& see) {
-      const Shown shown(part.groups, part.quantizers, see);
-      for_each_batch(part, nothing);
-    };
-    for_each_batch(part, nothing);
-    if (prepare && prepare(part.groups, part.quantizers, show_inputs)) {
-      part.quantizers.observe();
-      for_each_batch(part, nothing);
-    }
-    part.quantizers.end_observing(all);
-    find_scales(part.quantizers, show_inputs);
-  }
-
   // Runs the part on what the parts before it gave.
   template <class Take>
   void for_each_batch(const Part& part, Take&& take) const {
     const NoGradScope no_grad;
     for (std::size_t i = 0; i < batches_.size(); ++i) {
       throw_if_stopped();
-      take(i, part.run(Variable(hidden_[i]), batches_[i]));
+      take(i, part.run(Variable(parts_.state(i)), batches_[i]));
     }
   }
 
   LanguageModel& model_;
   QuantizerSet& quantizers_;
   const std::vector<TokenBatch>& batches_;
-  std::vector<Tensor> hidden_;  // a batch each: what the next part reads, [T, C]
+  PartsInTurn& parts_;  // with what the next part reads, [T, C] a batch
   std::set<const OperandTransform*> in_blocks_;
 };
 
@@ -206,7 +237,27 @@ class ByBlock {
 void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                         std::optional<TensorScaleSource> all, const FindScales& find_scales,
                         const PrepareBlock& prepare) {
-  ByBlock(model, quantizers, batches).run(all, prepare, find_scales);
+  quantizers.observe();
+  AllInMemory parts(batches.size());
+  ByBlock by_block(model, quantizers, batches, parts);
+  by_block.run([&](Part& part) { by_block.calibrate(part, all, prepare, find_scales); });
+}
+
+void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                        const FindScales& find_scales, const PrepareBlock& prepare, PartsInTurn& parts) {
+  ByBlock by_block(model, quantizers, batches, parts);
+  by_block.run([&](Part& part) { by_block.calibrate(part, {}, prepare, find_scales); });
+}
+
+void observe_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                      PartsInTurn& parts) {
+  ByBlock by_block(model, quantizers, batches, parts);
+  const std::size_t behind = model.blocks().size() + 1;
+  std::size_t number = std::max<std::size_t>(parts.first(), 1);
+  // A block runs once: what it gives is what it shows. Behind the last one nothing comes that would run it.
+  by_block.run([&](Part& part) {
+    if (number++ == behind) by_block.watch(part);
+  });
 }
 
 }  // namespace qad

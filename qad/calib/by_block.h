@@ -27,10 +27,35 @@ using FindScales = std::function<void(const QuantizerSet& quantizers, const Show
 using PrepareBlock = std::function<bool(std::span<LinearGroup* const> groups, const QuantizerSet& quantizers,
                                         const ShowInputs& show_inputs)>;
 
+/// Who has no room for a whole model, or is to go on where it was killed, is told of its parts in turn: 0 is the
+/// embedding, then come the blocks, then what is behind them. Keeps what each gives, for every batch.
+class PartsInTurn {
+ public:
+  PartsInTurn() = default;
+  virtual ~PartsInTurn() = default;
+  PartsInTurn(const PartsInTurn&) = delete;
+  PartsInTurn& operator=(const PartsInTurn&) = delete;
+
+  /// Parts before it are done, and state() is what it reads.
+  [[nodiscard]] virtual std::size_t first() const = 0;
+  /// The part is about to run; its values are looked at from now on, until its end, when all is found for it.
+  virtual void begin(std::size_t part) = 0;
+  virtual void end(std::size_t part) = 0;
+  /// What the part before gave, [T, C]. While a part sets them, those of batches that it has not set stay.
+  [[nodiscard]] virtual Tensor state(std::size_t batch) const = 0;
+  virtual void set_state(std::size_t batch, const Tensor& x_TC) = 0;
+};
+
 /// Begins anew, block after block and the head last. Scales come from calibration or from the data as their rules say,
 /// or all as `all` does. After Stopped it has to begin anew.
 void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                         std::optional<TensorScaleSource> all, const FindScales& find_scales,
                         const PrepareBlock& prepare = {});
+/// The same in parts. The quantizers observe already; they have seen what came before the first part.
+void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                        const FindScales& find_scales, const PrepareBlock& prepare, PartsInTurn& parts);
+/// The quantizers watch, part after part, what the model gives when nothing is quantized: as if it ran whole.
+void observe_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                      PartsInTurn& parts);
 
 }  // namespace qad

@@ -9,6 +9,20 @@
 #include "qad/calib/smoothing.h"
 
 namespace qad {
+namespace {
+
+struct Finders {
+  FindScales find;
+  PrepareBlock prepare;
+};
+Finders finders(const CalibrateConfig& config) {
+  return {[&](const QuantizerSet& part, const ShowInputs& show_inputs) { find_scales(part, show_inputs, config); },
+          [&](std::span<LinearGroup* const> groups, const QuantizerSet& part, const ShowInputs& show_inputs) {
+            return smooth(groups, part, show_inputs, config);
+          }};
+}
+
+}  // namespace
 
 void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                std::optional<TensorScaleSource> all, const CalibrateConfig& config) {
@@ -21,12 +35,8 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
                        std::size_t first, const std::function<void(std::size_t)>& batch_done,
                        std::optional<TensorScaleSource> all, const CalibrateConfig& config) {
   if (works_by_block(quantizers)) {
-    calibrate_by_block(
-        model, quantizers, batches, all,
-        [&](const QuantizerSet& part, const ShowInputs& show_inputs) { find_scales(part, show_inputs, config); },
-        [&](std::span<LinearGroup* const> groups, const QuantizerSet& part, const ShowInputs& show_inputs) {
-          return smooth(groups, part, show_inputs, config);
-        });
+    const auto [find, prepare] = finders(config);
+    calibrate_by_block(model, quantizers, batches, all, find, prepare);
     return;
   }
   const NoGradScope no_grad;
@@ -41,6 +51,19 @@ void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std
   quantizers.share_observed();
   quantizers.end_observing(all);
   find_scales(quantizers, {}, config);
+}
+
+void calibrate_in_parts(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                        const CalibrateConfig& config, PartsInTurn& parts) {
+  if (works_by_block(quantizers)) {
+    const auto [find, prepare] = finders(config);
+    calibrate_by_block(model, quantizers, batches, find, prepare, parts);
+    return;
+  }
+  observe_by_block(model, quantizers, batches, parts);
+  quantizers.only([](const Quantizer& one) { return dynamic_cast<const WeightQuantizer*>(&one) == nullptr; })
+      .end_observing();
+  quantizers.set_observing(false);
 }
 
 }  // namespace qad

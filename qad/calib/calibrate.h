@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/language_model.h"
+#include "qad/calib/by_block.h"
 #include "qad/calib/calibrate_config.h"
 #include "qad/quant/attach.h"
 
@@ -24,5 +25,11 @@ void calibrate(LanguageModel& model, QuantizerSet& quantizers, const std::vector
 void calibrate_further(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                        std::size_t first, const std::function<void(std::size_t)>& batch_done,
                        std::optional<TensorScaleSource> all = {}, const CalibrateConfig& config = {});
+
+/// The same for a model of which one part at a time is in memory, for quantizers that observe and have seen what came
+/// before the first part: scales of inputs, keys and values are found, and where an algorithm works by blocks, all of
+/// each part at its end. Those of other weights follow from their values alone.
+void calibrate_in_parts(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
+                        const CalibrateConfig& config, PartsInTurn& parts);
 
 }  // namespace qad

@@ -15,6 +15,7 @@ std::span<const Verb> verbs() {
       {"compare", "Runs the arms of a recipe on the same teacher, data and token budget.", compare_verb, true},
       {"eval", "Measures a student against its teacher on held-out text.", eval_verb},
       {"export", "Writes a run's student as a Hugging Face folder.", export_verb},
+      {"quantize", "Quantizes a model into an export part by part, however large it is.", quantize_verb},
       {"inspect", "Shows what is in a checkpoint, a safetensors folder or a recipe.", inspect_verb},
       {"plan", "Predicts parameters, tokens, memory and time of a recipe without running it.", plan_verb},
       {"recipes", "Lists, shows, explains and checks recipes.", recipes_verb},

@@ -33,6 +33,7 @@ ExitCode resume_verb(CommandLine& line);
 ExitCode compare_verb(CommandLine& line);
 ExitCode eval_verb(CommandLine& line);
 ExitCode export_verb(CommandLine& line);
+ExitCode quantize_verb(CommandLine& line);
 ExitCode inspect_verb(CommandLine& line);
 ExitCode plan_verb(CommandLine& line);
 ExitCode recipes_verb(CommandLine& line);

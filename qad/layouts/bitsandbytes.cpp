@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "qad/layouts/stored_layer.h"
 
 namespace qad {
@@ -61,8 +62,11 @@ void unpack_state(const std::string& name, const StoredPart& part, TensorTable& 
 
 // Nibbles of a byte change places.
 void swap_nibbles(const Tensor& from, const Tensor& to) {
-  std::ranges::transform(from.span<std::uint8_t>(), to.span<std::uint8_t>().begin(),
-                         [](std::uint8_t byte) { return static_cast<std::uint8_t>(byte << 4 | byte >> 4); });
+  const std::uint8_t* const in = from.data<std::uint8_t>();
+  std::uint8_t* const out = to.data<std::uint8_t>();
+  parallel_for(from.size(), 1 << 16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<std::uint8_t>(in[i] << 4 | in[i] >> 4);
+  });
 }
 
 FileTensor pack_nibbles(const std::string& name, const StoredPart& part, const ExportLinear& linear) {
@@ -165,19 +169,19 @@ std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline) {
             "transformers has a layer's experts in one tensor, which bitsandbytes leaves as it is; export as dense"}}};
 }
 
-ExportFiles pack_bitsandbytes(const ExportModel& model) {
-  check_holds("bitsandbytes", model);
-  ExportFiles files;
+void pack_bitsandbytes_tensors(const ExportModel& model, ExportFiles& files) {
   for (const NamedTensor& tensor : model.dense)
     files.tensors.push_back(
         float_tensor(tensor.name, as_f32(as_stored(tensor.value, kept_type(tensor.role, model.dense_type)))));
   for (const ExportLinear& linear : model.linears)
     if (linear.weight)
       append_parts(find_row(std::span<const Kind>(kKinds), formats_of(linear))->stored, linear, files.tensors);
+}
+
+void pack_bitsandbytes_texts(const ExportModel& model, ExportFiles& files) {
   OrderedJson config = config_of(model, compute_type(model));
   config["quantization_config"] = quantization_config(model);
   files.texts["config.json"] = to_text(config);
-  return files;
 }
 
 ExportModel unpack_bitsandbytes(const ExportFiles& files) {

@@ -23,7 +23,8 @@ namespace qad {
 [[nodiscard]] bool holds_bitsandbytes(const LayerFormats& formats);
 /// Models with experts.
 [[nodiscard]] std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline);
-[[nodiscard]] ExportFiles pack_bitsandbytes(const ExportModel& model);
+void pack_bitsandbytes_tensors(const ExportModel& model, ExportFiles& files);
+void pack_bitsandbytes_texts(const ExportModel& model, ExportFiles& files);
 [[nodiscard]] ExportModel unpack_bitsandbytes(const ExportFiles& files);
 
 }  // namespace qad

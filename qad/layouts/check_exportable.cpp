@@ -75,6 +75,8 @@ void check_role(const ExportLinear& linear) {
                  .hint = "exclude it by a last rule; engines read it as it is"});
 }
 
+}  // namespace
+
 void check_names(const ExportModel& student) {
   std::set<std::string> there;
   for (const NamedTensor& tensor : student.dense) there.insert(tensor.name);
@@ -89,14 +91,12 @@ void check_names(const ExportModel& student) {
                    .hint = "engines refuse such a name or take it for another"});
 }
 
-}  // namespace
-
-void check_exportable(const ExportModel& student) {
-  if (student.dense_type == DType::bf16)
-    for (const NamedTensor& tensor : student.dense)
+void check_part(const ExportModel& part) {
+  if (part.dense_type == DType::bf16)
+    for (const NamedTensor& tensor : part.dense)
       if (kept_type(tensor.role, DType::bf16) == DType::bf16) check_fits_bf16(tensor.name, tensor.value);
   std::map<std::string, const ExportLinear*> first_of_group, first_to_read;
-  for (const ExportLinear& linear : student.linears) {
+  for (const ExportLinear& linear : part.linears) {
     if (linear.input && !linear.weight)
       throw Error({.who = linear.name,
                    .expected = "quantized weights behind a quantized input",
@@ -108,10 +108,14 @@ void check_exportable(const ExportModel& student) {
     check_fused(group, *first_of_group.try_emplace(group, &linear).first->second, linear);
     if (!linear.reads.empty()) check_input(*first_to_read.try_emplace(linear.reads, &linear).first->second, linear);
   }
-  for (const KeyValueScale& scale : student.key_value_scales) {
+  for (const KeyValueScale& scale : part.key_value_scales) {
     check_scale(scale.attention + " (keys)", scale.key);
     check_scale(scale.attention + " (values)", scale.value);
   }
+}
+
+void check_exportable(const ExportModel& student) {
+  check_part(student);
   check_names(student);
 }
 

@@ -11,5 +11,8 @@ namespace qad {
 /// ways; a scale that is zero, negative or not finite; a packed router, convolution or norm; a quantized input before a
 /// plain weight; a name among those that stay as they are for which there is no matrix; values that BF16 does not hold.
 void check_exportable(const ExportModel& student);
+/// The same of values alone, for a part of a student that has whole groups; and of names alone, for all of it.
+void check_part(const ExportModel& part);
+void check_names(const ExportModel& student);
 
 }  // namespace qad

@@ -249,9 +249,7 @@ std::vector<Refusal> refuse_compressed_tensors(const ExportOutline& outline) {
   return refusals.told();
 }
 
-ExportFiles pack_compressed_tensors(const ExportModel& model) {
-  check_holds("compressed_tensors", model);
-  ExportFiles files;
+void pack_compressed_tensors_tensors(const ExportModel& model, ExportFiles& files) {
   append_dense(model, files.tensors);
   for (const ExportLinear& linear : model.linears)
     if (linear.weight) append_parts(packing_of(linear).stored, linear, files.tensors);
@@ -259,10 +257,12 @@ ExportFiles pack_compressed_tensors(const ExportModel& model) {
     files.tensors.push_back(multiplier_tensor(attention + ".k_scale", key));
     files.tensors.push_back(multiplier_tensor(attention + ".v_scale", value));
   }
+}
+
+void pack_compressed_tensors_texts(const ExportModel& model, ExportFiles& files) {
   OrderedJson config = config_of(model, compute_type(model));
   config["quantization_config"] = quantization_config(model);
   files.texts["config.json"] = to_text(config);
-  return files;
 }
 
 ExportModel unpack_compressed_tensors(const ExportFiles& files) {

@@ -34,7 +34,8 @@ namespace qad {
 /// Whether the layout has a place for a layer of these formats.
 [[nodiscard]] bool holds_compressed_tensors(const LayerFormats& formats);
 [[nodiscard]] std::vector<Refusal> refuse_compressed_tensors(const ExportOutline& outline);
-[[nodiscard]] ExportFiles pack_compressed_tensors(const ExportModel& model);
+void pack_compressed_tensors_tensors(const ExportModel& model, ExportFiles& files);
+void pack_compressed_tensors_texts(const ExportModel& model, ExportFiles& files);
 [[nodiscard]] ExportModel unpack_compressed_tensors(const ExportFiles& files);
 
 }  // namespace qad

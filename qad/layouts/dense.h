@@ -10,7 +10,8 @@ namespace qad {
 
 /// True: its weights are those of any format, dequantized.
 [[nodiscard]] bool holds_dense(const LayerFormats& formats);
-[[nodiscard]] ExportFiles pack_dense(const ExportModel& model);
+void pack_dense_tensors(const ExportModel& model, ExportFiles& files);
+void pack_dense_texts(const ExportModel& model, ExportFiles& files);
 [[nodiscard]] ExportModel unpack_dense(const ExportFiles& files);
 
 }  // namespace qad

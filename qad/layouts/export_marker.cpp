@@ -102,13 +102,21 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
 
 }  // namespace
 
-void write_export_marker(const fs::path& folder, const std::string& layout, const std::string& run) {
+void write_export_marker(const fs::path& folder, const std::string& layout, const std::string& run,
+                         const std::map<std::string, FileHash>& known) {
   const std::vector<fs::path> paths = files_below(folder);
-  const std::vector<FileHash> hashes = hash_files(paths);
+  std::vector<fs::path> others;
+  for (const fs::path& path : paths)
+    if (!known.contains(name_in(folder, path))) others.push_back(path);
+  std::map<std::string, FileHash> hashes = known;
+  const std::vector<FileHash> of_others = hash_files(others);
+  for (std::size_t i = 0; i < others.size(); ++i) hashes[name_in(folder, others[i])] = of_others[i];
   OrderedJson json = {{"layout", layout}, {"program", "qad"}, {"version", kVersion}, {"run", run}};
   OrderedJson& files = json["files"] = OrderedJson::object();
-  for (std::size_t i = 0; i < paths.size(); ++i)
-    files[name_in(folder, paths[i])] = {{"bytes", hashes[i].bytes}, {"xxh3", hex(hashes[i].hash)}};
+  for (const fs::path& path : paths) {
+    const std::string name = name_in(folder, path);
+    files[name] = {{"bytes", hashes.at(name).bytes}, {"xxh3", hex(hashes.at(name).hash)}};
+  }
   write_file_atomically(folder / kMarker, sealed(json));
 }
 

@@ -28,8 +28,9 @@ struct ExportMarker {
   std::map<std::string, FileHash> files;  ///< empty in older ones
 };
 
-/// Lists all files of `folder`, which are read for it, and writes the marker beside them.
-void write_export_marker(const std::filesystem::path& folder, const std::string& layout, const std::string& run);
+/// Lists all files of `folder`, which are read for it unless they are `known`, and writes the marker beside them.
+void write_export_marker(const std::filesystem::path& folder, const std::string& layout, const std::string& run,
+                         const std::map<std::string, FileHash>& known = {});
 /// None if the folder has no marker; throws if it is damaged.
 [[nodiscard]] std::optional<ExportMarker> read_export_marker(const std::filesystem::path& folder);
 

@@ -1,8 +1,18 @@
 #include "qad/layouts/exporter.h"
 
+#include "models/families/hf_config.h"
 #include "qad/formats/quantize.h"
+#include "qad/layouts/export_refusals.h"
 
 namespace qad {
+
+ExportFiles Exporter::pack(const ExportModel& model) const {
+  check_holds(name, model, refuses_sizes ? parse_hf_config(model.config_json, "config.json") : ModelConfig());
+  ExportFiles files;
+  pack_tensors(model, files);
+  pack_texts(model, files);
+  return files;
+}
 
 LayerFormats formats_of(const ExportLinear& linear) {
   return {linear.weight ? linear.weight->format : nullptr, linear.input ? linear.input->format : nullptr};

@@ -85,8 +85,10 @@ struct Refusal;
 struct Exporter {
   std::string_view name;
   std::string_view help;  ///< one line: who reads it
-  /// Throws, naming the layers, what export_refusals tells.
-  ExportFiles (*pack)(const ExportModel&);
+  /// Adds the tensors of a model, or of a part of one: layers with all that shares a tensor of the files with them.
+  void (*pack_tensors)(const ExportModel&, ExportFiles&);
+  /// Adds texts and metadata to the tensors of a whole model.
+  void (*pack_texts)(const ExportModel&, ExportFiles&);
   /// Throws, naming the tensor, if something is missing or of another type or shape.
   ExportModel (*unpack)(const ExportFiles&);
   /// Whether it has a place for a quantized layer of these formats.
@@ -102,6 +104,13 @@ struct Exporter {
   bool holds_passengers = true;
   /// Throws for a tokenizer that a layout which holds one can't say; null: it holds none.
   void (*check_tokenizer)(const Tokenizer&, const ModelConfig&) = nullptr;
+  bool refuses_sizes = false;  ///< `refuse` looks at the model's config
+  /// Types and shapes of tensors, and all texts, follow from those of the model and from scales, so that a model can be
+  /// packed part by part.
+  bool streams = false;
+
+  /// Throws, naming the layers, what export_refusals tells.
+  [[nodiscard]] ExportFiles pack(const ExportModel& model) const;
 };
 
 [[nodiscard]] LayerFormats formats_of(const ExportLinear& linear);

@@ -44,9 +44,34 @@ InputScale input_scale_of(const ActivationQuantizer& quantizer) {
   return {&quantizer.format(), quantizer.scale().value()};
 }
 
+// All but codes and scales.
+ExportLinear named(const ExportParts::Layer& layer) {
+  const Linear& member = *layer.member;
+  return {member.name,        member.fused.empty() ? layer.group->name : member.fused, {}, {}, layer.group->name,
+          member.weight->role};
+}
+
 }  // namespace
 
-ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantizers,
+ExportParts export_parts_of(LanguageModel& student, const QuantizerSet& quantizers) {
+  std::map<std::string, const LinearQuantizers*> by_layer;
+  for (const LinearQuantizers& linear : quantizers.linears()) by_layer[linear.layer] = &linear;
+  ExportParts parts;
+  std::set<const Parameter*> packed;
+  for (const LinearGroup* group : student.linear_groups())
+    for (const Linear& member : group->members) {
+      const auto found = by_layer.find(member.name);
+      const LinearQuantizers* const attached = found != by_layer.end() ? found->second : nullptr;
+      parts.layers.push_back({group, &member, attached});
+      if (attached != nullptr && attached->weights) packed.insert(member.weight.get());
+    }
+  for (ParameterPointer& parameter : student.parameters())
+    if (!packed.contains(parameter.get())) parts.dense.push_back(std::move(parameter));
+  for (const CacheQuantizers& cache : quantizers.caches()) parts.caches.push_back(&cache);
+  return parts;
+}
+
+ExportModel export_frame_of(const ModelConfig& config, const QuantizerSet& quantizers,
                             const std::filesystem::path& config_folder) {
   if (!quantizers.shares_groups())
     throw Error({.who = "share_groups",
@@ -54,37 +79,57 @@ ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantize
                  .got = "false",
                  .hint = "serving engines run fused layers under one scale"});
   ExportModel model;
-  model.config_json = config_text(student.config(), config_folder);
+  model.config_json = config_text(config, config_folder);
   if (const auto file = config_folder / "generation_config.json";
       !config_folder.empty() && std::filesystem::is_regular_file(file))
     model.generation_config_json = read_file(file, "a model's generation_config.json");
-
-  std::map<std::string, const LinearQuantizers*> by_layer;
-  for (const LinearQuantizers& linear : quantizers.linears()) by_layer[linear.layer] = &linear;
-  std::set<const Parameter*> packed;
-  for (const LinearGroup* group : student.linear_groups())
-    for (const Linear& member : group->members) {
-      ExportLinear linear{member.name,        member.fused.empty() ? group->name : member.fused, {}, {}, group->name,
-                          member.weight->role};
-      if (const auto found = by_layer.find(member.name); found != by_layer.end()) {
-        const LinearQuantizers& attached = *found->second;
-        if (attached.weights) {
-          QAD_ASSERT(!attached.weights->scale().follows_data());
-          linear.weight = attached.weights->codes(member.weight->value(), member.weight->version());
-          packed.insert(member.weight.get());
-        }
-        if (attached.inputs) linear.input = input_scale_of(*attached.inputs);
-      }
-      model.linears.push_back(std::move(linear));
-    }
-  for (const ParameterPointer& parameter : student.parameters())
-    if (!packed.contains(parameter.get()))
-      model.dense.push_back({parameter->name, parameter->value(), parameter->role});
   if (!quantizers.caches().empty()) model.cache_format = &quantizers.caches().front().keys->format();
-  for (const CacheQuantizers& cache : quantizers.caches())
-    model.key_value_scales.push_back(
-        {cache.attention, input_scale_of(*cache.keys).tensor_scale, input_scale_of(*cache.values).tensor_scale});
-  if (!config_folder.empty()) model.passengers = passengers_of(config_folder, student.config());
+  if (!config_folder.empty()) model.passengers = passengers_of(config_folder, config);
+  return model;
+}
+
+ExportLinear export_linear_of(const ExportParts::Layer& layer) {
+  ExportLinear linear = named(layer);
+  if (layer.quantizers == nullptr) return linear;
+  if (const auto& weights = layer.quantizers->weights) {
+    QAD_ASSERT(!weights->scale().follows_data());
+    const Parameter& weight = *layer.member->weight;
+    linear.weight = weights->codes(weight.value(), weight.version());
+  }
+  if (layer.quantizers->inputs) linear.input = input_scale_of(*layer.quantizers->inputs);
+  return linear;
+}
+
+KeyValueScale export_scales_of(const CacheQuantizers& cache) {
+  return {cache.attention, input_scale_of(*cache.keys).tensor_scale, input_scale_of(*cache.values).tensor_scale};
+}
+
+ExportLinear outline_linear_of(const ExportParts::Layer& layer) {
+  ExportLinear linear = named(layer);
+  if (layer.quantizers == nullptr) return linear;
+  const Shape shape = layer.member->weight->shape();
+  const auto some_scale = [](const Quantizer& one) {
+    return one.scale().round() == TensorScaleRound::pow2 || !one.format().has_tensor_scale ? 1.0f : 1.0f / 3.0f;
+  };
+  if (const auto& weights = layer.quantizers->weights)
+    linear.weight = QuantizedTensor::allocate(weights->format(), shape.rows(), shape.cols(), some_scale(*weights));
+  if (const auto& inputs = layer.quantizers->inputs) linear.input = {&inputs->format(), some_scale(*inputs)};
+  return linear;
+}
+
+KeyValueScale outline_scales_of(const CacheQuantizers& cache) {
+  const bool pow2 = cache.keys->scale().round() == TensorScaleRound::pow2;
+  return {cache.attention, pow2 ? 1.0f : 1.0f / 3.0f, pow2 ? 1.0f : 1.0f / 3.0f};
+}
+
+ExportModel export_model_of(LanguageModel& student, const QuantizerSet& quantizers,
+                            const std::filesystem::path& config_folder) {
+  ExportModel model = export_frame_of(student.config(), quantizers, config_folder);
+  const ExportParts parts = export_parts_of(student, quantizers);
+  for (const ExportParts::Layer& layer : parts.layers) model.linears.push_back(export_linear_of(layer));
+  for (const ParameterPointer& parameter : parts.dense)
+    model.dense.push_back({parameter->name, parameter->value(), parameter->role});
+  for (const CacheQuantizers* cache : parts.caches) model.key_value_scales.push_back(export_scales_of(*cache));
   return model;
 }
 

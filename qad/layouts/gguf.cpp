@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "models/families/generation_config.h"
 #include "models/families/gguf_family.h"
 #include "models/families/hf_config.h"
@@ -55,10 +56,11 @@ const GgufFamily& gguf_of(const ModelConfig& config) {
 Tensor stacked(const std::vector<Tensor>& matrices) {
   const Tensor& first = matrices.front();
   const Tensor all({std::ssize(matrices), first.rows(), first.cols()}, first.dtype());
-  for (std::size_t i = 0; i < matrices.size(); ++i) {
-    QAD_ASSERT(matrices[i].shape() == first.shape() && matrices[i].dtype() == first.dtype());
-    std::memcpy(all.raw() + i * first.bytes(), matrices[i].raw(), first.bytes());
-  }
+  for (const Tensor& one : matrices) QAD_ASSERT(one.shape() == first.shape() && one.dtype() == first.dtype());
+  parallel_for(std::ssize(matrices), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+      std::memcpy(all.raw() + i * first.bytes(), matrices[i].raw(), first.bytes());
+  });
   return all;
 }
 // The matrices of a module with the names that it has at the hub, one or those of all experts.
@@ -86,13 +88,15 @@ Tensor reordered(const Tensor& rows, const ModelConfig& config, Order order) {
                  .hint = "does config.json belong to it?"});
   const Tensor result(rows.shape(), rows.dtype());
   const std::size_t bytes = rows.bytes() / static_cast<std::size_t>(count);
-  for (std::int64_t row = 0; row < count; ++row) {
-    const std::int64_t head = row / head_size, in_head = row % head_size;
-    const std::int64_t neighbour = head * head_size + in_head % half * 2 + in_head / half;
-    const auto from = static_cast<std::size_t>(order == Order::gguf ? row : neighbour) * bytes;
-    const auto to = static_cast<std::size_t>(order == Order::gguf ? neighbour : row) * bytes;
-    std::memcpy(result.raw() + to, rows.raw() + from, bytes);
-  }
+  parallel_for(count, 256, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::int64_t head = row / head_size, in_head = row % head_size;
+      const std::int64_t neighbour = head * head_size + in_head % half * 2 + in_head / half;
+      const auto from = static_cast<std::size_t>(order == Order::gguf ? row : neighbour) * bytes;
+      const auto to = static_cast<std::size_t>(order == Order::gguf ? neighbour : row) * bytes;
+      std::memcpy(result.raw() + to, rows.raw() + from, bytes);
+    }
+  });
   return result;
 }
 
@@ -123,6 +127,7 @@ struct PackedStack {
   std::string name;  // GGUF's
   bool experts = false;
   std::vector<const ExportLinear*> members;
+  std::int64_t next = 0;  // expert
 };
 std::vector<PackedStack> packed_stacks(const ExportModel& model, const GgufFamily& family) {
   std::vector<PackedStack> stacks;
@@ -133,7 +138,8 @@ std::vector<PackedStack> packed_stacks(const ExportModel& model, const GgufFamil
     const auto [place, is_new] = places.try_emplace(module.name, stacks.size());
     if (is_new) stacks.push_back({module.name, module.expert >= 0, {}});
     PackedStack& stack = stacks[place->second];
-    QAD_ASSERT(std::ssize(stack.members) == std::max<std::int64_t>(module.expert, 0));
+    QAD_ASSERT(is_new || module.expert == stack.next);  // of a part of a model the first needn't be there
+    stack.next = module.expert + 1;
     stack.members.push_back(&linear);
   }
   return stacks;
@@ -294,27 +300,28 @@ void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config)
   static_cast<void>(gguf_tokenizer(&tokenizer, config));
 }
 
-ExportFiles pack_gguf(const ExportModel& of_student) {
-  ModelConfig config = parse_hf_config(of_student.config_json, "config.json");
-  check_holds("gguf", of_student, config);
-  const ExportModel model = with_splits(of_student, gguf_of(config), config);
-  if (!model.generation_config_json.empty())
-    use_end_tokens(model.generation_config_json, "generation_config.json", config);
+void pack_gguf_tensors(const ExportModel& of_student, ExportFiles& files) {
+  const ModelConfig config = parse_hf_config(of_student.config_json, "config.json");
   const GgufFamily& family = gguf_of(config);
-  ExportFiles files;
+  const ExportModel model = with_splits(of_student, family, config);
   append_plain(model, family, config, files);
   for (const PackedStack& stack : packed_stacks(model, family)) append_packed(stack, family, config, files.tensors);
   if (config.rope_scaling.rope_type == RopeScalingKind::llama3)
     files.tensors.push_back(float_tensor(kRopeFactors, rope_factors(config)));
   std::ranges::stable_sort(files.tensors, {}, [](const FileTensor& tensor) { return place_of(tensor.name); });
+}
 
+void pack_gguf_texts(const ExportModel& model, ExportFiles& files) {
+  ModelConfig config = parse_hf_config(model.config_json, "config.json");
+  if (!model.generation_config_json.empty())
+    use_end_tokens(model.generation_config_json, "generation_config.json", config);
+  const GgufFamily& family = gguf_of(config);
   const bool nvfp4 = std::ranges::any_of(files.tensors, [](const FileTensor& t) { return t.dtype == "NVFP4"; });
   GgufMetadata originals = std::exchange(files.metadata, sizes(family, config, nvfp4));
   for (auto& pair : gguf_tokenizer(model.tokenizer.get(), config)) files.metadata.push_back(std::move(pair));
   add_cache_scales(model, family, config, files.metadata);
   std::ranges::move(originals, std::back_inserter(files.metadata));
   files.texts["config.json"] = to_text(config_of(model, model.dense_type));
-  return files;
 }
 
 ExportModel unpack_gguf(const ExportFiles& files) {

@@ -33,8 +33,9 @@ inline constexpr const char* kGgufFile = "model.gguf";
 [[nodiscard]] std::vector<Refusal> refuse_gguf(const ExportOutline& outline);
 /// Throws for a tokenizer that llama.cpp has no words for.
 void check_gguf_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config);
-[[nodiscard]] ExportFiles pack_gguf(const ExportModel& model);
-/// Reads what pack_gguf writes; the tokenizer is not taken out again.
+void pack_gguf_tensors(const ExportModel& model, ExportFiles& files);
+void pack_gguf_texts(const ExportModel& model, ExportFiles& files);
+/// Reads what these write; the tokenizer is not taken out again.
 [[nodiscard]] ExportModel unpack_gguf(const ExportFiles& files);
 
 }  // namespace qad

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "data/files/gguf.h"
 #include "qad/formats/pack.h"
 
@@ -40,7 +41,7 @@ Tensor pack_gguf_blocks(const QuantizedTensor& weight) {
   const std::int64_t group = weight.format->block;
   QAD_ASSERT(weight.cols % type.values == 0);
   const Tensor blocks({weight.rows, weight.cols / type.values * type.bytes}, DType::u8);
-  for (std::int64_t row = 0; row < weight.rows; ++row) {
+  const auto pack_row = [&](std::int64_t row) {
     const std::uint8_t* const codes = weight.codes.data<std::uint8_t>() + row * weight.codes.cols();
     const std::uint8_t* const scales = weight.scales.data<std::uint8_t>() + row * weight.scales.cols();
     std::uint8_t* const out = blocks.data<std::uint8_t>() + row * blocks.cols();
@@ -50,7 +51,10 @@ Tensor pack_gguf_blocks(const QuantizedTensor& weight) {
         out[at + j] =
             static_cast<std::uint8_t>(packed_code(codes, col + j, 4) | packed_code(codes, col + j + group / 2, 4) << 4);
     });
-  }
+  };
+  parallel_for(weight.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) pack_row(row);
+  });
   return blocks;
 }
 

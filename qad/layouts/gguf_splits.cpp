@@ -5,6 +5,7 @@
 #include <span>
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 
 namespace qad {
 namespace {
@@ -21,7 +22,9 @@ void copy_row(const Tensor& from, std::int64_t row, const Tensor& to, std::int64
 
 Tensor taken(const Tensor& matrix, Rows rows) {
   const Tensor part({std::ssize(rows), matrix.cols()}, matrix.dtype());
-  for (std::size_t i = 0; i < rows.size(); ++i) copy_row(matrix, rows[i], part, static_cast<std::int64_t>(i));
+  parallel_for(std::ssize(rows), 256, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) copy_row(matrix, rows[static_cast<std::size_t>(i)], part, i);
+  });
   return part;
 }
 
@@ -50,11 +53,13 @@ Tensor transposed(const Tensor& stack) {
   const Shape& shape = stack.shape();
   const Tensor result({shape[0], shape[2], shape[1]}, stack.dtype());
   const std::size_t bytes = stack.bytes() / static_cast<std::size_t>(stack.size());
-  for (std::int64_t h = 0; h < shape[0]; ++h)
-    for (std::int64_t row = 0; row < shape[1]; ++row)
-      for (std::int64_t col = 0; col < shape[2]; ++col)
-        std::memcpy(result.raw() + static_cast<std::size_t>((h * shape[2] + col) * shape[1] + row) * bytes,
-                    stack.raw() + static_cast<std::size_t>((h * shape[1] + row) * shape[2] + col) * bytes, bytes);
+  parallel_for(shape[0], 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t h = begin; h < end; ++h)
+      for (std::int64_t row = 0; row < shape[1]; ++row)
+        for (std::int64_t col = 0; col < shape[2]; ++col)
+          std::memcpy(result.raw() + static_cast<std::size_t>((h * shape[2] + col) * shape[1] + row) * bytes,
+                      stack.raw() + static_cast<std::size_t>((h * shape[1] + row) * shape[2] + col) * bytes, bytes);
+  });
   return result;
 }
 

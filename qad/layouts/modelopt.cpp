@@ -136,9 +136,7 @@ bool holds_modelopt(const LayerFormats& formats) {
   return find_row(std::span<const Algorithm>(kAlgorithms), formats) != nullptr;
 }
 
-ExportFiles pack_modelopt(const ExportModel& model) {
-  check_holds("modelopt", model);
-  ExportFiles files;
+void pack_modelopt_tensors(const ExportModel& model, ExportFiles& files) {
   append_dense(model, files.tensors);
   for (const ExportLinear& linear : model.linears)
     if (linear.weight) append_parts(algorithm(linear).stored, linear, files.tensors);
@@ -146,13 +144,15 @@ ExportFiles pack_modelopt(const ExportModel& model) {
     files.tensors.push_back(scalar_tensor(scale.attention + kKeyScale, {}, scale.key));
     files.tensors.push_back(scalar_tensor(scale.attention + kValueScale, {}, scale.value));
   }
+}
+
+void pack_modelopt_texts(const ExportModel& model, ExportFiles& files) {
   const OrderedJson producer = {{"name", "modelopt"}, {"version", kLayoutVersion}};
   const OrderedJson quantization = quantization_of(model);
   OrderedJson config = config_of(model, model.dense_type);
   config["quantization_config"] = quantization_config(model, quantization, producer);
   files.texts["config.json"] = to_text(config);
   files.texts["hf_quant_config.json"] = to_text({{"producer", producer}, {"quantization", quantization}});
-  return files;
 }
 
 ExportModel unpack_modelopt(const ExportFiles& files) {

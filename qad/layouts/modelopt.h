@@ -19,7 +19,8 @@ namespace qad {
 
 /// Whether the layout has a place for a layer of these formats.
 [[nodiscard]] bool holds_modelopt(const LayerFormats& formats);
-[[nodiscard]] ExportFiles pack_modelopt(const ExportModel& model);
+void pack_modelopt_tensors(const ExportModel& model, ExportFiles& files);
+void pack_modelopt_texts(const ExportModel& model, ExportFiles& files);
 [[nodiscard]] ExportModel unpack_modelopt(const ExportFiles& files);
 
 }  // namespace qad

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 
 namespace qad {
 namespace {
@@ -40,11 +41,13 @@ FileTensor pack_words(const std::string& name, const StoredPart& part, const Exp
   const QuantizedTensor& weight = *linear.weight;
   const Tensor words = Tensor::zeros(shape_of_words(weight), DType::i32);
   const std::int64_t bytes = weight.codes.cols();
-  for (std::int64_t row = 0; row < weight.rows; ++row) {
-    const std::uint8_t* const codes = weight.codes.data<std::uint8_t>() + row * bytes;
-    auto* const out = reinterpret_cast<std::uint8_t*>(words.data<std::int32_t>() + row * words.cols());
-    for (std::int64_t i = 0; i < bytes; ++i) out[i] = static_cast<std::uint8_t>(codes[i] ^ sign_bits(weight));
-  }
+  parallel_for(weight.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::uint8_t* const codes = weight.codes.data<std::uint8_t>() + row * bytes;
+      auto* const out = reinterpret_cast<std::uint8_t*>(words.data<std::int32_t>() + row * words.cols());
+      for (std::int64_t i = 0; i < bytes; ++i) out[i] = static_cast<std::uint8_t>(codes[i] ^ sign_bits(weight));
+    }
+  });
   return {name, std::string(part.dtype), words};
 }
 
@@ -58,11 +61,13 @@ void unpack_words(const std::string& name, const StoredPart& part, TensorTable& 
                  .hint = "does weight_shape fit it?"});
   weight.codes = Tensor({weight.rows, weight.format->code_bytes_per_row(weight.cols)}, DType::u8);
   const std::int64_t bytes = weight.codes.cols();
-  for (std::int64_t row = 0; row < weight.rows; ++row) {
-    const auto* const in = reinterpret_cast<const std::uint8_t*>(words.data<std::int32_t>() + row * words.cols());
-    std::uint8_t* const codes = weight.codes.data<std::uint8_t>() + row * bytes;
-    for (std::int64_t i = 0; i < bytes; ++i) codes[i] = static_cast<std::uint8_t>(in[i] ^ sign_bits(weight));
-  }
+  parallel_for(weight.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const auto* const in = reinterpret_cast<const std::uint8_t*>(words.data<std::int32_t>() + row * words.cols());
+      std::uint8_t* const codes = weight.codes.data<std::uint8_t>() + row * bytes;
+      for (std::int64_t i = 0; i < bytes; ++i) codes[i] = static_cast<std::uint8_t>(in[i] ^ sign_bits(weight));
+    }
+  });
 }
 
 }  // namespace

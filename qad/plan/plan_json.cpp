@@ -128,4 +128,15 @@ Json json_of(const std::vector<ArmPlan>& arms, const PlanSubject& first) {
   return json;
 }
 
+Json json_of(const std::vector<StreamedSizes>& exports) {
+  Json rows = Json::array();
+  for (const StreamedSizes& one : exports)
+    rows.push_back({{"format", one.format},
+                    {"source_bytes", one.source_bytes},
+                    {"bytes", one.export_bytes},
+                    {"parts", one.parts},
+                    {"memory_bytes", one.memory_bytes}});
+  return {{"exports", std::move(rows)}};
+}
+
 }  // namespace qad

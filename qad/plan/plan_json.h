@@ -10,17 +10,21 @@
 // Of a comparison: "kind", "parameters" to "quantizers" of its first arm, "seconds" of all runs, "peak_rss_bytes" of
 // the largest, "machine", "kernels", "threads", and "arms": [{"name", "kind", "runs", "steps", "tokens",
 // "seconds_per_step", "peak_rss_bytes", "seconds"}], where "seconds" is of all the arm's runs, the rest of one.
+//
+// With `stream`: "exports": [{"format", "source_bytes", "bytes", "parts", "memory_bytes"}].
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "qad/plan/plan_run.h"
+#include "qad/run/stream_run.h"
 
 namespace qad {
 
 [[nodiscard]] nlohmann::ordered_json json_of(const RunPlan& plan);
 /// `first`: the first arm's student.
 [[nodiscard]] nlohmann::ordered_json json_of(const std::vector<ArmPlan>& arms, const PlanSubject& first);
+[[nodiscard]] nlohmann::ordered_json json_of(const std::vector<StreamedSizes>& exports);
 
 }  // namespace qad

@@ -13,6 +13,7 @@
 #include "qad/formats/scale_gradient.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/quant/packed_tensor.h"
+#include "qad/quant/rows_in_f32.h"
 
 namespace qad {
 namespace {
@@ -60,6 +61,22 @@ bool all_multiply(Readers readers, const BlockFormat& format) {
     const auto* const codes = dynamic_cast<const CodedOperand*>(reader.get());
     return codes != nullptr && codes->multiplies(format);
   });
+}
+
+// Into `codes`, which has block scales if `scales_are_given`.
+QuantizeStatistics quantize_by_rows(const Tensor& x, bool scales_are_given, const QuantizedTensor& codes) {
+  QuantizeStatistics all;
+  for_rows_in_f32(x, [&](std::int64_t begin, const Tensor& floats) {
+    QuantizedTensor rows = codes;
+    rows.rows = floats.rows();
+    rows.codes = codes.codes.slice(begin, begin + rows.rows);
+    if (codes.scales.defined()) rows.scales = codes.scales.slice(begin, begin + rows.rows);
+    const QuantizeStatistics some =
+        scales_are_given ? quantize_with_scales(floats.data(), rows) : quantize(floats.data(), rows);
+    all.saturated += some.saturated;
+    all.non_finite += some.non_finite;
+  });
+  return all;
 }
 
 }  // namespace
@@ -138,6 +155,12 @@ void WeightQuantizer::set_block_scales(Tensor scales) {
   cached_version_ = 0;
 }
 
+void WeightQuantizer::forget() {
+  block_scales_ = {};
+  cached_ = {};
+  cached_version_ = 0;
+}
+
 void WeightQuantizer::search_block_scales(const Tensor& x) {
   if (!scales_can_be_searched(format())) return;
   const Tensor floats = as_f32(x);
@@ -149,9 +172,16 @@ void WeightQuantizer::refresh(const Tensor& x, std::uint64_t version) {
   shared_scale().follow_weights();
   const std::uint64_t masters = learned_ != nullptr ? learned_->version() : 0;
   if (version == cached_version_ && scale().value() == cached_scale_ && masters == cached_masters_) return;
-  cached_ = !block_scales_.defined() ? quantized(as_f32(x), {})
-            : learned_ != nullptr    ? quantized_by_learned(as_f32(x))
-                                     : quantized_with(block_scales_, as_f32(x));
+  if (x.dtype() != DType::f32 && learned_ == nullptr && ste() == StraightThrough::identity) {  // not trained
+    QuantizedTensor codes = QuantizedTensor::allocate(format(), x.rows(), x.cols(), scale().value());
+    if (block_scales_.defined()) codes.scales = block_scales_;
+    const QuantizeStatistics statistics = quantize_by_rows(x, block_scales_.defined(), codes);
+    cached_ = finished(x, std::move(codes), {}, statistics);
+  } else {
+    cached_ = !block_scales_.defined() ? quantized(as_f32(x), {})
+              : learned_ != nullptr    ? quantized_by_learned(as_f32(x))
+                                       : quantized_with(block_scales_, as_f32(x));
+  }
   in_codes_ = Quantizer::take_saturation();
   cached_version_ = version;
   cached_scale_ = scale().value();

@@ -85,6 +85,8 @@ class WeightQuantizer final : public Quantizer {
   [[nodiscard]] const QuantizedTensor& codes(const Tensor& x, std::uint64_t version);
   /// Goes up with each version of the weight or its scales that codes were made of.
   [[nodiscard]] std::uint64_t codes_version() const { return cached_version_ + cached_masters_; }
+  /// Lets go of codes and block scales, which are found anew if somebody asks.
+  void forget();
   /// Of the codes in use, however often they were asked for: whether they are kept or made anew changes no count.
   [[nodiscard]] SaturationCount take_saturation() override { return in_codes_; }
 

@@ -1,9 +1,11 @@
 #include "qad/quant/tensor_scale.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "autograd/base/error.h"
+#include "autograd/base/parallel.h"
 #include "qad/formats/quantize.h"
 
 namespace qad {
@@ -13,6 +15,20 @@ std::shared_ptr<const Parameter> alive(const std::weak_ptr<const Parameter>& wei
   auto parameter = weight.lock();
   QAD_ASSERT(parameter != nullptr);
   return parameter;
+}
+
+// As qad::amax: magnitudes of BF16 lie in the order of their bits.
+float amax_bf16(const Tensor& values) {
+  const std::uint16_t* const bits = values.data<std::uint16_t>();
+  std::atomic<std::uint16_t> largest = 0;
+  parallel_for(values.size(), 1 << 18, [&](std::int64_t begin, std::int64_t end) {
+    std::uint16_t own = 0;
+    for (std::int64_t i = begin; i < end; ++i) own = std::max(own, static_cast<std::uint16_t>(bits[i] & 0x7fffu));
+    std::uint16_t seen = largest;
+    while (own > seen && !largest.compare_exchange_weak(seen, own)) {
+    }
+  });
+  return bf16_to_f32(largest);
 }
 
 }  // namespace
@@ -74,8 +90,8 @@ float TensorScale::weights_amax() const {
   for (const auto& kept : weights_) {
     const auto weight = alive(kept);
     const Tensor& value = weight->value();
-    const Tensor floats = as_f32(value);
-    const float amax = qad::amax(floats.data(), floats.size());
+    const Tensor floats = value.dtype() == DType::bf16 ? Tensor() : as_f32(value);
+    const float amax = floats.defined() ? qad::amax(floats.data(), floats.size()) : amax_bf16(value);
     if (!std::isfinite(amax))
       throw NotFinite({.who = weight->name, .expected = "finite values", .got = "an infinity or NaN"});
     largest = std::max(largest, amax);

@@ -36,6 +36,7 @@ class TensorScale {
   [[nodiscard]] const BlockFormat& format() const { return *format_; }
   [[nodiscard]] float value() const { return value_; }  ///< the multiplier
   [[nodiscard]] float amax() const { return amax_; }    ///< as it was seen, without headroom
+  [[nodiscard]] TensorScaleRound round() const { return round_; }
   [[nodiscard]] TensorScaleSource source() const { return source_; }
   [[nodiscard]] bool follows_data() const { return from_ == TensorScaleSource::data; }
   /// From a checkpoint; exact, because it is frozen as it was.

@@ -130,6 +130,10 @@ void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& prob
     return node != nullptr ? node->at : tree.at;
   };
   if (recipe.teacher) check_start("teacher.model", at("teacher.model"), recipe.teacher->model, problems);
+  for (const std::string& model : {recipe.teacher ? recipe.teacher->model : "", recipe.student.model})
+    if (recipe.stream && is_run_folder(model))
+      problems.add(at("teacher.model"), "teacher.model", "a model's folder with stream: true", "a run's: " + model,
+                   "name its dense export");
   if (recipe.student.model != "teacher")
     check_start("student.model", at("student.model"), recipe.student.model, problems);
   if (!recipe.merge) return;

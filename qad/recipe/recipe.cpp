@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "qad/calib/algorithms.h"
+#include "qad/quant/policy.h"
 #include "qad/recipe/catalogue.h"
 #include "qad/recipe/fit_check.h"
 #include "qad/recipe/model_files.h"
@@ -173,6 +175,21 @@ Recipe load_recipe_to_run(const std::filesystem::path& file, const std::vector<s
   return load(file, overrides, Models::needed);
 }
 
+Recipe load_streamed_recipe(const std::filesystem::path& preset, const std::filesystem::path& model,
+                            const std::string& layout, const std::vector<std::string>& overrides) {
+  const auto quoted = [](const std::string& text) {
+    std::string yaml = yaml_text(YamlNode::string(text));
+    yaml.pop_back();  // its line break
+    return yaml;
+  };
+  std::vector<std::string> all = {"kind=ptq", "stream=true", "teacher.model=" + quoted(model.string()),
+                                  "export=[" + quoted(layout) + "]"};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  const std::filesystem::path in_presets = "presets" / preset;
+  const bool is_preset = !std::filesystem::exists(preset) && find_in_catalogue(in_presets.string());
+  return load_recipe_to_run(is_preset ? in_presets : preset, all);
+}
+
 Recipe parse_recipe(std::string_view text, const std::string& name) { return parse_recipe(text, name, "", ""); }
 
 Recipe parse_recipe(std::string_view text, const std::string& name, std::string_view over,
@@ -242,9 +259,22 @@ bool check_recipe_file(const std::filesystem::path& file) {
   return is_whole;
 }
 
+bool calibrates_on_text(const Recipe& recipe) {
+  if (!recipe.row().quantizes || !recipe.stream) return recipe.row().quantizes;
+  const Policy policy(recipe.quantize, recipe.calibrate.algorithm);
+  const auto is_seen = [](const BlockFormat* format) { return format != nullptr && format->has_tensor_scale; };
+  if (is_seen(policy.cache().formats.inputs)) return true;
+  for (int i = 0; i < std::ssize(recipe.quantize.rules); ++i) {
+    const LayerOptions& options = policy.of_rule(i);
+    const bool by_block = options.formats.weights != nullptr && calibration_algorithm(options.algorithm).by_block;
+    if (by_block || is_seen(options.formats.inputs)) return true;
+  }
+  return false;
+}
+
 bool trains_on_text(const Recipe& recipe) {
   const KindRow& row = recipe.row();
-  const bool calibrates_on_it = row.quantizes && !recipe.calibrate.source;
+  const bool calibrates_on_it = calibrates_on_text(recipe) && !recipe.calibrate.source;
   return row.reads_train_text || calibrates_on_it;
 }
 

@@ -95,6 +95,7 @@ struct ArmConfig {
 
 struct Recipe {
   RecipeKind kind = RecipeKind::qad;
+  bool stream = false;
   std::optional<TeacherConfig> teacher;
   StudentConfig student;
   std::optional<ModelConfig> model;
@@ -122,6 +123,10 @@ struct Recipe {
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"kind", "what to do; every recipe that runs says it"}, kind);
+    visit(Field{"stream",
+                "ptq: true writes the exports part by part, with no model in memory: no checkpoint, no figures, the "
+                "same bytes"},
+          stream);
     visit(Field{"teacher", "the frozen model that a student is held against"}, teacher);
     visit(Field{"student", "the model that is trained, and quantized by ptq, qat and qad"}, student);
     visit(Field{"model", "pretrain: sizes of the fresh model, named as in config.json"}, model);
@@ -157,6 +162,11 @@ struct Recipe {
 [[nodiscard]] Recipe load_recipe_to_run(const std::filesystem::path& file,
                                         const std::vector<std::string>& overrides = {});
 
+/// The same for a model that is quantized as a preset says, or any other recipe or part of one, into one layout, part
+/// by part (`stream`).
+[[nodiscard]] Recipe load_streamed_recipe(const std::filesystem::path& preset, const std::filesystem::path& model,
+                                          const std::string& layout, const std::vector<std::string>& overrides);
+
 /// The same for the text of a resolved recipe, from a run's folder or a checkpoint; it has no imports. `name` is what
 /// positions say.
 [[nodiscard]] Recipe parse_recipe(std::string_view text, const std::string& name);
@@ -181,6 +191,9 @@ struct Recipe {
 /// Whether the file, read with its imports, is a whole recipe (it has a `kind`) or a part for others to import.
 /// Throws as load_recipe: a whole recipe is checked whole, a part key by key.
 bool check_recipe_file(const std::filesystem::path& file);
+
+/// Whether scales are found on text; with `stream`, where nothing else does, only if a rule asks for that.
+[[nodiscard]] bool calibrates_on_text(const Recipe& recipe);
 
 /// Whether data.train is read: by its steps, or to find scales on it.
 [[nodiscard]] bool trains_on_text(const Recipe& recipe);

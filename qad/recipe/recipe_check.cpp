@@ -33,11 +33,12 @@ class Checker {
     check_models();
     if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
-    check_mixture(recipe_.data.eval, "data.eval");
+    if (!recipe_.stream) check_mixture(recipe_.data.eval, "data.eval");
     check_training(recipe_, [this](const auto& key, auto... said) { report(key, std::move(said)...); });
     check_formats();
     check_search(recipe_, tree_, problems_);
     check_export();
+    if (recipe_.stream && problems_.empty()) check_stream();
     check_arms();
   }
 
@@ -298,6 +299,37 @@ class Checker {
              said, "with algorithm: max they can follow");
     if (*options.scales != BlockScales::amax && options.tensor_scale.from == TensorScaleSource::data)
       refuse("scales amax where the tensor scale is from data", said, "scales that are kept need one that stays");
+  }
+
+  void check_stream() {
+    if (recipe_.kind != RecipeKind::ptq)
+      report("stream", "kind: ptq", std::string(enum_name(recipe_.kind)), "training needs the model in memory");
+    if (recipe_.export_formats.empty()) report("export", "a layout, as stream makes nothing else", "none");
+    if (recipe_.evaluate.problems) report("evaluate.problems", "none with stream: true", "some");
+    for (const std::string& format : recipe_.export_formats)
+      for (const Exporter& one : exporters())
+        if (one.name == format && !one.streams) report("export", "a layout that can be written part by part", format);
+    const auto is_written = [](const MixtureConfig& source) {
+      const auto by_teacher = [](const SourceConfig& one) { return one.teacher_text.has_value(); };
+      return by_teacher(source) || (source.mixture && std::ranges::any_of(*source.mixture, by_teacher));
+    };
+    if (is_written(recipe_.data.train) || (recipe_.calibrate.source && is_written(*recipe_.calibrate.source)))
+      report(recipe_.calibrate.source ? "calibrate.source" : "data.train", "text that is there with stream: true",
+             "teacher_text", "the teacher needs memory to write it");
+    const Policy policy(recipe_.quantize, recipe_.calibrate.algorithm);
+    const auto follows_inputs = [](const LayerOptions& options) {
+      return options.formats.inputs && options.formats.inputs->has_tensor_scale &&
+             options.tensor_scale.from == TensorScaleSource::data;
+    };
+    bool follows = follows_inputs(policy.cache());
+    for (int i = 0; i < std::ssize(recipe_.quantize.rules); ++i) follows |= follows_inputs(policy.of_rule(i));
+    if (follows) report("quantize.tensor_scale.from", "calibration with stream: true, for inputs", "data");
+    const auto learns = [](const std::optional<BlockScales>& scales) {
+      return scales && (*scales == BlockScales::lsq || *scales == BlockScales::dual_lsq);
+    };
+    if (learns(recipe_.quantize.scales) ||
+        std::ranges::any_of(recipe_.quantize.rules, [&](const QuantizeRule& rule) { return learns(rule.scales); }))
+      report("quantize.scales", "amax or found with stream: true", "lsq or dual_lsq");
   }
 
   void check_export() {

@@ -151,11 +151,12 @@ void Progress::clear() {
 }
 
 CountProgress::CountProgress(Terminal terminal, std::string name, std::string unit, std::int64_t total,
-                             Progress::Clock clock)
+                             Progress::Clock clock, std::string work)
     : terminal_(std::move(terminal)),
       clock_(clock ? std::move(clock) : Progress::Clock(steady_seconds)),
       name_(std::move(name)),
       unit_(std::move(unit)),
+      work_(std::move(work)),
       total_(total),
       start_(clock_()),
       last_shown_(start_) {
@@ -167,11 +168,11 @@ CountProgress::~CountProgress() {
   if (terminal_.redraws) before_terminal_lines({});
 }
 
-void CountProgress::update(std::int64_t done, std::int64_t tokens) {
+void CountProgress::update(std::int64_t done, std::int64_t worked) {
   const double now = clock_();
   if (now - last_shown_ < (terminal_.redraws ? kRedrawSeconds : kLineSeconds)) return;
   last_shown_ = now;
-  const std::string text = figures(done, tokens);
+  const std::string text = figures(done, worked);
   if (!terminal_.redraws) {
     log_info("{}: {}", name_, text);
     return;
@@ -186,12 +187,12 @@ void CountProgress::update(std::int64_t done, std::int64_t tokens) {
   is_drawn_ = true;
 }
 
-std::string CountProgress::figures(std::int64_t done, std::int64_t tokens) const {
+std::string CountProgress::figures(std::int64_t done, std::int64_t worked) const {
   const double seconds = clock_() - start_;
   const double left = done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(total_ - done)
                                : std::numeric_limits<double>::quiet_NaN();
-  return fmt::format("{}/{} {}  {} tokens/s  {} left", done, total_, unit_,
-                     format_count(static_cast<double>(tokens) / seconds), format_duration(left));
+  return fmt::format("{}/{} {}  {} {}/s  {} left", done, total_, unit_,
+                     format_count(static_cast<double>(worked) / seconds), work_, format_duration(left));
 }
 
 void CountProgress::clear() {

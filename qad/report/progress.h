@@ -56,22 +56,23 @@ class Progress final : public RunListener {
 ///     bf16 ━━━━━━━━━━━━━━╸───────────  1320/10000 answers  17.2k tokens/s  0:31 left
 class CountProgress {
  public:
-  /// `unit`: what is counted, in the plural.
-  CountProgress(Terminal terminal, std::string name, std::string unit, std::int64_t total, Progress::Clock clock = {});
+  /// `unit`: what is counted, in the plural; `work`: what its speed is told in.
+  CountProgress(Terminal terminal, std::string name, std::string unit, std::int64_t total, Progress::Clock clock = {},
+                std::string work = "tokens");
   ~CountProgress();
   CountProgress(const CountProgress&) = delete;
   CountProgress& operator=(const CountProgress&) = delete;
 
-  /// `tokens`: worked on so far.
-  void update(std::int64_t done, std::int64_t tokens);
+  /// `worked`: tokens worked on so far, or what `work` says.
+  void update(std::int64_t done, std::int64_t worked);
 
  private:
-  [[nodiscard]] std::string figures(std::int64_t done, std::int64_t tokens) const;
+  [[nodiscard]] std::string figures(std::int64_t done, std::int64_t worked) const;
   void clear();
 
   Terminal terminal_;
   Progress::Clock clock_;
-  std::string name_, unit_;
+  std::string name_, unit_, work_;
   std::int64_t total_;
   double start_, last_shown_;
   bool is_drawn_ = false;

@@ -237,4 +237,24 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   return materials;
 }
 
+Materials load_calibration_text(const Recipe& recipe) {
+  Materials materials;
+  materials.model_folder = base_folder(recipe);
+  if (!calibrates_on_text(recipe)) return materials;
+  const ModelConfig base = base_config(recipe);
+  materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
+  if (materials.tokenizer != nullptr)
+    check_vocabulary(*materials.tokenizer, base.vocab_size, materials.model_folder.string());
+  check_one_vocabulary(models_of(recipe), materials.tokenizer.get(), base.vocab_size);
+  const TextReader reader{materials.tokenizer.get(), base.vocab_size, materials.model_folder, recipe.data.format, {}};
+  const bool own = recipe.calibrate.source.has_value();
+  const PackedSequences text(
+      read_source(own ? *recipe.calibrate.source : recipe.data.train, own ? "calibrate" : "train", reader),
+      recipe.data.packing, recipe.data.sequence_length);
+  materials.inputs[own ? "calibrate.source" : "data.train"] = fingerprint(text);
+  warn_beyond_context(recipe.data.sequence_length, base);
+  materials.calibration = calibration_batches(text, recipe);
+  return materials;
+}
+
 }  // namespace qad

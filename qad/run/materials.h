@@ -33,6 +33,9 @@ struct Materials {
 /// start of this run left it.
 [[nodiscard]] Materials load_materials(const Recipe& recipe, const RunFolder& folder);
 
+/// Of these, text to calibrate on alone, for who has no model in memory; nothing where the recipe needs none.
+[[nodiscard]] Materials load_calibration_text(const Recipe& recipe);
+
 /// Of the model in base_folder, or of the fresh one; and of the student.
 [[nodiscard]] ModelConfig base_config(const Recipe& recipe);
 [[nodiscard]] ModelConfig student_config(const Recipe& recipe);

@@ -85,11 +85,11 @@ void check_one_run(const Recipe& recipe, const fs::path& folder) {
               {"run's folder", fs::absolute(folder).lexically_normal().string()},
               {"recipe", recipe_text(recipe)},
               {"CPU", probe_of_this_cpu()}});
-  if (recipe.row().searches)
-    throw Error({.who = fmt::format("kind: {}", enum_name(recipe.kind)),
+  if (recipe.row().searches || recipe.stream)
+    throw Error({.who = recipe.stream ? "stream: true" : fmt::format("kind: {}", enum_name(recipe.kind)),
                  .expected = "one rank",
                  .got = fmt::format("{}", count),
-                 .hint = "search alone, then train with what was found on many"},
+                 .hint = recipe.stream ? "" : "search alone, then train with what was found on many"},
                 ExitCode::usage);
   const std::int64_t shards = recipe.train.shards;
   if (recipe.row().steps == Steps::none || recipe.train.steps == 0 || shards >= count) return;

@@ -189,6 +189,19 @@ void plan_one(const Recipe& recipe, std::int64_t ranks, bool json, std::ostream&
   else print_run(plan, print);
 }
 
+void plan_streamed(const Recipe& recipe, bool json, std::ostream& print) {
+  const std::vector<StreamedSizes> all = streamed_sizes(recipe);
+  if (json) {
+    print << json_text(json_of(all));
+    return;
+  }
+  Table table({{"export", Align::left}, {"of weights"}, {"in its files"}, {"parts"}, {"memory at most"}});
+  for (const StreamedSizes& one : all)
+    table.add_row({one.format, format_bytes(one.source_bytes), format_bytes(one.export_bytes),
+                   std::to_string(one.parts), format_bytes(one.memory_bytes)});
+  print << table.text();
+}
+
 }  // namespace
 
 ExitCode plan(const PlanOptions& options, std::ostream& print) {
@@ -205,7 +218,8 @@ ExitCode plan(const PlanOptions& options, std::ostream& print) {
                  .got = std::to_string(recipe.train.shards),
                  .hint = "more ranks than shards idle"},
                 ExitCode::usage);
-  if (recipe.row().is_comparison) plan_comparison(recipe, options.json, print);
+  if (recipe.stream) plan_streamed(recipe, options.json, print);
+  else if (recipe.row().is_comparison) plan_comparison(recipe, options.json, print);
   else plan_one(recipe, options.ranks, options.json, print);
   return ExitCode::done;
 }

@@ -15,8 +15,8 @@ namespace qad::verbs {
 struct PlanOptions {
   std::filesystem::path recipe;
   std::vector<std::string> overrides;  ///< `a.b=c`, later wins
-  std::int64_t ranks = 1;              ///< of a job under mpirun: what its first rank holds and sends
   bool json = false;                   ///< one JSON object instead of the tables (plan_json.h)
+  std::int64_t ranks = 1;              ///< of a job under mpirun: what its first rank holds and sends
 };
 
 ExitCode plan(const PlanOptions& options, std::ostream& print);

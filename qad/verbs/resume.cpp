@@ -9,6 +9,7 @@
 #include "qad/run/run_lock.h"
 #include "qad/run/run_one.h"
 #include "qad/run/shared_run.h"
+#include "qad/run/stream_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -17,11 +18,18 @@ namespace {
 
 RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ostream& print) {
   std::optional<RunChange> change;
+  if (const Recipe given = read_given_recipe(folder); given.stream && !options.changes.empty())
+    throw Error({.who = folder.path.string(),
+                 .expected = "no changes to a run with stream: true",
+                 .got = options.changes.front(),
+                 .hint = "begin a new run"},
+                ExitCode::usage);
   if (!options.changes.empty()) change.emplace(folder, options.changes);
   Recipe recipe = change ? change->recipe() : read_recipe(folder);
   check_one_run(recipe, folder.path);
   set_threads_of_rank(options.threads > 0 ? options.threads : recipe.threads);
   const std::string name(enum_name(recipe.kind));
+  if (recipe.stream) return stream_run(recipe, folder, name);
   std::optional<Materials> materials;
   const auto loaded = [&]() -> Materials& {
     if (!materials) materials = load_materials(recipe, folder);

@@ -7,6 +7,7 @@
 #include "qad/run/run_lock.h"
 #include "qad/run/run_one.h"
 #include "qad/run/shared_run.h"
+#include "qad/run/stream_run.h"
 #include "qad/verbs/show.h"
 
 namespace qad::verbs {
@@ -28,6 +29,7 @@ ExitCode run(const RunOptions& options, std::ostream& print) {
   });
   const auto work = [&](const RunFolder& folder) {
     begin_log(folder);
+    if (recipe.stream) return stream_run(recipe, folder, std::string(enum_name(recipe.kind)));
     const Materials materials = load_materials(recipe, folder);
     return run_one(recipe, materials, folder, std::string(enum_name(recipe.kind)));
   };

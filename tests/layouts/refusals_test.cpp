@@ -37,16 +37,17 @@ void expect_error(const std::function<void()>& action, const std::vector<std::st
 TEST(Refusals, FormatsThatALayoutCannotCarryByPattern) {
   TinyStudent int8(small_config(), quantize_blocks("int8", "none"));
   for (const char* layout : {"modelopt", "gguf", "bitsandbytes"})
-    expect_error([&] { exporter(layout).pack(int8.exported()); },
+    expect_error([&] { static_cast<void>(exporter(layout).pack(int8.exported())); },
                  {"*.q_proj, *.k_proj, *.v_proj, *.o_proj, *.gate_proj, *.up_proj, *.down_proj (14 layers): expected ",
                   ", got int8 weights with plain inputs (",
                   std::string(layout) + " has no place for these; export as compressed_tensors or dense)"});
-  expect_error([&] { exporter("modelopt").pack(int8.exported()); },
+  expect_error([&] { static_cast<void>(exporter("modelopt").pack(int8.exported())); },
                {"expected nvfp4 weights with nvfp4 or plain inputs, fp8 weights with fp8 inputs, got"});
   TinyStudent fp8(small_config(), quantize_blocks("fp8", "none"));
-  expect_error([&] { exporter("modelopt").pack(fp8.exported()); }, {"got fp8 weights with plain inputs"});
+  expect_error([&] { static_cast<void>(exporter("modelopt").pack(fp8.exported())); },
+               {"got fp8 weights with plain inputs"});
   TinyStudent both(small_config(), quantize_blocks("int8", "int8"));
-  expect_error([&] { exporter("compressed_tensors").pack(both.exported()); },
+  expect_error([&] { static_cast<void>(exporter("compressed_tensors").pack(both.exported())); },
                {"got int8 weights with int8 inputs (compressed_tensors has no place for these; export as dense)"});
 }
 
@@ -95,7 +96,7 @@ TEST(Refusals, WeightsThatBf16DoesNotHoldBesideThoseThatReadersDecodeToIt) {
   quantize.rules.push_back({"*self_attn*", "int8", "none"});
   TinyStudent student(small_config(), quantize);
   expect_error(
-      [&] { exporter("compressed_tensors").pack(student.exported()); },
+      [&] { static_cast<void>(exporter("compressed_tensors").pack(student.exported())); },
       {"compressed_tensors: *.q_proj, *.k_proj, *.v_proj, *.o_proj (8 layers): expected weights that BF16 holds, "
        "beside layers in nvfp4 or mxfp4, got int8 (compressed-tensors decodes those to BF16 alone;"});
 }
@@ -106,7 +107,7 @@ TEST(Refusals, AQuantizedCacheInBitsandbytes) {
   QuantizeConfig quantize = quantize_blocks("nf4_g64", "none");
   quantize.kv_cache = "fp8";
   TinyStudent student(config, quantize);
-  expect_error([&] { exporter("bitsandbytes").pack(student.exported()); },
+  expect_error([&] { static_cast<void>(exporter("bitsandbytes").pack(student.exported())); },
                {"bitsandbytes: keys and values: expected none that are quantized, got fp8"});
 }
 
@@ -119,7 +120,7 @@ TEST(Refusals, CachesOfOtherFormatsThanALayoutCanSay) {
     quantize.kv_cache = format;
     TinyStudent student(config, quantize);
     for (const char* layout : {"modelopt", "compressed_tensors", "gguf"})
-      expect_error([&] { exporter(layout).pack(student.exported()); },
+      expect_error([&] { static_cast<void>(exporter(layout).pack(student.exported())); },
                    {std::string(layout) + ": keys and values: expected fp8 or none that are quantized, got " + format +
                     " (" + layout + " has no place for their scales; set kv_cache to fp8, or export as dense)"});
     const ExportModel back = exporter("dense").unpack(exporter("dense").pack(student.exported()));
@@ -139,7 +140,7 @@ TEST(Refusals, PlainStudentsInLayoutsOfCodes) {
   TinyStudent plain(small_config(), quantize_blocks("none", "none"));
   for (const Exporter& layout : exporters())
     if (layout.stores_codes)
-      expect_error([&] { layout.pack(plain.exported()); },
+      expect_error([&] { static_cast<void>(layout.pack(plain.exported())); },
                    {std::string(layout.name) + ": expected a quantized layer at least, got none (export as dense)"});
 }
 
@@ -148,7 +149,7 @@ TEST(Refusals, ScalesThatCompressedTensorsWouldRound) {
   quantize.tensor_scale.round = TensorScaleRound::none;
   TinyStudent student(small_config(), quantize);
   expect_error(
-      [&] { exporter("compressed_tensors").pack(student.exported()); },
+      [&] { static_cast<void>(exporter("compressed_tensors").pack(student.exported())); },
       {"compressed_tensors: *.q_proj, ", "(14 layers): expected a tensor scale that is a power of two", "round: pow2"});
 }
 

@@ -1,0 +1,263 @@
+// `qad quantize` and `stream: true`: the bytes of `qad run`, from a model of which one part at a time is in memory;
+// killed, stopped and out of room on the way.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "data/files/safetensors_writer.h"
+#include "models/import/model_folder.h"
+#include "tests/bad_input/refusal.h"
+#include "tests/support/small_disk.h"
+
+namespace qad {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Arguments;
+using testing::Outcome;
+using testing::Workplace;
+
+// Rows of 64, so that every layout can hold them; a head of its own.
+ModelConfig llama() {
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = 128;
+  config.intermediate_size = 256;
+  config.tie_word_embeddings = false;
+  return config;
+}
+
+ModelConfig experts() {
+  ModelConfig config = llama();
+  config.model_type = "qwen3_moe";
+  config.qk_norm = true;
+  config.initializer_range = 0.2;
+  config.experts = ExpertsConfig{.num_experts = 6, .num_experts_per_tok = 2, .moe_intermediate_size = 128};
+  return config;
+}
+
+// Text by file name; of qad_export.json what it says of the others.
+std::map<std::string, std::string> files_of(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    const std::string name = entry.path().lexically_relative(folder).string(), text = read_file(entry.path(), "a file");
+    files[name] = name == "qad_export.json" ? nlohmann::json::parse(text)["files"].dump() : text;
+  }
+  return files;
+}
+
+void expect_same_files(const fs::path& a, const fs::path& b) {
+  const auto one = files_of(a), other = files_of(b);
+  for (const auto& [name, text] : one) {
+    ASSERT_TRUE(other.contains(name)) << name;
+    EXPECT_TRUE(other.at(name) == text) << name;
+  }
+  EXPECT_EQ(one.size(), other.size());
+}
+
+class Quantize : public Workplace {
+ public:
+  using Workplace::Workplace;
+
+  [[nodiscard]] Arguments text() const {
+    return {"data.train={text: \"" + at("text.txt") + "\", separator: \"---\"}", "data.sequence_length=64",
+            "calibrate.tokens=512"};
+  }
+  void run_whole(const std::string& preset, const std::string& layout, const std::string& out,
+                 const Arguments& more = {}) const {
+    Arguments arguments = {"run",
+                           "presets/" + preset,
+                           "--out",
+                           at(out),
+                           "kind=ptq",
+                           "export=[" + layout + "]",
+                           "teacher.model=" + at("teacher"),
+                           "data.eval={text: \"" + at("held_out.txt") + "\", separator: \"---\", tokens: 200}"};
+    for (const Arguments& some : {text(), more}) arguments.insert(arguments.end(), some.begin(), some.end());
+    const Outcome outcome = start(arguments);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  }
+  [[nodiscard]] Arguments quantize(const std::string& preset, const std::string& layout, const std::string& out,
+                                   const Arguments& more = {}) const {
+    Arguments arguments = {"quantize", at("teacher"), "--preset", preset, "--layout", layout, "--out", at(out)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  // Both ways, and the same files.
+  void same(const std::string& preset, const std::string& layout, const Arguments& more = {}) const {
+    SCOPED_TRACE(preset + " " + layout);
+    const std::string number = std::to_string(++count_), run = "run" + number, streamed = "streamed" + number;
+    run_whole(preset, layout, run, more);
+    Arguments with_text = text();
+    with_text.insert(with_text.end(), more.begin(), more.end());
+    const Outcome outcome = start(quantize(preset, layout, streamed, with_text));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    expect_same_files(path(run) / "export" / layout, path(streamed));
+  }
+
+ private:
+  mutable int count_ = 0;
+};
+
+TEST(StreamedBytes, OfWeightsAlone) {
+  const Quantize work(llama());
+  for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) work.same("nvfp4_w4a16", layout);
+  work.same("mxfp4_w4a16", "compressed_tensors");
+  work.same("int4_w4a16", "compressed_tensors");
+  work.same("int8_w8a16", "compressed_tensors");
+  work.same("nf4_w4a16", "bitsandbytes");
+  work.same("nvfp4_w4a16", "modelopt", {"calibrate.algorithm=mse", "teacher.weights=file"});
+}
+
+TEST(StreamedBytes, OfInputsThatAreSeenBlockByBlock) {
+  const Quantize work(llama());
+  for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) work.same("nvfp4_w4a4", layout);
+  work.same("fp8_kv_fp8", "modelopt");
+  work.same("mxfp4_w4a4", "compressed_tensors");
+  work.same("nvfp4_w4a4_kv_fp8", "gguf");
+}
+
+TEST(StreamedBytes, OfAlgorithmsThatGoByBlocks) {
+  const Quantize work(llama());
+  work.same("nvfp4_w4a4_best", "modelopt");
+  for (const char* algorithm : {"gptq", "awq", "smoothquant", "local_hessian"})
+    work.same("nvfp4_w4a4", "gguf",
+              {std::string("calibrate.algorithm=") + algorithm,
+               "quantize.rules=[{layers: \"*\", weights: nvfp4, inputs: nvfp4}]"});
+}
+
+TEST(StreamedBytes, OfExperts) {
+  const Quantize work(experts());
+  for (const char* layout : {"modelopt", "gguf"}) work.same("nvfp4_w4a16", layout);
+  work.same("nvfp4_w4a4_kv_fp8", "compressed_tensors");
+  work.same("nvfp4_w4a4", "gguf", {"calibrate.algorithm=gptq"});
+}
+
+TEST(StreamedRun, IsARunOfItsOwn) {
+  const Quantize work(llama());
+  work.run_whole("nvfp4_w4a4", "modelopt", "whole");
+  Arguments arguments = {"run",
+                         "presets/nvfp4_w4a4",
+                         "--out",
+                         work.at("run"),
+                         "kind=ptq",
+                         "stream=true",
+                         "export=[modelopt, compressed_tensors]",
+                         "teacher.model=" + work.at("teacher")};
+  for (const std::string& one : work.text()) arguments.push_back(one);
+  const Outcome outcome = Workplace::start(arguments);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  expect_same_files(work.path("whole/export/modelopt"), work.path("run/export/modelopt"));
+  EXPECT_TRUE(fs::exists(work.path("run/export/compressed_tensors/config.json")));
+  fs::remove_all(work.path("run/export/modelopt"));
+  const Outcome again = Workplace::start({"resume", work.at("run")});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  expect_same_files(work.path("whole/export/modelopt"), work.path("run/export/modelopt"));
+}
+
+// Large enough to be killed in.
+TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
+  ModelConfig config = llama();
+  config.hidden_size = 256;
+  config.intermediate_size = 512;
+  config.num_hidden_layers = 6;
+  const Quantize work(config);
+  for (const Arguments& more : {Arguments(), Arguments{"calibrate.algorithm=gptq"}}) {
+    const std::string preset = more.empty() ? "nvfp4_w4a16" : "nvfp4_w4a4", out = "out-" + preset;
+    Arguments all = work.text();
+    all.insert(all.end(), more.begin(), more.end());
+    const auto begin = std::chrono::steady_clock::now();
+    ASSERT_EQ(Workplace::start(work.quantize(preset, "modelopt", out + "-whole", all)).exit_code, 0);
+    const auto whole = std::chrono::steady_clock::now() - begin;
+    int kills = 0;
+    for (int i = 0; i < 10; ++i) {
+      Arguments arguments = work.quantize(preset, "modelopt", out, all);
+      arguments.insert(arguments.end(), {"--quiet", "--threads", "1"});
+      testing::Process process(arguments);
+      std::this_thread::sleep_for(whole * (i % 5 + 1) / 7);
+      if (process.running()) ++kills;
+      process.send(SIGKILL);
+      process.wait();
+      if (fs::exists(work.path(out) / "config.json")) fs::remove_all(work.path(out));
+    }
+    EXPECT_GT(kills, 0);
+    const Outcome outcome = Workplace::start(work.quantize(preset, "modelopt", out, all));
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    expect_same_files(work.path(out + "-whole"), work.path(out));
+    EXPECT_FALSE(fs::exists(work.path("." + out + ".partial")));
+  }
+}
+
+TEST(StreamedResume, AFullDiskIsOneLineAndWhatIsDoneStays) {
+  const Quantize work(llama());
+  const testing::SmallDisk disk(work.path("disk"), "300k");
+  if (!disk.mounted()) GTEST_SKIP() << "no right to mount";
+  const Arguments arguments = work.quantize("nvfp4_w4a16", "modelopt", "disk/out");
+  const Outcome full = Workplace::start(arguments);
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_EQ(std::ranges::count(full.err, '\n'), 1) << full.err;
+  EXPECT_NE(full.err.find("free some space"), std::string::npos) << full.err;
+  EXPECT_FALSE(fs::exists(work.path("disk/out")));
+  disk.grow("20m");
+  const Outcome outcome = Workplace::start(arguments);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  work.run_whole("nvfp4_w4a16", "modelopt", "run");
+  expect_same_files(work.path("run/export/modelopt"), work.path("disk/out"));
+}
+
+TEST(StreamedPlan, SaysWhatItTakes) {
+  const Quantize work(llama());
+  const Outcome outcome = Workplace::start({"plan", "presets/nvfp4_w4a16", "--json", "kind=ptq", "stream=true",
+                                            "export=[modelopt]", "teacher.model=" + work.at("teacher")});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto row = nlohmann::json::parse(outcome.out)["exports"][0];
+  EXPECT_GT(row["source_bytes"].get<int>(), row["bytes"].get<int>());
+  EXPECT_GT(row["memory_bytes"].get<int>(), 0);
+}
+
+TEST(StreamedRefusals, OneLineEach) {
+  const Quantize work(llama());
+  const auto quantize = [&](const std::string& preset, const std::string& layout, const Arguments& more = {}) {
+    return work.quantize(preset, layout, "out", more);
+  };
+  work.refused(quantize("nvfp4_w4a4", "modelopt"), ExitCode::usage, {"data.train", "text"});
+  work.refused(quantize("nvfp4_w4a16", "dense"), ExitCode::usage, {"dense", "part by part"});
+  Arguments trained = work.text();
+  trained.insert(trained.end(), {"kind=qad", "train.steps=1"});
+  work.refused(quantize("nvfp4_w4a16", "modelopt", trained), ExitCode::usage, {"stream", "kind: ptq"});
+  work.refused(quantize("int8_w8a16", "modelopt"), ExitCode::usage, {"no place"});
+  work.refused(quantize("no_such_preset", "modelopt"), ExitCode::usage, {"no_such_preset"});
+
+  work.run_whole("nvfp4_w4a16", "modelopt", "run");
+  Arguments packed = quantize("nvfp4_w4a16", "modelopt");
+  packed[1] = work.at("run/export/modelopt");
+  work.refused(packed, ExitCode::usage, {"quantized already"});
+  packed[1] = work.at("run");
+  work.refused(packed, ExitCode::usage, {"a run's"});
+  fs::create_directory(work.path("out"));
+  work.write("out/mine.txt", "mine");
+  work.refused(quantize("nvfp4_w4a16", "modelopt"), ExitCode::usage, {"a new or empty folder"});
+}
+
+TEST(StreamedRefusals, AMissingShardIsNamed) {
+  const Quantize work(llama());
+  const auto model = load_model(work.teacher(), WeightType::file);
+  std::vector<SafetensorsEntry> entries;
+  for (const ParameterPointer& one : model->parameters()) entries.push_back(safetensors_entry(one->name, one->value()));
+  fs::remove(work.path("teacher/model.safetensors"));
+  write_safetensors_folder(work.teacher(), entries, 200'000);
+  ASSERT_TRUE(fs::exists(work.path("teacher") / kSafetensorsIndex));
+  std::vector<fs::path> shards;
+  for (const auto& entry : fs::directory_iterator(work.teacher()))
+    if (entry.path().extension() == ".safetensors") shards.push_back(entry.path());
+  ASSERT_GT(shards.size(), 1u);
+  fs::rename(shards[1], work.path("elsewhere"));
+  work.refused(work.quantize("nvfp4_w4a16", "modelopt", "out"), ExitCode::usage, {shards[1].filename().string()});
+  fs::rename(work.path("elsewhere"), shards[1]);
+  EXPECT_EQ(Workplace::start(work.quantize("nvfp4_w4a16", "modelopt", "out")).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace qad
