@@ -96,8 +96,6 @@ bool any_rank(bool mine, const std::string& what) {
   return count > 0;
 }
 
-void wait_for_all(const std::string& what) { static_cast<void>(any_rank(false, what)); }
-
 Share share_of(std::int64_t count, int rank, int size) { return {count * rank / size, count * (rank + 1) / size}; }
 
 }  // namespace qad

@@ -82,7 +82,6 @@ class Communicator {
 /// values[i] becomes its sum over the ranks.
 void sum_over_ranks(std::span<std::int64_t> values, const std::string& what);
 [[nodiscard]] bool any_rank(bool mine, const std::string& what);
-void wait_for_all(const std::string& what);
 
 /// Contiguous shares of `count` things, in order: rank r has [begin, end). They depend on nothing else.
 struct Share {

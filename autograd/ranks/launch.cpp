@@ -50,8 +50,6 @@ MpiCommunicator* job = nullptr;
 
 }  // namespace
 
-std::string mpi_description() { return MpiCommunicator::library(); }
-
 void start_ranks() {
   const int started = started_by_launcher();
   if (started <= 1) return;
@@ -63,7 +61,7 @@ void start_ranks() {
       fall_silent();  // one of the copies says it
     throw Error({.who = "qad",
                  .expected = fmt::format("{} ranks, as the launcher's environment says", started),
-                 .got = communicator == nullptr ? fmt::format("a program without MPI ({})", mpi_description())
+                 .got = communicator == nullptr ? fmt::format("a program without MPI ({})", MpiCommunicator::library())
                                                 : "copies that don't know of each other",
                  .hint = communicator == nullptr
                              ? "install Open MPI or MPICH, build again, or start qad without the launcher"

@@ -23,7 +23,4 @@ void agree_on_stop();
 /// failure, they are ended. Returns the code to exit with.
 [[nodiscard]] ExitCode end_ranks(ExitCode code, const std::string& message);
 
-/// Whether this program can join others, and by what: "Open MPI 4.1.4", or why not.
-[[nodiscard]] std::string mpi_description();
-
 }  // namespace qad

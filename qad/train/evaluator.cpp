@@ -7,7 +7,6 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <ranges>
 #include <string>
 
 #include "autograd/base/error.h"
@@ -43,10 +42,10 @@ BatchFigures figures_of(LanguageModel& student, LanguageModel* teacher, const To
   const TeacherHead teacher_head =
       teacher != nullptr ? forward(*teacher, batch, figures.teacher_choices) : student_head;
   figures.tokens = fused_linear_figures(student_head, teacher_head, batch.labels, kChunkBytes);
-  const bool finite = std::ranges::all_of(std::views::iota(std::size_t{0}, batch.labels.size()), [&](std::size_t t) {
-    return (batch.labels[t] == kNoLabel || std::isfinite(figures.tokens.cross_entropy[t])) &&
-           (batch.valid[t] == 0 || std::isfinite(figures.tokens.kl[t]));
-  });
+  bool finite = true;
+  for (std::size_t t = 0; t < batch.labels.size(); ++t)
+    finite = finite && (batch.labels[t] == kNoLabel || std::isfinite(figures.tokens.cross_entropy[t])) &&
+             (batch.valid[t] == 0 || std::isfinite(figures.tokens.kl[t]));
   if (!finite)
     throw NotFinite(
         {.who = fmt::format("{}{}: logits", student.label, teacher != nullptr ? " or " + teacher->label : ""),
