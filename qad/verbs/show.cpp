@@ -1,5 +1,6 @@
 #include "qad/verbs/show.h"
 
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "qad/report/routing_table.h"
 #include "qad/report/search_table.h"
 #include "qad/report/table.h"
+#include "qad/run/run_lock.h"
+#include "qad/run/shared_run.h"
 #include "qad/train/events.h"
 
 namespace qad::verbs {
@@ -49,6 +52,23 @@ ExitCode show_run_of(const RunFolder& folder, const std::function<RunSummary()>&
     print << "interrupted, what is done is saved; go on with: qad resume " << folder.path.string() << "\n";
     return ExitCode::interrupted;
   }
+}
+
+ExitCode show_new_run(const Recipe& recipe, const std::filesystem::path& out,
+                      const std::function<RunSummary(const RunFolder&)>& work, std::ostream& print) {
+  check_one_run(recipe, out);
+  set_threads_of_rank(recipe.threads);
+  std::optional<RunLock> lock;
+  first_does([&] {
+    check_new_run_folder(out);  // before a lock is put there
+    lock.emplace(out);
+  });
+  const auto logged = [&](const RunFolder& folder) {
+    begin_log(folder);
+    return work(folder);
+  };
+  return show_run_of(
+      {out}, [&] { return in_new_run_folder(out, recipe, logged); }, print);
 }
 
 ExitCode with_profile(bool profile, std::ostream& print, const std::function<ExitCode()>& work) {

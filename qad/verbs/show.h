@@ -14,6 +14,9 @@ namespace qad::verbs {
 void show_run(const RunFolder& folder, const RunSummary& summary, std::ostream& print);
 /// Does the work of a run and shows what came out; or, where a signal stopped it, how to go on.
 ExitCode show_run_of(const RunFolder& folder, const std::function<RunSummary()>& work, std::ostream& print);
+/// The same for a run that begins: on all ranks, in a new folder whose lock is held and whose log is written meanwhile.
+ExitCode show_new_run(const Recipe& recipe, const std::filesystem::path& out,
+                      const std::function<RunSummary(const RunFolder&)>& work, std::ostream& print);
 
 /// `work()`; with `profile`, prints afterwards where the time of its training steps went. Results are the same.
 ExitCode with_profile(bool profile, std::ostream& print, const std::function<ExitCode()>& work);
