@@ -4,6 +4,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/ops/embedding.h"
+#include "autograd/ops/gradient_mark.h"
 #include "autograd/ops/require_finite.h"
 #include "autograd/ops/rms_norm.h"
 
@@ -77,6 +78,7 @@ Variable LanguageModel::hidden_states(const TokenBatch& batch, const std::vector
 Variable LanguageModel::forward(const TokenBatch& batch, const ForwardPlan& plan, const DecodingState* state) const {
   Variable x_TC = embed(batch);
   for (std::size_t i = 0; i < modules_.blocks.size(); ++i) {
+    if (block_is_whole && recording()) x_TC = gradient_mark(x_TC, [call = block_is_whole, i] { call(i); });
     const Block::State* const remembered = state != nullptr ? &state->block(i) : nullptr;
     const auto run = [block = &modules_.blocks[i], plan, remembered](const Variable& x) {
       return (*block)(x, plan, remembered);

@@ -4,6 +4,7 @@
 // Shapes: T tokens of a batch, C hidden size.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -80,6 +81,9 @@ class LanguageModel {
   [[nodiscard]] std::vector<LinearGroup*> linear_groups();
   [[nodiscard]] std::vector<SelfAttention*> attention_layers();
 
+  /// While recording: called in backward with i once the gradients of block i and of all that comes after it are whole,
+  /// but for what the embedding shares with the head. May be empty.
+  std::function<void(std::size_t block)> block_is_whole;
   ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
   std::string label = "the student";  ///< what errors call it; of a model from a folder, the folder
 

@@ -11,7 +11,7 @@
 namespace qad {
 namespace {
 
-// What is on its way at a time, so that memory for what others send stays small.
+// What comes in at a time, so that memory for what others send stays small.
 constexpr std::size_t kBytesOnTheWay = std::size_t{256} << 20;
 
 // a + b into memory that nobody else reads; an undefined one is no term.
@@ -44,102 +44,162 @@ double tree_sum(std::vector<double> shards) {
   return shards.front();
 }
 
-GradientTree::GradientTree(const ParameterList& parameters, std::int64_t shards)
+GradientTree::GradientTree(const ParameterList& parameters, std::int64_t shards, const std::vector<std::size_t>& groups)
     : parameters_(parameters),
       shards_(shards),
       own_(share_of(shards, ranks().rank(), ranks().size())),
-      next_(own_.begin) {
+      next_(own_.begin),
+      sums_(parameters.size()),
+      groups_(groups.empty() ? 1 : *std::ranges::max_element(groups) + 1),
+      result_(parameters.size()) {
   QAD_ASSERT(std::has_single_bit(static_cast<std::uint64_t>(shards)));
+  QAD_ASSERT(groups.empty() || groups.size() == parameters.size());
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    groups_[groups.empty() ? 0 : groups_.size() - 1 - groups[i]].parameters.push_back(i);
 }
 
-void GradientTree::add(std::vector<Sum>& sums, Sum next) {
+void GradientTree::add(Sums& sums, Sum next) {
   sums.push_back(std::move(next));
   while (sums.size() > 1) {
     Sum& left = sums[sums.size() - 2];
     Sum& right = sums.back();
     if (left.length != right.length || left.first % (2 * left.length) != 0) break;
-    for (std::size_t i = 0; i < left.gradients.size(); ++i)
-      left.gradients[i] = sum_of(std::move(left.gradients[i]), std::move(right.gradients[i]));
+    left.gradient = sum_of(std::move(left.gradient), std::move(right.gradient));
     left.length *= 2;
     sums.pop_back();
   }
 }
 
+void GradientTree::take(std::size_t parameter) {
+  add(sums_[parameter], {next_, 1, parameters_[parameter]->variable.sink()->take()});
+}
+
 void GradientTree::take_shard() {
   QAD_ASSERT(next_ < own_.end);
-  Sum sum{next_++, 1, {}};
-  for (const ParameterPointer& parameter : parameters_) sum.gradients.push_back(parameter->variable.sink()->take());
-  add(sums_, std::move(sum));
+  for (std::size_t place = told_; place < groups_.size(); ++place)
+    for (const std::size_t parameter : groups_[place].parameters) take(parameter);
+  for (std::size_t place = 0; place < told_; ++place)
+    for (const std::size_t parameter : groups_[place].parameters)
+      QAD_ASSERT(!parameters_[parameter]->variable.sink()->gradient().defined());  // it was whole
+  ++next_;
+}
+
+void GradientTree::take_groups(std::size_t group) {
+  QAD_ASSERT(next_ + 1 == own_.end);
+  if (ranks().is_alone()) return;
+  while (told_ < groups_.size() - group) {
+    for (const std::size_t parameter : groups_[told_].parameters) take(parameter);
+    tell_next();
+  }
+}
+
+void GradientTree::fail() {
+  for (std::size_t place = told_; place < groups_.size(); ++place)
+    for (const std::size_t parameter : groups_[place].parameters) sums_[parameter].clear();
+  next_ = own_.end;
+}
+
+void GradientTree::send_rest() {
+  QAD_ASSERT(next_ == own_.end);
+  if (ranks().is_alone()) return;
+  while (told_ < groups_.size()) tell_next();
+  send(groups_[sent_]);
 }
 
 std::vector<Tensor> GradientTree::finish() {
-  QAD_ASSERT(next_ == own_.end);
-  if (!ranks().is_alone()) return finish_with_others();
-  QAD_ASSERT(sums_.size() == 1 && sums_.front().length == shards_);
-  return std::move(sums_.front().gradients);
+  if (!ranks().is_alone()) {
+    while (complete_ < groups_.size()) complete(groups_[complete_]);
+    return std::move(result_);
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (sums_[i].empty()) continue;  // failed
+    QAD_ASSERT(sums_[i].size() == 1 && sums_[i].front().length == shards_);
+    result_[i] = std::move(sums_[i].front().gradient);
+  }
+  return std::move(result_);
 }
 
-std::vector<Tensor> GradientTree::finish_with_others() {
-  Communicator& all = ranks();
-  const int size = all.size();
-  // Which parameters each subtree of each rank has a gradient for: some experts have none.
-  std::string own_has;
-  for (const Sum& sum : sums_)
-    for (const Tensor& gradient : sum.gradients) own_has.push_back(gradient.defined() ? 1 : 0);
-  const std::vector<std::string> has = all_gather(own_has, "which gradients there are");
-  std::vector<std::vector<Share>> subtrees;
-  std::vector<std::vector<Slice>> slices;
-  for (int rank = 0; rank < size; ++rank) {
-    subtrees.push_back(subtrees_of(share_of(shards_, rank, size)));
-    slices.push_back(slices_of(parameters_, rank, size));
-  }
-  const auto is_there = [&](int rank, std::size_t subtree, std::size_t parameter) {
-    return has[static_cast<std::size_t>(rank)][subtree * parameters_.size() + parameter] != 0;
-  };
+// All ranks in this order: a group travels when the next one is told, so that nobody waits to be told.
+void GradientTree::tell_next() {
+  tell(groups_[told_]);
+  if (sent_ < told_) send(groups_[sent_]);
+  ++told_;
+}
 
-  std::vector<Tensor> result(parameters_.size());
-  for (std::size_t begin = 0, end = 0; begin < parameters_.size(); begin = end) {
-    std::vector<OutMessage> out;
-    std::vector<InMessage> in;
-    std::vector<std::vector<Sum>> parts;  // of each parameter, of each subtree in order: my slice
-    std::size_t bytes = 0;
-    for (end = begin; end < parameters_.size() && (end == begin || bytes < kBytesOnTheWay); ++end) {
-      const Slice mine = slices[static_cast<std::size_t>(all.rank())][end];
-      std::vector<Sum>& received = parts.emplace_back();
-      for (int rank = 0; rank < size; ++rank) {
-        for (std::size_t s = 0; s < subtrees[static_cast<std::size_t>(rank)].size(); ++s) {
-          const Share& subtree = subtrees[static_cast<std::size_t>(rank)][s];
-          Tensor slice;
-          if (is_there(rank, s, end)) {
-            slice = Tensor({mine.size()});
-            if (rank == all.rank()) {
-              const float* values = sums_[s].gradients[end].data();
-              std::memcpy(slice.data(), values + mine.begin, slice.bytes());
-              for (int other = 0; other < size; ++other) {
-                const Slice theirs = slices[static_cast<std::size_t>(other)][end];
-                if (other == rank || theirs.size() == 0) continue;
-                out.push_back({other, values + theirs.begin, static_cast<std::size_t>(theirs.size()) * sizeof(float)});
-              }
-            } else if (mine.size() > 0) {
-              in.push_back({rank, slice.data(), slice.bytes()});
-              bytes += slice.bytes();
+// Which of its parameters each subtree of each rank has a gradient for.
+void GradientTree::tell(Group& group) {
+  Communicator& all = ranks();
+  const std::size_t own = subtrees_of(own_).size();
+  for (const std::size_t parameter : group.parameters)
+    for (std::size_t s = 0; s < own; ++s)
+      group.has.push_back(s < sums_[parameter].size() && sums_[parameter][s].gradient.defined() ? 1 : 0);
+  std::vector<OutMessage> out;
+  std::vector<InMessage> in;
+  group.others_have.resize(static_cast<std::size_t>(all.size()));
+  for (int rank = 0; rank < all.size(); ++rank) {
+    std::string& theirs = group.others_have[static_cast<std::size_t>(rank)];
+    theirs.resize(group.parameters.size() * subtrees_of(share_of(shards_, rank, all.size())).size());
+    if (rank == all.rank()) continue;
+    if (!group.has.empty()) out.push_back({rank, group.has.data(), group.has.size()});
+    if (!theirs.empty()) in.push_back({rank, theirs.data(), theirs.size()});
+  }
+  group.told = all.begin(std::move(out), std::move(in), "which gradients there are");
+}
+
+void GradientTree::send(Group& group) {
+  Communicator& all = ranks();
+  group.told->wait();
+  group.others_have[static_cast<std::size_t>(all.rank())] = group.has;
+  std::vector<OutMessage> out;
+  std::vector<InMessage> in;
+  for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+    const std::size_t parameter = group.parameters[i];
+    const std::int64_t values = parameters_[parameter]->value().size();
+    const Slice mine = slice_of(values, parameter, all.rank(), all.size());
+    Sums& slices = group.slices.emplace_back();
+    for (int rank = 0; rank < all.size(); ++rank) {
+      const std::vector<Share> subtrees = subtrees_of(share_of(shards_, rank, all.size()));
+      const std::string& has = group.others_have[static_cast<std::size_t>(rank)];
+      for (std::size_t s = 0; s < subtrees.size(); ++s) {
+        Tensor slice;
+        if (has[i * subtrees.size() + s] != 0) {
+          slice = Tensor({mine.size()});
+          if (rank == all.rank()) {
+            const float* const sum = sums_[parameter][s].gradient.data();
+            std::memcpy(slice.data(), sum + mine.begin, slice.bytes());
+            for (int other = 0; other < all.size(); ++other) {
+              const Slice theirs = slice_of(values, parameter, other, all.size());
+              if (other == rank || theirs.size() == 0) continue;
+              out.push_back({other, sum + theirs.begin, static_cast<std::size_t>(theirs.size()) * sizeof(float)});
             }
+          } else if (mine.size() > 0) {
+            in.push_back({rank, slice.data(), slice.bytes()});
+            group.bytes += slice.bytes();
           }
-          received.push_back({subtree.begin, subtree.size(), {slice}});
         }
+        slices.push_back({subtrees[s].begin, subtrees[s].size(), std::move(slice)});
       }
-      bytes += parameters_[end]->value().bytes();
-    }
-    all.exchange(std::move(out), std::move(in), "gradients");
-    for (std::size_t i = begin; i < end; ++i) {
-      std::vector<Sum> tree;
-      for (Sum& part : parts[i - begin]) add(tree, std::move(part));
-      QAD_ASSERT(tree.size() == 1);
-      result[i] = std::move(tree.front().gradients.front());
-      for (Sum& sum : sums_) sum.gradients[i] = {};
     }
   }
-  return result;
+  group.sent = all.begin(std::move(out), std::move(in), "gradients");
+  ++sent_;
+  std::size_t coming = 0;
+  for (std::size_t place = complete_; place < sent_; ++place) coming += groups_[place].bytes;
+  for (; complete_ + 1 < sent_ && coming > kBytesOnTheWay; coming -= groups_[complete_ - 1].bytes)
+    complete(groups_[complete_]);
+}
+
+void GradientTree::complete(Group& group) {
+  group.sent->wait();
+  for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+    const std::size_t parameter = group.parameters[i];
+    Sums tree;
+    for (Sum& slice : group.slices[i]) add(tree, std::move(slice));
+    QAD_ASSERT(tree.size() == 1);
+    result_[parameter] = std::move(tree.front().gradient);
+    sums_[parameter].clear();
+  }
+  ++complete_;
 }
 
 }  // namespace qad

@@ -41,8 +41,6 @@ class Communicator {
   class Exchange {
    public:
     virtual ~Exchange() = default;
-    /// Lets the messages go on, without waiting.
-    virtual void advance() = 0;
     /// Until all are there. A rank that says nothing for too long ends the whole job (time_limit).
     virtual void wait() = 0;
   };

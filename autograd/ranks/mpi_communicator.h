@@ -2,9 +2,13 @@
 // is nothing to join.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
+#include <thread>
 
 #include "autograd/base/error.h"
 #include "autograd/ranks/communicator.h"
@@ -18,7 +22,8 @@ class MpiCommunicator final : public Communicator {
   [[nodiscard]] static std::unique_ptr<MpiCommunicator> join(std::function<void(const std::string&)> say);
   [[nodiscard]] static std::string library();
 
-  MpiCommunicator(int rank, int size, std::function<void(const std::string&)> say);
+  /// `calls_by_threads`: MPI may be called by one thread after the other.
+  MpiCommunicator(int rank, int size, bool calls_by_threads, std::function<void(const std::string&)> say);
   ~MpiCommunicator() override;
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] int size() const override { return size_; }
@@ -33,10 +38,16 @@ class MpiCommunicator final : public Communicator {
 
  private:
   [[nodiscard]] bool has_been_told();
+  void move_messages(const std::stop_token& stop);
+  void end_moving();
 
   class Messages;
   int rank_, size_;
   std::function<void(const std::string&)> say_;
+  std::mutex mpi_;  // one thread at a time calls MPI
+  std::set<Messages*> on_the_way_;
+  std::condition_variable_any some_are_on_the_way_;
+  std::jthread mover_;  // MPI moves messages only while it is called: this thread does, while the others compute
 };
 
 }  // namespace qad

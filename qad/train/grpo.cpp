@@ -199,7 +199,7 @@ StepResult GrpoStage::learn_from(const MiniBatch& mini, bool is_first, std::int6
     loss.value = gradient.loss;  // what is told; the other has its gradient
     return loss;
   };
-  return update(config_.train, step, optimizer, mini.shards, forward);
+  return update(config_.train, step, student_, optimizer, mini.shards, forward);
 }
 
 StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer) {

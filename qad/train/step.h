@@ -33,7 +33,7 @@ using ShardSizes = std::vector<std::size_t>;
 /// One update of step `step` (1-based): forward(i) and backward of each micro-batch, shard by shard, clipping, AdamW.
 /// The result's loss is the sum of theirs (gradient_tree.h: shards are a power of two, and their sums a tree); it has
 /// no tokens. Each rank calls forward for own_batches(shards). Stopped leaves gradients behind, and nothing else.
-[[nodiscard]] StepResult update(const TrainConfig& config, std::int64_t step, AdamW& optimizer,
+[[nodiscard]] StepResult update(const TrainConfig& config, std::int64_t step, LanguageModel& student, AdamW& optimizer,
                                 const ShardSizes& shards, const std::function<FusedLoss(std::size_t)>& forward);
 
 /// One update from text, the mean over all micro-batches' counted tokens. `teacher` may be null for

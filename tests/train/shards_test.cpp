@@ -1,6 +1,9 @@
 // Shards of a step: their gradients are summed along a tree, and each value of a parameter has one owner among ranks.
 // tests/runs/ranks_test.cpp runs several ranks.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cstring>
 
 #include "autograd/kernels/elementwise.h"
 #include "autograd/optim/gradient_tree.h"
@@ -80,6 +83,79 @@ TEST(GradientTree, LeavesWhatOthersReadAsItIs) {
   const std::vector<Tensor> sums = tree.finish();
   EXPECT_EQ(sums[0].item(), 2.0f);
   EXPECT_EQ(sums[1].item(), 2.0f);
+}
+
+// The first of two ranks, whose other one has no gradients; notes what is begun, and in which order.
+class FirstOfTwo final : public Communicator {
+ public:
+  explicit FirstOfTwo(std::vector<std::string>& begun) : begun_(begun) {}
+  [[nodiscard]] int rank() const override { return 0; }
+  [[nodiscard]] int size() const override { return 2; }
+  std::unique_ptr<Exchange> begin(std::vector<OutMessage> out, std::vector<InMessage> in,
+                                  const std::string& what) override {
+    struct Done final : Exchange {
+      void wait() override {}
+    };
+    std::size_t bytes = 0;
+    for (const OutMessage& message : out) bytes += message.bytes;
+    for (const InMessage& message : in) std::memset(message.data, 0, message.bytes);
+    begun_.push_back(fmt::format("{}: {}", what, bytes));
+    return std::make_unique<Done>();
+  }
+  void meet() override {}
+
+ private:
+  std::vector<std::string>& begun_;
+};
+
+class Alone final : public Communicator {
+ public:
+  [[nodiscard]] int rank() const override { return 0; }
+  [[nodiscard]] int size() const override { return 1; }
+  std::unique_ptr<Exchange> begin(std::vector<OutMessage>, std::vector<InMessage>, const std::string&) override {
+    return nullptr;
+  }
+  void meet() override {}
+};
+
+// Three groups of one parameter each, of two chunks; in `passed` backward calls take_groups.
+std::vector<std::string> begun_in_a_step(const std::vector<std::size_t>& passed, bool fails) {
+  std::vector<std::string> begun;
+  detail::use_communicator(std::make_unique<FirstOfTwo>(begun));
+  ParameterList parameters;
+  for (const char* name : {"embedding", "block 0", "block 1"})
+    parameters.push_back(make_parameter(name, Tensor::zeros({2 * kernels::kSumChunk}), true));
+  GradientTree tree(parameters, 4, {0, 1, 2});
+  for (int shard = 0; shard < 2; ++shard) {
+    for (std::size_t group = 3; group-- > 0;) {
+      parameters[group]->variable.sink()->give(
+          Tensor::full({2 * kernels::kSumChunk}, 1.0f + static_cast<float>(group)));
+      if (shard == 1 && std::ranges::count(passed, group) > 0) tree.take_groups(group);
+    }
+    if (shard == 1 && fails) tree.fail();
+    else tree.take_shard();
+  }
+  tree.send_rest();
+  const std::vector<Tensor> sums = tree.finish();
+  for (std::size_t i = 0; i < 3 && !fails; ++i) {
+    EXPECT_EQ(sums[i].size(), kernels::kSumChunk);
+    EXPECT_EQ(sums[i].data()[0], 2.0f * (1.0f + static_cast<float>(i)));
+  }
+  detail::use_communicator(std::make_unique<Alone>());
+  return begun;
+}
+
+// Messages meet in the order in which both sides name them, however far each has come when its step ends.
+TEST(GradientTree, BeginsItsMessagesInOneOrder) {
+  const std::string told = "which gradients there are: 1", sent = fmt::format("gradients: {}", 4 * kernels::kSumChunk);
+  const std::vector<std::string> order = {told, told, sent, told, sent, sent};
+  EXPECT_EQ(begun_in_a_step({}, false), order);
+  EXPECT_EQ(begun_in_a_step({2}, false), order);
+  EXPECT_EQ(begun_in_a_step({2, 1}, false), order);
+  EXPECT_EQ(begun_in_a_step({1}, false), order);
+  const std::string none = "gradients: 0";
+  EXPECT_EQ(begun_in_a_step({}, true), (std::vector{told, told, none, told, none, none}));
+  EXPECT_EQ(begun_in_a_step({2, 1}, true), (std::vector{told, told, sent, told, sent, none}));
 }
 
 // Shards of a sequence each add up to nearly the same step as the whole batch at once, and exactly to the same tokens.
