@@ -13,6 +13,9 @@ struct StackedPlace {
   std::string name;  ///< of the tensor with all of them
   Shape shape;       ///< that it must have
   std::int64_t expert = 0, first_row = 0;
+
+  /// Its first row among all rows of that tensor.
+  [[nodiscard]] std::int64_t row() const { return expert * shape[1] + first_row; }
 };
 
 /// Where "PREFIX.experts.3.up_proj.weight" of this shape may lie: in PREFIX.experts.gate_up_proj, gates first, or in

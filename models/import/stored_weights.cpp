@@ -13,6 +13,7 @@
 #include "autograd/base/parallel.h"
 #include "models/families/registry.h"
 #include "models/finite_values.h"
+#include "models/import/mxfp4_blocks.h"
 #include "models/import/passengers.h"
 
 namespace qad {
@@ -85,11 +86,13 @@ std::vector<std::string> StoredWeights::names_of(const std::string& name) const 
   return names;
 }
 
-std::optional<StackedPlace> StoredWeights::stacked_place(const ParameterSpec& spec) const {
+std::optional<StoredWeights::Place> StoredWeights::stacked_place(const ParameterSpec& spec) const {
   if (!config_.experts) return std::nullopt;
   for (const std::string& name : names_of(spec.name))
-    for (StackedPlace& place : stacked_places(name, spec.shape, config_.experts->num_experts))
-      if (files_.has(place.name)) return std::move(place);
+    for (const StackedPlace& place : stacked_places(name, spec.shape, config_.experts->num_experts)) {
+      if (files_.has(place.name)) return Place{place.name, place};
+      if (const auto packed = mxfp4_name(files_, place.name)) return Place{*packed, place, true};
+    }
   return std::nullopt;
 }
 
@@ -119,56 +122,69 @@ void StoredWeights::check_header(const std::string& stored, const Shape& expecte
 
 StoredWeights::Place StoredWeights::place_of(const ParameterSpec& spec) {
   if (spec.role == Role::embedding) embedding_ = spec.name;
-  std::vector<std::string> there;
-  for (const std::string& one : names_of(spec.name))
-    if (files_.has(one)) there.push_back(one);
-  std::optional<StackedPlace> stacked = stacked_place(spec);
-  if (stacked) there.push_back(stacked->name);
+  std::vector<Place> there;
+  for (const std::string& one : names_of(spec.name)) {
+    if (files_.has(one)) there.push_back({one, {}});
+    if (const auto packed = mxfp4_name(files_, one)) there.push_back({*packed, {}, true});
+  }
+  if (auto stacked = stacked_place(spec)) there.push_back(std::move(*stacked));
   if (there.size() > 1)
     throw Error({.who = files_.path().string(),
                  .expected = fmt::format("one tensor for '{}'", spec.name),
-                 .got = fmt::format("'{}' and '{}'", there[0], there[1]),
+                 .got = fmt::format("'{}' and '{}'", there[0].name, there[1].name),
                  .hint = "which one is meant? remove the other"});
   if (there.empty() && config_.tie_word_embeddings && spec.role == Role::embedding && files_.has(kHead))
-    there = {kHead};
+    there = {{kHead, {}}};
   if (there.empty()) missing(spec.name);
-  check_header(there.front(), stacked ? stacked->shape : spec.shape,
-               spec.role == Role::convolution || spec.role == Role::decay);
-  used_.insert(there.front());
-  return {there.front(), std::move(stacked)};
+  const Place& place = there.front();
+  const Shape& shape = place.stacked ? place.stacked->shape : spec.shape;
+  if (place.mxfp4) {
+    check_mxfp4(files_, place.name, shape);
+    for (const std::string_view half : {kMxfp4Blocks, kMxfp4Scales}) used_.insert(place.name + std::string(half));
+  } else {
+    check_header(place.name, shape, spec.role == Role::convolution || spec.role == Role::decay);
+    used_.insert(place.name);
+  }
+  return place;
 }
 
 std::span<const std::byte> StoredWeights::bytes_of(const ParameterSpec& spec) {
-  const auto [stored, stacked] = place_of(spec);
-  const std::span<const std::byte> all = files_.bytes(stored);
-  if (!stacked) return all;
-  const std::size_t row = all.size() / static_cast<std::size_t>(stacked->shape.rows());
-  const std::int64_t first = stacked->expert * stacked->shape[1] + stacked->first_row;
-  return all.subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(spec.shape.rows()) * row);
+  const Place place = place_of(spec);
+  const std::span<const std::byte> all =
+      files_.bytes(place.mxfp4 ? place.name + std::string(kMxfp4Blocks) : place.name);
+  if (!place.stacked) return all;
+  const std::size_t row = all.size() / static_cast<std::size_t>(place.stacked->shape.rows());
+  return all.subspan(static_cast<std::size_t>(place.stacked->row()) * row,
+                     static_cast<std::size_t>(spec.shape.rows()) * row);
+}
+
+// As the file has it; of one among stacked experts, its rows of theirs.
+Tensor StoredWeights::stored_tensor(const Place& place, const ParameterSpec& spec) const {
+  if (place.mxfp4) return mxfp4_rows(files_, place.name, place.stacked ? place.stacked->row() : 0, spec.shape);
+  const Shape& shape = place.stacked ? place.stacked->shape : spec.shape;
+  Tensor tensor = files_.info(place.name).dtype == "F64" ? from_doubles(files_.bytes(place.name), shape)
+                                                         : files_.tensor(place.name);
+  if (place.stacked)
+    tensor = tensor.reshape({shape.rows(), shape.cols()})
+                 .slice(place.stacked->row(), place.stacked->row() + spec.shape.rows());
+  return tensor.shape() == spec.shape ? tensor : tensor.reshape(spec.shape);
 }
 
 Tensor StoredWeights::load(const ParameterSpec& spec, WeightType type) {
-  const auto [stored, stacked] = place_of(spec);
-  const bool doubles = files_.info(stored).dtype == "F64";
-  Tensor tensor =
-      doubles ? from_doubles(files_.bytes(stored), stacked ? stacked->shape : spec.shape) : files_.tensor(stored);
-  std::int64_t first = 0;  // index of the weight's first value in the file's tensor
-  if (stacked) {
-    const std::int64_t rows = stacked->shape[1], cols = stacked->shape[2];
-    first = (stacked->expert * rows + stacked->first_row) * cols;
-    tensor = tensor.reshape({stacked->shape.rows(), cols})
-                 .slice(stacked->expert * rows + stacked->first_row,
-                        stacked->expert * rows + stacked->first_row + spec.shape.rows());
-  }
-  if (tensor.shape() != spec.shape) tensor = tensor.reshape(spec.shape);
+  const Place stored = place_of(spec);
+  const bool doubles = !stored.mxfp4 && files_.info(stored.name).dtype == "F64";
+  const Tensor tensor = stored_tensor(stored, spec);
+  // Index of the weight's first value in the file's tensor.
+  const std::int64_t first = stored.stacked ? stored.stacked->row() * spec.shape.cols() : 0;
   const DType wanted = wanted_type(type, tensor.dtype());
   const Tensor result = tensor.dtype() == wanted ? tensor : tensor.to(wanted);
   const std::int64_t place = first_not_finite(result);
   if (place == result.size()) return result;
 
-  const std::string who = files_.path().string() + ": " + stored;
+  const std::string who = files_.path().string() + ": " + stored.name;
   const auto value = [&](const Tensor& of) { return of.to(DType::f32).data()[place]; };
-  const double found = doubles ? double_at(files_.bytes(stored), first + place) : static_cast<double>(value(tensor));
+  const double found =
+      doubles ? double_at(files_.bytes(stored.name), first + place) : static_cast<double>(value(tensor));
   if (!std::isfinite(found))
     throw Error({.who = who,
                  .expected = "finite weights",

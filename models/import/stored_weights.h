@@ -30,14 +30,16 @@ class StoredWeights {
   struct Place {
     std::string name;
     std::optional<StackedPlace> stacked;  ///< among the experts of that tensor
+    bool mxfp4 = false;                   ///< as mxfp4_blocks.h has it, under the names that belong to `name`
   };
   /// Checked by the files' headers alone: it is there once, of its shape, of a type to compute with. A base model's
   /// names (LlamaModel's) lack the "model." in front, and families know names that others use (Family::other_names); a
-  /// tied model may store its one matrix under the head's name only; experts may be stacked (stacked_experts.h).
+  /// tied model may store its one matrix under the head's name only; experts may be stacked (stacked_experts.h), and
+  /// both may be in MXFP4 (mxfp4_blocks.h).
   [[nodiscard]] Place place_of(const ParameterSpec& spec);
   /// The weight itself, all values finite, also once they are rounded to `type`. FP64 is read as FP32.
   [[nodiscard]] Tensor load(const ParameterSpec& spec, WeightType type);
-  /// Its bytes as the file has them, in its own type; checked as place_of does.
+  /// Its bytes as the file has them, in its own type (of MXFP4: the codes'); checked as place_of does.
   [[nodiscard]] std::span<const std::byte> bytes_of(const ParameterSpec& spec);
   /// Throws if the folder has a head of its own although the config ties it to the embedding.
   void check_tied_head();
@@ -48,7 +50,8 @@ class StoredWeights {
  private:
   [[noreturn]] void missing(const std::string& name) const;
   [[nodiscard]] std::vector<std::string> names_of(const std::string& name) const;
-  [[nodiscard]] std::optional<StackedPlace> stacked_place(const ParameterSpec& spec) const;
+  [[nodiscard]] std::optional<Place> stacked_place(const ParameterSpec& spec) const;
+  [[nodiscard]] Tensor stored_tensor(const Place& place, const ParameterSpec& spec) const;
   void check_header(const std::string& stored, const Shape& expected, bool loose) const;
 
   SafetensorsFolder files_;

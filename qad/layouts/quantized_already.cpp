@@ -55,6 +55,8 @@ std::string quantized_already(const fs::path& folder) {
   for (const char* key : {"quantization_config", "compression_config"})
     if (const OrderedJson section = object_at(config, key); !section.empty()) {
       const std::string method = first_said(section, {"quant_method"});
+      if (method == "mxfp4")
+        return "";  // its values are BF16 numbers, and read as these (models/import/mxfp4_blocks.h)
       return in_words(section, method.empty() ? key : method);
     }
   if (const OrderedJson modelopt = read_object(folder / "hf_quant_config.json"); modelopt.is_object())

@@ -88,6 +88,7 @@ const Exporter& exporter_of(const ExportFiles& files) {
   if (quantization == config.end() || quantization->is_null()) return exporter("dense");
   const OrderedJson named = quantization->is_object() ? (*quantization)["quant_method"] : OrderedJson();
   const std::string method = named.is_string() ? named.get<std::string>() : "";
+  if (method == "mxfp4") return exporter("dense");  // nothing is left of it once it is read
   if (method.starts_with("modelopt")) return exporter("modelopt");
   if (method == "compressed-tensors") return exporter("compressed_tensors");
   if (method == "bitsandbytes") return exporter("bitsandbytes");
