@@ -1,4 +1,5 @@
 """docs/accuracy.md: what lowers a student's KL at the same bytes, from the comparisons of recipes/accuracy."""
+import json
 import statistics
 
 from pages.runs import Page, exact, fail, table
@@ -35,6 +36,21 @@ def rows_of(comparison, against):
     return rows
 
 
+def peer_part(kept):
+    """NVIDIA's own quantizers under PyTorch, as bench/compare_modelopt measured them."""
+    best = min(statistics.fmean(one["kl_mean"] for one in runs) for name, runs in kept["arms"].items()
+               if name.startswith("ModelOpt"))
+    rows = [[name, over_seeds(kls := [one["kl_mean"] for one in runs]), f"{statistics.fmean(kls) / best:.3f}",
+             f"{statistics.fmean(one['kl_p99'] for one in runs):.3f}",
+             f"{100 * statistics.fmean(one['top1_agreement'] for one in runs):.1f}"] for name, runs in kept["arms"].items()]
+    return f"""## Beside NVIDIA's own quantizers
+
+`{kept['command']}`: ModelOpt's quantizers under PyTorch and ours, on the same teacher, tokens, order, optimizer and {kept['steps']} steps; a
+seed is an order of the text. `qad eval` measures both from the bytes of their exports.
+
+{table(["", "KL", "over ModelOpt's best", "KL p99", "top-1, %"], rows)}"""
+
+
 def write():
     parts = ["""# A better student at the same bytes
 
@@ -54,6 +70,8 @@ nothing in it is typed by hand but the words. An arm's name says what it changes
 `qad compare recipes/accuracy/{name}.yaml` ({comparison.kept['machine']}).
 
 {table(head, rows_of(comparison, against))}""")
+    if (PAGE.kept / "modelopt.json").exists():
+        parts.append(peer_part(json.loads((PAGE.kept / "modelopt.json").read_text())))
     if len(parts) == 1:
         fail("nothing kept in docs/accuracy: run recipes/accuracy/stories.yaml, then scripts/paper_page --of accuracy collect")
     PAGE.write(parts)
