@@ -105,6 +105,13 @@ std::string what_is_at(const fs::path& path) {
   return place == Place::hidden ? std::strerror(errno) : text_of(place);
 }
 
+std::int64_t bytes_in_folder(const fs::path& folder) {
+  std::int64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file()) bytes += static_cast<std::int64_t>(entry.file_size());
+  return bytes;
+}
+
 fs::path real_place(const fs::path& path) {
   if (path.empty())
     throw Error({.who = "a path", .expected = "one that is not empty", .got = "an empty one"}, ExitCode::usage);

@@ -16,6 +16,9 @@ enum class Place : std::uint8_t { nothing, file, folder, pipe, socket, device, h
 /// system's reason.
 [[nodiscard]] std::string what_is_at(const std::filesystem::path& path);
 
+/// Of the files in a folder, without those in folders of it.
+[[nodiscard]] std::int64_t bytes_in_folder(const std::filesystem::path& folder);
+
 /// The path of what would be made or replaced: a link at its end is followed, also one whose target is not there yet.
 /// It has a parent. Throws for an empty path, for links that lead nowhere in a circle, and for one that is an open file
 /// of a process

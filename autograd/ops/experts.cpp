@@ -15,12 +15,12 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kChunkRows = 16;
+constexpr std::int64_t kRoutedRows = 16;
 
 // Calls visit(row) for all rows, on all threads.
 template <class Visit>
 void for_each_row(std::int64_t rows, Visit&& visit) {
-  parallel_for(rows, kChunkRows, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(rows, kRoutedRows, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) visit(row);
   });
 }

@@ -8,12 +8,12 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kChunkRows = 16;
+constexpr std::int64_t kTokensPerChunk = 16;
 
 // Calls visit(token, head) for all of them, on all threads.
 template <class Visit>
 void for_each_head(std::int64_t tokens, std::int64_t heads, Visit&& visit) {
-  parallel_for(tokens, kChunkRows, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(tokens, kTokensPerChunk, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t)
       for (std::int64_t h = 0; h < heads; ++h) visit(t, h);
   });

@@ -7,7 +7,7 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kChunk = 1 << 14;
+constexpr std::int64_t kAverageChunk = 1 << 14;
 
 // change(value, average) for each of them.
 template <class Change>
@@ -15,7 +15,7 @@ void for_each_value(const ParameterList& parameters, const std::vector<Tensor>& 
   for (std::size_t i = 0; i < averages.size(); ++i) {
     float* const values = parameters[i]->value().data();
     float* const of = averages[i].data();
-    parallel_for(averages[i].size(), kChunk, [&](std::int64_t begin, std::int64_t end) {
+    parallel_for(averages[i].size(), kAverageChunk, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t at = begin; at < end; ++at) change(values[at], of[at]);
     });
   }

@@ -46,7 +46,7 @@ void say(const std::string& message) {
   static_cast<void>(!::write(terminal_of_messages, line.data(), line.size()));
 }
 
-MpiCommunicator* job = nullptr;
+MpiCommunicator* joined = nullptr;
 
 }  // namespace
 
@@ -70,23 +70,24 @@ void start_ranks() {
   }
   if (!communicator->is_first()) fall_silent();
   defer_stops();
-  job = communicator.get();
+  joined = communicator.get();
   detail::use_communicator(std::move(communicator));
 }
 
 void agree_on_stop() {
-  if (job != nullptr && any_rank(signal_came(), "whether to stop")) request_stop();
+  if (joined != nullptr && any_rank(signal_came(), "whether to stop")) request_stop();
 }
 
 ExitCode end_ranks(ExitCode code, const std::string& message) {
-  if (job == nullptr) {
+  if (joined == nullptr) {
     if (!message.empty()) say(message);
     return code;
   }
-  const std::string told = message.empty() || job->is_first()
-                               ? message
-                               : fmt::format("rank {} on {}, at {}: {}", job->rank(), host_name(), job->place, message);
-  return job->end(code, told);
+  const std::string told =
+      message.empty() || joined->is_first()
+          ? message
+          : fmt::format("rank {} on {}, at {}: {}", joined->rank(), host_name(), joined->place, message);
+  return joined->end(code, told);
 }
 
 }  // namespace qad

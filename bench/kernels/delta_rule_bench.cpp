@@ -42,7 +42,7 @@ void delta_rule(benchmark::State& state, bool by_channel, Direction direction) {
   });
 }
 
-void shapes(benchmark::internal::Benchmark* bench) {
+void delta_shapes(benchmark::internal::Benchmark* bench) {
   bench->UseRealTime();
   for (const std::int64_t threads : {1, 2}) {
     bench->Args({512, 32, 32, 128, threads});
@@ -54,10 +54,10 @@ void decoding_shapes(benchmark::internal::Benchmark* bench) {
   for (const std::int64_t threads : {1, 2}) bench->Args({1, 32, 32, 128, threads});
 }
 
-BENCHMARK_CAPTURE(delta_rule, forward, false, Direction::forward)->Apply(shapes);
-BENCHMARK_CAPTURE(delta_rule, forward_by_channel, true, Direction::forward)->Apply(shapes);
-BENCHMARK_CAPTURE(delta_rule, backward, false, Direction::backward)->Apply(shapes);
-BENCHMARK_CAPTURE(delta_rule, backward_by_channel, true, Direction::backward)->Apply(shapes);
+BENCHMARK_CAPTURE(delta_rule, forward, false, Direction::forward)->Apply(delta_shapes);
+BENCHMARK_CAPTURE(delta_rule, forward_by_channel, true, Direction::forward)->Apply(delta_shapes);
+BENCHMARK_CAPTURE(delta_rule, backward, false, Direction::backward)->Apply(delta_shapes);
+BENCHMARK_CAPTURE(delta_rule, backward_by_channel, true, Direction::backward)->Apply(delta_shapes);
 BENCHMARK_CAPTURE(delta_rule, decode, false, Direction::decode)->Apply(decoding_shapes);
 BENCHMARK_CAPTURE(delta_rule, decode_by_channel, true, Direction::decode)->Apply(decoding_shapes);
 

@@ -45,7 +45,7 @@ void scan(benchmark::State& state, bool backward) {
   });
 }
 
-void shapes(benchmark::internal::Benchmark* bench) {
+void scan_shapes(benchmark::internal::Benchmark* bench) {
   bench->UseRealTime();
   for (const std::int64_t threads : {1, 2}) {
     bench->Args({1, 512, 64, 64, 8, 128, threads});  // Nemotron 3 Nano
@@ -54,8 +54,8 @@ void shapes(benchmark::internal::Benchmark* bench) {
   }
 }
 
-BENCHMARK_CAPTURE(scan, forward, false)->Apply(shapes);
-BENCHMARK_CAPTURE(scan, backward, true)->Apply(shapes);
+BENCHMARK_CAPTURE(scan, forward, false)->Apply(scan_shapes);
+BENCHMARK_CAPTURE(scan, backward, true)->Apply(scan_shapes);
 
 // One token after others, as decoding has it: bytes of the states, read and written.
 void scan_token(benchmark::State& state) {

@@ -67,18 +67,18 @@ Value attr(const Value& value, const Arguments& arguments, Budget& budget) {
   return Undefined(fmt::format("'dict object' has no attribute '{}'", name.substr(0, 100)));
 }
 
-Value length(const Value& value, const Arguments& arguments, Budget&) {
+Value length_of(const Value& value, const Arguments& arguments, Budget&) {
   arguments.check("length", {});
   return length_of(value);
 }
 
 constexpr auto kOthers = std::to_array<Filter>({
     {"attr", attr},
-    {"count", length},
+    {"count", length_of},
     {"d", default_value},
     {"default", default_value},
     {"items", items},
-    {"length", length},
+    {"length", length_of},
     {"tojson", tojson},
 });
 

@@ -54,7 +54,6 @@ bool change(const Shift (&shift)[shifts], const Several (&several)[severals], ch
 
 bool is_small(char c) { return c >= 'a' && c <= 'z'; }
 bool is_large(char c) { return c >= 'A' && c <= 'Z'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }

@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kLargest = 1 << 20;  // bytes of a template; the largest published ones have 50,000
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool begins_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 // All line ends as \n, without the last one.

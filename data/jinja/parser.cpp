@@ -10,7 +10,7 @@
 namespace qad::jinja {
 namespace {
 
-constexpr int kDeepest = 100;  // of statements within statements
+constexpr int kDeepestTags = 100;  // of statements within statements
 
 class Parser {
  public:
@@ -26,7 +26,7 @@ class Parser {
 
   // Statements up to a tag whose name is among `ends`, which stays, behind its {%; without `ends` up to the end.
   Block block(Ends ends, int opened, std::string_view opener) {
-    if (++depth_ > kDeepest) tokens_.fail(fmt::format("tags nested at most {} deep", kDeepest));
+    if (++depth_ > kDeepestTags) tokens_.fail(fmt::format("tags nested at most {} deep", kDeepestTags));
     Block statements;
     while (true) {
       if (tokens_.is(TokenKind::end)) {

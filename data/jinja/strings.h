@@ -13,6 +13,7 @@ namespace qad::jinja {
 
 enum class Side { both, left, right };
 
+[[nodiscard]] inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 /// str.isspace of one character.
 [[nodiscard]] bool is_space(char32_t c);
 /// Without the characters of `chars` at its ends; without `chars`, without white space.

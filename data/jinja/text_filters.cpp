@@ -33,7 +33,7 @@ template <const char* const& name>
 Value by_method(const Value& value, const Arguments& arguments, Budget& budget) {
   return call_method(soft_text(value, budget), name, arguments, budget);
 }
-constexpr const char *kCapitalize = "capitalize", *kLower = "lower", *kUpper = "upper";
+constexpr const char *kCapitalizeMethod = "capitalize", *kLowerMethod = "lower", *kUpperMethod = "upper";
 
 Value trim(const Value& value, const Arguments& arguments, Budget& budget) {
   arguments.check("trim", {"chars"});
@@ -194,21 +194,21 @@ Value urlencode(const Value& value, const Arguments& arguments, Budget& budget) 
 
 std::span<const Filter> text_filters() {
   static constexpr auto kFilters = std::to_array<Filter>({
-      {"capitalize", by_method<kCapitalize>},
+      {"capitalize", by_method<kCapitalizeMethod>},
       {"center", center},
       {"e", escape<false>},
       {"escape", escape<false>},
       {"forceescape", escape<true>},
       {"format", format_filter},
       {"indent", indent},
-      {"lower", by_method<kLower>},
+      {"lower", by_method<kLowerMethod>},
       {"replace", replace_filter},
       {"safe", safe},
       {"string", string},
       {"title", title_filter},
       {"trim", trim},
       {"truncate", truncate},
-      {"upper", by_method<kUpper>},
+      {"upper", by_method<kUpperMethod>},
       {"urlencode", urlencode},
   });
   return kFilters;

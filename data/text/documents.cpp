@@ -15,8 +15,8 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kBlock = 256;  // documents encoded between two looks at the number of tokens
-constexpr std::int64_t kChunk = 16;   // documents that one thread takes at a time
+constexpr std::int64_t kDocumentsTogether = 256;  // documents encoded between two looks at the number of tokens
+constexpr std::int64_t kChunk = 16;               // documents that one thread takes at a time
 
 struct Encoded {
   std::vector<std::int32_t> ids;
@@ -241,9 +241,10 @@ Documents tokenize(std::span<const TextDocument> documents, const Tokenizer& tok
   Documents out;
   out.source = std::move(source);
   const auto count = static_cast<std::int64_t>(documents.size());
-  for (std::int64_t begin = 0; begin < count && (enough_tokens == 0 || out.tokens() < enough_tokens); begin += kBlock) {
-    const auto block =
-        documents.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(std::min(kBlock, count - begin)));
+  for (std::int64_t begin = 0; begin < count && (enough_tokens == 0 || out.tokens() < enough_tokens);
+       begin += kDocumentsTogether) {
+    const auto block = documents.subspan(static_cast<std::size_t>(begin),
+                                         static_cast<std::size_t>(std::min(kDocumentsTogether, count - begin)));
     for (const Encoded& document : encode_block(block, tokenizer, frame, own_frame)) {
       if (document.labels.empty()) out.add(document.ids, document.prompt_tokens);
       else out.add(document.ids, document.labels);

@@ -16,7 +16,7 @@
 namespace qad {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kEscape = 6;  // length of \ud800
@@ -64,13 +64,13 @@ struct Place {
 // Escapes in keys are rare enough to be looked at only where a key matters.
 std::string without_escapes(const std::string& key) {
   if (key.find('\\') == std::string::npos) return key;
-  const Json text = Json::parse('"' + key + '"', nullptr, /*allow_exceptions=*/false);
+  const OrderedJson text = OrderedJson::parse('"' + key + '"', nullptr, /*allow_exceptions=*/false);
   return text.is_string() ? text.get<std::string>() : "";  // nobody asks for a broken key
 }
 
 // Python's number in the place of the 0 that the library was given.
-void plant(Json& json, const std::vector<Place>& path, double number) {
-  Json* at = &json;
+void plant(OrderedJson& json, const std::vector<Place>& path, double number) {
+  OrderedJson* at = &json;
   for (const Place& place : path) {
     if (place.is_list ? !at->is_array() || place.index >= at->size() : !at->is_object()) return;
     const std::string key = without_escapes(place.key);
@@ -170,12 +170,12 @@ struct JsonRecord::Parser {
     }
   }
 
-  Json parse() {
+  OrderedJson parse() {
     scan();
     std::vector<std::set<std::string>> seen;  // keys of the objects that are open
     std::string key;                          // of the record
-    const auto watch = [&](int level, Json::parse_event_t event, Json& value) {
-      using Event = Json::parse_event_t;
+    const auto watch = [&](int level, OrderedJson::parse_event_t event, OrderedJson& value) {
+      using Event = OrderedJson::parse_event_t;
       if (level > kMaxDepth) {
         if (troubles.empty() || troubles.back().key != key) report(key, "JSON nested at most 64 deep", "more");
         return false;
@@ -191,32 +191,32 @@ struct JsonRecord::Parser {
     };
     const std::string_view text = patched.empty() ? line : patched;
     try {
-      Json json = Json::parse(text.begin(), text.end(), watch);
+      OrderedJson json = OrderedJson::parse(text.begin(), text.end(), watch);
       for (const auto& [place, number] : to_plant) plant(json, place, number);
       return json;
-    } catch (const Json::parse_error& error) {
+    } catch (const OrderedJson::parse_error& error) {
       const std::size_t column = std::max<std::size_t>(std::min(error.byte, line.size()), 1);
       throw Error(
           {.who = fmt::format("{}:{}", who, column),
            .expected = "JSON",
            .got = json_reason(error),
            .hint = has_comma_behind(line) ? "records stand alone on their lines, without commas between them" : ""});
-    } catch (const Json::exception& error) {
+    } catch (const OrderedJson::exception& error) {
       throw Error({.who = who, .expected = "JSON", .got = json_reason(error)});
     }
   }
 };
 
 JsonRecord::JsonRecord(std::string_view line, std::string who) : who_(std::move(who)) {
-  Json object = Parser{line, who_, troubles_}.parse();
+  OrderedJson object = Parser{line, who_, troubles_}.parse();
   if (!object.is_object()) throw Error({.who = who_, .expected = "a JSON object", .got = object.type_name()});
-  object_ = std::make_unique<const Json>(std::move(object));
+  object_ = std::make_unique<const OrderedJson>(std::move(object));
 }
 
 JsonRecord::~JsonRecord() = default;
 JsonRecord::JsonRecord(JsonRecord&&) noexcept = default;
 
-const Json* JsonRecord::find(std::string_view key) const {
+const OrderedJson* JsonRecord::find(std::string_view key) const {
   for (const Trouble& trouble : troubles_)
     if (trouble.key == key) {
       Problem problem = trouble.problem;

@@ -13,7 +13,7 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr auto kConversationKeys = std::to_array<std::string_view>({"messages", "conversations", "conversation"});
 
@@ -43,49 +43,49 @@ std::string role_of(const std::string& from, const std::string& who) {
 }
 
 // {"from": "human", "value": "…"} as {"role": "user", "content": "…"}; what has a role stays as it is.
-Json message_of(const Json& turn, const std::string& who) {
+OrderedJson message_of(const OrderedJson& turn, const std::string& who) {
   if (!turn.is_object()) throw Error({.who = who, .expected = "messages that are objects", .got = turn.type_name()});
   if (turn.contains("role") || !turn.contains("from")) return turn;
-  const Json &from = turn.at("from"), value = turn.value("value", Json());
+  const OrderedJson &from = turn.at("from"), value = turn.value("value", OrderedJson());
   if (!from.is_string() || !value.is_string())
     throw Error({.who = who, .expected = "turns with texts under from and value", .got = turn.dump().substr(0, 60)});
-  Json message = {{"role", role_of(from, who)}, {"content", value}};
+  OrderedJson message = {{"role", role_of(from, who)}, {"content", value}};
   for (const auto& [key, other] : turn.items())
     if (key != "from" && key != "value") message[key] = other;
   return message;
 }
 
-Json messages_of(const Json& turns, const JsonRecord& record) {
-  Json messages = Json::array();
-  for (const Json& turn : turns) messages.push_back(message_of(turn, record.who()));
+OrderedJson messages_of(const OrderedJson& turns, const JsonRecord& record) {
+  OrderedJson messages = OrderedJson::array();
+  for (const OrderedJson& turn : turns) messages.push_back(message_of(turn, record.who()));
   return messages;
 }
 
 // ShareGPT's records may have the system's message beside the turns.
-Json with_system(Json messages, const JsonRecord& record) {
-  const Json* system = record.find("system");
-  const bool has_own = !messages.empty() && messages[0].value("role", Json()) == "system";
+OrderedJson with_system(OrderedJson messages, const JsonRecord& record) {
+  const OrderedJson* system = record.find("system");
+  const bool has_own = !messages.empty() && messages[0].value("role", OrderedJson()) == "system";
   if (system == nullptr || !system->is_string() || system->get_ref<const std::string&>().empty() || has_own)
     return messages;
-  messages.insert(messages.begin(), Json{{"role", "system"}, {"content", *system}});
+  messages.insert(messages.begin(), OrderedJson{{"role", "system"}, {"content", *system}});
   return messages;
 }
 
 // Tables can't hold tools of different forms, so many have them as JSON in a text.
-Json tools_of(const JsonRecord& record) {
-  const Json* tools = record.find("tools");
+OrderedJson tools_of(const JsonRecord& record) {
+  const OrderedJson* tools = record.find("tools");
   if (tools == nullptr) return {};
   if (!tools->is_string()) return *tools;
   const std::string& text = tools->get_ref<const std::string&>();
   if (text.empty()) return {};
-  Json parsed = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  OrderedJson parsed = OrderedJson::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_array())
     throw Error({.who = record.who() + ": tools", .expected = "a list of tools, or one as JSON text", .got = text});
   return parsed;
 }
 
 std::string text_at(const JsonRecord& record, const std::string& key, std::string_view hint) {
-  const Json* value = record.find(key);
+  const OrderedJson* value = record.find(key);
   if (value == nullptr || !value->is_string())
     throw Error({.who = record.who(),
                  .expected = fmt::format("text under the key '{}'", key),
@@ -102,7 +102,7 @@ RecordReader::RecordReader(TextFormat format, fs::path template_folder)
 
 RecordReader::Shape RecordReader::shape_of(const JsonRecord& record) const {
   const std::string& field = *format_.field;
-  if (const Json* value = record.find(field))
+  if (const OrderedJson* value = record.find(field))
     return {value->is_array() ? Kind::conversation : Kind::text, field, record.who()};
   const bool is_default = field == default_text_format().field;
   if (!is_default || format_.prompt_field) return {Kind::text, field, record.who()};
@@ -130,13 +130,13 @@ TextDocument RecordReader::read(const JsonRecord& record) {
     case Kind::pair: return read_pair(record);
     case Kind::conversation: break;
   }
-  const Json* turns = record.find(shape_->key);
+  const OrderedJson* turns = record.find(shape_->key);
   if (turns == nullptr || !turns->is_array())
     throw Error({.who = record.who(),
                  .expected = fmt::format("a list of messages under '{}'", shape_->key),
                  .got = turns != nullptr ? turns->type_name() : fmt::format("no such key among {}", record.keys()),
                  .hint = hint_of_kind(record)});
-  Json messages = messages_of(*turns, record);
+  OrderedJson messages = messages_of(*turns, record);
   if (shape_->key != "messages") messages = with_system(std::move(messages), record);
   return conversation(messages, record);
 }
@@ -154,8 +154,8 @@ TextDocument RecordReader::read_text(const JsonRecord& record) const {
 }
 
 TextDocument RecordReader::read_pair(const JsonRecord& record) {
-  const Json *prompt = record.find("prompt"), *completion = record.find("completion");
-  const auto type = [](const Json* value) { return value == nullptr ? "nothing" : value->type_name(); };
+  const OrderedJson *prompt = record.find("prompt"), *completion = record.find("completion");
+  const auto type = [](const OrderedJson* value) { return value == nullptr ? "nothing" : value->type_name(); };
   if (type(prompt) != std::string_view(type(completion)) || prompt == nullptr ||
       !(prompt->is_string() || prompt->is_array()))
     throw Error({.who = record.who(),
@@ -167,13 +167,14 @@ TextDocument RecordReader::read_pair(const JsonRecord& record) {
     if (format_.loss_on == LossOn::assistant) return {after, before};
     return {before + after, ""};
   }
-  const Json asked = messages_of(*prompt, record);
-  Json messages = asked;
-  for (Json& message : messages_of(*completion, record)) messages.push_back(std::move(message));
+  const OrderedJson asked = messages_of(*prompt, record);
+  OrderedJson messages = asked;
+  for (OrderedJson& message : messages_of(*completion, record)) messages.push_back(std::move(message));
   return conversation(messages, record, &asked);
 }
 
-TextDocument RecordReader::conversation(const Json& messages, const JsonRecord& record, const Json* prompt) {
+TextDocument RecordReader::conversation(const OrderedJson& messages, const JsonRecord& record,
+                                        const OrderedJson* prompt) {
   ChatText chat = lay_out(messages, record, false);
   TextDocument document{std::move(chat.text), "", std::nullopt, /*has_frame=*/true};
   if (format_.loss_on == LossOn::all) return document;
@@ -195,10 +196,10 @@ TextDocument RecordReader::conversation(const Json& messages, const JsonRecord& 
   return document;
 }
 
-ChatText RecordReader::lay_out(const Json& messages, const JsonRecord& record, bool for_answer) {
+ChatText RecordReader::lay_out(const OrderedJson& messages, const JsonRecord& record, bool for_answer) {
   if (!template_) template_ = load_chat_template(template_place_, *format_.template_date);
-  Json laid = {{"messages", messages}};  // templates see the keys in their order
-  if (Json tools = tools_of(record); !tools.is_null()) laid["tools"] = std::move(tools);
+  OrderedJson laid = {{"messages", messages}};  // templates see the keys in their order
+  if (OrderedJson tools = tools_of(record); !tools.is_null()) laid["tools"] = std::move(tools);
   try {
     return template_->lay_out(laid, for_answer);
   } catch (const Stopped&) {
@@ -209,15 +210,15 @@ ChatText RecordReader::lay_out(const Json& messages, const JsonRecord& record, b
 }
 
 TextPrompt RecordReader::read_prompt(const JsonRecord& record) {
-  const auto laid_out = [&](const Json& turns, bool may_have_system) {
-    Json messages = messages_of(turns, record);
+  const auto laid_out = [&](const OrderedJson& turns, bool may_have_system) {
+    OrderedJson messages = messages_of(turns, record);
     if (may_have_system) messages = with_system(std::move(messages), record);
     return TextPrompt{lay_out(messages, record, true).text, true};
   };
   for (const std::string_view key : kConversationKeys)
-    if (const Json* turns = record.find(key); turns != nullptr && turns->is_array())
+    if (const OrderedJson* turns = record.find(key); turns != nullptr && turns->is_array())
       return laid_out(*turns, key != "messages");
-  const Json* prompt = record.find("prompt");
+  const OrderedJson* prompt = record.find("prompt");
   if (prompt != nullptr && prompt->is_array()) return laid_out(*prompt, false);
   if (prompt == nullptr) prompt = record.find(*format_.field);
   if (prompt == nullptr || !prompt->is_string())

@@ -12,7 +12,7 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kBlock = std::int64_t{1} << 20;  // numbers read at a time
+constexpr std::int64_t kNumbersTogether = std::int64_t{1} << 20;  // numbers read at a time
 
 // An id that 32 bits can't hold becomes the largest or smallest that they can: both are beyond any vocabulary.
 std::int32_t narrow(std::int64_t id) {
@@ -24,8 +24,8 @@ std::int32_t narrow(std::int64_t id) {
 template <class Take>
 void for_each_number(const Hdf5Reader& file, const char* dataset, std::int64_t count, Take&& take) {
   std::vector<std::int64_t> block;
-  for (std::int64_t begin = 0; begin < count; begin += kBlock) {
-    block.resize(static_cast<std::size_t>(std::min(kBlock, count - begin)));
+  for (std::int64_t begin = 0; begin < count; begin += kNumbersTogether) {
+    block.resize(static_cast<std::size_t>(std::min(kNumbersTogether, count - begin)));
     file.read_integers(dataset, begin, block);
     for (std::size_t i = 0; i < block.size(); ++i) take(block[i], static_cast<std::size_t>(begin) + i);
   }

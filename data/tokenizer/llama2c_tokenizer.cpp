@@ -86,16 +86,17 @@ bool scores_differ(const std::vector<ScoredMerge>& merges) {
 }
 
 NamedFiles as_tokenizer_json(const std::vector<ScoredToken>& tokens, const std::vector<ScoredMerge>& merges) {
-  using Json = nlohmann::ordered_json;
+  using OrderedJson = nlohmann::ordered_json;
   const std::string& bos = tokens[kBos].text;
   const std::string& eos = tokens[kEos].text;
   const auto special = [](std::int32_t id, const std::string& content) {
-    return Json{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
-                {"rstrip", false}, {"normalized", false}, {"special", true}};
+    return OrderedJson{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                       {"rstrip", false}, {"normalized", false}, {"special", true}};
   };
-  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, pair = {{"Sequence", {{"id", "B"}, {"type_id", 0}}}};
-  const Json start = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
-  Json root;
+  const OrderedJson text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+                    pair = {{"Sequence", {{"id", "B"}, {"type_id", 0}}}};
+  const OrderedJson start = {{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+  OrderedJson root;
   root["version"] = "1.0";
   root["truncation"] = root["padding"] = nullptr;
   root["added_tokens"] = {special(kBos, bos), special(kEos, eos)};
@@ -118,11 +119,11 @@ NamedFiles as_tokenizer_json(const std::vector<ScoredToken>& tokens, const std::
                    {"fuse_unk", false},
                    {"byte_fallback", true},
                    {"ignore_merges", false},
-                   {"vocab", Json::object()},
-                   {"merges", Json::array()}};
+                   {"vocab", OrderedJson::object()},
+                   {"merges", OrderedJson::array()}};
   for (std::size_t id = 0; id < tokens.size(); ++id) root["model"]["vocab"][tokens[id].text] = id;
   for (const ScoredMerge& merge : merges) root["model"]["merges"].push_back({merge.left, merge.right});
-  const Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", bos}, {"eos_token", eos}};
+  const OrderedJson config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"bos_token", bos}, {"eos_token", eos}};
   return {{kTokenizerJson, root.dump(1) + "\n"}, {kTokenizerConfig, config.dump(1) + "\n"}};
 }
 

@@ -15,7 +15,7 @@ namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-using Json = nlohmann::ordered_json;  // which of two tokens comes first decides their ids
+using OrderedJson = nlohmann::ordered_json;  // which of two tokens comes first decides their ids
 
 constexpr std::array<std::string_view, 7> kRoles = {"bos_token", "eos_token", "unk_token", "sep_token",
                                                     "pad_token", "cls_token", "mask_token"};
@@ -59,20 +59,20 @@ class NamedList {
 };
 
 // A file that may be absent, as an object.
-Json read_object(const fs::path& file) {
-  if (!fs::exists(file)) return Json::object();
-  Json json = parse_python_json(read_file(file, "a tokenizer's file"), file.string());
+OrderedJson read_object(const fs::path& file) {
+  if (!fs::exists(file)) return OrderedJson::object();
+  OrderedJson json = parse_python_json(read_file(file, "a tokenizer's file"), file.string());
   if (!json.is_object()) throw Error({.who = file.string(), .expected = "a JSON object", .got = json.type_name()});
   return json;
 }
 
-const Json* present(const Json& object, const std::string& key) {
+const OrderedJson* present(const OrderedJson& object, const std::string& key) {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
-std::string text_at(const Json& object, const std::string& key) {
-  const Json* value = present(object, key);
+std::string text_at(const OrderedJson& object, const std::string& key) {
+  const OrderedJson* value = present(object, key);
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
@@ -81,11 +81,11 @@ class Values {
  public:
   explicit Values(std::string who) : who_(std::move(who)) {}
 
-  [[noreturn]] void refuse(const std::string& key, const std::string& expected, const Json& got) const {
+  [[noreturn]] void refuse(const std::string& key, const std::string& expected, const OrderedJson& got) const {
     throw Error({.who = who_ + ": " + key, .expected = expected, .got = got.dump().substr(0, 60)});
   }
 
-  [[nodiscard]] bool flag(const std::string& key, const Json& object, const char* name, bool otherwise) const {
+  [[nodiscard]] bool flag(const std::string& key, const OrderedJson& object, const char* name, bool otherwise) const {
     const auto found = object.find(name);
     if (found == object.end()) return otherwise;
     if (!found->is_boolean()) refuse(key + "." + name, "true or false", *found);
@@ -93,7 +93,7 @@ class Values {
   }
 
   // A text, or an object with `content` and flags.
-  [[nodiscard]] Named token(const std::string& key, const Json& json, bool special) const {
+  [[nodiscard]] Named token(const std::string& key, const OrderedJson& json, bool special) const {
     Named named;
     if (json.is_string()) {
       named.token.content = json.get<std::string>();
@@ -122,9 +122,9 @@ class Arguments {
  public:
   Arguments(const fs::path& folder, const TokenizerFileFacts& file) : file_(file) {
     const fs::path config = folder / kTokenizerConfig, map = folder / kSpecialTokensMap;
-    const Json json = read_object(config);
+    const OrderedJson json = read_object(config);
     read_config(json, Values(config.string()));
-    if (const Json* decoder = present(json, "added_tokens_decoder")) {
+    if (const OrderedJson* decoder = present(json, "added_tokens_decoder")) {
       read_decoder(*decoder, Values(config.string()));
       return;
     }
@@ -198,22 +198,22 @@ class Arguments {
     return found == by_content_.end() ? token : found->second;
   }
 
-  void read_role(const std::string& key, const Json& value, const Values& values, bool special) {
+  void read_role(const std::string& key, const OrderedJson& value, const Values& values, bool special) {
     if (value.is_null() || value == false) return roles_.set(key, std::nullopt);
     Named token = values.token(key, value, special);
     token.unread = !special && !token.is_text;
     roles_.set(key, std::move(token));
   }
 
-  void read_config(const Json& json, const Values& values) {
+  void read_config(const OrderedJson& json, const Values& values) {
     for (const auto& [key, value] : json.items()) {
-      const bool is_object = value.is_object() && value.value("__type", Json()) == "AddedToken";
+      const bool is_object = value.is_object() && value.value("__type", OrderedJson()) == "AddedToken";
       if (is_role(key)) read_role(key, value, values, false);
       else if (key.ends_with("_token") && value.is_string()) texts_.set(key, values.token(key, value, false));
       else if (key.ends_with("_token") && is_object) others_.set(key, values.token(key, value, false));
     }
-    const Json* extra = present(json, "extra_special_tokens");
-    const Json* additional = present(json, "additional_special_tokens");
+    const OrderedJson* extra = present(json, "extra_special_tokens");
+    const OrderedJson* additional = present(json, "additional_special_tokens");
     has_extra_ =
         additional != nullptr || (json.contains("extra_special_tokens") && !json["extra_special_tokens"].is_object());
     if (extra == nullptr || extra->empty()) extra = additional;
@@ -226,17 +226,17 @@ class Arguments {
     if (extra != nullptr) read_list("additional_special_tokens", *extra, values, false);
   }
 
-  void read_list(const std::string& key, const Json& list, const Values& values, bool special) {
+  void read_list(const std::string& key, const OrderedJson& list, const Values& values, bool special) {
     if (!list.is_array()) values.refuse(key, "a list of tokens", list);
-    for (const Json& value : list) {
+    for (const OrderedJson& value : list) {
       Named token = values.token(key, value, special);
       token.unread = !special && !token.is_text;
       extra_.push_back(std::move(token));
     }
   }
 
-  void read_map(const Json& json, const Values& values) {
-    if (const Json* extra = present(json, "extra_special_tokens")) {
+  void read_map(const OrderedJson& json, const Values& values) {
+    if (const OrderedJson* extra = present(json, "extra_special_tokens")) {
       has_extra_ = !extra->is_object();
       if (has_extra_) {
         read_list("extra_special_tokens", *extra, values, true);
@@ -254,19 +254,19 @@ class Arguments {
     }
   }
 
-  void read_decoder(const Json& json, const Values& values) {
+  void read_decoder(const OrderedJson& json, const Values& values) {
     if (!json.is_object()) values.refuse("added_tokens_decoder", "an object of tokens by id", json);
     for (const auto& [key, value] : json.items()) {
       std::int64_t id = -1;
       const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
       if (end.ec != std::errc() || end.ptr != key.data() + key.size() || id < 0)
-        values.refuse("added_tokens_decoder", "ids of tokens", Json(key));
+        values.refuse("added_tokens_decoder", "ids of tokens", OrderedJson(key));
       if (!value.is_object()) values.refuse("added_tokens_decoder." + key, "a token with its content and flags", value);
       remember(id, values.token("added_tokens_decoder." + key, value, false));
     }
   }
 
-  void read_added(const Json& json, const Values& values) {
+  void read_added(const OrderedJson& json, const Values& values) {
     std::set<std::string> special;
     for (const auto& [role, token] : roles_.entries())
       if (token && !token->unread) special.insert(token->token.content);
@@ -292,7 +292,7 @@ class Arguments {
 
 // The class that AutoTokenizer takes: the one that the files name or that goes with the family; empty for the one that
 // takes a tokenizer.json as it is.
-std::string class_of(const Json& tokenizer_config, const Json& config, const TokenizerFileFacts& file) {
+std::string class_of(const OrderedJson& tokenizer_config, const OrderedJson& config, const TokenizerFileFacts& file) {
   const auto plain = [](std::string name) {
     if (name.ends_with("Fast")) name.resize(name.size() - 4);
     return name == "PreTrainedTokenizer" || name == "TokenizersBackend" ? "" : name;
@@ -309,14 +309,14 @@ std::string class_of(const Json& tokenizer_config, const Json& config, const Tok
 }  // namespace
 
 TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts& file) {
-  const Json config = read_object(folder / "config.json");
+  const OrderedJson config = read_object(folder / "config.json");
   const fs::path place = folder / kTokenizerConfig;
-  const Json json = read_object(place);
+  const OrderedJson json = read_object(place);
   const Values values(place.string());
   TokensBeside beside;
   beside.tokenizer_class = class_of(json, config, file);
   for (const char* key : {"add_bos_token", "add_eos_token"})
-    if (const Json* value = present(json, key)) {
+    if (const OrderedJson* value = present(json, key)) {
       if (!value->is_boolean()) values.refuse(key, "true or false", *value);
       (std::string_view(key) == "add_bos_token" ? beside.add_bos : beside.add_eos) = value->get<bool>();
     }
@@ -328,7 +328,7 @@ TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts
   arguments.set_defaults(beside.tokenizer_class);
   arguments.finish(beside);
   for (const char* role : {"bos_token", "eos_token"}) {
-    Json id = config.value(std::string(role) + "_id", Json());
+    OrderedJson id = config.value(std::string(role) + "_id", OrderedJson());
     if (id.is_array() && !id.empty()) id = id[0];
     if (id.is_number_integer() && id >= 0 && id < (std::int64_t{1} << 31)) beside.ids[role] = id.get<std::int32_t>();
   }

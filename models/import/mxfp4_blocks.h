@@ -1,6 +1,6 @@
-// Weights that a file keeps in MXFP4 as gpt-oss does (OCP Microscaling Formats v1.0: 32 E2M1 codes under one E8M0 scale):
-// NAME_blocks [..., rows, columns / 32, 16], two codes a byte, the low half first, beside NAME_scales [..., rows,
-// columns / 32]. Every such value is a BF16 number, so they are read as a BF16 tensor NAME [..., rows, columns].
+// Weights that a file keeps in MXFP4 as gpt-oss does (OCP Microscaling Formats v1.0: 32 E2M1 codes under one E8M0
+// scale): NAME_blocks [..., rows, columns / 32, 16], two codes a byte, the low half first, beside NAME_scales [...,
+// rows, columns / 32]. Every such value is a BF16 number, so they are read as a BF16 tensor NAME [..., rows, columns].
 #pragma once
 
 #include <optional>

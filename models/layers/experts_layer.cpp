@@ -20,14 +20,14 @@ struct SharedExpert {
 };
 
 // What the routed experts read and write where that is narrower than the residual stream.
-struct Latent {
+struct NarrowExperts {
   LinearGroup in, out;
 };
 
-struct Parts {
+struct ExpertsParts {
   ParameterPointer router;       // [E, C]
   ParameterPointer choice_bias;  // [E], or null
-  std::optional<Latent> latent;
+  std::optional<NarrowExperts> latent;
   LinearGroup inputs;  // gate and up of each expert in turn, or up alone
   LinearGroup down;    // a member each
   std::optional<SharedExpert> shared;
@@ -35,7 +35,7 @@ struct Parts {
 
 class ExpertsLayer final : public Layer {
  public:
-  ExpertsLayer(const std::string& name, const ExpertsConfig& config, bool gated, Parts parts)
+  ExpertsLayer(const std::string& name, const ExpertsConfig& config, bool gated, ExpertsParts parts)
       : config_(config),
         width_(gated ? 2 : 1),
         shown_{name, config.num_experts, config.num_experts_per_tok, parts.choice_bias},
@@ -110,7 +110,7 @@ class ExpertsLayer final : public Layer {
   ExpertsConfig config_;
   std::size_t width_;  // members of an expert that read its input
   RoutedExperts shown_;
-  Parts parts_;
+  ExpertsParts parts_;
 };
 
 // Makes the layers of one place.
@@ -119,8 +119,8 @@ class Maker {
   Maker(const ModelConfig& config, const LayerPlace& place, const ExpertNames& names, const ParameterMaker& make)
       : sizes_(*config.experts), hidden_(config.hidden_size), module_(place.module + "."), names_(names), make_(make) {}
 
-  [[nodiscard]] Parts parts(const ParameterPointer& fed_by) const {
-    Parts parts;
+  [[nodiscard]] ExpertsParts parts(const ParameterPointer& fed_by) const {
+    ExpertsParts parts;
     parts.router = make_({module_ + "gate.weight", {sizes_.num_experts, hidden_}, Role::router});
     if (sizes_.scoring_func == ScoringFunction::sigmoid)
       parts.choice_bias = make_({module_ + "gate.e_score_correction_bias", {sizes_.num_experts}, Role::choice_bias});

@@ -8,7 +8,7 @@
 namespace qad {
 namespace {
 
-struct Parts {
+struct GatedDeltaNetParts {
   LinearGroup wide;    // qkvz, or qkv and z
   LinearGroup narrow;  // ba, or b and a
   ParameterPointer taps, A_log, dt_bias, norm;
@@ -23,7 +23,7 @@ struct Projected {
 
 class GatedDeltaNetLayer final : public Layer {
  public:
-  GatedDeltaNetLayer(const LinearAttentionConfig& config, float epsilon, Parts parts)
+  GatedDeltaNetLayer(const LinearAttentionConfig& config, float epsilon, GatedDeltaNetParts parts)
       : config_(config), epsilon_(epsilon), parts_(std::move(parts)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const override {
@@ -89,7 +89,7 @@ class GatedDeltaNetLayer final : public Layer {
 
   LinearAttentionConfig config_;
   float epsilon_;
-  Parts parts_;
+  GatedDeltaNetParts parts_;
 };
 
 }  // namespace
@@ -105,7 +105,7 @@ Residual make_gated_delta_net(const ModelConfig& config, const LayerPlace& place
   };
   const bool apart = projections == DeltaNetProjections::apart;
   Residual part = make_residual(config, place, make);
-  Parts parts;
+  GatedDeltaNetParts parts;
   parts.wide = {.name = module + ".in_proj_qkvz", .fed_by = scales_of(part)};
   parts.narrow = {.name = module + ".in_proj_ba", .fed_by = scales_of(part)};
   if (apart) {

@@ -10,7 +10,7 @@
 namespace qad {
 namespace {
 
-struct Parts {
+struct KdaParts {
   LinearGroup qkv;                       // members q, k, v
   std::array<ParameterPointer, 3> taps;  // of the convolutions of q, k and v
   LinearGroup narrow;                    // members f_a, b, g_a
@@ -21,7 +21,7 @@ struct Parts {
 
 class KdaLayer final : public Layer {
  public:
-  KdaLayer(const LinearAttentionConfig& config, float epsilon, Parts parts)
+  KdaLayer(const LinearAttentionConfig& config, float epsilon, KdaParts parts)
       : config_(config), epsilon_(epsilon), parts_(std::move(parts)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const override {
@@ -67,7 +67,7 @@ class KdaLayer final : public Layer {
  private:
   LinearAttentionConfig config_;
   float epsilon_;
-  Parts parts_;
+  KdaParts parts_;
 };
 
 }  // namespace
@@ -85,7 +85,7 @@ Residual make_kda(const ModelConfig& config, const LayerPlace& place, const Para
   };
   Residual part = make_residual(config, place, make);
   const ParameterPointer fed_by = scales_of(part);
-  Parts parts;
+  KdaParts parts;
   parts.qkv = {
       .name = self + ".qkv_proj",
       .members = {linear(".q_proj", keys, hidden), linear(".k_proj", keys, hidden), linear(".v_proj", values, hidden)},

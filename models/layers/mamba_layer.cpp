@@ -8,7 +8,7 @@
 namespace qad {
 namespace {
 
-struct Parts {
+struct MambaParts {
   LinearGroup in, out;
   ParameterPointer taps, tap_bias;  // of the convolution; the bias may be null
   ParameterPointer A_log, D, dt_bias;
@@ -17,7 +17,7 @@ struct Parts {
 
 class MambaLayer final : public Layer {
  public:
-  MambaLayer(const MambaConfig& config, float epsilon, Parts parts)
+  MambaLayer(const MambaConfig& config, float epsilon, MambaParts parts)
       : config_(config), epsilon_(epsilon), parts_(std::move(parts)) {}
 
   [[nodiscard]] Variable operator()(const Variable& x_TC, const ForwardPlan& plan, LayerState* state) const override {
@@ -61,7 +61,7 @@ class MambaLayer final : public Layer {
  private:
   MambaConfig config_;
   float epsilon_;
-  Parts parts_;
+  MambaParts parts_;
 };
 
 }  // namespace
@@ -80,7 +80,7 @@ Residual make_mamba(const ModelConfig& config, const LayerPlace& place, const Pa
     return one;
   };
   Residual part = make_residual(config, place, make);
-  Parts parts;
+  MambaParts parts;
   parts.in = group(".in_proj", inner + channels + sizes.num_heads, hidden, false);
   parts.in.fed_by = scales_of(part);
   parts.taps = make({module + ".conv1d.weight", {channels, 1, sizes.conv_kernel}, Role::convolution});

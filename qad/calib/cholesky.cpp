@@ -9,7 +9,7 @@ namespace qad {
 namespace {
 
 constexpr std::int64_t kPanel = 64;  // columns at a time
-constexpr std::int64_t kRows = 8, kCols = 64;
+constexpr std::int64_t kFactorRows = 8, kFactorCols = 64;
 
 // y -= factor·x
 void subtract(std::int64_t count, double factor, const double* x, double* y) {
@@ -31,7 +31,7 @@ bool cholesky(std::int64_t n, double* a) {
         else a[i * n + i] = std::sqrt(sum);
       }
     }
-    parallel_for(n - end, kRows, [&](std::int64_t begin, std::int64_t stop) {
+    parallel_for(n - end, kFactorRows, [&](std::int64_t begin, std::int64_t stop) {
       for (std::int64_t i = end + begin; i < end + stop; ++i)
         for (std::int64_t j = first; j < end; ++j) {
           double sum = a[i * n + j];
@@ -40,7 +40,7 @@ bool cholesky(std::int64_t n, double* a) {
           transposed[static_cast<std::size_t>((j - first) * n + i)] = a[i * n + j];
         }
     });
-    parallel_for(n - end, kRows, [&](std::int64_t begin, std::int64_t stop) {
+    parallel_for(n - end, kFactorRows, [&](std::int64_t begin, std::int64_t stop) {
       for (std::int64_t i = end + begin; i < end + stop; ++i)
         for (std::int64_t k = 0; k < width; ++k)
           subtract(i + 1 - end, a[i * n + first + k], transposed.data() + k * n + end, a + i * n + end);
@@ -51,7 +51,7 @@ bool cholesky(std::int64_t n, double* a) {
 
 void invert_lower(std::int64_t n, double* l) {
   std::vector<double> inverse(static_cast<std::size_t>(n * n));
-  parallel_for(n, kCols, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(n, kFactorCols, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < n; ++i) {
       double* const row = inverse.data() + i * n;
       const std::int64_t stop = std::min(end, i + 1);

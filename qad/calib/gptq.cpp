@@ -23,7 +23,7 @@ namespace {
 
 using kernels::Transpose;
 
-constexpr std::int64_t kRows = 16;  // of a weight at a time
+constexpr std::int64_t kSweepRows = 16;  // of a weight at a time
 constexpr double kLeastDamping = 1e-6, kMostDamping = 1;
 
 struct Moments {
@@ -130,7 +130,7 @@ ErrorPaths error_paths(const Tensor& moments, const GptqConfig& config) {
 void compensate(const QuantizedTensor& scales, const ErrorPaths& paths, std::int64_t block_size, float* w) {
   if (paths.factor.empty()) return;
   const Sweep sweep(scales, paths, block_size);
-  parallel_for(scales.rows, kRows, [&](std::int64_t begin, std::int64_t end) { sweep.run(begin, end, w); });
+  parallel_for(scales.rows, kSweepRows, [&](std::int64_t begin, std::int64_t end) { sweep.run(begin, end, w); });
 }
 
 void compensate_errors(std::span<const LinearQuantizers* const> linears, const ShowInputs& show_inputs,

@@ -19,7 +19,7 @@ namespace {
 
 using kernels::Transpose;
 
-constexpr std::int64_t kCols = 64;
+constexpr std::int64_t kChannels = 64;
 constexpr double kLeastFactor = 1e-4;
 
 Tensor scaled_columns(const Tensor& x, std::span<const float> factors, bool divide) {
@@ -65,7 +65,7 @@ double squared_distance(const Tensor& a, const Tensor& b) {
 // Of each column, all rows: the mean magnitude or the largest.
 template <class Magnitude>
 void column_magnitudes(const Tensor& x, bool largest, std::vector<double>& out, const Magnitude& magnitude) {
-  parallel_for(x.cols(), kCols, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(x.cols(), kChannels, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = 0; r < x.rows(); ++r)
       for (std::int64_t k = begin; k < end; ++k) {
         double& one = out[static_cast<std::size_t>(k)];

@@ -5,7 +5,7 @@
 namespace qad::cli {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string fish_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -15,7 +15,7 @@ std::string quoted(std::string_view text) {
 }
 
 // What goes behind `complete`: files are fish's own offer, and -f takes it away.
-std::string offer_of(const std::string& value_name) {
+std::string fish_offer(const std::string& value_name) {
   switch (completion_of(value_name)) {
     case Completion::nothing: return " -x";
     case Completion::files: return " -r -F";
@@ -28,7 +28,7 @@ std::string offer_of(const std::string& value_name) {
 
 // An argument is offered whatever its place: fish doesn't count places.
 std::string line_of(const std::string& verb, const ArgumentDescription& argument) {
-  std::string offer = offer_of(argument.name);
+  std::string offer = fish_offer(argument.name);
   if (offer == " -x") return "";
   offer.replace(0, 3, offer.starts_with(" -r") ? "" : " -f");  // -r and -x are of options
   return fmt::format("complete -c qad -n '__qad_verb_is {}'{}\n", verb, offer);
@@ -37,7 +37,7 @@ std::string line_of(const std::string& verb, const ArgumentDescription& argument
 std::string line_of(const std::string& verb, const OptionDescription& option) {
   return fmt::format("complete -c qad -n '__qad_verb_is {}'{} -l {} -d {}{}\n", verb,
                      option.letter == '\0' ? "" : fmt::format(" -s {}", option.letter), option.name,
-                     quoted(option.help), option.value_name.empty() ? "" : offer_of(option.value_name));
+                     fish_quoted(option.help), option.value_name.empty() ? "" : fish_offer(option.value_name));
 }
 
 }  // namespace
@@ -46,7 +46,7 @@ std::string fish_completions(const std::vector<VerbDescription>& verbs) {
   std::string names, lines;
   for (const VerbDescription& verb : verbs) {
     names += fmt::format(" {}", verb.name);
-    lines += fmt::format("complete -c qad -f -n __qad_needs_verb -a {} -d {}\n", verb.name, quoted(verb.summary));
+    lines += fmt::format("complete -c qad -f -n __qad_needs_verb -a {} -d {}\n", verb.name, fish_quoted(verb.summary));
     for (const ArgumentDescription& argument : verb.arguments) lines += line_of(verb.name, argument);
     for (const OptionDescription& option : verb.options) lines += line_of(verb.name, option);
   }

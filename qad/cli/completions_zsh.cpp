@@ -6,7 +6,7 @@ namespace qad::cli {
 namespace {
 
 // For what stands in single quotes and between the colons of _arguments.
-std::string escaped(std::string_view text) {
+std::string zsh_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '\'') out += "'\\''";
@@ -31,14 +31,15 @@ std::string spec_of(const OptionDescription& option) {
   const std::string names = option.letter == '\0'
                                 ? fmt::format("'--{}", option.name)
                                 : fmt::format("'(-{0} --{1})'{{-{0},--{1}}}'", option.letter, option.name);
-  const std::string value =
-      option.value_name.empty() ? "" : fmt::format(":{}:{}", escaped(option.value_name), action_of(option.value_name));
-  return fmt::format("{}[{}]{}'", names, escaped(option.help), value);
+  const std::string value = option.value_name.empty()
+                                ? ""
+                                : fmt::format(":{}:{}", zsh_escaped(option.value_name), action_of(option.value_name));
+  return fmt::format("{}[{}]{}'", names, zsh_escaped(option.help), value);
 }
 
 // As if it had to be given: for one that may be left out zsh offers what follows it as well.
 std::string spec_of(const ArgumentDescription& argument) {
-  return fmt::format("'{}:{}:{}'", argument.repeats ? "*" : "", escaped(argument.name), action_of(argument.name));
+  return fmt::format("'{}:{}:{}'", argument.repeats ? "*" : "", zsh_escaped(argument.name), action_of(argument.name));
 }
 
 }  // namespace
@@ -46,7 +47,7 @@ std::string spec_of(const ArgumentDescription& argument) {
 std::string zsh_completions(const std::vector<VerbDescription>& verbs) {
   std::string names, cases;
   for (const VerbDescription& verb : verbs) {
-    names += fmt::format("    '{}:{}'\n", verb.name, escaped(verb.summary));
+    names += fmt::format("    '{}:{}'\n", verb.name, zsh_escaped(verb.summary));
     cases += fmt::format("    {})\n      _arguments \\\n", verb.name);
     for (const OptionDescription& option : verb.options) cases += "        " + spec_of(option) + " \\\n";
     for (const ArgumentDescription& argument : verb.arguments) cases += "        " + spec_of(argument) + " \\\n";

@@ -11,7 +11,7 @@ namespace qad::cli {
 namespace {
 
 // Text as troff reads it back: no request at a line's start, hyphens that can be copied.
-std::string escaped(std::string_view text) {
+std::string roff(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '\\') out += "\\e";
@@ -22,22 +22,22 @@ std::string escaped(std::string_view text) {
   return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
-std::string bold(std::string_view text) { return "\\fB" + escaped(text) + "\\fR"; }
-std::string italic(std::string_view text) { return "\\fI" + escaped(text) + "\\fR"; }
+std::string bold(std::string_view text) { return "\\fB" + roff(text) + "\\fR"; }
+std::string italic(std::string_view text) { return "\\fI" + roff(text) + "\\fR"; }
 
-std::string item(const std::string& tag, std::string_view text) { return ".TP\n" + tag + "\n" + escaped(text) + "\n"; }
+std::string item(const std::string& tag, std::string_view text) { return ".TP\n" + tag + "\n" + roff(text) + "\n"; }
 
 std::string heading(std::string_view name) {
   std::string upper;
   for (const char c : name) upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return fmt::format(".TH \"{}\" 1 \"\" \"qad {}\" \"qad manual\"\n.SH NAME\n", escaped(upper), kVersion);
+  return fmt::format(".TH \"{}\" 1 \"\" \"qad {}\" \"qad manual\"\n.SH NAME\n", roff(upper), kVersion);
 }
 
 // Lower at its start and without its full stop, as after a dash.
 std::string after_dash(std::string summary) {
   if (!summary.empty()) summary[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(summary[0])));
   if (summary.ends_with('.')) summary.pop_back();
-  return escaped(summary);
+  return roff(summary);
 }
 
 std::string tag_of(const OptionDescription& option) {
@@ -88,9 +88,8 @@ a recipe of one's own with one key changed.
 
 std::string man_page(const VerbDescription& verb) {
   std::string page = heading("qad-" + verb.name);
-  page += fmt::format("{} \\- {}\n", escaped("qad-" + verb.name), after_dash(verb.summary));
-  page +=
-      fmt::format(".SH SYNOPSIS\n{} [options]\n.SH DESCRIPTION\n{}\n", escaped(verb.synopsis()), escaped(verb.summary));
+  page += fmt::format("{} \\- {}\n", roff("qad-" + verb.name), after_dash(verb.summary));
+  page += fmt::format(".SH SYNOPSIS\n{} [options]\n.SH DESCRIPTION\n{}\n", roff(verb.synopsis()), roff(verb.summary));
   if (!verb.arguments.empty()) page += ".SH ARGUMENTS\n";
   for (const ArgumentDescription& argument : verb.arguments) page += item(italic(argument.name), argument.help);
   page += ".SH OPTIONS\n";
@@ -112,7 +111,7 @@ std::string main_man_page(const std::vector<VerbDescription>& verbs) {
   page += kExamples;
   page += ".SH SEE ALSO\n";
   for (std::size_t i = 0; i < verbs.size(); ++i)
-    page += fmt::format(".BR {} (1){}\n", escaped("qad-" + verbs[i].name), i + 1 < verbs.size() ? "," : "");
+    page += fmt::format(".BR {} (1){}\n", roff("qad-" + verbs[i].name), i + 1 < verbs.size() ? "," : "");
   return page;
 }
 

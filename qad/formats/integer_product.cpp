@@ -12,7 +12,7 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kGroup = InterleavedRows::kGroup;
+constexpr std::int64_t kGroupRows = InterleavedRows::kGroup;
 // So few rows of x go together that what a product reads of them stays in the second cache while groups pass by.
 constexpr std::int64_t kRowsTogether = simd::kProductRows, kGroupsTogether = simd::kProductGroups;
 // Multiply-adds of a piece of work, some ten microseconds; a few rows take as long as four, since w has to be read.
@@ -63,7 +63,7 @@ void cpu::integer_product(const QuantizedTensor& x, const InterleavedRows& w, fl
   const Inputs inputs(x, extents);
   const std::int64_t row_parts = divide_up(x.rows, kRowsTogether);
   const std::int64_t rows_of_part = std::min(x.rows, kRowsTogether);
-  const std::int64_t of_groups = std::max(rows_of_part, kFewRows) * kGroup * kGroupsTogether * x.cols;
+  const std::int64_t of_groups = std::max(rows_of_part, kFewRows) * kGroupRows * kGroupsTogether * x.cols;
   const std::int64_t groups_of_task = kGroupsTogether * std::max<std::int64_t>(1, kTaskProducts / of_groups);
   const std::int64_t group_parts = divide_up(w.groups(), groups_of_task);
   parallel_for(row_parts * group_parts, 1, [&](std::int64_t task, std::int64_t) {
@@ -74,8 +74,8 @@ void cpu::integer_product(const QuantizedTensor& x, const InterleavedRows& w, fl
     const std::int64_t first = task % group_parts * groups_of_task, last = std::min(w.groups(), first + groups_of_task);
     for (std::int64_t group = first; group < last; group += kGroupsTogether)
       simd::multiply_groups(inputs.from(row, extents), rows, w.bytes.data<std::uint8_t>() + group * w.bytes.cols(),
-                            w.bytes.cols(), std::min(kGroupsTogether * kGroup, w.rows - group * kGroup), extents,
-                            scratch, out + row * w.rows + group * kGroup);
+                            w.bytes.cols(), std::min(kGroupsTogether * kGroupRows, w.rows - group * kGroupRows),
+                            extents, scratch, out + row * w.rows + group * kGroupRows);
   });
 }
 

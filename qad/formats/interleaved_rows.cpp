@@ -11,7 +11,7 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kGroup = InterleavedRows::kGroup;
+constexpr std::int64_t kInterleaved = InterleavedRows::kGroup;
 constexpr std::int64_t kColumns = InterleavedRows::kColumns;
 
 // The four nibbles of 16 bits as the low nibbles of four bytes, and back.
@@ -79,8 +79,8 @@ InterleavedRows cpu::interleaved(const QuantizedTensor& tensor) {
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t group = begin; group < end; ++group) {
                    std::uint8_t* const target = result.bytes.data<std::uint8_t>() + group * layout.group_bytes();
-                   const std::int64_t first = group * kGroup, rows = std::min(kGroup, tensor.rows - first);
-                   if (rows < kGroup) std::fill_n(target, layout.group_bytes(), std::uint8_t{0});
+                   const std::int64_t first = group * kInterleaved, rows = std::min(kInterleaved, tensor.rows - first);
+                   if (rows < kInterleaved) std::fill_n(target, layout.group_bytes(), std::uint8_t{0});
                    for (std::int64_t row = 0; row < rows; ++row) {
                      const std::uint8_t* const of_row = scales + (first + row) * layout.blocks;
                      visit_row(
@@ -107,8 +107,8 @@ QuantizedTensor cpu::separated(const InterleavedRows& tensor, std::int64_t begin
       const std::int64_t row = begin + i;
       std::uint8_t* const scales = result.scales.data<std::uint8_t>() + i * layout.blocks;
       visit_row(
-          layout, row % kGroup, result.codes.data<std::uint8_t>() + i * tensor.cols / 2,
-          bytes + row / kGroup * layout.group_bytes(),
+          layout, row % kInterleaved, result.codes.data<std::uint8_t>() + i * tensor.cols / 2,
+          bytes + row / kInterleaved * layout.group_bytes(),
           [](std::uint8_t* packed, const std::uint8_t* from) {
             std::uint32_t columns = 0;
             std::memcpy(&columns, from, 4);

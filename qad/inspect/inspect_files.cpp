@@ -60,12 +60,12 @@ void print_scales(const CheckpointContent& content, std::ostream& print) {
   if (!table.rows().empty()) print << "\n" << table.text();
 }
 
-struct Weights {
+struct ExportedWeights {
   double values = 0, bits = 0;
 };
 
 // Quantized layers of a packed export, those alike in one row; all its weights are counted.
-Table export_table(const ExportModel& model, Weights& weights) {
+Table export_table(const ExportModel& model, ExportedWeights& weights) {
   struct Row {
     std::vector<std::string> cells;
     std::int64_t count;
@@ -105,7 +105,7 @@ Table export_table(const ExportModel& model, Weights& weights) {
   return table;
 }
 
-std::string text_of(const Weights& weights) {
+std::string text_of(const ExportedWeights& weights) {
   return fmt::format("{:.0f}, {} bits each", weights.values, format_significant(weights.bits / weights.values));
 }
 
@@ -241,7 +241,7 @@ void inspect_model(const fs::path& folder, std::ostream& print) {
     for (const SafetensorsFile& file : files.files())
       for (const SafetensorsInfo& info : file.tensors()) tensors.push_back(tensor_line(info));
   }
-  Weights weights;
+  ExportedWeights weights;
   for (const TensorLine& line : tensors) {
     weights.values += static_cast<double>(line.elements);
     weights.bits += 8 * static_cast<double>(line.bytes);

@@ -90,11 +90,11 @@ Json states_json(const FileStates& states) {
 }
 
 // The weights of a model, counted, and the bits they take.
-struct Weights {
+struct CountedWeights {
   double values = 0, bits = 0;
 };
 
-Json layers_json(const ExportModel& model, Weights& weights) {
+Json layers_json(const ExportModel& model, CountedWeights& weights) {
   Json layers = Json::array();
   for (const ExportLinear& linear : model.linears) {
     if (!linear.weight) continue;
@@ -176,7 +176,7 @@ Json model_json(const fs::path& folder, std::string& refusal) {
   }
   try {
     json["config"] = config_json(read_hf_config(folder));
-    Weights weights;
+    CountedWeights weights;
     if (is_packed_export(folder)) {
       const ExportModel model = read_export(folder);
       json["quantized_layers"] = layers_json(model, weights);

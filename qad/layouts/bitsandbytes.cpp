@@ -127,10 +127,10 @@ constexpr auto kNf4Parts = std::to_array<StoredPart>({{".weight.quant_state.bits
                                                       {".weight", "U8", &kNibbles},
                                                       {".weight.absmax", "F32", &kAbsmax},
                                                       {".weight.quant_map", "F32", &kValues}});
-struct Kind {
+struct StoredKind {
   StoredLayer stored;
 };
-constexpr auto kKinds = std::to_array<Kind>({{{"nf4_g64", "none", kNf4Parts}}});
+constexpr auto kKinds = std::to_array<StoredKind>({{{"nf4_g64", "none", kNf4Parts}}});
 
 // In BF16 where that holds every value.
 Tensor narrowed(const Tensor& value) {
@@ -139,7 +139,7 @@ Tensor narrowed(const Tensor& value) {
 }
 
 // The keys that transformers writes.
-OrderedJson quantization_config(const ExportModel& model) {
+OrderedJson bitsandbytes_config(const ExportModel& model) {
   OrderedJson json;
   json["_load_in_4bit"] = true;
   json["_load_in_8bit"] = false;
@@ -160,7 +160,7 @@ OrderedJson quantization_config(const ExportModel& model) {
 }  // namespace
 
 bool holds_bitsandbytes(const LayerFormats& formats) {
-  return find_row(std::span<const Kind>(kKinds), formats) != nullptr;
+  return find_row(std::span<const StoredKind>(kKinds), formats) != nullptr;
 }
 
 std::vector<Refusal> refuse_bitsandbytes(const ExportOutline& outline) {
@@ -175,12 +175,12 @@ void pack_bitsandbytes_tensors(const ExportModel& model, ExportFiles& files) {
         float_tensor(tensor.name, as_f32(as_stored(tensor.value, kept_type(tensor.role, model.dense_type)))));
   for (const ExportLinear& linear : model.linears)
     if (linear.weight)
-      append_parts(find_row(std::span<const Kind>(kKinds), formats_of(linear))->stored, linear, files.tensors);
+      append_parts(find_row(std::span<const StoredKind>(kKinds), formats_of(linear))->stored, linear, files.tensors);
 }
 
 void pack_bitsandbytes_texts(const ExportModel& model, ExportFiles& files) {
   OrderedJson config = config_of(model, compute_type(model));
-  config["quantization_config"] = quantization_config(model);
+  config["quantization_config"] = bitsandbytes_config(model);
   files.texts["config.json"] = to_text(config);
 }
 
@@ -192,7 +192,7 @@ ExportModel unpack_bitsandbytes(const ExportFiles& files) {
   for (const std::string& name :
        tensors.stems({".weight.quant_state.bitsandbytes__fp4", ".weight.nested_absmax", ".SCB"}))
     throw Error({.who = name, .expected = "a layer in NF4", .got = "one of another kind", .hint = kReadable});
-  for (const std::string& name : stored_layers(std::span<const Kind>(kKinds), tensors))
+  for (const std::string& name : stored_layers(std::span<const StoredKind>(kKinds), tensors))
     model.linears.push_back(take_parts(kKinds.front().stored, name, tensors));
   for (const std::string& name : names_at(config, {"quantization_config", "llm_int8_skip_modules"}))
     model.linears.push_back({name, "", {}, {}});

@@ -16,16 +16,16 @@
 namespace qad {
 namespace {
 
-constexpr const char* kVersion = "0.18.0";  // of the compressed-tensors whose layout this is
-constexpr const char* kMixed = "mixed-precision";
+constexpr const char* kTheirVersion = "0.18.0";  // of the compressed-tensors whose layout this is
+constexpr const char* kMixedFormat = "mixed-precision";
 
-constexpr auto kNvfp4Parts = std::to_array<StoredPart>({{".weight_packed", "U8", &kCodes},
-                                                        {".weight_scale", "F8_E4M3", &kBlockScales},
-                                                        {".weight_global_scale", "", &kScaleDivisor},
-                                                        {".input_global_scale", "", &kInputScaleDivisor}});
+constexpr auto kNvfp4Packed = std::to_array<StoredPart>({{".weight_packed", "U8", &kCodes},
+                                                         {".weight_scale", "F8_E4M3", &kBlockScales},
+                                                         {".weight_global_scale", "", &kScaleDivisor},
+                                                         {".input_global_scale", "", &kInputScaleDivisor}});
 constexpr auto kMxfp4Parts =
     std::to_array<StoredPart>({{".weight_packed", "U8", &kCodes}, {".weight_scale", "U8", &kBlockScales}});
-constexpr auto kFp8Parts = std::to_array<StoredPart>(
+constexpr auto kFp8Packed = std::to_array<StoredPart>(
     {{".weight", "F8_E4M3", &kCodes}, {".weight_scale", "", &kScaleOfOne}, {".input_scale", "", &kInputScaleOfOne}});
 constexpr auto kFp8ChannelParts =
     std::to_array<StoredPart>({{".weight", "F8_E4M3", &kCodes}, {".weight_scale", "", &kBlockScales}});
@@ -67,13 +67,13 @@ struct Packing {
 };
 // In this order the kinds of a mixture are told: those with quantized inputs come first.
 constexpr auto kPackings = std::to_array<Packing>({
-    {{"nvfp4", "nvfp4", kNvfp4Parts}, "nvfp4-pack-quantized", kNvfp4Operand, kNvfp4Operand},
+    {{"nvfp4", "nvfp4", kNvfp4Packed}, "nvfp4-pack-quantized", kNvfp4Operand, kNvfp4Operand},
     {{"mxfp4", "mxfp4", kMxfp4Parts}, "mxfp4-pack-quantized", kMxfp4Operand, kMxfp4Operand},
-    {{"fp8", "fp8", kFp8Parts}, "float-quantized", kFp8Operand, kFp8Operand},
+    {{"fp8", "fp8", kFp8Packed}, "float-quantized", kFp8Operand, kFp8Operand},
     {{"fp8_channel", "fp8_channel", kFp8ChannelParts}, "float-quantized", kFp8Rows, kFp8Tokens},
-    {{"nvfp4", "none", std::span(kNvfp4Parts).first(3)}, "nvfp4-pack-quantized", kNvfp4Operand, kAsItIs},
+    {{"nvfp4", "none", std::span(kNvfp4Packed).first(3)}, "nvfp4-pack-quantized", kNvfp4Operand, kAsItIs},
     {{"mxfp4", "none", kMxfp4Parts}, "mxfp4-pack-quantized", kMxfp4Operand, kAsItIs},
-    {{"fp8", "none", std::span(kFp8Parts).first(2)}, "naive-quantized", kFp8Operand, kAsItIs},
+    {{"fp8", "none", std::span(kFp8Packed).first(2)}, "naive-quantized", kFp8Operand, kAsItIs},
     {{"fp8_channel", "none", kFp8ChannelParts}, "naive-quantized", kFp8Rows, kAsItIs},
     {{"int8", "none", kIntParts}, "pack-quantized", kInt8Rows, kAsItIs},
     {{"int4_g128", "none", kIntParts}, "pack-quantized", kInt4Groups, kAsItIs},
@@ -117,7 +117,7 @@ OrderedJson config_group(const Packing& packing, const OrderedJson& targets) {
   return group;
 }
 
-OrderedJson quantization_config(const ExportModel& model) {
+OrderedJson compressed_tensors_config(const ExportModel& model) {
   std::vector<OrderedJson> kinds;  // a group of layers each
   std::set<std::string> formats;
   for (const Packing& packing : kPackings) {
@@ -134,7 +134,7 @@ OrderedJson quantization_config(const ExportModel& model) {
 
   OrderedJson json;
   json["config_groups"] = groups;
-  json["format"] = formats.size() > 1 ? kMixed : formats.begin()->c_str();
+  json["format"] = formats.size() > 1 ? kMixedFormat : formats.begin()->c_str();
   json["global_compression_ratio"] = nullptr;
   json["ignore"] = unquantized_names(model);
   json["kv_cache_scheme"] = nullptr;
@@ -145,7 +145,7 @@ OrderedJson quantization_config(const ExportModel& model) {
   json["quantization_status"] = "compressed";
   json["sparsity_config"] = OrderedJson::object();
   json["transform_config"] = OrderedJson::object();
-  json["version"] = kVersion;
+  json["version"] = kTheirVersion;
   return json;
 }
 
@@ -261,7 +261,7 @@ void pack_compressed_tensors_tensors(const ExportModel& model, ExportFiles& file
 
 void pack_compressed_tensors_texts(const ExportModel& model, ExportFiles& files) {
   OrderedJson config = config_of(model, compute_type(model));
-  config["quantization_config"] = quantization_config(model);
+  config["quantization_config"] = compressed_tensors_config(model);
   files.texts["config.json"] = to_text(config);
 }
 

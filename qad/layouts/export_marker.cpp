@@ -21,10 +21,10 @@ namespace {
 
 constexpr const char* kMarker = "qad_export.json";
 constexpr const char* kAsWritten = "the file that the export wrote";
-constexpr const char* kHint = "export again; if you changed it yourself, remove qad_export.json";
+constexpr const char* kExportAgainHint = "export again; if you changed it yourself, remove qad_export.json";
 
 [[noreturn]] void damaged_marker(const fs::path& file) {
-  throw Error({.who = file.string(), .expected = kAsWritten, .got = "another one", .hint = kHint});
+  throw Error({.who = file.string(), .expected = kAsWritten, .got = "another one", .hint = kExportAgainHint});
 }
 
 Hash128 hash_from(const std::string& digits, const fs::path& who) {
@@ -79,7 +79,7 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
       throw Error(
           {file.string(), fmt::format("{}, of {} bytes", kAsWritten, written.bytes),
            fs::is_regular_file(file, error) ? fmt::format("one of {}", fs::file_size(file, error)) : what_is_at(file),
-           kHint});
+           kExportAgainHint});
     names.insert(name);
     paths.push_back(file);
   }
@@ -89,7 +89,7 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
       throw Error({.who = paths[i].string(),
                    .expected = kAsWritten,
                    .got = "another one of its size (is the file damaged?)",
-                   .hint = kHint});
+                   .hint = kExportAgainHint});
   return names;
 }
 
@@ -149,7 +149,8 @@ std::size_t check_export(const fs::path& folder) {
   for (const auto& [name, written] : marker->files)
     if (place_at(folder / name) == Place::nothing) {
       if (interrupted) unfinished(folder);
-      throw Error({.who = (folder / name).string(), .expected = kAsWritten, .got = "nothing there", .hint = kHint});
+      throw Error(
+          {.who = (folder / name).string(), .expected = kAsWritten, .got = "nothing there", .hint = kExportAgainHint});
     }
   return unchanged_files(folder, *marker).size();
 }

@@ -28,7 +28,6 @@
 namespace qad {
 namespace {
 
-constexpr std::string_view kBlocks = "blk.";
 constexpr const char* kRopeFactors = "rope_freqs.weight";
 constexpr const char* kArchitecture = "general.architecture";
 constexpr const char* kKeyScales = "qad.attention.key_scales";
@@ -219,9 +218,9 @@ void append_plain(const ExportModel& model, const GgufFamily& family, const Mode
 
 // The order in which a forward reads: embedding, layers, last norm, head.
 std::int64_t place_of(const std::string& tensor) {
-  if (!tensor.starts_with(kBlocks)) return tensor.starts_with("output") ? INT64_MAX : -1;
+  if (!tensor.starts_with(kGgufBlocks)) return tensor.starts_with("output") ? INT64_MAX : -1;
   std::int64_t layer = 0;
-  std::from_chars(tensor.data() + kBlocks.size(), tensor.data() + tensor.size(), layer);
+  std::from_chars(tensor.data() + kGgufBlocks.size(), tensor.data() + tensor.size(), layer);
   return layer;
 }
 

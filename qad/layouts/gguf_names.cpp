@@ -14,8 +14,6 @@
 namespace qad {
 namespace {
 
-constexpr std::string_view kBlocks = "blk.";
-
 // mlp.experts.7.up_proj -> mlp.experts.*.up_proj and 7; -1 for a name without a number.
 std::pair<std::string, std::int64_t> without_expert(std::string_view module) {
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -63,19 +61,19 @@ GgufTensorName translate(const GgufFamily& family, const std::string& tensor, st
 }  // namespace
 
 GgufModule to_gguf(const GgufFamily& family, const std::string& module) {
-  return translate(family, module, &GgufName::ours, &GgufName::theirs, family.layers, kBlocks);
+  return translate(family, module, &GgufName::ours, &GgufName::theirs, family.layers, kGgufBlocks);
 }
 
 GgufModule from_gguf(const GgufFamily& family, const std::string& module) {
-  return translate(family, module, &GgufName::theirs, &GgufName::ours, kBlocks, family.layers);
+  return translate(family, module, &GgufName::theirs, &GgufName::ours, kGgufBlocks, family.layers);
 }
 
 GgufTensorName to_gguf_tensor(const GgufFamily& family, const std::string& tensor) {
-  return translate(family, tensor, &GgufTensor::ours, &GgufTensor::theirs, family.layers, kBlocks);
+  return translate(family, tensor, &GgufTensor::ours, &GgufTensor::theirs, family.layers, kGgufBlocks);
 }
 
 GgufTensorName from_gguf_tensor(const GgufFamily& family, const std::string& tensor) {
-  return translate(family, tensor, &GgufTensor::theirs, &GgufTensor::ours, kBlocks, family.layers);
+  return translate(family, tensor, &GgufTensor::theirs, &GgufTensor::ours, kGgufBlocks, family.layers);
 }
 
 bool is_stack(const std::string& module) { return module.find('*') != std::string::npos; }

@@ -3,11 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "models/families/gguf_family.h"
 
 namespace qad {
+
+/// What names of layers begin with there.
+inline constexpr std::string_view kGgufBlocks = "blk.";
 
 /// A module by its name in the other language.
 struct GgufModule {

@@ -73,11 +73,11 @@ Tensor flat(const Tensor& stack) {
 }
 
 // The names of both parts, where a module of that layer is the split one.
-struct Place {
+struct SplitPlace {
   const GgufSplit* split = nullptr;
   std::string first, second, ours;
 };
-Place place_of(const GgufFamily& family, std::string_view module, std::string_view GgufSplit::*name) {
+SplitPlace place_of(const GgufFamily& family, std::string_view module, std::string_view GgufSplit::*name) {
   for (const GgufSplit& split : family.splits) {
     if (!module.ends_with("." + std::string(split.*name))) continue;
     const std::string layer(module.substr(0, module.size() - (split.*name).size()));
@@ -102,7 +102,7 @@ auto take(Items& items, const std::string& name) {
 }  // namespace
 
 bool is_transposed(const GgufFamily& family, const std::string& module) {
-  const Place place = place_of(family, module, &GgufSplit::ours);
+  const SplitPlace place = place_of(family, module, &GgufSplit::ours);
   return place.split != nullptr && place.split->heads != nullptr;
 }
 
@@ -150,9 +150,9 @@ ExportModel with_splits(const ExportModel& model, const GgufFamily& family, cons
 
 void join_splits(ExportModel& model, const GgufFamily& family, const ModelConfig& config) {
   if (family.splits.empty()) return;
-  std::vector<Place> places;
+  std::vector<SplitPlace> places;
   for (const ExportLinear& linear : model.linears)
-    if (Place place = place_of(family, linear.name, &GgufSplit::first); place.split != nullptr)
+    if (SplitPlace place = place_of(family, linear.name, &GgufSplit::first); place.split != nullptr)
       places.push_back(std::move(place));
   for (const auto& [split, first, second, ours] : places) {
     const std::vector<std::int64_t> rows = split->rows(config);

@@ -18,14 +18,14 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kHint = "llama.cpp can't do what this tokenizer does; export in another layout";
+constexpr const char* kOtherLayoutHint = "llama.cpp can't do what this tokenizer does; export in another layout";
 constexpr std::string_view kMark = "\u2581";  // stands for a space in vocabularies of SentencePiece's kind
 
 // llama.cpp's kinds of tokens.
-enum class Kind : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+enum class TokenKind : std::int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 [[noreturn]] void refuse(const std::string& expected, const std::string& got) {
-  throw Error({.who = "tokenizer.json as GGUF", .expected = expected, .got = got, .hint = kHint});
+  throw Error({.who = "tokenizer.json as GGUF", .expected = expected, .got = got, .hint = kOtherLayoutHint});
 }
 
 // A step that may be a Sequence of steps under `parts`; null is no step.
@@ -216,11 +216,12 @@ Vocabulary vocabulary_of(const Json& root, const Tokenizer& tokenizer, std::int6
            {std::pair{"single_word", token->added->single_word}, std::pair{"lstrip", token->added->lstrip},
             std::pair{"rstrip", token->added->rstrip}})
         if (is_set) refuse("added tokens without " + std::string(flag), in_quotes(token->text));
-    const Kind kind = !token                      ? Kind::unused
-                      : is_unknown(tokenizer, id) ? Kind::unknown
-                      : token->added == nullptr   ? (bytes && names_byte(token->text) ? Kind::byte : Kind::normal)
-                      : token->special            ? Kind::control
-                                                  : Kind::user_defined;
+    const TokenKind kind = !token                      ? TokenKind::unused
+                           : is_unknown(tokenizer, id) ? TokenKind::unknown
+                           : token->added == nullptr
+                               ? (bytes && names_byte(token->text) ? TokenKind::byte : TokenKind::normal)
+                           : token->special ? TokenKind::control
+                                            : TokenKind::user_defined;
     result.tokens.push_back(token ? std::string(token->text) : "[PAD" + std::to_string(id) + "]");
     result.kinds.push_back(static_cast<std::int32_t>(kind));
   }

@@ -93,13 +93,13 @@ std::vector<std::string> unquantized_names(const ExportModel& model) {
   std::vector<std::string> names;
   for (const ExportLinear& linear : model.linears)
     if (!linear.weight) names.push_back(linear.name);
-  constexpr std::string_view kWeight = ".weight";
+  constexpr std::string_view kWeightSuffix = ".weight";
   for (const NamedTensor& tensor : model.dense)
-    if ((tensor.role == Role::router || tensor.role == Role::convolution) && tensor.name.ends_with(kWeight))
-      names.push_back(tensor.name.substr(0, tensor.name.size() - kWeight.size()));
+    if ((tensor.role == Role::router || tensor.role == Role::convolution) && tensor.name.ends_with(kWeightSuffix))
+      names.push_back(tensor.name.substr(0, tensor.name.size() - kWeightSuffix.size()));
   for (const Passenger& one : model.passengers)
-    if (one.data.shape().rank() == 2 && one.name.ends_with(kWeight))
-      names.push_back(one.name.substr(0, one.name.size() - kWeight.size()));
+    if (one.data.shape().rank() == 2 && one.name.ends_with(kWeightSuffix))
+      names.push_back(one.name.substr(0, one.name.size() - kWeightSuffix.size()));
   return names;
 }
 

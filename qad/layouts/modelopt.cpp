@@ -13,7 +13,7 @@
 namespace qad {
 namespace {
 
-constexpr const char* kMixed = "MIXED_PRECISION";
+constexpr const char* kMixedAlgo = "MIXED_PRECISION";
 constexpr const char* kKeyScale = ".k_proj.k_scale";
 constexpr const char* kValueScale = ".v_proj.v_scale";
 // Of the ModelOpt whose layout this is; readers ask for producer and version.
@@ -91,7 +91,7 @@ OrderedJson quantization_of(const ExportModel& model) {
   const auto algorithms = by_algorithm(model);
   const bool mixed = algorithms.size() > 1;
   OrderedJson json;
-  json["quant_algo"] = mixed ? kMixed : algorithms.begin()->first;
+  json["quant_algo"] = mixed ? kMixedAlgo : algorithms.begin()->first;
   json["kv_cache_quant_algo"] = model.key_value_scales.empty() ? OrderedJson(nullptr) : OrderedJson("FP8");
   if (group_size > 0) json["group_size"] = group_size;
   json["exclude_modules"] = unquantized_names(model);

@@ -24,7 +24,7 @@ namespace {
 
 // Hidden, so that it is no file of the export. A line says whose it is, then one a piece: its number and its hash.
 constexpr const char* kDone = ".qad_stream";
-constexpr const char* kState = ".qad_stream_state";
+constexpr const char* kStateFolder = ".qad_stream_state";
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -85,7 +85,7 @@ void StreamedExport::take_up(const std::string& text) {
     log_info("{}: goes on after {} of {} parts", out_.target().string(), done, done_.size());
 }
 
-fs::path StreamedExport::state_folder() const { return out_.path() / kState; }
+fs::path StreamedExport::state_folder() const { return out_.path() / kStateFolder; }
 
 std::size_t StreamedExport::pieces_done() const { return static_cast<std::size_t>(std::ranges::count(done_, true)); }
 
@@ -171,7 +171,7 @@ void StreamedExport::finish(const std::vector<KeyValueScale>& scales, const Expo
   write_export_marker(folder, std::string(exporter_.name), extras.run, known);
   mapped_.clear();
   files_.clear();
-  fs::remove_all(folder / kState);
+  fs::remove_all(folder / kStateFolder);
   fs::remove(folder / kDone);
   out_.put_in_place(kLastExportFile);
 }

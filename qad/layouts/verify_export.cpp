@@ -15,10 +15,10 @@
 namespace qad {
 namespace {
 
-constexpr const char* kHint = "the export is not what was trained; nothing was put in place";
+constexpr const char* kNotInPlaceHint = "the export is not what was trained; nothing was put in place";
 
 [[noreturn]] void differ(const std::string& who, const std::string& expected, const std::string& got) {
-  throw Error({.who = who, .expected = expected, .got = got, .hint = kHint});
+  throw Error({.who = who, .expected = expected, .got = got, .hint = kNotInPlaceHint});
 }
 
 // Both in FP32: the numbers that a forward sees. -0 and 0 are different numbers here.

@@ -31,6 +31,19 @@ float amax_bf16(const Tensor& values) {
   return bf16_to_f32(largest);
 }
 
+// Whether all of them are ±1 or ±1.5 times a power of two, as those of E2M1 codes under such scales are (MXFP4).
+bool are_scaled_e2m1(const Tensor& values) {
+  const auto all = [&](auto* bits, auto below_the_leading) {
+    return std::all_of(bits, bits + values.size(), [=](auto one) { return (one & below_the_leading) == 0; });
+  };
+  if (values.dtype() == DType::bf16) return all(values.data<std::uint16_t>(), std::uint16_t{0x3f});
+  const Tensor floats = as_f32(values);
+  return all(reinterpret_cast<const std::uint32_t*>(floats.data()), std::uint32_t{0x3fffff});
+}
+
+// A block scale of E2M1 codes is amax/6 at first, but of values that were such codes before it may have been amax/4.
+constexpr float kRoomForCodes = 1.5f;
+
 }  // namespace
 
 TensorScale::TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round, TensorScaleSource source,
@@ -58,8 +71,11 @@ void TensorScale::end_observing(TensorScaleSource from) {
   else if (!observed_ && from == TensorScaleSource::calibration && format_->has_tensor_scale)
     throw Error(
         {name_, "calibration to reach this layer", "no token of it", "calibrate on more tokens, or exclude it"});
-  const bool has_room = weights_.empty() && from == TensorScaleSource::calibration;
-  value_ = tensor_scale_from_amax(*format_, has_room ? headroom_ * amax_ : amax_, round_);
+  float room = weights_.empty() && from == TensorScaleSource::calibration ? headroom_ : 1.0f;
+  if (!weights_.empty() && format_->element == &kE2M1 &&
+      std::ranges::all_of(weights_, [](const auto& weight) { return are_scaled_e2m1(alive(weight)->value()); }))
+    room = kRoomForCodes;
+  value_ = tensor_scale_from_amax(*format_, room * amax_, round_);
 }
 
 void TensorScale::follow_weights() {

@@ -15,7 +15,8 @@ namespace qad {
 class TensorScale {
  public:
   /// `source`: where it comes from by its rule, once observing ends. `headroom`: of an operand that calibration saw,
-  /// its scale is that of an amax so many times as large; weights are known and need none.
+  /// its scale is that of an amax so many times as large; weights are known and need none, but for those in MXFP4
+  /// already, which keep their block scales then.
   TensorScale(std::string name, const BlockFormat& format, TensorScaleRound round,
               TensorScaleSource source = TensorScaleSource::calibration, double headroom = 1);
 

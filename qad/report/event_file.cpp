@@ -11,7 +11,7 @@ namespace qad {
 namespace {
 
 constexpr std::size_t kHead = 12, kFrameBytes = 16;  // before a record's data, and around it
-constexpr std::string_view kVersion = "brain.Event:2";
+constexpr std::string_view kEventFormat = "brain.Event:2";
 
 constexpr auto kCrcTable = [] {
   std::array<std::uint32_t, 256> table{};
@@ -130,7 +130,7 @@ std::optional<std::string_view> data_at(std::string_view contents, std::size_t a
 }  // namespace
 
 std::string event_file_header(double wall_time) {
-  return record(wall_time_field(wall_time) + bytes_field(kFileVersion, kVersion));
+  return record(wall_time_field(wall_time) + bytes_field(kFileVersion, kEventFormat));
 }
 
 std::string scalars_record(double wall_time, std::int64_t step, const std::vector<Scalar>& scalars) {

@@ -22,7 +22,7 @@ Json json_of(const AnsweredProblem& record) {
   return json;
 }
 
-AnsweredProblem record_of(const Json& json) {
+AnsweredProblem answer_of(const Json& json) {
   AnsweredProblem record;
   visit_fields(record, [&]<class T>(const char* name, T& value) { value = json.at(name).template get<T>(); });
   return record;
@@ -58,7 +58,7 @@ std::vector<AnsweredProblem> read_answers(const std::filesystem::path& file) {
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     try {
-      answered.push_back(record_of(Json::parse(text.substr(begin, end - begin))));
+      answered.push_back(answer_of(Json::parse(text.substr(begin, end - begin))));
     } catch (const nlohmann::json::exception& error) {
       throw Error({.who = fmt::format("{}:{}", file.string(), answered.size() + 1),
                    .expected = "an answered problem",

@@ -9,6 +9,7 @@
 #include "qad/calib/calibrate.h"
 #include "qad/calib/unseen_experts.h"
 #include "qad/checkpoint/checkpoint.h"
+#include "qad/run/calibration_state.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -16,17 +17,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kBetweenSaves{30};
+constexpr std::chrono::seconds kBetweenCalibrationSaves{30};
 constexpr const char* kBatches = "batches";
-constexpr const char* kScale = "scale/";
-constexpr const char* kWasRead = "was_read/";  // weights, of experts that saw a token
 
 void save(const Student& student, const Materials& materials, std::size_t batches, const fs::path& file) {
   CheckpointContent content;
   content.numbers[kBatches] = static_cast<std::int64_t>(batches);
-  for (const auto& [name, value] : student.quantizers.state()) content.numbers[kScale + name] = value;
-  for (const LinearQuantizers& linear : student.quantizers.linears())
-    if (linear.weights && linear.weights->was_read()) content.numbers[kWasRead + linear.layer] = std::int64_t{1};
+  add_calibration(student.quantizers, content);
   add_inputs(materials.inputs, content);
   save_checkpoint(file, content);
 }
@@ -38,14 +35,8 @@ std::size_t take_up(Student& student, const Materials& materials, const fs::path
   try {
     const CheckpointContent content = load_checkpoint(file);
     check_inputs(materials.inputs, content, file.string());
-    std::vector<QuantizerSet::NamedValue> state;
-    for (const auto& [name, value] : content.numbers)
-      if (name.starts_with(kScale))
-        state.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
     const auto batches = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at(kBatches)));
-    student.quantizers.observe_further(state, file.string());
-    for (const LinearQuantizers& linear : student.quantizers.linears())
-      if (linear.weights) linear.weights->set_was_read(content.numbers.contains(kWasRead + linear.layer));
+    take_calibration(content, file.string(), student.quantizers);
     log_info("calibration goes on after {} of {} batches", batches, materials.calibration.size());
     return batches;
   } catch (const Error& error) {
@@ -66,7 +57,7 @@ void calibrate_run(Student& student, const Materials& materials, const RunFolder
   Clock::time_point saved = Clock::now();
   const auto batch_done = [&](std::size_t batches) {
     done = batches;
-    if (!alone || Clock::now() - saved < kBetweenSaves) return;
+    if (!alone || Clock::now() - saved < kBetweenCalibrationSaves) return;
     save(student, materials, done, file);
     saved = Clock::now();
   };

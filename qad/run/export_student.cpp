@@ -5,6 +5,7 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
+#include "autograd/base/place.h"
 #include "models/families/hf_config.h"
 #include "qad/calib/calibrate.h"
 #include "qad/layouts/check_exportable.h"
@@ -18,13 +19,6 @@
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
-
-std::int64_t bytes_in(const fs::path& folder) {
-  std::int64_t bytes = 0;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file()) bytes += static_cast<std::int64_t>(entry.file_size());
-  return bytes;
-}
 
 // That of the side files; of pretraining, the one that it read its text with.
 std::shared_ptr<const Tokenizer> tokenizer_of(const fs::path& start, const Materials& materials) {
@@ -119,7 +113,7 @@ ExportSummary export_student(const std::string& format, Student& student, const 
   write_export(out, exporter(format), exported, extras);
 
   const fs::path& place = out.target();
-  ExportSummary summary{format, place.string(), bytes_in(place), {}};
+  ExportSummary summary{format, place.string(), bytes_in_folder(place), {}};
   const std::unique_ptr<LanguageModel> again = make_exported_model(read_export(place));
   summary.eval = evaluate(*again, materials.teacher.get(), materials.evaluation);
   log_info("exported {} to {}: held-out {} {:.6f}, from its bytes", format, place.string(),

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds kBetweenSaves{30};
+constexpr std::chrono::seconds kBetweenScoreSaves{30};
 
 std::string score_name(std::size_t candidate, const SearchGroup& group) {
   return fmt::format("score/{}/{}", candidate, group.name);
@@ -62,7 +62,7 @@ class Measured {
   [[nodiscard]] std::size_t count() const { return values_.size(); }
   void add(const std::string& name, double value) {
     values_[name] = value;
-    if (Clock::now() - saved_ >= kBetweenSaves) save();
+    if (Clock::now() - saved_ >= kBetweenScoreSaves) save();
   }
   void save() {
     CheckpointContent content;

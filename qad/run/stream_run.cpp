@@ -2,6 +2,7 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
+#include "autograd/base/place.h"
 #include "autograd/base/version.h"
 #include "autograd/kernels/table.h"
 #include "data/files/hash.h"
@@ -16,13 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kShardBytes = kDefaultShardBytes;
-
-std::int64_t bytes_in(const fs::path& folder) {
-  std::int64_t bytes = 0;
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file()) bytes += static_cast<std::int64_t>(entry.file_size());
-  return bytes;
-}
 
 ExportPlan plan_of(StreamedStudent& student, const Exporter& layout) {
   return plan_export(layout, student.model(), student.quantizers(), student.frame_for(layout), kShardBytes,
@@ -79,7 +73,7 @@ ExportSummary stream_export(const Recipe& recipe, const std::string& format, con
   if (!has_tokenizer(start)) extras.side_files.push_back(base_folder(recipe));
   extras.side_files.push_back(start);
   streamed.finish(student.cache_scales(), extras);
-  return {format, target.string(), bytes_in(target), {}};
+  return {format, target.string(), bytes_in_folder(target), {}};
 }
 
 RunSummary stream_run(const Recipe& recipe, const RunFolder& folder, const std::string& name) {
@@ -94,7 +88,7 @@ RunSummary stream_run(const Recipe& recipe, const RunFolder& folder, const std::
   for (const std::string& format : recipe.export_formats) {
     const fs::path target = folder.exported(format);
     if (state_of_export(target, format) == ExportState::whole)
-      summary.exports.push_back({format, "", bytes_in(target), {}});
+      summary.exports.push_back({format, "", bytes_in_folder(target), {}});
     else summary.exports.push_back(stream_export(recipe, format, target, run));
     summary.exports.back().folder = target.lexically_relative(folder.path).string();
   }

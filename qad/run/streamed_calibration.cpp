@@ -13,6 +13,7 @@
 #include "autograd/core/storage.h"
 #include "data/files/mapped_file.h"
 #include "qad/checkpoint/checkpoint.h"
+#include "qad/run/calibration_state.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -20,8 +21,6 @@ namespace {
 
 constexpr double kSecondsBetweenSaves = 30;
 constexpr const char* kNext = "part";
-constexpr const char* kScale = "scale/";
-constexpr const char* kWasRead = "was_read/";
 
 struct Collector final : ModuleVisitor {
   void parameter(const ParameterPointer& parameter) override { found.push_back(parameter.get()); }
@@ -58,14 +57,8 @@ bool StreamedCalibration::take_up() {
   try {
     const CheckpointContent content = load_checkpoint(folder_.progress());
     check_inputs(job_.inputs, content, folder_.progress().string());
-    std::vector<QuantizerSet::NamedValue> scales;
-    for (const auto& [name, value] : content.numbers)
-      if (name.starts_with(kScale))
-        scales.emplace_back(name.substr(std::string_view(kScale).size()), std::get<double>(value));
     first_ = static_cast<std::size_t>(std::get<std::int64_t>(content.numbers.at(kNext)));
-    job_.quantizers.observe_further(scales, folder_.progress().string());
-    for (const LinearQuantizers& linear : job_.quantizers.linears())
-      if (linear.weights) linear.weights->set_was_read(content.numbers.contains(kWasRead + linear.layer));
+    take_calibration(content, folder_.progress().string(), job_.quantizers);
     if (!job_.in_files && first_ < parts())
       for (std::size_t i = 0; i < states_.size(); ++i) states_[i] = read_state(first_, i);
     log_info("calibration goes on after {} of {} parts", first_, parts());
@@ -118,9 +111,7 @@ void StreamedCalibration::save(std::size_t next) {
     for (std::size_t i = 0; i < states_.size(); ++i) write_state(next, i, states_[i]);
   CheckpointContent content;
   content.numbers[kNext] = static_cast<std::int64_t>(next);
-  for (const auto& [name, value] : job_.quantizers.state()) content.numbers[kScale + name] = value;
-  for (const LinearQuantizers& linear : job_.quantizers.linears())
-    if (linear.weights && linear.weights->was_read()) content.numbers[kWasRead + linear.layer] = std::int64_t{1};
+  add_calibration(job_.quantizers, content);
   add_inputs(job_.inputs, content);
   save_checkpoint(folder_.progress(), content);
   for (const auto& entry : fs::directory_iterator(folder_.path)) {

@@ -17,7 +17,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-struct Answer {
+struct SampledAnswer {
   Ids ids;  // of prompt and answer, the end token included
   std::int64_t prompt_tokens = 0;
   bool cut = false;
@@ -27,9 +27,9 @@ struct Answer {
   [[nodiscard]] std::int64_t new_tokens() const { return static_cast<std::int64_t>(ids.size()) - prompt_tokens; }
 };
 
-// `group_size` answers to each prompt, together. Answer i draws from stream `first + i`.
-std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts, const GrpoStageConfig& config,
-                           std::int64_t first) {
+// `group_size` answers to each prompt, together. SampledAnswer i draws from stream `first + i`.
+std::vector<SampledAnswer> sample(LanguageModel& model, const std::vector<Ids>& prompts, const GrpoStageConfig& config,
+                                  std::int64_t first) {
   const ProfilePhase phase("rollout");
   const GenerateConfig generation{.max_tokens = 0,
                                   .max_new_tokens = config.grpo.max_new_tokens,
@@ -38,16 +38,16 @@ std::vector<Answer> sample(LanguageModel& model, const std::vector<Ids>& prompts
                                   .samples = config.grpo.group_size};
   const DecodeHead head(model, config.decode.head);
   std::vector<GeneratedSequence> texts = generate_over_ranks(model, prompts, generation, first);
-  std::vector<Answer> answers;
+  std::vector<SampledAnswer> answers;
   for (GeneratedSequence& text : texts)
     answers.push_back({std::move(text.ids), text.prompt_tokens, !text.ended, {}, 0});
   return answers;
 }
 
 // Rewards and advantages of the answers to one prompt.
-void judge(std::span<Answer> group, const RewardedPrompts& prompts, std::int64_t index) {
+void judge(std::span<SampledAnswer> group, const RewardedPrompts& prompts, std::int64_t index) {
   std::vector<double> rewards;
-  for (Answer& answer : group) {
+  for (SampledAnswer& answer : group) {
     const auto written = std::span(answer.ids).subspan(static_cast<std::size_t>(answer.prompt_tokens));
     answer.reward = prompts.reward(index, answer.cut ? written : written.first(written.size() - 1), answer.cut);
     rewards.push_back(answer.reward.value);
@@ -65,7 +65,7 @@ std::vector<double> label_log_probabilities(LanguageModel& model, const TokenBat
   return values;
 }
 
-using Group = std::span<const Answer>;
+using Group = std::span<const SampledAnswer>;
 
 struct PackedAnswers {
   std::vector<GrpoBatch> batches;
@@ -78,7 +78,7 @@ PackedAnswers pack(std::span<const Group> groups, const GrpoStageConfig& config)
   std::vector<double> advantages;
   std::int64_t longest = 0;
   for (const Group& group : groups) {
-    for (const Answer& answer : group) {
+    for (const SampledAnswer& answer : group) {
       documents.add(answer.ids, answer.prompt_tokens);
       advantages.push_back(answer.advantage);
       longest = std::max(longest, static_cast<std::int64_t>(answer.ids.size()));
@@ -132,10 +132,10 @@ class Snapshot {
   std::vector<Kept> kept_;
 };
 
-RolloutFigures figures_of(std::span<const Answer> answers) {
+RolloutFigures figures_of(std::span<const SampledAnswer> answers) {
   RolloutFigures figures{0, 0, 0, 0};
   const auto count = static_cast<double>(answers.size());
-  for (const Answer& answer : answers) {
+  for (const SampledAnswer& answer : answers) {
     figures.reward += answer.reward.value / count;
     figures.right += answer.reward.right ? 1 / count : 0;
     figures.length += static_cast<double>(answer.new_tokens()) / count;
@@ -211,14 +211,15 @@ StepResult GrpoStage::learn(std::int64_t step, AdamW& optimizer) {
 
   std::vector<Ids> prompts;
   for (std::int64_t i = 0; i < grpo.prompts; ++i) prompts.push_back(prompts_.prompt(first_prompt + i));
-  std::vector<Answer> answers = sample(student_, prompts, config_, first_prompt * grpo.group_size);
+  std::vector<SampledAnswer> answers = sample(student_, prompts, config_, first_prompt * grpo.group_size);
 
   // Groups without a spread say nothing and cost nothing: their answers are left out, of the KL too.
   std::vector<Group> groups;
   for (std::size_t i = 0; i < static_cast<std::size_t>(grpo.prompts); ++i) {
-    const std::span<Answer> group = std::span(answers).subspan(i * group_size, group_size);
+    const std::span<SampledAnswer> group = std::span(answers).subspan(i * group_size, group_size);
     judge(group, prompts_, first_prompt + static_cast<std::int64_t>(i));
-    if (std::ranges::any_of(group, [](const Answer& answer) { return answer.advantage != 0; })) groups.push_back(group);
+    if (std::ranges::any_of(group, [](const SampledAnswer& answer) { return answer.advantage != 0; }))
+      groups.push_back(group);
   }
   result.rollout = figures_of(answers);
   result.rollout->learned_from = static_cast<double>(groups.size()) / static_cast<double>(grpo.prompts);

@@ -12,7 +12,7 @@
 namespace qad {
 
 HeadEffect head_effect(LanguageModel& model, HeadFormat format, const std::vector<TokenBatch>& batches) {
-  constexpr std::size_t kChunkBytes = std::size_t{32} << 20;
+  constexpr std::size_t kHeadBytes = std::size_t{32} << 20;
   const NoGradScope no_grad;
   DocumentMean kl, agreement;
   HeadEffect effect;
@@ -20,7 +20,7 @@ HeadEffect head_effect(LanguageModel& model, HeadFormat format, const std::vecto
     throw_if_stopped();
     const TeacherHead as_it_is = frozen_head(model, batch);
     const DecodeHead in_format(model, format);
-    const TokenFigures figures = fused_linear_figures(frozen_head(model, batch), as_it_is, batch.labels, kChunkBytes);
+    const TokenFigures figures = fused_linear_figures(frozen_head(model, batch), as_it_is, batch.labels, kHeadBytes);
     for (std::size_t s = 0; s < batch.segments.size(); ++s)
       for (std::int32_t t = batch.segments[s].begin; t < batch.segments[s].end; ++t) {
         const auto token = static_cast<std::size_t>(t);

@@ -147,7 +147,7 @@ void inspect_run(const RunFolder& folder, std::ostream& print) {
 
 enum class FileKind { run, model, checkpoint, safetensors, gguf, recipe };
 
-FileKind kind_of(const fs::path& path) {
+FileKind file_kind(const fs::path& path) {
   const std::string extension = path.extension().string();
   if (is_run_folder(path)) return FileKind::run;
   if (fs::is_directory(path)) return FileKind::model;
@@ -191,7 +191,7 @@ ExitCode inspect(const InspectOptions& options, std::ostream& print) {
     if (const auto recipe = find_in_catalogue(path.string())) path = *recipe;
   if (!fs::exists(path))
     throw Error({.who = path.string(), .expected = "a file or folder", .got = "nothing there"}, ExitCode::usage);
-  const FileKind kind = kind_of(path);
+  const FileKind kind = file_kind(path);
   if (!options.json) {
     inspect_as_text(kind, path, print);
     return ExitCode::done;

@@ -35,7 +35,7 @@ void list(std::ostream& print) {
 }
 
 // What the recipe and its imports say; nothing for a part.
-std::optional<std::string> kind_of(const fs::path& file) {
+std::optional<std::string> recipe_kind(const fs::path& file) {
   YamlProblems problems;
   const YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const YamlNode* kind = tree.find("kind");
@@ -48,7 +48,7 @@ void list_json(std::ostream& print) {
   for (const std::string& name : recipe_names(folder)) {
     const fs::path file = file_of(folder, name);
     nlohmann::ordered_json one = {{"name", name}, {"kind", nullptr}};
-    if (const auto kind = kind_of(file)) one["kind"] = *kind;
+    if (const auto kind = recipe_kind(file)) one["kind"] = *kind;
     one["title"] = recipe_title(file);
     one["file"] = file.string();
     all.push_back(std::move(one));

@@ -56,7 +56,8 @@ def write():
 
 Held-out KL of a student to its teacher, every layer but the head in NVFP4 (weights and inputs) unless an arm says otherwise; the
 exports are plain NVFP4 all the same. ± is the standard error over seeds. `scripts/paper_page --of accuracy` writes this page from finished runs;
-nothing in it is typed by hand but the words. An arm's name says what it changes; its recipe says how.
+nothing in it is typed by hand but the words. An arm's name says what it changes; its recipe says how. Minutes are those of a run as it was, on a
+machine that also did other work; bits a weight count every parameter, embedding and head among them.
 """]
     for name, title, against in PARTS:
         comparison = PAGE.load(name)

@@ -13,7 +13,7 @@
 namespace qad::testing {
 namespace {
 
-SequenceParts parts_of(const std::vector<std::int64_t>& lengths) {
+SequenceParts consecutive_parts(const std::vector<std::int64_t>& lengths) {
   std::vector<SequencePart> parts;
   std::int64_t begin = 0;
   for (const std::int64_t length : lengths) {
@@ -26,26 +26,26 @@ SequenceParts one_part(std::int64_t length, std::int64_t slot, std::int64_t cach
   return std::make_shared<const std::vector<SequencePart>>(1, SequencePart{0, length, slot, cached});
 }
 
-std::vector<float> vector_of(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
+std::vector<float> floats_of(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
 
-struct Gradients {
+struct ConvolutionGradients {
   std::vector<float> y, dx, d_weight, d_bias;
 };
 
 // x in the columns from the third on.
-Gradients run(const std::vector<std::int64_t>& lengths, std::int64_t rows, std::int64_t channels, std::int64_t taps,
-              bool with_bias, std::uint64_t stream) {
+ConvolutionGradients run_convolution(const std::vector<std::int64_t>& lengths, std::int64_t rows, std::int64_t channels,
+                                     std::int64_t taps, bool with_bias, std::uint64_t stream) {
   const Variable x =
       Variable::leaf(Tensor::from(normal_floats(rows * (channels + 3), 1.0, stream), {rows, channels + 3}));
   const Variable weight = Variable::leaf(Tensor::from(normal_floats(channels * taps, 1.0, 2), {channels, 1, taps}));
   const Variable bias = Variable::leaf(Tensor::from(normal_floats(channels, 1.0, 3), {channels}));
   const Variable y =
       causal_convolution(Columns(x, 3, channels + 3), weight, with_bias ? ParameterOperand(bias) : ParameterOperand(),
-                         parts_of(lengths), nullptr);
+                         consecutive_parts(lengths), nullptr);
   const Tensor value = y.value();
   backward(y, Tensor::from(normal_floats(rows * channels, 1.0, 4), {rows, channels}));
-  return {vector_of(value), vector_of(x.sink()->gradient()), vector_of(weight.sink()->gradient()),
-          with_bias ? vector_of(bias.sink()->gradient()) : std::vector<float>()};
+  return {floats_of(value), floats_of(x.sink()->gradient()), floats_of(weight.sink()->gradient()),
+          with_bias ? floats_of(bias.sink()->gradient()) : std::vector<float>()};
 }
 
 TEST(CausalConvolution, EqualsTheDefinition) {
@@ -56,7 +56,7 @@ TEST(CausalConvolution, EqualsTheDefinition) {
         for (const bool with_bias : {false, true}) {
           std::int64_t rows = 0;
           for (const std::int64_t length : lengths) rows += length;
-          const Gradients fast = run(lengths, rows, channels, taps, with_bias, 1);
+          const ConvolutionGradients fast = run_convolution(lengths, rows, channels, taps, with_bias, 1);
           const auto wide = normal_doubles(rows * (channels + 3), 1.0, 1), dy = normal_doubles(rows * channels, 1.0, 4);
           const auto weight = normal_doubles(channels * taps, 1.0, 2), bias = normal_doubles(channels, 1.0, 3);
           Real x, dx_expected(wide.size()), d_weight(weight.size()), d_bias(bias.size());
@@ -106,7 +106,7 @@ TEST(ReferenceCausalConvolution, BackwardEqualsComplexStep) {
 
 TEST(CausalConvolution, SameBitsAtAnyThreadCount) {
   expect_same_at_any_thread_count("causal_convolution", [] {
-    Gradients g = run({100, 3, 97}, 200, 50, 4, true, 1);
+    ConvolutionGradients g = run_convolution({100, 3, 97}, 200, 50, 4, true, 1);
     for (const auto* more : {&g.dx, &g.d_weight, &g.d_bias}) g.y.insert(g.y.end(), more->begin(), more->end());
     return g.y;
   });
@@ -119,8 +119,8 @@ TEST(CausalConvolution, GoesOnWhereItStopped) {
   for (const std::int64_t taps : {1, 2, 4}) {
     const Tensor x = Tensor::from(normal_floats(kRows * kChannels, 1.0, 1), {kRows, kChannels});
     const Variable weight(Tensor::from(normal_floats(kChannels * taps, 1.0, 2), {kChannels, 1, taps}));
-    const auto whole =
-        vector_of(causal_convolution(Variable(x), weight, ParameterOperand(), parts_of({kRows}), nullptr).value());
+    const auto whole = floats_of(
+        causal_convolution(Variable(x), weight, ParameterOperand(), consecutive_parts({kRows}), nullptr).value());
     for (const std::int64_t piece : {1, 2, 5, 22}) {
       const Tensor history = Tensor::full({2, taps - 1, kChannels}, 77.0f);
       std::vector<float> pieces;
@@ -143,7 +143,7 @@ TEST(CausalConvolution, ShowsWhatIsNoNumber) {
   std::vector<float> x(6, 1.0f);
   x[2] = std::numeric_limits<float>::quiet_NaN();
   const Variable y = causal_convolution(Variable(Tensor::from(x, {6, 1})), Variable(Tensor::full({1, 1, 2}, 1.0f)),
-                                        ParameterOperand(), parts_of({6}), nullptr);
+                                        ParameterOperand(), consecutive_parts({6}), nullptr);
   for (std::int64_t t = 0; t < 6; ++t) EXPECT_EQ(std::isnan(y.value().data()[t]), t == 2 || t == 3);
 }
 

@@ -13,7 +13,7 @@ namespace {
 using testing::DeltaRuleArrays;
 using testing::DeltaRuleCase;
 
-const std::vector<DeltaRuleCase>& cases() {
+const std::vector<DeltaRuleCase>& delta_rule_cases() {
   static const std::vector<DeltaRuleCase> all = {{2, 4, 24, 20, false}, {2, 2, 20, 33, true}, {1, 2, 32, 32, true}};
   return all;
 }
@@ -24,7 +24,7 @@ SequenceParts parts_of(std::vector<SequencePart> parts) {
   return std::make_shared<const std::vector<SequencePart>>(std::move(parts));
 }
 
-Tensor rows_of(const std::vector<float>& x, std::int64_t tokens, std::int64_t begin, std::int64_t end) {
+Tensor tensor_rows(const std::vector<float>& x, std::int64_t tokens, std::int64_t begin, std::int64_t end) {
   const auto width = static_cast<std::int64_t>(x.size()) / tokens;
   return Tensor::from(
       std::span(x).subspan(static_cast<std::size_t>(begin * width), static_cast<std::size_t>((end - begin) * width)),
@@ -34,7 +34,7 @@ Tensor rows_of(const std::vector<float>& x, std::int64_t tokens, std::int64_t be
 std::vector<float> values_of(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
 
 TEST(DeltaRule, ColumnsOfOneProjectionBesideOtherUsers) {
-  for (const DeltaRuleCase& c : cases()) {
+  for (const DeltaRuleCase& c : delta_rule_cases()) {
     SCOPED_TRACE(c.name());
     constexpr std::int64_t kTokens = 75;
     const DeltaRuleArrays<float> x = testing::delta_rule_input(c, kTokens);
@@ -48,8 +48,8 @@ TEST(DeltaRule, ColumnsOfOneProjectionBesideOtherUsers) {
       std::copy_n(x.v.data() + t * v, v, projection.data() + t * width + 2 * qk);
     }
     const Variable leaf = Variable::leaf(projection);
-    const Variable decay = Variable::leaf(rows_of(x.decay, kTokens, 0, kTokens));
-    const Variable beta = Variable::leaf(rows_of(x.beta, kTokens, 0, kTokens));
+    const Variable decay = Variable::leaf(tensor_rows(x.decay, kTokens, 0, kTokens));
+    const Variable beta = Variable::leaf(tensor_rows(x.beta, kTokens, 0, kTokens));
     const Variable out = delta_rule({leaf, 0, qk}, {leaf, qk, 2 * qk}, {leaf, 2 * qk, 2 * qk + v}, decay, beta,
                                     shape_of(c), parts_of({{0, kTokens, 0, 0}}), nullptr);
     const Variable other = arranged(leaf, {{0, v}});  // the other user: its gradient is that of the sum
@@ -73,12 +73,12 @@ TEST(DeltaRule, ColumnsOfOneProjectionBesideOtherUsers) {
 
 // A constant among the inputs takes no gradient and changes no other.
 TEST(DeltaRule, OnlyWhoLearnsGetsAGradient) {
-  const DeltaRuleCase c = cases().front();
+  const DeltaRuleCase c = delta_rule_cases().front();
   constexpr std::int64_t kTokens = 70;
   const auto x = testing::delta_rule_input(c, kTokens);
   const auto gradient_of_v = [&](bool all) {
     const auto variable = [&](const std::vector<float>& values, bool learns) {
-      const Tensor tensor = rows_of(values, kTokens, 0, kTokens);
+      const Tensor tensor = tensor_rows(values, kTokens, 0, kTokens);
       return learns ? Variable::leaf(tensor) : Variable(tensor);
     };
     const Variable v = variable(x.v, true);
@@ -121,7 +121,7 @@ std::vector<float> decoded(const DeltaRuleCase& c, const DeltaRuleArrays<float>&
 }
 
 TEST(DeltaRule, DecodingGoesOnFromStates) {
-  for (const DeltaRuleCase& c : cases()) {
+  for (const DeltaRuleCase& c : delta_rule_cases()) {
     SCOPED_TRACE(c.name());
     constexpr std::int64_t kTokens = 200;
     const auto x = testing::delta_rule_input(c, kTokens);
@@ -144,7 +144,7 @@ TEST(DeltaRule, DecodingGoesOnFromStates) {
 
     // As it is trained: no states, the same bits.
     const auto all = [&](const std::vector<float>& values) {
-      return Variable::leaf(rows_of(values, kTokens, 0, kTokens));
+      return Variable::leaf(tensor_rows(values, kTokens, 0, kTokens));
     };
     const Variable trained = delta_rule(all(x.q), all(x.k), all(x.v), all(x.decay), all(x.beta), shape_of(c),
                                         parts_of({{0, kTokens, 0, 0}}), nullptr);

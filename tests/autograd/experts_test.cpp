@@ -16,7 +16,7 @@
 namespace qad::testing {
 namespace {
 
-constexpr std::int64_t kTokens = 7, kExperts = 5, kCols = 6;
+constexpr std::int64_t kRoutedTokens = 7, kExperts = 5, kTokenCols = 6;
 
 // The experts of a token, the best first, by their real probabilities.
 std::vector<std::size_t> chosen(const Real& p, const RoutingRule& rule) {
@@ -46,7 +46,7 @@ template <class T>
 T mixture(const std::vector<T>& scores, const std::vector<T>& x, const Real& dy, std::int64_t experts,
           const RoutingRule& rule) {
   T loss(0);
-  for (std::int64_t t = 0; t < kTokens; ++t) {
+  for (std::int64_t t = 0; t < kRoutedTokens; ++t) {
     const T* row = scores.data() + t * experts;
     std::vector<T> p(static_cast<std::size_t>(experts));
     T sum(0);
@@ -61,9 +61,9 @@ T mixture(const std::vector<T>& scores, const std::vector<T>& x, const Real& dy,
     T taken(0);
     for (const std::size_t e : order) taken += p[e];
     for (const std::size_t e : order)
-      for (std::int64_t c = 0; c < kCols; ++c)
+      for (std::int64_t c = 0; c < kTokenCols; ++c)
         loss += p[e] / (rule.normalize ? taken : T(1)) * static_cast<double>(rule.scale) * static_cast<double>(1 + e) *
-                x[static_cast<std::size_t>(t * kCols + c)] * dy[static_cast<std::size_t>(t * kCols + c)];
+                x[static_cast<std::size_t>(t * kTokenCols + c)] * dy[static_cast<std::size_t>(t * kTokenCols + c)];
   }
   return loss;
 }
@@ -88,13 +88,14 @@ Variable scaled(const Variable& x, std::size_t expert) {
 
 void expect_definition(std::int64_t experts, const RoutingRule& rule) {
   const std::int64_t k = rule.experts_per_token;
-  const Real scores = normal_doubles(kTokens * experts, 1.5, 1), x = normal_doubles(kTokens * kCols, 1.0, 2);
-  const Real dy = normal_doubles(kTokens * kCols, 1.0, 3);
-  const Variable score_leaf = Variable::leaf(floats_of(scores, {kTokens, experts}));
-  const Variable x_leaf = Variable::leaf(floats_of(x, {kTokens, kCols}));
+  const Real scores = normal_doubles(kRoutedTokens * experts, 1.5, 1),
+             x = normal_doubles(kRoutedTokens * kTokenCols, 1.0, 2);
+  const Real dy = normal_doubles(kRoutedTokens * kTokenCols, 1.0, 3);
+  const Variable score_leaf = Variable::leaf(floats_of(scores, {kRoutedTokens, experts}));
+  const Variable x_leaf = Variable::leaf(floats_of(x, {kRoutedTokens, kTokenCols}));
   const Routing routing = route(score_leaf, rule);
   const auto rows = rows_by_expert(routing, experts);
-  Variable sum(Tensor::zeros({kTokens, kCols}));
+  Variable sum(Tensor::zeros({kRoutedTokens, kTokenCols}));
   for (std::size_t e = 0; e < rows.size(); ++e)
     if (!rows[e]->empty())
       sum = add_routed(std::move(sum), scaled(gather_tokens(x_leaf, rows[e], k), e), rows[e], routing);
@@ -103,7 +104,7 @@ void expect_definition(std::int64_t experts, const RoutingRule& rule) {
     loss += static_cast<double>(sum.value().data()[i]) * dy[static_cast<std::size_t>(i)];
   EXPECT_NEAR(loss, mixture(scores, x, dy, experts, rule), 1e-4);
 
-  backward(sum, floats_of(dy, {kTokens, kCols}));
+  backward(sum, floats_of(dy, {kRoutedTokens, kTokenCols}));
   const Imaginary fixed_scores(scores.begin(), scores.end()), fixed_x(x.begin(), x.end());
   const auto gradient_at = [&](Imaginary moved, std::size_t i, bool of_scores) {
     constexpr double kStep = 1e-30;

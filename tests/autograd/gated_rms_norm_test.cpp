@@ -15,7 +15,7 @@
 namespace qad::testing {
 namespace {
 
-constexpr float kEpsilon = 1e-5f;
+constexpr float kGatedEpsilon = 1e-5f;
 
 // In every place and with every function, over sizes that fit no vector.
 template <class Body>
@@ -24,7 +24,7 @@ void for_each_norm(Body&& body) {
     for (const bool gate_first : {false, true})
       for (const auto& [rows, cols, group, weights] :
            {std::array<std::int64_t, 4>{1, 3, 3, 3}, {5, 12, 6, 12}, {70, 42, 21, 7}, {9, 96, 96, 16}, {3, 64, 16, 64}})
-        body(reference::GatedNorm{rows, cols, group, weights, kEpsilon, silu, gate_first});
+        body(reference::GatedNorm{rows, cols, group, weights, kGatedEpsilon, silu, gate_first});
 }
 
 Variable leaf(const std::vector<float>& values, const Shape& shape) {
@@ -44,7 +44,7 @@ TEST(GatedRmsNorm, EqualsTheDefinition) {
       const Variable weight_leaf = leaf(weight, {n.weights});
       const Variable y = gated_rms_norm(x_leaf, Columns(gate_leaf, 5, n.cols + 5), weight_leaf,
                                         {.group = n.group,
-                                         .epsilon = kEpsilon,
+                                         .epsilon = kGatedEpsilon,
                                          .function = n.silu ? GateFunction::silu : GateFunction::sigmoid,
                                          .place = n.gate_first ? GatePlace::before_norm : GatePlace::after_norm});
       // Another reader of the same matrix adds its gradient to it.
@@ -97,7 +97,7 @@ TEST(ReferenceGatedRmsNorm, BackwardEqualsComplexStep) {
 }
 
 TEST(GatedRmsNorm, SameBitsAtAnyThreadCount) {
-  const kernels::GatedNormShape shape{300, 130, 65, 26, kEpsilon, true, true, 130};
+  const kernels::GatedNormShape shape{300, 130, 65, 26, kGatedEpsilon, true, true, 130};
   const auto x = normal_floats(300 * 130, 1.0, 1), gate = normal_floats(300 * 130, 1.0, 2);
   const auto weight = normal_floats(26, 1.0, 3), dy = normal_floats(300 * 130, 1.0, 4);
   expect_same_at_any_thread_count("gated_rms_norm", [&] {

@@ -13,9 +13,9 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kTokens = 19, kHeads = 3, kWidth = 10;
+constexpr std::int64_t kHeadTokens = 19, kHeads = 3, kWidth = 10;
 
-Tensor normal(const Shape& shape, std::uint64_t stream) {
+Tensor normal_heads(const Shape& shape, std::uint64_t stream) {
   return Tensor::from(testing::normal_floats(shape.rows() * shape.cols(), 1.0, stream), shape);
 }
 
@@ -26,16 +26,16 @@ double dot(const Tensor& a, const Tensor& b) {
 
 // A linear map A of the leaf: ⟨A·x, dy⟩ = ⟨x, Aᵀ·dy⟩; what it adds beside that of x is `constant`.
 void expect_transpose(const std::function<Variable(Variable)>& map, const Shape& shape) {
-  const Tensor x = normal(shape, 1);
+  const Tensor x = normal_heads(shape, 1);
   const Variable leaf = Variable::leaf(x.clone());
   const Variable y = map(leaf);
-  const Tensor dy = normal(y.shape(), 2), value = y.value().clone();
+  const Tensor dy = normal_heads(y.shape(), 2), value = y.value().clone();
   backward(y, dy.clone());
   EXPECT_NEAR(dot(value, dy), dot(x, leaf.sink()->gradient()), 1e-4);
 }
 
 std::shared_ptr<const std::vector<std::int32_t>> positions() {
-  std::vector<std::int32_t> all(kTokens);
+  std::vector<std::int32_t> all(kHeadTokens);
   std::iota(all.begin(), all.end(), 3);
   return std::make_shared<const std::vector<std::int32_t>>(std::move(all));
 }
@@ -51,20 +51,20 @@ RotaryTable table(std::int64_t half) {
 }
 
 TEST(Heads, APartStandsBeforeZeros) {
-  const Tensor x = normal({kTokens, kHeads * kWidth}, 1);
+  const Tensor x = normal_heads({kHeadTokens, kHeads * kWidth}, 1);
   const Tensor y = head_part(Variable(x), kHeads, 2, 6, 5).value();
-  for (std::int64_t t = 0; t < kTokens; ++t)
+  for (std::int64_t t = 0; t < kHeadTokens; ++t)
     for (std::int64_t h = 0; h < kHeads; ++h)
       for (std::int64_t i = 0; i < 5; ++i)
         EXPECT_EQ(y.data()[(t * kHeads + h) * 5 + i], i < 4 ? x.data()[(t * kHeads + h) * kWidth + 2 + i] : 0.0f);
-  expect_transpose([](Variable v) { return head_part(v, kHeads, 2, 6, 5); }, {kTokens, kHeads * kWidth});
-  expect_transpose([](Variable v) { return head_part(v, 1, 0, 7, 7); }, {kTokens, kHeads * kWidth});
+  expect_transpose([](Variable v) { return head_part(v, kHeads, 2, 6, 5); }, {kHeadTokens, kHeads * kWidth});
+  expect_transpose([](Variable v) { return head_part(v, 1, 0, 7, 7); }, {kHeadTokens, kHeads * kWidth});
 }
 
 TEST(Heads, ASharedPartStandsInAllOfThem) {
-  const Tensor x = normal({kTokens, kHeads * 4}, 1), part = normal({kTokens, 3}, 2);
+  const Tensor x = normal_heads({kHeadTokens, kHeads * 4}, 1), part = normal_heads({kHeadTokens, 3}, 2);
   const Tensor y = share_head_part(head_part(Variable(x), kHeads, 0, 4, 9), Variable(part), kHeads, 5).value();
-  for (std::int64_t t = 0; t < kTokens; ++t)
+  for (std::int64_t t = 0; t < kHeadTokens; ++t)
     for (std::int64_t h = 0; h < kHeads; ++h)
       for (std::int64_t i = 0; i < 9; ++i) {
         const float expected = i < 4    ? x.data()[(t * kHeads + h) * 4 + i]
@@ -73,18 +73,18 @@ TEST(Heads, ASharedPartStandsInAllOfThem) {
                                         : 0.0f;
         EXPECT_EQ(y.data()[(t * kHeads + h) * 9 + i], expected);
       }
-  const auto zeros = [] { return Variable(Tensor::zeros({kTokens, kHeads * 9})); };
-  expect_transpose([&](Variable v) { return share_head_part(zeros(), v, kHeads, 5); }, {kTokens, 3});
-  const auto nothing = [] { return Variable(Tensor::zeros({kTokens, 3})); };
+  const auto zeros = [] { return Variable(Tensor::zeros({kHeadTokens, kHeads * 9})); };
+  expect_transpose([&](Variable v) { return share_head_part(zeros(), v, kHeads, 5); }, {kHeadTokens, 3});
+  const auto nothing = [] { return Variable(Tensor::zeros({kHeadTokens, 3})); };
   expect_transpose([&](Variable v) { return share_head_part(head_part(v, kHeads, 0, 4, 9), nothing(), kHeads, 5); },
-                   {kTokens, kHeads * 4});
+                   {kHeadTokens, kHeads * 4});
 }
 
 TEST(Heads, NeighboursTurn) {
-  const Tensor x = normal({kTokens, kHeads * kWidth}, 1);
+  const Tensor x = normal_heads({kHeadTokens, kHeads * kWidth}, 1);
   const RotaryTable rotary = table(3);
   const Tensor y = rope_of_neighbours(Variable(x.clone()), kHeads, 6, positions(), rotary).value();
-  for (std::int64_t t = 0; t < kTokens; ++t)
+  for (std::int64_t t = 0; t < kHeadTokens; ++t)
     for (std::int64_t h = 0; h < kHeads; ++h) {
       const float *from = x.data() + (t * kHeads + h) * kWidth, *to = y.data() + (t * kHeads + h) * kWidth;
       for (std::int64_t i = 0; i < 4; ++i) EXPECT_EQ(to[i], from[i]);
@@ -95,14 +95,14 @@ TEST(Heads, NeighboursTurn) {
       }
     }
   expect_transpose([&](Variable v) { return rope_of_neighbours(std::move(v), kHeads, 6, positions(), rotary); },
-                   {kTokens, kHeads * kWidth});
+                   {kHeadTokens, kHeads * kWidth});
 }
 
 TEST(Scaled, ByAFactor) {
-  const Tensor x = normal({kTokens, 4}, 1);
+  const Tensor x = normal_heads({kHeadTokens, 4}, 1);
   const Tensor y = scaled(Variable(x.clone()), -1.5f).value();
   for (std::int64_t i = 0; i < x.size(); ++i) EXPECT_EQ(y.data()[i], -1.5f * x.data()[i]);
-  expect_transpose([](Variable v) { return scaled(std::move(v), -1.5f); }, {kTokens, 4});
+  expect_transpose([](Variable v) { return scaled(std::move(v), -1.5f); }, {kHeadTokens, 4});
 }
 
 }  // namespace

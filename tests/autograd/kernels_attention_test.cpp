@@ -12,7 +12,7 @@ namespace {
 
 using kernels::AttentionSegment;
 
-struct Case {
+struct AttentionCase {
   std::string name;
   std::vector<AttentionSegment> segments;
   std::int64_t heads, kv_heads, head_dim, window = 0;
@@ -25,8 +25,8 @@ struct Case {
   }
 };
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> all = {
+const std::vector<AttentionCase>& attention_cases() {
+  static const std::vector<AttentionCase> all = {
       {"one token", {{0, 1, 0, 1}}, 1, 1, 16},
       {"single-token segments", {{0, 1, 0, 1}, {1, 2, 1, 2}, {2, 9, 2, 9}}, 4, 2, 16},
       {"packed", {{0, 50, 0, 50}, {50, 53, 50, 53}, {53, 130, 53, 130}}, 4, 2, 32},
@@ -43,10 +43,10 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-struct Data {
+struct AttentionData {
   std::vector<float> q, k, v, d_out;
 
-  Data(const Case& c, double scale)
+  AttentionData(const AttentionCase& c, double scale)
       : q(normal_floats(c.queries() * c.heads * c.head_dim, scale, 1)),
         k(normal_floats(c.keys() * c.kv_heads * c.head_dim, scale, 2)),
         v(normal_floats(c.keys() * c.kv_heads * c.head_dim, 1.0, 3)),
@@ -55,10 +55,10 @@ struct Data {
 
 // out, log_sum_exp, dq, dk, dv.
 template <class T>
-struct Results {
+struct AttentionResults {
   std::vector<T> out, log_sum_exp, dq, dk, dv;
 
-  explicit Results(const Case& c)
+  explicit AttentionResults(const AttentionCase& c)
       : out(static_cast<std::size_t>(c.queries() * c.heads * c.head_dim)),
         log_sum_exp(static_cast<std::size_t>(c.queries() * c.heads)),
         dq(out.size()),
@@ -66,8 +66,8 @@ struct Results {
         dv(dk) {}
 };
 
-Results<float> run_fast(const Case& c, const Data& data) {
-  Results<float> r(c);
+AttentionResults<float> run_fast(const AttentionCase& c, const AttentionData& data) {
+  AttentionResults<float> r(c);
   const auto shape = c.shape();
   kernels::attention_forward(shape, data.q.data(), data.k.data(), data.v.data(), r.out.data(), r.log_sum_exp.data());
   kernels::attention_backward(shape, data.q.data(), data.k.data(), data.v.data(), r.log_sum_exp.data(),
@@ -75,8 +75,8 @@ Results<float> run_fast(const Case& c, const Data& data) {
   return r;
 }
 
-Results<double> run_reference(const Case& c, const Data& data) {
-  Results<double> r(c);
+AttentionResults<double> run_reference(const AttentionCase& c, const AttentionData& data) {
+  AttentionResults<double> r(c);
   const Real q = doubles(data.q), k = doubles(data.k), v = doubles(data.v), d_out = doubles(data.d_out);
   for (const AttentionSegment& s : c.segments) {
     const reference::AttentionExtents e{
@@ -92,11 +92,11 @@ Results<double> run_reference(const Case& c, const Data& data) {
 }
 
 TEST(KernelsAttention, EqualsTheDefinition) {
-  for (const Case& c : cases())
+  for (const AttentionCase& c : attention_cases())
     for (const double scale : {1e-3, 0.03, 0.3, 1.0, 3.0}) {
-      const Data data(c, scale);
-      const Results<float> fast = run_fast(c, data);
-      const Results<double> expected = run_reference(c, data);
+      const AttentionData data(c, scale);
+      const AttentionResults<float> fast = run_fast(c, data);
+      const AttentionResults<double> expected = run_reference(c, data);
       // Scores grow with the square of the scale, and so do their rounding errors, which the exponential passes on.
       const double tolerance = 3e-6 * std::max(1.0, scale * scale);
       const std::string name = c.name + " at scale " + std::to_string(scale) + ": ";
@@ -111,18 +111,18 @@ TEST(KernelsAttention, EqualsTheDefinition) {
 }
 
 TEST(KernelsAttention, BrokenScoreIsNotHidden) {
-  const Case c{"", {{0, 20, 0, 20}}, 1, 1, 16};
-  Data data(c, 1.0);
+  const AttentionCase c{"", {{0, 20, 0, 20}}, 1, 1, 16};
+  AttentionData data(c, 1.0);
   data.k[5 * 16] = std::numeric_limits<float>::quiet_NaN();
-  const Results<float> fast = run_fast(c, data);
+  const AttentionResults<float> fast = run_fast(c, data);
   for (std::size_t query = 0; query < 20; ++query) EXPECT_EQ(std::isnan(fast.out[query * 16]), query >= 5) << query;
 }
 
 TEST(KernelsAttention, SameBitsAtAnyThreadCount) {
-  for (const Case& c : cases()) {
-    const Data data(c, 1.0);
+  for (const AttentionCase& c : attention_cases()) {
+    const AttentionData data(c, 1.0);
     expect_same_at_any_thread_count(c.name, [&] {
-      Results<float> r = run_fast(c, data);
+      AttentionResults<float> r = run_fast(c, data);
       std::vector<float> all = r.out;
       for (const auto* part : {&r.log_sum_exp, &r.dq, &r.dk, &r.dv}) all.insert(all.end(), part->begin(), part->end());
       return all;

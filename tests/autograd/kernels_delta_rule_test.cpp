@@ -14,7 +14,7 @@ namespace {
 
 using kernels::DeltaRuleSegment;
 
-const std::vector<DeltaRuleCase>& cases() {
+const std::vector<DeltaRuleCase>& kernel_cases() {
   static const std::vector<DeltaRuleCase> all = {{1, 1, 16, 16, false}, {1, 1, 16, 16, true}, {2, 4, 24, 20, false},
                                                  {1, 2, 20, 33, true},  {2, 2, 5, 3, true},   {1, 3, 2, 1, false}};
   return all;
@@ -32,8 +32,8 @@ struct Result {
 };
 
 // Sequences of these lengths side by side.
-Result run(const DeltaRuleCase& c, const std::vector<std::int64_t>& lengths, const DeltaRuleArrays<float>& x,
-           const std::vector<float>& d_out) {
+Result run_delta_rule(const DeltaRuleCase& c, const std::vector<std::int64_t>& lengths, const DeltaRuleArrays<float>& x,
+                      const std::vector<float>& d_out) {
   std::vector<DeltaRuleSegment> segments;
   std::int64_t tokens = 0;
   for (const std::int64_t length : lengths) {
@@ -68,11 +68,11 @@ DeltaRuleArrays<float> rows_of(const DeltaRuleArrays<float>& x, std::int64_t tok
           rows_of(x.decay, tokens, begin, end), rows_of(x.beta, tokens, begin, end)};
 }
 
-void expect_definition(const DeltaRuleCase& c, std::int64_t tokens, double tolerance) {
+void expect_delta_rule(const DeltaRuleCase& c, std::int64_t tokens, double tolerance) {
   SCOPED_TRACE(c.name() + ", " + std::to_string(tokens) + " tokens");
   const DeltaRuleArrays<float> x = delta_rule_input(c, tokens);
   const auto d_out = delta_rule_d_out(c, tokens);
-  Result fast = run(c, {tokens}, x, d_out);
+  Result fast = run_delta_rule(c, {tokens}, x, d_out);
   DeltaRuleArrays<double> exact = doubles(x);
   DeltaRuleArrays<double> expected = delta_rule_gradients(c, tokens, exact, doubles(d_out));
   expect_near("out", fast.out, delta_rule_definition(c, tokens, exact), tolerance);
@@ -105,60 +105,60 @@ TEST(ReferenceDeltaRule, BackwardEqualsComplexStep) {
 }
 
 TEST(KernelsDeltaRule, EqualsTheDefinition) {
-  for (const DeltaRuleCase& c : cases())
-    for (const std::int64_t tokens : {1, 2, 15, 16, 17, 63, 64, 65, 130}) expect_definition(c, tokens, 3e-5);
+  for (const DeltaRuleCase& c : kernel_cases())
+    for (const std::int64_t tokens : {1, 2, 15, 16, 17, 63, 64, 65, 130}) expect_delta_rule(c, tokens, 3e-5);
 }
 
 TEST(KernelsDeltaRule, EqualsTheDefinitionAtFullSize) {
-  for (const bool by_channel : {false, true}) expect_definition({1, 2, 128, 128, by_channel}, 140, 3e-5);
+  for (const bool by_channel : {false, true}) expect_delta_rule({1, 2, 128, 128, by_channel}, 140, 3e-5);
 }
 
 TEST(KernelsDeltaRule, EqualsTheDefinitionWithEachInstructionSet) {
   for_each_target([] {
-    for (const bool by_channel : {false, true}) expect_definition({1, 2, 20, 33, by_channel}, 81, 3e-5);
+    for (const bool by_channel : {false, true}) expect_delta_rule({1, 2, 20, 33, by_channel}, 81, 3e-5);
   });
 }
 
 // A state is forgotten in one step, and e^-L of a chunk would be e^3840: sums in FP32 lose what a small decay after
 // large ones adds.
 TEST(KernelsDeltaRule, SteepDecays) {
-  for (const DeltaRuleCase& c : cases())
+  for (const DeltaRuleCase& c : kernel_cases())
     for (const double steepness : {6.0, 60.0})
       for (const std::int64_t tokens : {17, 130}) {
         DeltaRuleCase steep = c;
         steep.steepness = steepness;
         SCOPED_TRACE(steepness);
-        expect_definition(steep, tokens, 3e-4);
+        expect_delta_rule(steep, tokens, 3e-4);
       }
 }
 
 TEST(KernelsDeltaRule, NoDecayAtAll) {
-  for (DeltaRuleCase c : cases()) {
+  for (DeltaRuleCase c : kernel_cases()) {
     c.steepness = 0;
-    expect_definition(c, 130, 1e-4);
+    expect_delta_rule(c, 130, 1e-4);
   }
 }
 
 TEST(KernelsDeltaRule, SameBitsAtAnyThreadCount) {
-  for (const DeltaRuleCase& c : cases()) {
+  for (const DeltaRuleCase& c : kernel_cases()) {
     const std::vector<std::int64_t> lengths = {70, 1, 130, 16};
     const auto x = delta_rule_input(c, 217);
     const auto d_out = delta_rule_d_out(c, 217);
-    expect_same_at_any_thread_count(c.name(), [&] { return run(c, lengths, x, d_out).together(); });
+    expect_same_at_any_thread_count(c.name(), [&] { return run_delta_rule(c, lengths, x, d_out).together(); });
   }
 }
 
 TEST(KernelsDeltaRule, NeighboursChangeNoBit) {
-  for (const DeltaRuleCase& c : cases()) {
+  for (const DeltaRuleCase& c : kernel_cases()) {
     const std::vector<std::int64_t> lengths = {70, 1, 130, 16};
     constexpr std::int64_t kTokens = 217;
     const auto x = delta_rule_input(c, kTokens);
     const auto d_out = delta_rule_d_out(c, kTokens);
-    Result packed = run(c, lengths, x, d_out);
+    Result packed = run_delta_rule(c, lengths, x, d_out);
     std::int64_t begin = 0;
     for (const std::int64_t length : lengths) {
       const std::int64_t end = begin + length;
-      Result alone = run(c, {length}, rows_of(x, kTokens, begin, end), rows_of(d_out, kTokens, begin, end));
+      Result alone = run_delta_rule(c, {length}, rows_of(x, kTokens, begin, end), rows_of(d_out, kTokens, begin, end));
       Result part{rows_of(packed.out, kTokens, begin, end), rows_of(packed.gradients, kTokens, begin, end)};
       expect_same_bits(c.name(), part.together(), alone.together());
       begin = end;
@@ -167,20 +167,21 @@ TEST(KernelsDeltaRule, NeighboursChangeNoBit) {
 }
 
 TEST(KernelsDeltaRule, ImmenseDecaysStayFinite) {
-  for (DeltaRuleCase c : cases()) {
+  for (DeltaRuleCase c : kernel_cases()) {
     c.steepness = 1e30;
-    const std::vector<float> all = run(c, {130}, delta_rule_input(c, 130), delta_rule_d_out(c, 130)).together();
+    const std::vector<float> all =
+        run_delta_rule(c, {130}, delta_rule_input(c, 130), delta_rule_d_out(c, 130)).together();
     EXPECT_TRUE(std::all_of(all.begin(), all.end(), [](float value) { return std::isfinite(value); })) << c.name();
   }
 }
 
 TEST(KernelsDeltaRule, ANaNComesThrough) {
-  for (const DeltaRuleCase& c : cases()) {
+  for (const DeltaRuleCase& c : kernel_cases()) {
     const DeltaRuleArrays<float> healthy = delta_rule_input(c, 70);
     for (std::size_t i = 0; i < 5; ++i) {
       DeltaRuleArrays<float> x = healthy;
       x.all()[i]->at(0) = std::numeric_limits<float>::quiet_NaN();
-      const std::vector<float> out = run(c, {70}, x, delta_rule_d_out(c, 70)).out;
+      const std::vector<float> out = run_delta_rule(c, {70}, x, delta_rule_d_out(c, 70)).out;
       // A query is read once, everything else stays in the state.
       const std::vector<float> row = i == 0 ? rows_of(out, 70, 0, 1) : rows_of(out, 70, 69, 70);
       EXPECT_TRUE(std::any_of(row.begin(), row.end(), [](float value) { return std::isnan(value); }))

@@ -10,7 +10,7 @@
 namespace qad::testing {
 namespace {
 
-struct Case {
+struct EmbeddingCase {
   std::int64_t tokens, vocabulary, cols;
 
   [[nodiscard]] std::vector<std::int32_t> ids() const {
@@ -21,7 +21,8 @@ struct Case {
 };
 
 TEST(KernelsEmbedding, EqualsTheDefinition) {
-  for (const Case& c : {Case{1, 1, 1}, Case{30, 7, 5}, Case{400, 50, 64}, Case{300, 1000, 130}}) {
+  for (const EmbeddingCase& c :
+       {EmbeddingCase{1, 1, 1}, EmbeddingCase{30, 7, 5}, EmbeddingCase{400, 50, 64}, EmbeddingCase{300, 1000, 130}}) {
     const auto ids = c.ids();
     const auto table = normal_floats(c.vocabulary * c.cols, 1.0, 1), d_out = normal_floats(c.tokens * c.cols, 1.0, 2);
     std::vector<float> out(d_out.size()), expected(d_out.size()), d_table(table), d_table_expected(table);
@@ -45,7 +46,7 @@ TEST(KernelsEmbedding, EqualsTheDefinition) {
 }
 
 TEST(ReferenceEmbedding, BackwardEqualsComplexStep) {
-  for (const Case& c : {Case{1, 1, 1}, Case{6, 4, 3}})
+  for (const EmbeddingCase& c : {EmbeddingCase{1, 1, 1}, EmbeddingCase{6, 4, 3}})
     for (const double scale : {1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 1e2, 1e4}) {
       const auto ids = c.ids();
       const Real table = normal_doubles(c.vocabulary * c.cols, scale, 1),
@@ -61,7 +62,7 @@ TEST(ReferenceEmbedding, BackwardEqualsComplexStep) {
 }
 
 TEST(KernelsEmbedding, SameBitsAtAnyThreadCount) {
-  const Case c{3000, 40, 200};
+  const EmbeddingCase c{3000, 40, 200};
   const auto ids = c.ids();
   const auto table = normal_floats(c.vocabulary * c.cols, 1.0, 1), d_out = normal_floats(c.tokens * c.cols, 1.0, 2);
   expect_same_at_any_thread_count("embedding", [&] {

@@ -11,15 +11,15 @@
 namespace qad::testing {
 namespace {
 
-struct Extents {
+struct DecayExtents {
   std::int64_t rows, cols, heads;
 };
-constexpr double kScales[] = {0.01, 1.0, 8.0, 40.0};
+constexpr double kDecayScales[] = {0.01, 1.0, 8.0, 40.0};
 
-struct Data {
+struct DecayData {
   std::vector<float> g, A_log, dt_bias, dl;
 
-  Data(const Extents& e, double scale)
+  DecayData(const DecayExtents& e, double scale)
       : g(normal_floats(e.rows * e.cols, scale, 1)),
         A_log(normal_floats(e.heads, 1.0, 2)),
         dt_bias(normal_floats(e.cols, 1.0, 3)),
@@ -27,9 +27,10 @@ struct Data {
 };
 
 TEST(KernelsLogDecay, EqualsTheDefinition) {
-  for (const Extents& e : {Extents{1, 1, 1}, Extents{7, 6, 6}, Extents{300, 96, 4}, Extents{70, 130, 130}})
-    for (const double scale : kScales) {
-      const Data x(e, scale);
+  for (const DecayExtents& e :
+       {DecayExtents{1, 1, 1}, DecayExtents{7, 6, 6}, DecayExtents{300, 96, 4}, DecayExtents{70, 130, 130}})
+    for (const double scale : kDecayScales) {
+      const DecayData x(e, scale);
       std::vector<float> l(x.g.size()), dg(x.dl), dA(x.A_log), d_bias(x.dt_bias);
       const kernels::LogDecayInput input{e.rows, e.cols, e.heads, x.g.data(), e.cols, x.A_log.data(), x.dt_bias.data()};
       kernels::log_decay_forward(input, l.data());
@@ -66,10 +67,10 @@ TEST(KernelsLogDecay, FarFromZero) {
 }
 
 TEST(ReferenceLogDecay, BackwardEqualsComplexStep) {
-  for (const Extents& extents : {Extents{3, 4, 4}, Extents{4, 6, 2}})
-    for (const double scale : kScales) {
-      const Extents e = extents;
-      const Data data(e, scale);
+  for (const DecayExtents& extents : {DecayExtents{3, 4, 4}, DecayExtents{4, 6, 2}})
+    for (const double scale : kDecayScales) {
+      const DecayExtents e = extents;
+      const DecayData data(e, scale);
       const Real g = doubles(data.g), A_log = doubles(data.A_log), dt_bias = doubles(data.dt_bias),
                  dl = doubles(data.dl);
       const auto loss = [&](const Imaginary& g_at, const Imaginary& A_at, const Imaginary& bias_at) {
@@ -93,8 +94,8 @@ TEST(ReferenceLogDecay, BackwardEqualsComplexStep) {
 }
 
 TEST(KernelsLogDecay, SameBitsAtAnyThreadCount) {
-  const Extents e{777, 96, 4};
-  const Data x(e, 1.0);
+  const DecayExtents e{777, 96, 4};
+  const DecayData x(e, 1.0);
   expect_same_at_any_thread_count("log_decay", [&] {
     std::vector<float> out(2 * x.g.size() + 100);
     float *l = out.data(), *dg = l + x.g.size(), *dA = dg + x.g.size(), *d_bias = dA + 4;

@@ -12,7 +12,7 @@ namespace {
 using kernels::RowLoss;
 
 constexpr RowLoss kKinds[] = {RowLoss::kl_forward, RowLoss::kl_reverse, RowLoss::logit_mse, RowLoss::cross_entropy};
-constexpr double kScales[] = {1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0};
+constexpr double kLogitScales[] = {1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0};
 
 template <class T>
 T reference_loss(RowLoss kind, std::int64_t size, double temperature, const T* teacher, const T* student,
@@ -51,7 +51,7 @@ struct Rows {
 TEST(KernelsRowLoss, EqualsTheDefinition) {
   for (const RowLoss kind : kKinds)
     for (const auto& [count, size] : {std::pair<std::int64_t, std::int64_t>{1, 2}, {5, 37}, {33, 1024}, {4, 5003}})
-      for (const double scale : kScales)
+      for (const double scale : kLogitScales)
         for (const double temperature : {1.0, 2.5}) {
           const Rows rows(count, size, scale);
           auto gradient = rows.student;
@@ -123,7 +123,7 @@ TEST(KernelsRowLoss, BrokenLogitIsNotHidden) {
 
 TEST(KernelsRowFigures, EqualTheDefinition) {
   const std::int64_t count = 20, size = 777;
-  for (const double scale : kScales) {
+  for (const double scale : kLogitScales) {
     Rows rows(count, size, scale);
     for (std::size_t i = 0; i < rows.student.size(); ++i)  // half of the rows agree on their best token
       if (i / static_cast<std::size_t>(size) % 2 == 0) rows.student[i] = 0.999f * rows.teacher[i];
@@ -163,7 +163,7 @@ TEST(KernelsRowFigures, TiesGoToTheLowerId) {
 TEST(ReferenceLosses, GradientsEqualComplexStep) {
   for (const RowLoss kind : kKinds)
     for (const std::int64_t size : {std::int64_t{2}, std::int64_t{9}})
-      for (const double scale : kScales)
+      for (const double scale : kLogitScales)
         for (const double temperature : {1.0, 2.0}) {
           const Real teacher = normal_doubles(size, scale, 1), student = normal_doubles(size, scale, 2);
           const Imaginary fixed(teacher.begin(), teacher.end());

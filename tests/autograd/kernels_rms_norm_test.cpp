@@ -9,16 +9,17 @@
 namespace qad::testing {
 namespace {
 
-constexpr double kScales[] = {1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 100.0, 1e4};
+constexpr double kNormScales[] = {1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 100.0, 1e4};
 constexpr float kEpsilon = 1e-5f;
 
-struct Extents {
+struct NormExtents {
   std::int64_t rows, cols;
 };
 
 TEST(KernelsRmsNorm, EqualsTheDefinition) {
-  for (const auto [rows, cols] : {Extents{1, 1}, Extents{3, 7}, Extents{70, 16}, Extents{300, 130}, Extents{9, 1024}})
-    for (const double scale : kScales) {
+  for (const auto [rows, cols] :
+       {NormExtents{1, 1}, NormExtents{3, 7}, NormExtents{70, 16}, NormExtents{300, 130}, NormExtents{9, 1024}})
+    for (const double scale : kNormScales) {
       const auto x = normal_floats(rows * cols, scale, 1), weight = normal_floats(cols, 1.0, 2);
       const auto dy = normal_floats(rows * cols, 1.0, 3);
       std::vector<float> y(x.size()), inverse_rms(static_cast<std::size_t>(rows)), dx(x.size()), d_weight(weight);
@@ -45,8 +46,8 @@ TEST(KernelsRmsNorm, EqualsTheDefinition) {
 }
 
 TEST(ReferenceRmsNorm, BackwardEqualsComplexStep) {
-  for (const Extents& e : {Extents{1, 2}, Extents{2, 5}, Extents{3, 8}})
-    for (const double scale : kScales) {
+  for (const NormExtents& e : {NormExtents{1, 2}, NormExtents{2, 5}, NormExtents{3, 8}})
+    for (const double scale : kNormScales) {
       const std::int64_t rows = e.rows, cols = e.cols;  // not a structured binding: the lambda below captures them
       const auto x = normal_doubles(rows * cols, scale, 1), weight = normal_doubles(cols, 1.0, 2);
       const auto dy = normal_doubles(rows * cols, 1.0, 3);

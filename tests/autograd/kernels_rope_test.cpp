@@ -9,7 +9,7 @@
 namespace qad::testing {
 namespace {
 
-struct Case {
+struct RopeCase {
   std::int64_t tokens, heads, head_dim, turned;
 };
 
@@ -18,7 +18,7 @@ struct Angles {
   std::vector<float> cosines, sines;
   std::vector<std::int32_t> positions;
 
-  explicit Angles(const Case& c) {
+  explicit Angles(const RopeCase& c) {
     for (int position = 0; position < 40; ++position)
       for (std::int64_t i = 0; i < c.turned / 2; ++i) {
         const double angle =
@@ -32,8 +32,9 @@ struct Angles {
 };
 
 TEST(KernelsRope, EqualsTheDefinition) {
-  for (const Case& c : {Case{1, 1, 2, 2}, Case{5, 2, 6, 6}, Case{33, 3, 16, 16}, Case{40, 4, 64, 64},
-                        Case{200, 2, 128, 128}, Case{5, 2, 16, 4}, Case{7, 3, 64, 16}})
+  for (const RopeCase& c :
+       {RopeCase{1, 1, 2, 2}, RopeCase{5, 2, 6, 6}, RopeCase{33, 3, 16, 16}, RopeCase{40, 4, 64, 64},
+        RopeCase{200, 2, 128, 128}, RopeCase{5, 2, 16, 4}, RopeCase{7, 3, 64, 16}})
     for (const bool inverse : {false, true}) {
       const Angles angles(c);
       auto x = normal_floats(c.tokens * c.heads * c.head_dim, 1.0, 1);
@@ -47,7 +48,7 @@ TEST(KernelsRope, EqualsTheDefinition) {
 }
 
 TEST(ReferenceRope, InverseIsTheBackward) {
-  for (const Case& c : {Case{1, 1, 2, 2}, Case{3, 2, 4, 4}, Case{3, 2, 6, 2}})
+  for (const RopeCase& c : {RopeCase{1, 1, 2, 2}, RopeCase{3, 2, 4, 4}, RopeCase{3, 2, 6, 2}})
     for (const double scale : {1e-6, 1e-4, 1e-2, 0.1, 0.5, 1.0, 3.0, 10.0, 1e2, 1e4}) {
       const Angles angles(c);
       const Real cosines = doubles(angles.cosines), sines = doubles(angles.sines);
@@ -67,7 +68,7 @@ TEST(ReferenceRope, InverseIsTheBackward) {
 }
 
 TEST(KernelsRope, SameBitsAtAnyThreadCount) {
-  const Case c{500, 4, 64, 64};
+  const RopeCase c{500, 4, 64, 64};
   const Angles angles(c);
   const auto x = normal_floats(c.tokens * c.heads * c.head_dim, 1.0, 1);
   expect_same_at_any_thread_count("rope", [&] {

@@ -9,10 +9,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::Arguments;
+using testing::kFailed;
 using testing::Outcome;
 using testing::Workplace;
-constexpr ExitCode kFailed = ExitCode::failed;
-
 class IrregularFile : public ::testing::Test {
  protected:
   // `file` as a pipe, a device, a folder and a hole of a terabyte in turn; `command` must name it.

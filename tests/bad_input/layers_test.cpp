@@ -6,9 +6,8 @@
 namespace qad {
 namespace {
 
+using testing::kFailed;
 using testing::Workplace;
-constexpr ExitCode kFailed = ExitCode::failed;
-
 // Hidden size 24, so that what reads the residual stream fits no block of 16.
 ModelConfig narrow_config() {
   ModelConfig config = testing::tiny_config();

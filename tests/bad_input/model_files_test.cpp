@@ -10,8 +10,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using testing::kFailed;
 using testing::Workplace;
-constexpr ExitCode kFailed = ExitCode::failed;
 constexpr const char* kQuery = "model.layers.0.self_attn.q_proj.weight";
 constexpr const char* kKey = "model.layers.0.self_attn.k_proj.weight";
 

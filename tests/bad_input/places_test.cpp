@@ -13,10 +13,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::Arguments;
+using testing::kFailed;
+using testing::kUsage;
 using testing::Outcome;
 using testing::Workplace;
-constexpr ExitCode kFailed = ExitCode::failed, kUsage = ExitCode::usage;
-
 // A finished run, and commands that write from it.
 class Places : public ::testing::Test {
  protected:

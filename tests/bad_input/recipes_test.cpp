@@ -4,9 +4,8 @@
 namespace qad {
 namespace {
 
+using testing::kUsage;
 using testing::Workplace;
-constexpr ExitCode kUsage = ExitCode::usage;
-
 TEST(BadRecipe, KeysAndValues) {
   const Workplace work;
   const std::string file = work.at("recipe.yaml");

@@ -17,6 +17,8 @@
 
 namespace qad::testing {
 
+inline constexpr ExitCode kFailed = ExitCode::failed, kUsage = ExitCode::usage;
+
 /// Every file and folder below a folder with a hash of what is in it; logs may grow and are left out.
 inline std::map<std::string, std::string> contents_of(const std::filesystem::path& folder) {
   std::map<std::string, std::string> contents;

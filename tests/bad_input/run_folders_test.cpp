@@ -6,9 +6,9 @@ namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::kFailed;
+using testing::kUsage;
 using testing::Workplace;
-constexpr ExitCode kFailed = ExitCode::failed, kUsage = ExitCode::usage;
-
 TEST(BadPlace, IsTakenOrCanNotBeWritten) {
   const Workplace work;
   const std::string recipe = work.recipe().string(), text = work.at("text.txt");

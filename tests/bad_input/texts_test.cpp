@@ -8,9 +8,8 @@
 namespace qad {
 namespace {
 
+using testing::kFailed;
 using testing::Workplace;
-constexpr ExitCode kFailed = ExitCode::failed;
-
 class BadText : public ::testing::Test {
  protected:
   void refused(const std::string& source, const std::vector<std::string>& words) {

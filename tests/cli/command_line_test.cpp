@@ -12,12 +12,12 @@
 namespace qad {
 namespace {
 
-struct Outcome {
+struct ShellOutcome {
   int code;
   std::string out, err;
 };
 
-Outcome qad(const std::string& arguments) {
+ShellOutcome qad(const std::string& arguments) {
   const testing::TemporaryFolder folder;
   const auto run = [&](const std::string& redirection, std::string& text) {
     FILE* pipe = ::popen((std::string(QAD_PROGRAM) + " " + arguments + " " + redirection).c_str(), "r");
@@ -25,7 +25,7 @@ Outcome qad(const std::string& arguments) {
     for (std::size_t n; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) text.append(buffer.data(), n);
     return WEXITSTATUS(::pclose(pipe));
   };
-  Outcome outcome;
+  ShellOutcome outcome;
   outcome.code = run("2>" + (folder / "err").string(), outcome.out);
   FILE* file = std::fopen((folder / "err").c_str(), "r");
   std::array<char, 4096> buffer;
@@ -36,13 +36,13 @@ Outcome qad(const std::string& arguments) {
 }
 
 TEST(CommandLine, HelpAndVersionGoToStandardOutput) {
-  const Outcome help = qad("--help");
+  const ShellOutcome help = qad("--help");
   EXPECT_EQ(help.code, 0);
   EXPECT_TRUE(help.err.empty());
   for (const char* verb : {"run", "resume", "compare", "eval", "export", "inspect", "plan", "recipes", "generate",
                            "import", "help", "version"}) {
     EXPECT_NE(help.out.find(std::string("\n  ") + verb + " "), std::string::npos) << verb;
-    const Outcome own = qad(std::string(verb) + " --help");
+    const ShellOutcome own = qad(std::string(verb) + " --help");
     EXPECT_EQ(own.code, 0) << verb;
     EXPECT_EQ(own.out.rfind(std::string("usage: qad ") + verb, 0), 0u) << own.out;
     EXPECT_EQ(qad(std::string("help ") + verb).out, own.out) << verb;
@@ -50,7 +50,7 @@ TEST(CommandLine, HelpAndVersionGoToStandardOutput) {
   EXPECT_EQ(qad("help").out, help.out);
   EXPECT_EQ(qad("-h").out, help.out);
   for (const char* asks : {"version", "--version", "-V"}) {
-    const Outcome version = qad(asks);
+    const ShellOutcome version = qad(asks);
     EXPECT_EQ(version.code, 0) << asks;
     EXPECT_EQ(version.out, "qad " + std::string(kVersion) + "\n") << asks;
     EXPECT_EQ(version.err, "") << asks;
@@ -58,7 +58,7 @@ TEST(CommandLine, HelpAndVersionGoToStandardOutput) {
 }
 
 TEST(CommandLine, ByItselfItPrintsTheUsage) {
-  const Outcome bare = qad("");
+  const ShellOutcome bare = qad("");
   EXPECT_EQ(bare.code, 2);
   EXPECT_EQ(bare.out, qad("help").out);
   EXPECT_EQ(bare.out.rfind("usage: qad VERB", 0), 0u) << bare.out;
@@ -67,7 +67,7 @@ TEST(CommandLine, ByItselfItPrintsTheUsage) {
 
 TEST(CommandLine, MistakesGetOneLineAndTwo) {
   const auto expect = [](const std::string& arguments, const std::string& message) {
-    const Outcome outcome = qad(arguments);
+    const ShellOutcome outcome = qad(arguments);
     EXPECT_EQ(outcome.code, 2) << arguments;
     EXPECT_EQ(outcome.err, "qad: " + message + "\n");
     EXPECT_TRUE(outcome.out.empty()) << outcome.out;
@@ -92,7 +92,7 @@ TEST(CommandLine, MistakesGetOneLineAndTwo) {
 }
 
 TEST(CommandLine, AFullDiskIsToldForStandardOutputToo) {
-  const Outcome outcome = qad("recipes explain > /dev/full");
+  const ShellOutcome outcome = qad("recipes explain > /dev/full");
   EXPECT_EQ(outcome.code, 1);
   EXPECT_EQ(outcome.err, "qad: standard output: can't be written to\n");
 }

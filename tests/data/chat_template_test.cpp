@@ -16,7 +16,7 @@ namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::error_of;
 using testing::expect_mentions;
 using testing::TemporaryFolder;
@@ -25,7 +25,7 @@ constexpr const char* kDate = "2025-03-09";
 
 fs::path golden_folder() { return testing::source_dir() / "tests/data/golden"; }
 
-Json goldens() { return Json::parse(read_file(golden_folder() / "chat_templates.json", "goldens")); }
+OrderedJson goldens() { return OrderedJson::parse(read_file(golden_folder() / "chat_templates.json", "goldens")); }
 
 ChatTemplate make(const std::string& source) {
   return ChatTemplate(source, "t", {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"pad_token", "<pad>"}}, kDate);
@@ -35,20 +35,20 @@ ChatTemplate published(const std::string& name) {
   return make(read_file(golden_folder() / "chat" / (name + ".jinja"), "a template"));
 }
 
-Json chat(const std::vector<std::pair<std::string, std::string>>& turns) {
-  Json messages = Json::array();
+OrderedJson chat(const std::vector<std::pair<std::string, std::string>>& turns) {
+  OrderedJson messages = OrderedJson::array();
   for (const auto& [role, content] : turns) messages.push_back({{"role", role}, {"content", content}});
   return {{"messages", messages}};
 }
 
 TEST(ChatTemplate, TextsEqualPythons) {
-  const Json golden = goldens();
-  for (const Json& group : golden.at("groups")) {
+  const OrderedJson golden = goldens();
+  for (const OrderedJson& group : golden.at("groups")) {
     const std::string name = group.at("template");
     const ChatTemplate chat_template = published(name.substr(0, name.find('.')));
     for (std::size_t i = 0; i < golden.at("chats").size(); ++i) {
       const std::string conversation = golden.at("chats")[i];
-      const Json& expected = group.at("texts")[i];
+      const OrderedJson& expected = group.at("texts")[i];
       std::string text;
       const std::string error = error_of([&] { text = chat_template.lay_out_json(conversation, i % 2 == 0).text; });
       if (expected.is_null()) EXPECT_NE(error, "no error") << name << ' ' << conversation;
@@ -58,7 +58,7 @@ TEST(ChatTemplate, TextsEqualPythons) {
 }
 
 // What the assistant writes, a | after each turn.
-std::string assistant(const std::string& name, const Json& record) {
+std::string assistant(const std::string& name, const OrderedJson& record) {
   const ChatText laid_out = published(name).lay_out(record);
   std::string turns;
   for (const TextSpan& span : laid_out.assistant)
@@ -67,7 +67,7 @@ std::string assistant(const std::string& name, const Json& record) {
 }
 
 TEST(ChatTemplate, TellsWhatTheAssistantWrites) {
-  const Json two =
+  const OrderedJson two =
       chat({{"system", "S"}, {"user", "one"}, {"assistant", "two"}, {"user", "three"}, {"assistant", "four"}});
   EXPECT_EQ(assistant("chatml", two), "two<|im_end|>\n|four<|im_end|>\n|");
   EXPECT_EQ(assistant("llama2", two), " two </s>| four </s>|");
@@ -96,7 +96,9 @@ TEST(ChatTemplate, IsFoundBesideTheTokenizer) {
   const auto text = [&](const fs::path& place) {
     return load_chat_template(place, kDate).lay_out(chat({{"user", "hi"}})).text;
   };
-  const auto config = [&](const Json& json) { write_file_atomically(folder / "tokenizer_config.json", json.dump()); };
+  const auto config = [&](const OrderedJson& json) {
+    write_file_atomically(folder / "tokenizer_config.json", json.dump());
+  };
   expect_mentions(error_of([&] { text(folder.path()); }), {"chat_template.jinja", "neither"});
   config({{"bos_token", {{"content", "<b>"}}}, {"eos_token", nullptr}});
   expect_mentions(error_of([&] { text(folder.path()); }), {"chat_template.jinja", "neither"});
@@ -104,9 +106,9 @@ TEST(ChatTemplate, IsFoundBesideTheTokenizer) {
   config({{"bos_token", {{"content", "<b>"}}}, {"eos_token", nullptr}, {"chat_template", source}});
   EXPECT_EQ(text(folder.path()), "<b>hi");
   config({{"chat_template",
-           Json::array({{{"name", "rag"}, {"template", "no"}}, {{"name", "default"}, {"template", "yes"}}})}});
+           OrderedJson::array({{{"name", "rag"}, {"template", "no"}}, {{"name", "default"}, {"template", "yes"}}})}});
   EXPECT_EQ(text(folder.path()), "yes");
-  config({{"chat_template", Json::array({{{"name", "rag"}, {"template", "no"}}})}});
+  config({{"chat_template", OrderedJson::array({{{"name", "rag"}, {"template", "no"}}})}});
   expect_mentions(error_of([&] { text(folder.path()); }), {"tokenizer_config.json", "default"});
   config({{"chat_template", "{{ messages[0].content"}});
   expect_mentions(error_of([&] { text(folder.path()); }), {"tokenizer_config.json chat_template:1", "}}"});
@@ -184,15 +186,19 @@ TEST(ChatTemplate, OneThatPrintsNothingIsRefused) {
 
 TEST(ChatTemplate, OneForToolsLaysOutConversationsWithTools) {
   const TemporaryFolder folder;
-  const Json plain = chat({{"user", "hi"}});
-  Json with_tools = plain, without = plain;
-  with_tools["tools"] = Json::array();
+  const OrderedJson plain = chat({{"user", "hi"}});
+  OrderedJson with_tools = plain, without = plain;
+  with_tools["tools"] = OrderedJson::array();
   without["tools"] = nullptr;
-  const auto text = [&](const Json& record) { return load_chat_template(folder.path(), kDate).lay_out(record).text; };
-  const auto config = [&](const Json& json) { write_file_atomically(folder / "tokenizer_config.json", json.dump()); };
-  config({{"chat_template", Json::array({{{"name", "default"}, {"template", "plain"}},
-                                         {{"name", "tool_use"}, {"template", "tools {{ tools }}"}},
-                                         {{"name", "rag"}, {"template", "{{ broken"}}})}});
+  const auto text = [&](const OrderedJson& record) {
+    return load_chat_template(folder.path(), kDate).lay_out(record).text;
+  };
+  const auto config = [&](const OrderedJson& json) {
+    write_file_atomically(folder / "tokenizer_config.json", json.dump());
+  };
+  config({{"chat_template", OrderedJson::array({{{"name", "default"}, {"template", "plain"}},
+                                                {{"name", "tool_use"}, {"template", "tools {{ tools }}"}},
+                                                {{"name", "rag"}, {"template", "{{ broken"}}})}});
   EXPECT_EQ(text(plain), "plain");
   EXPECT_EQ(text(without), "plain");
   EXPECT_EQ(text(with_tools), "tools []");
@@ -210,7 +216,7 @@ TEST(ChatTemplate, OneForToolsLaysOutConversationsWithTools) {
 TEST(ChatTemplate, RefusesWhatIsNoConversation) {
   const ChatTemplate any = make("{{ messages | length }}");
   const auto message = [&](const char* record) {
-    return error_of([&] { static_cast<void>(any.lay_out(Json::parse(record))); });
+    return error_of([&] { static_cast<void>(any.lay_out(OrderedJson::parse(record))); });
   };
   expect_mentions(message(R"({"text": "a"})"), {"a list of messages", "none"});
   expect_mentions(message(R"({"messages": []})"), {"a list of messages", "[]"});

@@ -13,7 +13,7 @@ namespace {
 using testing::error_of;
 using testing::expect_mentions;
 
-std::string bytes(std::string_view hex) {
+std::string unhex(std::string_view hex) {
   std::string out;
   for (std::size_t i = 0; i < hex.size(); i += 2)
     out.push_back(static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
@@ -22,22 +22,22 @@ std::string bytes(std::string_view hex) {
 
 const std::string kText = "one\ntwo\n", kMore = "three\n";
 // gzip -n9c, zstd -19c, and Python's gzip.GzipFile("name.txt"), which writes the name into its header.
-const std::string kGzip = bytes("1f8b0800000000000203cbcf4be52a29cfe70200e60bba1208000000");
-const std::string kGzipMore = bytes("1f8b08000000000002032bc9284a4de50200d8c546ff06000000");
-const std::string kGzipNamed = bytes("1f8b08080000000002ff6e616d652e74787400cbcf4be52a29cfe70200e60bba1208000000");
-const std::string kZstd = bytes("28b52ffd04684100006f6e650a74776f0ae6a60e40");
-const std::string kZstdMore = bytes("28b52ffd046831000074687265650ad706fd28");
-const std::string kSkipped = bytes("502a4d1804000000") + "abcd";  // a frame that readers skip
+const std::string kGzip = unhex("1f8b0800000000000203cbcf4be52a29cfe70200e60bba1208000000");
+const std::string kGzipMore = unhex("1f8b08000000000002032bc9284a4de50200d8c546ff06000000");
+const std::string kGzipNamed = unhex("1f8b08080000000002ff6e616d652e74787400cbcf4be52a29cfe70200e60bba1208000000");
+const std::string kZstd = unhex("28b52ffd04684100006f6e650a74776f0ae6a60e40");
+const std::string kZstdMore = unhex("28b52ffd046831000074687265650ad706fd28");
+const std::string kSkipped = unhex("502a4d1804000000") + "abcd";  // a frame that readers skip
 
 constexpr std::size_t kLimit = 1 << 20;
 
-std::string text_of(const std::string& compressed, std::size_t most = kLimit) {
+std::string text_in(const std::string& compressed, std::size_t most = kLimit) {
   return decompress(compressed, "a.gz", most);
 }
 
 // 128 KiB of zeros in four bytes, `blocks` times: a Zstandard frame of RLE blocks.
 std::string bomb(int blocks) {
-  std::string frame = bytes("28b52ffd0038");
+  std::string frame = unhex("28b52ffd0038");
   for (int i = 0; i < blocks; ++i) {
     const unsigned header = (1u << 17) << 3 | 1u << 1 | (i + 1 == blocks ? 1u : 0u);
     for (int byte = 0; byte < 3; ++byte) frame.push_back(static_cast<char>(header >> (8 * byte)));
@@ -47,18 +47,18 @@ std::string bomb(int blocks) {
 }
 
 TEST(CompressedFile, ReadsWhatProgramsWrite) {
-  EXPECT_EQ(text_of(kGzip), kText);
-  EXPECT_EQ(text_of(kGzipNamed), kText);
-  EXPECT_EQ(text_of(kZstd), kText);
-  EXPECT_EQ(text_of("plain text"), "plain text");
-  EXPECT_EQ(text_of(""), "");
+  EXPECT_EQ(text_in(kGzip), kText);
+  EXPECT_EQ(text_in(kGzipNamed), kText);
+  EXPECT_EQ(text_in(kZstd), kText);
+  EXPECT_EQ(text_in("plain text"), "plain text");
+  EXPECT_EQ(text_in(""), "");
 }
 
 TEST(CompressedFile, ReadsOnePartAfterTheOther) {
-  EXPECT_EQ(text_of(kGzip + kGzipMore + kGzip), kText + kMore + kText);
-  EXPECT_EQ(text_of(kGzip + kGzipMore + std::string(512, '\0')), kText + kMore);
-  EXPECT_EQ(text_of(kZstd + kZstdMore + kZstd), kText + kMore + kText);
-  EXPECT_EQ(text_of(kSkipped + kZstd + kSkipped + kZstdMore), kText + kMore);
+  EXPECT_EQ(text_in(kGzip + kGzipMore + kGzip), kText + kMore + kText);
+  EXPECT_EQ(text_in(kGzip + kGzipMore + std::string(512, '\0')), kText + kMore);
+  EXPECT_EQ(text_in(kZstd + kZstdMore + kZstd), kText + kMore + kText);
+  EXPECT_EQ(text_in(kSkipped + kZstd + kSkipped + kZstdMore), kText + kMore);
 }
 
 TEST(CompressedFile, RefusesWhatIsCutOffAtAnyPlace) {
@@ -66,7 +66,7 @@ TEST(CompressedFile, RefusesWhatIsCutOffAtAnyPlace) {
     for (std::size_t size = 4; size < whole.size(); ++size) {
       const std::string cut = whole.substr(0, size);
       if (cut == kGzip || cut == kZstd) continue;  // whole, and another part would follow
-      const std::string message = error_of([&] { text_of(cut); });
+      const std::string message = error_of([&] { text_in(cut); });
       expect_mentions(message, {"a.gz: expected whole ", " data, got ", "(was it copied whole?)"});
     }
   }
@@ -76,18 +76,18 @@ TEST(CompressedFile, RefusesWhatIsDamaged) {
   std::string gzip = kGzip, zstd = kZstd;
   gzip[20] ^= 1;  // the checksum
   zstd.back() ^= 1;
-  expect_mentions(error_of([&] { text_of(gzip); }), {"a.gz: expected whole gzip data, got incorrect data check"});
-  expect_mentions(error_of([&] { text_of(zstd); }), {"a.gz: expected whole Zstandard data", "checksum"});
-  expect_mentions(error_of([&] { text_of(kGzip + "rest"); }), {"got other bytes after its end"});
-  expect_mentions(error_of([&] { text_of(kZstd + "rest"); }), {"a.gz: expected whole Zstandard data, got "});
+  expect_mentions(error_of([&] { text_in(gzip); }), {"a.gz: expected whole gzip data, got incorrect data check"});
+  expect_mentions(error_of([&] { text_in(zstd); }), {"a.gz: expected whole Zstandard data", "checksum"});
+  expect_mentions(error_of([&] { text_in(kGzip + "rest"); }), {"got other bytes after its end"});
+  expect_mentions(error_of([&] { text_in(kZstd + "rest"); }), {"a.gz: expected whole Zstandard data, got "});
 }
 
 TEST(CompressedFile, StopsBeforeABombFillsTheMemory) {
-  EXPECT_EQ(text_of(bomb(8)), std::string(kLimit, '\0'));
-  expect_mentions(error_of([&] { text_of(bomb(9)); }), {"a.gz: expected at most 1 MiB of text", "got more"});
-  expect_mentions(error_of([&] { text_of(bomb(100'000)); }), {"got more"});  // 12 GiB
-  expect_mentions(error_of([&] { text_of(kGzip, 7); }), {"got more"});
-  EXPECT_EQ(text_of(kGzip, 8), kText);
+  EXPECT_EQ(text_in(bomb(8)), std::string(kLimit, '\0'));
+  expect_mentions(error_of([&] { text_in(bomb(9)); }), {"a.gz: expected at most 1 MiB of text", "got more"});
+  expect_mentions(error_of([&] { text_in(bomb(100'000)); }), {"got more"});  // 12 GiB
+  expect_mentions(error_of([&] { text_in(kGzip, 7); }), {"got more"});
+  EXPECT_EQ(text_in(kGzip, 8), kText);
 }
 
 TEST(CompressedFile, BeginsWithItsFirstBytes) {
@@ -118,8 +118,8 @@ TEST(CompressedFile, BeginsWithItsFirstBytes) {
 TEST(CompressedFile, RefusesWhatIsCompressedTwice) {
   // gzip -n9c of kGzip
   const std::string twice =
-      bytes("1f8b080000000000020393efe660000126e6d3e7bd9f6a699e7fcec4f08c7b9710481400cf03f4e21c000000");
-  EXPECT_EQ(error_of([&] { text_of(twice); }),
+      unhex("1f8b080000000000020393efe660000126e6d3e7bd9f6a699e7fcec4f08c7b9710481400cf03f4e21c000000");
+  EXPECT_EQ(error_of([&] { text_in(twice); }),
             "a.gz: expected a text that is compressed once, got one compressed twice");
 }
 

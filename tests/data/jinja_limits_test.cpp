@@ -19,7 +19,7 @@ namespace {
 using testing::error_of;
 using testing::expect_mentions;
 
-std::string run(const std::string& source, const Limits& limits = {}) {
+std::string run_limited(const std::string& source, const Limits& limits = {}) {
   const Environment environment{"t", *read_json(R"({"m": [{"role": "user", "content": "hi"}]})", "v").dict(),
                                 "2025-03-09", limits};
   return run_template(parse_template(source, "t"), environment).text;
@@ -224,7 +224,7 @@ TEST(JinjaLimits, HostileTemplatesEndWithAMessage) {
       std::string text;
       Limits limits;
       if (std::string_view(hostile.refusal) == kSteps) limits.steps = kEnoughSteps;
-      const std::string error = error_of([&] { text = run(hostile.source, limits); });
+      const std::string error = error_of([&] { text = run_limited(hostile.source, limits); });
       if (*hostile.refusal == '\0') EXPECT_EQ(error, "no error") << hostile.name;
       else expect_mentions(std::string(hostile.name) + ": " + error, {hostile.refusal});
       EXPECT_EQ(error.find('\n'), std::string::npos) << hostile.name;
@@ -238,18 +238,18 @@ TEST(JinjaLimits, StepsAndBytesAreLimits) {
   for (const std::int64_t most : {1, 1000, 100'000}) {
     Limits limits;
     limits.steps = most;
-    expect_mentions(error_of([&] { run(endless, limits); }),
+    expect_mentions(error_of([&] { run_limited(endless, limits); }),
                     {"t:1", ("more than " + std::to_string(most) + " steps").c_str()});
   }
   Limits small;
   small.bytes = 1000;
-  EXPECT_EQ(run("{% set x = 'a' * 900 %}x", small), "x");
-  expect_mentions(error_of([&] { run("{% set x = 'a' * 1100 %}x", small); }),
+  EXPECT_EQ(run_limited("{% set x = 'a' * 900 %}x", small), "x");
+  expect_mentions(error_of([&] { run_limited("{% set x = 'a' * 1100 %}x", small); }),
                   {"at most 1000 bytes of texts and lists"});
   small = {};
   small.text = 10;
-  EXPECT_EQ(run("{{ 'a' * 10 }}", small), "aaaaaaaaaa");
-  expect_mentions(error_of([&] { run("{{ 'a' * 11 }}", small); }), {"at most 10 bytes of text"});
+  EXPECT_EQ(run_limited("{{ 'a' * 10 }}", small), "aaaaaaaaaa");
+  expect_mentions(error_of([&] { run_limited("{{ 'a' * 11 }}", small); }), {"at most 10 bytes of text"});
   EXPECT_LE(Limits().steps, 10'000'000);               // a second or two
   EXPECT_LE(Limits().bytes, std::int64_t{100} << 20);  // twice that for a moment, while a text grows
   EXPECT_GT(Limits::for_conversation(1 << 20).steps, Limits().steps);
@@ -278,7 +278,7 @@ TEST(JinjaLimits, ATemplateThatNeverEndsIsNotLoaded) {
 TEST(JinjaLimits, ASignalEndsARendering) {
   request_stop();
   try {
-    run("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}");
+    run_limited("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}");
     ADD_FAILURE() << "it ended";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::interrupted) << error.what();
@@ -286,7 +286,7 @@ TEST(JinjaLimits, ASignalEndsARendering) {
   }
   EXPECT_THROW(ChatTemplate("{{ messages }}", "t", {}, "2025-03-09"), Stopped);
   request_stop(false);
-  EXPECT_EQ(run("a"), "a");
+  EXPECT_EQ(run_limited("a"), "a");
 }
 
 }  // namespace

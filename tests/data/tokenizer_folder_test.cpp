@@ -19,36 +19,36 @@ namespace {
 
 namespace fs = std::filesystem;
 using Ids = std::vector<std::int32_t>;
-using Json = nlohmann::ordered_json;  // the order of keys decides ids
+using OrderedJson = nlohmann::ordered_json;  // the order of keys decides ids
 using testing::error_of;
 using testing::TemporaryFolder;
 
-Json goldens() {
-  return Json::parse(read_file(testing::source_dir() / "tests/data/golden/tokenizer_folders.json", "test data"));
+OrderedJson folder_goldens() {
+  return OrderedJson::parse(read_file(testing::source_dir() / "tests/data/golden/tokenizer_folders.json", "test data"));
 }
 
-void write(const fs::path& folder, const Json& files) {
+void write(const fs::path& folder, const OrderedJson& files) {
   for (const auto& [name, contents] : files.items())
     write_file_atomically(folder / name, contents.is_string() ? contents.get<std::string>() : contents.dump());
 }
 
 // A folder of the goldens: a base, its changes, and files beside it.
-void write_folder(const fs::path& folder, const Json& bases, const Json& golden) {
-  Json root = bases.at(golden.at("base").get<std::string>());
+void write_folder(const fs::path& folder, const OrderedJson& bases, const OrderedJson& golden) {
+  OrderedJson root = bases.at(golden.at("base").get<std::string>());
   for (const auto& [key, value] : golden.at("change").items()) root[key] = value;
-  write(folder, golden.at("base") == "pair" ? root : Json{{"tokenizer.json", root}});
+  write(folder, golden.at("base") == "pair" ? root : OrderedJson{{"tokenizer.json", root}});
   write(folder, golden.at("files"));
 }
 
 TEST(TokenizerFolder, GivesTheIdsOfTransformers) {
-  const Json all = goldens();
+  const OrderedJson all = folder_goldens();
   int folders = 0;
-  for (const Json& golden : all.at("folders")) {
+  for (const OrderedJson& golden : all.at("folders")) {
     SCOPED_TRACE(golden.at("name").get<std::string>());
     const TemporaryFolder folder;
     write_folder(folder.path(), all.at("bases"), golden);
     const auto tokenizer = load_tokenizer(folder.path());
-    for (const Json& one : golden.at("cases")) {
+    for (const OrderedJson& one : golden.at("cases")) {
       const std::string text = one.at("text");
       const Ids ids = tokenizer->encode(text);
       EXPECT_EQ(ids, one.at("ids").get<Ids>()) << one.at("text").dump();
@@ -73,8 +73,8 @@ TEST(TokenizerFolder, GivesTheIdsOfTransformers) {
 // The byte tokenizer's folder with a tokenizer_config.json of one key more.
 std::unique_ptr<Tokenizer> bytes_with(const TemporaryFolder& folder, const std::string& key, const std::string& value) {
   load_tokenizer("bytes")->save(folder.path());
-  Json config = Json::parse(read_file(folder / "tokenizer_config.json", ""));
-  config[key] = Json::parse(value);
+  OrderedJson config = OrderedJson::parse(read_file(folder / "tokenizer_config.json", ""));
+  config[key] = OrderedJson::parse(value);
   write(folder.path(), {{"tokenizer_config.json", config}});
   return load_tokenizer(folder.path());
 }
@@ -116,7 +116,7 @@ TEST(TokenizerFolder, RefusesValuesOfOtherTypesByFileAndKey) {
 }
 
 TEST(TokenizerFolder, RefusesAPairOfFilesOfAnotherClass) {
-  const Json all = goldens();
+  const OrderedJson all = folder_goldens();
   const TemporaryFolder folder;
   write(folder.path(), all.at("bases").at("pair"));
   write(folder.path(), {{"tokenizer_config.json", {{"tokenizer_class", "RobertaTokenizer"}}}});
@@ -143,7 +143,7 @@ TEST(SameTokens, NamesTheFirstIdThatDiffers) {
   const TemporaryFolder swapped_folder, padded_folder, more_folder;
   const auto bytes = load_tokenizer("bytes");
   bytes->save(swapped_folder.path());
-  Json root = Json::parse(read_file(swapped_folder / "tokenizer.json", ""));
+  OrderedJson root = OrderedJson::parse(read_file(swapped_folder / "tokenizer.json", ""));
   std::swap(root["model"]["vocab"]["a"], root["model"]["vocab"]["b"]);
   write(swapped_folder.path(), {{"tokenizer.json", root}});
   const auto swapped = load_tokenizer(swapped_folder.path());

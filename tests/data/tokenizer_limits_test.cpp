@@ -23,7 +23,7 @@ Json byte_level(bool use_regex = false) {
 }
 
 // A tokenizer.json whose tokens are the bytes as characters.
-Json bytes() {
+Json byte_tokenizer() {
   std::vector<std::string> characters;
   for (int byte = 0; byte < 256; ++byte) characters.push_back(byte_character(static_cast<unsigned char>(byte)));
   std::ranges::sort(characters);
@@ -50,7 +50,7 @@ TEST(Patterns, CutAsOnigurumaDoes) {
   int groups = 0;
   for (const Json& group :
        Json::parse(read_file(testing::source_dir() / "tests/data/golden/splits.json", "test data"))) {
-    Json root = bytes();
+    Json root = byte_tokenizer();
     const Json split = {{"type", "Split"},
                         {"pattern", {{"Regex", group.at("pattern")}}},
                         {"behavior", group.at("behavior")},
@@ -81,7 +81,7 @@ TEST(Patterns, ThatGoAstrayEndInAnError) {
   const std::string text(5000, 'a');
   for (const char* pattern :
        {"(a+)+[b-d]", "(a|a)*[b-d]", "(a*)*[b-d]", "((a+)*)+[b-d]", "(?:a?){40}a{40}[b-d]", "(.+)+\\d"}) {
-    Json root = bytes();
+    Json root = byte_tokenizer();
     const Json split = {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}};
     root["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, byte_level()}}};
     testing::expect_mentions(refusal_of_text(root, text), {"finds its way in a text of 5000 bytes", "match limit"});
@@ -114,7 +114,7 @@ TEST(Stages, ThatFeedEachOtherEndInAnError) {
     return Json{{"type", "Sequence"}, {parts, steps}};
   };
   constexpr const char* kSaid = "expected stages that write at most 64 bytes for one of a text";
-  Json root = bytes();
+  Json root = byte_tokenizer();
   root["normalizer"] = sequence("normalizers", replace("a", std::string(10, 'a')), 30);
   testing::expect_mentions(refusal_of_text(root, "banana"), {"tokenizer.json: ", kSaid});
   root["normalizer"] = replace("a", std::string(1 << 20, 'b'));  // all at once
@@ -126,18 +126,18 @@ TEST(Stages, ThatFeedEachOtherEndInAnError) {
   root["normalizer"] = nullptr;
   root["pre_tokenizer"] = sequence("pretokenizers", byte_level(), 60);
   testing::expect_mentions(refusal_of_text(root, "\u00e9"), {kSaid});
-  root = bytes();
+  root = byte_tokenizer();
   root["decoder"] = sequence("decoders", replace("a", std::string(10, 'a')), 30);
   testing::expect_mentions(
       error_of([&] { static_cast<void>(tokenizer_of(root).decode(tokenizer_of(root).encode("a", false), false)); }),
       {kSaid});
   // An added token that is looked for in the normalized text goes through the same steps.
-  root = bytes();
+  root = byte_tokenizer();
   root["normalizer"] = sequence("normalizers", replace("a", std::string(10, 'a')), 30);
   root["added_tokens"] = {{{"id", 256}, {"content", "a"}, {"normalized", true}}};
   testing::expect_mentions(refusal(root), {kSaid});
   // Steps that only cost time.
-  root = bytes();
+  root = byte_tokenizer();
   root["normalizer"] = sequence("normalizers", replace("a", "b"), 300);
   testing::expect_mentions(refusal(root), {"expected a normalizer of at most 256 steps, got 300"});
   Json nested = replace("a", "b");
@@ -147,18 +147,18 @@ TEST(Stages, ThatFeedEachOtherEndInAnError) {
 }
 
 TEST(Vocabulary, HasEveryIdOnceAndBelowALimit) {
-  Json root = bytes();
+  Json root = byte_tokenizer();
   root["model"]["vocab"]["!!"] = 0;
   testing::expect_mentions(refusal(root), {"a vocabulary that gives an id once, got 0 twice"});
-  root = bytes();
+  root = byte_tokenizer();
   root["model"]["vocab"]["!!"] = std::int64_t{1} << 31;
   testing::expect_mentions(refusal(root), {"got 2147483648"});
-  root = bytes();
+  root = byte_tokenizer();
   root["added_tokens"] = {{{"id", std::int64_t{1} << 31}, {"content", "<x>"}}};
   testing::expect_mentions(refusal(root), {"got 2147483648"});
   root["model"]["vocab"] = {"a", "b"};
   testing::expect_mentions(refusal(root), {"a vocabulary with ids by token, got array"});
-  root = bytes();
+  root = byte_tokenizer();
   root["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "__"}};
   testing::expect_mentions(refusal(root), {"a replacement among single characters, got \"__\""});
 }
@@ -173,7 +173,7 @@ TEST(Template, GoesAroundTheTextOnce) {
     return Json{
         {"type", "TemplateProcessing"}, {"single", single}, {"pair", Json::array()}, {"special_tokens", tokens}};
   };
-  Json root = bytes();
+  Json root = byte_tokenizer();
   const std::int32_t letter = root["model"]["vocab"]["a"].get<std::int32_t>();
   root["post_processor"] = {{"type", "Sequence"},
                             {"processors", {with({special("s"), text}), with({special("t"), text, special("s")})}}};
@@ -185,7 +185,7 @@ TEST(Template, GoesAroundTheTextOnce) {
 }
 
 TEST(AddedTokens, OfManyLengthsAreFoundInTimeThatGrowsWithTheText) {
-  Json root = bytes();
+  Json root = byte_tokenizer();
   for (int length = 1; length <= 400; ++length)
     root["added_tokens"].push_back(
         {{"id", 255 + length}, {"content", std::string(static_cast<std::size_t>(length), '<') + ">"}});

@@ -27,7 +27,7 @@ namespace {
 
 const BlockFormat& nvfp4() { return block_format("nvfp4"); }
 
-std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
+std::uint32_t float_bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
 std::vector<std::uint8_t> bytes_of_tensor(const Tensor& tensor) {
   const auto* begin = reinterpret_cast<const std::uint8_t*>(tensor.raw());
@@ -49,7 +49,8 @@ Quantized quantized(const BlockFormat& format, const std::vector<float>& x, std:
 }
 
 // The same by the definition.
-Quantized by_reference(const BlockFormat& format, const std::vector<float>& x, std::int64_t cols, float tensor_scale) {
+Quantized quantized_by_reference(const BlockFormat& format, const std::vector<float>& x, std::int64_t cols,
+                                 float tensor_scale) {
   Quantized result;
   auto& q = result.tensor;
   q = QuantizedTensor::allocate(format, static_cast<std::int64_t>(x.size()) / cols, cols, tensor_scale);
@@ -66,7 +67,7 @@ Quantized by_reference(const BlockFormat& format, const std::vector<float>& x, s
 void expect_same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i)
-    ASSERT_EQ(bits_of(a[i]), bits_of(b[i])) << "value " << i << ": " << a[i] << " and " << b[i];
+    ASSERT_EQ(float_bits(a[i]), float_bits(b[i])) << "value " << i << ": " << a[i] << " and " << b[i];
 }
 
 void expect_same(const Quantized& a, const Quantized& b) {
@@ -219,7 +220,7 @@ TEST(FastPaths, AreTheDefinitionBitForBit) {
         if (!takes(block_format(name), cols, tensor_scale)) continue;
         const std::vector<float> x = difficult_values(cols, static_cast<std::uint64_t>(cols));
         const Quantized fast = quantized(block_format(name), x, cols, tensor_scale);
-        expect_same(fast, by_reference(block_format(name), x, cols, tensor_scale));
+        expect_same(fast, quantized_by_reference(block_format(name), x, cols, tensor_scale));
         std::vector<float> decoded(x.size()), in_place = x;
         dequantize_rows(fast.tensor, 0, 16, decoded.data());
         expect_same_bits(decoded, fast.values);
@@ -235,7 +236,7 @@ TEST(FastPaths, AreTheSameOnEveryInstructionSet) {
   const std::vector<float> x = difficult_values(1056, 11);
   for (const std::string& name : formats_with_fast_rows()) {
     const float tensor_scale = block_format(name).has_tensor_scale ? 0x1p-9f : 1.0f;
-    const Quantized expected = by_reference(block_format(name), x, 1056, tensor_scale);
+    const Quantized expected = quantized_by_reference(block_format(name), x, 1056, tensor_scale);
     for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
       SCOPED_TRACE(hwy::TargetName(target));
       hwy::SetSupportedTargetsForTest(target);
@@ -278,13 +279,13 @@ TEST(FastPaths, FlushToZeroAndThreadsChangeNothing) {
   for (const std::string name : {"nvfp4", "mxfp4"}) {
     const BlockFormat& format = block_format(name);
     const float tensor_scale = format.has_tensor_scale ? 0x1p-100f : 1.0f;
-    const Quantized expected = by_reference(format, x, 1056, tensor_scale);
+    const Quantized expected = quantized_by_reference(format, x, 1056, tensor_scale);
     set_threads(1);
 #if defined(__SSE__)
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | 0x8040u);  // FTZ and DAZ
     const Quantized flushed = quantized(format, x, 1056, tensor_scale);
-    const Quantized flushed_reference = by_reference(format, x, 1056, tensor_scale);
+    const Quantized flushed_reference = quantized_by_reference(format, x, 1056, tensor_scale);
     _mm_setcsr(mode);
     expect_same(flushed, expected);
     expect_same(flushed_reference, expected);

@@ -7,6 +7,7 @@
 #include "qad/layouts/gguf_blocks.h"
 #include "qad/layouts/registry.h"
 #include "tests/layouts/expert_student.h"
+#include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 
 namespace qad {
@@ -14,15 +15,8 @@ namespace {
 
 using testing::expect_mentions;
 using testing::quantize_blocks;
+using testing::tensor_of;
 using testing::TinyStudent;
-
-const FileTensor& tensor_of(const ExportFiles& files, const std::string& name) {
-  for (const FileTensor& tensor : files.tensors)
-    if (tensor.name == name) return tensor;
-  throw std::out_of_range(name);
-}
-
-std::string bytes_of(const Tensor& tensor) { return {reinterpret_cast<const char*>(tensor.raw()), tensor.bytes()}; }
 
 TEST(GgufExperts, StackedWithAScaleEach) {
   TinyStudent student(testing::mixtral_config(), quantize_blocks("nvfp4", "nvfp4"));
@@ -41,7 +35,7 @@ TEST(GgufExperts, StackedWithAScaleEach) {
       const ExportLinear& linear =
           *std::ranges::find(model.linears, "model.layers.1.block_sparse_moe.experts." + std::to_string(e) + "." + ours,
                              &ExportLinear::name);
-      EXPECT_EQ(bytes_of(blocks.data.slice(e, e + 1)), bytes_of(pack_gguf_blocks(*linear.weight)));
+      EXPECT_EQ(testing::bytes_of(blocks.data.slice(e, e + 1)), testing::bytes_of(pack_gguf_blocks(*linear.weight)));
       EXPECT_EQ(scales.data()[e], linear.weight->tensor_scale);
       EXPECT_EQ(inputs.data()[e], linear.input->tensor_scale);
     }

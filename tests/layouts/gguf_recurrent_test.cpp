@@ -17,6 +17,7 @@ namespace {
 
 using testing::expect_mentions;
 using testing::quantize_blocks;
+using testing::tensor_of;
 using testing::TinyStudent;
 
 // Inner dimensions of 64 and 128.
@@ -35,11 +36,6 @@ ModelConfig hybrid(const std::string& model_type, const std::string& pattern = "
   return config;
 }
 
-const FileTensor& tensor_of(const ExportFiles& files, const std::string& name) {
-  for (const FileTensor& tensor : files.tensors)
-    if (tensor.name == name) return tensor;
-  throw std::out_of_range(name);
-}
 Tensor student_of(const ExportModel& model, const std::string& name) {
   for (const NamedTensor& tensor : model.dense)
     if (tensor.name == name) return as_stored(as_stored(tensor.value, kept_type(tensor.role, DType::bf16)), DType::f32);
@@ -210,31 +206,34 @@ TEST(GgufRecurrent, OriginalsThatDoNotBelongAreTold) {
                   {"qad.original.blk.1.ssm_a: expected the numbers that blk.1.ssm_a was made of", "damaged"});
 }
 
-std::string refusal(const ModelConfig& config, const QuantizeConfig& quantize = quantize_blocks("nvfp4", "nvfp4")) {
+std::string recurrent_refusal(const ModelConfig& config,
+                              const QuantizeConfig& quantize = quantize_blocks("nvfp4", "nvfp4")) {
   return testing::error_of([&] { Student student(config, quantize); });
 }
 
 TEST(GgufRecurrent, WhatLlamaCppCantBeToldIsRefused) {
-  expect_mentions(refusal(hybrid("nemotron_h", "ME*-")), {"hybrid_override_pattern: expected no - beside E"});
+  expect_mentions(recurrent_refusal(hybrid("nemotron_h", "ME*-")), {"hybrid_override_pattern: expected no - beside E"});
   ModelConfig config = hybrid("nemotron_h", "ME*");
   config.experts->moe_latent_size = 64;
-  expect_mentions(refusal(config), {"*.fc1_latent_proj, *.fc2_latent_proj", "whose scale llama.cpp leaves out"});
-  expect_mentions(refusal(hybrid("qwen3_next")),
+  expect_mentions(recurrent_refusal(config),
+                  {"*.fc1_latent_proj, *.fc2_latent_proj", "whose scale llama.cpp leaves out"});
+  expect_mentions(recurrent_refusal(hybrid("qwen3_next")),
                   {"*.in_proj_qkvz, *.in_proj_ba",
                    "expected no nvfp4 (mxfp4 has no tensor scale) in linear attention, whose scale llama.cpp"});
-  expect_mentions(refusal(hybrid("kimi_linear")), {"no nvfp4 (mxfp4 has no tensor scale) in kimi_linear"});
-  expect_mentions(refusal(hybrid("kimi_linear"), quantize_blocks("mxfp4", "none")),
+  expect_mentions(recurrent_refusal(hybrid("kimi_linear")), {"no nvfp4 (mxfp4 has no tensor scale) in kimi_linear"});
+  expect_mentions(recurrent_refusal(hybrid("kimi_linear"), quantize_blocks("mxfp4", "none")),
                   {"*.kv_b_proj: expected this layer as it is, since GGUF has a part of it transposed, got mxfp4"});
-  expect_mentions(refusal(hybrid("qwen3_next", "L*LL*")), {"full attention in every so many layers, got L*LL*"});
+  expect_mentions(recurrent_refusal(hybrid("qwen3_next", "L*LL*")),
+                  {"full attention in every so many layers, got L*LL*"});
   config = hybrid("mamba2");
   config.mamba->conv_bias = false;
-  expect_mentions(refusal(config), {"use_conv_bias: expected true, got false"});
+  expect_mentions(recurrent_refusal(config), {"use_conv_bias: expected true, got false"});
   config = hybrid("mamba2");
   config.mamba->proj_bias = true;
-  expect_mentions(refusal(config), {"use_bias: expected false, got true"});
+  expect_mentions(recurrent_refusal(config), {"use_bias: expected false, got true"});
   config = hybrid("mamba2");
   config.mamba->time_step_high = 0.1;
-  expect_mentions(refusal(config), {"time_step_limit: expected from 0 to infinity, got 0 to 0.1"});
+  expect_mentions(recurrent_refusal(config), {"time_step_limit: expected from 0 to infinity, got 0 to 0.1"});
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "qad/layouts/registry.h"
 #include "qad/layouts/write_export.h"
 #include "tests/layouts/tiny_student.h"
+#include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
@@ -35,13 +36,12 @@ ModelConfig config_of(const std::string& family, bool tied = true) {
   return config;
 }
 
-Tensor bytes_of(const std::string& bytes, const Shape& shape) {
+Tensor stored_bytes(const std::string& bytes, const Shape& shape) {
   const Tensor tensor(shape, DType::u8);
   EXPECT_EQ(bytes.size(), tensor.bytes());
   std::memcpy(tensor.raw(), bytes.data(), std::min(bytes.size(), tensor.bytes()));
   return tensor;
 }
-std::string bytes_of(const Tensor& tensor) { return {reinterpret_cast<const char*>(tensor.raw()), tensor.bytes()}; }
 
 TEST(GgufBlocks, AreThoseOfAnotherProgram) {
   QAD_REQUIRE_SHARED_DATA();
@@ -50,14 +50,14 @@ TEST(GgufBlocks, AreThoseOfAnotherProgram) {
   const QuantizedTensor weight{&block_format("nvfp4"),
                                1,
                                512,
-                               bytes_of(read("weight_packed.bin"), {1, 256}),
-                               bytes_of(read("weight_scale.bin"), {1, 32}),
+                               stored_bytes(read("weight_packed.bin"), {1, 256}),
+                               stored_bytes(read("weight_scale.bin"), {1, 32}),
                                1.0f};
   const Tensor blocks = pack_gguf_blocks(weight);
-  EXPECT_EQ(bytes_of(blocks), read("gguf_type40.bin"));
+  EXPECT_EQ(testing::bytes_of(blocks), read("gguf_type40.bin"));
   const QuantizedTensor again = unpack_gguf_blocks("NVFP4", blocks, 1.0f, "p");
-  EXPECT_EQ(bytes_of(again.codes), bytes_of(weight.codes));
-  EXPECT_EQ(bytes_of(again.scales), bytes_of(weight.scales));
+  EXPECT_EQ(testing::bytes_of(again.codes), testing::bytes_of(weight.codes));
+  EXPECT_EQ(testing::bytes_of(again.scales), testing::bytes_of(weight.scales));
 }
 
 // What llama.cpp's table and exponents say of a byte.
@@ -87,7 +87,7 @@ TEST(GgufBlocks, EveryCodeUnderEveryScaleStandsWhereLlamaCppLooks) {
       const std::uint32_t code = (block[4 + 8 * group + j % 8] >> (j / 8 * 4)) & 15u;
       ASSERT_EQ(values.data()[row * kCols + col], value_of(code) * nvfp4_scale(block[group])) << row << ", " << col;
     }
-  EXPECT_EQ(bytes_of(unpack_gguf_blocks("NVFP4", blocks, 1.0f, "p").codes), bytes_of(weight.codes));
+  EXPECT_EQ(testing::bytes_of(unpack_gguf_blocks("NVFP4", blocks, 1.0f, "p").codes), testing::bytes_of(weight.codes));
 }
 
 TEST(GgufBlocks, Mxfp4) {
@@ -113,7 +113,7 @@ std::vector<std::string> listing(const ExportFiles& files) {
     lines.push_back(tensor.name + " " + tensor.dtype + " " + tensor.data.shape().text());
   return lines;
 }
-const Tensor& tensor_of(const ExportFiles& files, const std::string& name) {
+const Tensor& data_of(const ExportFiles& files, const std::string& name) {
   for (const FileTensor& tensor : files.tensors)
     if (tensor.name == name) return tensor.data;
   throw std::out_of_range(name);
@@ -170,7 +170,7 @@ TEST(Gguf, FamiliesAndHeads) {
   const ExportFiles more = exporter("gguf").pack(qwen3.exported());
   EXPECT_EQ(*find_metadata<std::string>(more.metadata, "general.architecture"), "qwen3");
   EXPECT_EQ(listing(more).back(), "output.scale F32 [1]");
-  EXPECT_EQ(tensor_of(more, "blk.0.attn_q_norm.weight").shape(), Shape{16});
+  EXPECT_EQ(data_of(more, "blk.0.attn_q_norm.weight").shape(), Shape{16});
 }
 
 // Rows of q in heads of 16: llama.cpp's llama has rows i and i + 8 of the hub's order as neighbours.
@@ -194,13 +194,14 @@ TEST(Gguf, RowsOfQAndKTurnAsNeighboursInLlamaOnly) {
       const auto linear =
           std::ranges::find(model.linears, std::string("model.layers.0.self_attn.") + module, &ExportLinear::name);
       const Tensor rows = pack_gguf_blocks(*linear->weight);
-      const Tensor& stored = tensor_of(files, "blk.0." + std::string(name) + ".weight");
-      const Tensor& stored_bias = tensor_of(files, "blk.0." + std::string(name) + ".bias");
+      const Tensor& stored = data_of(files, "blk.0." + std::string(name) + ".weight");
+      const Tensor& stored_bias = data_of(files, "blk.0." + std::string(name) + ".bias");
       const bool turned = neighbours && module != std::string("v_proj");
       for (std::int64_t row = 0; row < rows.rows(); ++row) {
         const std::int64_t in_head = row % 16;
         const std::int64_t to = turned ? row - in_head + in_head % 8 * 2 + in_head / 8 : row;
-        EXPECT_EQ(bytes_of(stored.slice(to, to + 1)), bytes_of(rows.slice(row, row + 1))) << name << " " << row;
+        EXPECT_EQ(testing::bytes_of(stored.slice(to, to + 1)), testing::bytes_of(rows.slice(row, row + 1)))
+            << name << " " << row;
         EXPECT_EQ(stored_bias.data()[to], bias.data()[row]);
       }
     }
@@ -212,7 +213,7 @@ TEST(Gguf, StretchedFrequenciesAreATensor) {
   config.rope_scaling.rope_type = RopeScalingKind::llama3;
   config.rope_scaling.original_max_position_embeddings = 64;
   TinyStudent student(config, quantize_blocks("nvfp4", "none"));
-  const Tensor factors = tensor_of(exporter("gguf").pack(student.exported()), "rope_freqs.weight");
+  const Tensor factors = data_of(exporter("gguf").pack(student.exported()), "rope_freqs.weight");
   ASSERT_EQ(factors.shape(), Shape{8});
   for (int i = 0; i < 8; ++i) {  // as llama.cpp's converter has it
     const double wavelength = 2 * M_PI * std::pow(10000.0, i / 8.0);
@@ -259,7 +260,7 @@ TEST(Gguf, OtherRulesAreMetadataThatLlamaCppReads) {
   EXPECT_NO_THROW(write_export(folder / "out", exporter("gguf"), student.exported(), {}));
 }
 
-std::string refusal(const ModelConfig& config, const QuantizeConfig& quantize) {
+std::string gguf_refusal(const ModelConfig& config, const QuantizeConfig& quantize) {
   TinyStudent student(config, quantize);
   return testing::error_of([&] { static_cast<void>(exporter("gguf").pack(student.exported())); });
 }
@@ -269,43 +270,44 @@ TEST(GgufRefusals, NameTensorNumberAndKey) {
   const QuantizeConfig nvfp4 = quantize_blocks("nvfp4", "nvfp4");
   ModelConfig config = config_of("llama");
   config.intermediate_size = 96;
-  expect_mentions(refusal(config, nvfp4), {"gguf: *.down_proj: expected an inner dimension that is a multiple "
-                                           "of 64, the width of GGUF's blocks, got 96 (exclude by a last rule {layers: "
-                                           "\"*.down_proj\""});
-  expect_mentions(refusal(config_of("llama"), quantize_blocks("fp8", "fp8")),
+  expect_mentions(gguf_refusal(config, nvfp4),
+                  {"gguf: *.down_proj: expected an inner dimension that is a multiple "
+                   "of 64, the width of GGUF's blocks, got 96 (exclude by a last rule {layers: "
+                   "\"*.down_proj\""});
+  expect_mentions(gguf_refusal(config_of("llama"), quantize_blocks("fp8", "fp8")),
                   {"(7 layers): expected nvfp4 weights", "fp8"});
-  expect_mentions(refusal(config_of("llama"), quantize_blocks("mxfp4", "mxfp4")), {"mxfp4 inputs"});
-  expect_mentions(refusal(config_of("llama"), quantize_blocks("none", "none")), {"a quantized layer"});
+  expect_mentions(gguf_refusal(config_of("llama"), quantize_blocks("mxfp4", "mxfp4")), {"mxfp4 inputs"});
+  expect_mentions(gguf_refusal(config_of("llama"), quantize_blocks("none", "none")), {"a quantized layer"});
   config = config_of("nemotron-nas");
   config.intermediate_size = 256;
-  expect_mentions(refusal(config, nvfp4),
+  expect_mentions(gguf_refusal(config, nvfp4),
                   {"config.json: model_type: expected ", ", llama, ", ", got nemotron-nas (qad has no names"});
   config = config_of("mistral");
   config.sliding_window = 100;
-  expect_mentions(refusal(config, nvfp4), {"config.json: sliding_window", "100"});
+  expect_mentions(gguf_refusal(config, nvfp4), {"config.json: sliding_window", "100"});
   config.sliding_window = 512;  // the whole context
-  EXPECT_EQ(refusal(config, nvfp4), "no error");
+  EXPECT_EQ(gguf_refusal(config, nvfp4), "no error");
   config = config_of("qwen3");
   config.attention_bias = config.attention_output_bias = true;
-  expect_mentions(refusal(config, nvfp4), {"config.json: attention_bias"});
+  expect_mentions(gguf_refusal(config, nvfp4), {"config.json: attention_bias"});
   config = config_of("qwen2");
-  expect_mentions(refusal(config, nvfp4),
+  expect_mentions(gguf_refusal(config, nvfp4),
                   {"*.gate_proj, *.up_proj, *.down_proj (3 layers): expected no nvfp4 in the mlp of "
                    "qwen2"});
   config.rope_scaling.rope_type = RopeScalingKind::llama3;
-  expect_mentions(refusal(config, nvfp4), {"config.json: rope_scaling"});
+  expect_mentions(gguf_refusal(config, nvfp4), {"config.json: rope_scaling"});
   config = config_of("llama");
   config.rope_scaling.rope_type = RopeScalingKind::dynamic;
-  expect_mentions(refusal(config, nvfp4),
+  expect_mentions(gguf_refusal(config, nvfp4),
                   {"config.json: rope_scaling: expected linear, yarn, llama3 or none, got dynamic"});
   config.rope_scaling.rope_type = RopeScalingKind::yarn;
   config.rope_scaling.truncate = false;
-  expect_mentions(refusal(config, nvfp4), {"config.json: rope_scaling: expected truncate true for yarn"});
+  expect_mentions(gguf_refusal(config, nvfp4), {"config.json: rope_scaling: expected truncate true for yarn"});
   config.rope_scaling.beta_slow = 0.5;
-  expect_mentions(refusal(config, nvfp4), {"rope_scaling: expected beta_fast 32 and beta_slow 1, got 32 and 0.5"});
+  expect_mentions(gguf_refusal(config, nvfp4), {"rope_scaling: expected beta_fast 32 and beta_slow 1, got 32 and 0.5"});
   config = config_of("llama");
   config.mlp_bias = true;
-  expect_mentions(refusal(config, nvfp4), {"*.gate_proj", "expected no nvfp4 where mlp_bias is true"});
+  expect_mentions(gguf_refusal(config, nvfp4), {"*.gate_proj", "expected no nvfp4 where mlp_bias is true"});
 }
 
 }  // namespace

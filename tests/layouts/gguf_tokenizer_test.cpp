@@ -13,7 +13,7 @@
 namespace qad {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::error_of;
 using testing::expect_mentions;
 
@@ -40,16 +40,16 @@ constexpr const char* kLlama3Words =
 constexpr const char* kQwen2Words =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-Json words(const std::string& regex) {
+OrderedJson words(const std::string& regex) {
   return {{"type", "Sequence"},
           {"pretokenizers",
            {{{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}},
             {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
 }
-const Json kByteLevel = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
+const OrderedJson kByteLevel = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
 
 // a, b, c, ab, abc, <end>.
-Json small_bpe(const Json& pre_tokenizer) {
+OrderedJson small_bpe(const OrderedJson& pre_tokenizer) {
   return {{"added_tokens", {{{"id", 5}, {"content", "<end>"}, {"special", true}}}},
           {"normalizer", nullptr},
           {"pre_tokenizer", pre_tokenizer},
@@ -60,7 +60,7 @@ Json small_bpe(const Json& pre_tokenizer) {
             {"merges", {{"a", "b"}, "ab c"}}}}};
 }
 
-GgufMetadata said(const Json& tokenizer, const ModelConfig& config = model_of(6, {5})) {
+GgufMetadata said(const OrderedJson& tokenizer, const ModelConfig& config = model_of(6, {5})) {
   const testing::TemporaryFolder folder;
   write_file_atomically(folder / "tokenizer.json", tokenizer.dump());
   return gguf_tokenizer(load_tokenizer(folder.path()).get(), config);
@@ -92,8 +92,8 @@ TEST(GgufTokenizer, KnowsPreTokenizersByTheirNames) {
   EXPECT_EQ(model_and_pre(said(small_bpe(kByteLevel))), "gpt2 gpt-2");
   EXPECT_EQ(model_and_pre(said(small_bpe(words(kQwen2Words)))), "gpt2 qwen2");
   EXPECT_EQ(model_and_pre(said(small_bpe(words(kLlama3Words)))), "gpt2 llama-bpe");
-  const Json digits = {{"type", "Sequence"},
-                       {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, kByteLevel}}};
+  const OrderedJson digits = {{"type", "Sequence"},
+                              {"pretokenizers", {{{"type", "Digits"}, {"individual_digits", true}}, kByteLevel}}};
   const GgufMetadata metadata = said(small_bpe(digits));
   EXPECT_EQ(model_and_pre(metadata), "gpt2 smollm");
   EXPECT_EQ(at<std::vector<std::string>>(metadata, "merges"), (std::vector<std::string>{"a b", "ab c"}));
@@ -101,14 +101,14 @@ TEST(GgufTokenizer, KnowsPreTokenizersByTheirNames) {
   EXPECT_EQ(find_metadata<std::uint32_t>(metadata, "tokenizer.ggml.bos_token_id"), nullptr);
 
   expect_mentions(error_of([] { said(small_bpe(words("\\w+"))); }), {"Qwen 2/3", "split \\w+"});
-  Json spaced = kByteLevel;
+  OrderedJson spaced = kByteLevel;
   spaced["add_prefix_space"] = true;
   expect_mentions(error_of([&] { said(small_bpe(spaced)); }), {"a space before the text"});
 }
 
 TEST(GgufTokenizer, WordsThatAreTokensMustComeOutAlike) {
-  Json tokenizer = small_bpe(words(kLlama3Words));  // llama.cpp doesn't merge them here
-  EXPECT_NO_THROW(said(tokenizer));                 // "abc" comes of merging too
+  OrderedJson tokenizer = small_bpe(words(kLlama3Words));  // llama.cpp doesn't merge them here
+  EXPECT_NO_THROW(said(tokenizer));                        // "abc" comes of merging too
   tokenizer["model"]["merges"] = {"a b"};
   expect_mentions(error_of([&] { said(tokenizer); }), {"ignore_merges true"});
   tokenizer["model"]["ignore_merges"] = true;
@@ -191,7 +191,7 @@ TEST(GgufTokenizer, HasTheTokensThatOtherFilesName) {
   EXPECT_EQ(at<std::uint32_t>(metadata, "padding_token_id"), 7u);
   EXPECT_FALSE(at<bool>(metadata, "add_bos_token"));
 
-  Json gap = small_bpe(kByteLevel);
+  OrderedJson gap = small_bpe(kByteLevel);
   gap["added_tokens"].push_back({{"id", 11}, {"content", "<y>"}});
   EXPECT_EQ(at<std::vector<std::string>>(said(gap, model_of(8, {5})), "tokens")[6], "<y>");  // counted on, as in text
   write_file_atomically(folder / "tokenizer_config.json",
@@ -246,7 +246,7 @@ TEST(GgufTokenizer, OtherFormsAreRefused) {
   expect_mentions(
       error_of([&] { static_cast<void>(gguf_tokenizer(load_tokenizer(pair.path()).get(), model_of(512))); }),
       {"a tokenizer.json", "vocab.json"});
-  Json spaces = small_bpe({{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "always"}});
+  OrderedJson spaces = small_bpe({{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "always"}});
   EXPECT_EQ(model_and_pre(said(spaces)), "llama default");
   spaces["model"]["vocab"]["a\u2581"] = 5;  // added tokens count on behind the vocabulary
   spaces["added_tokens"][0]["id"] = 6;

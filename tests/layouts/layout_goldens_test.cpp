@@ -9,6 +9,7 @@
 #include "autograd/base/error.h"
 #include "qad/formats/quantize.h"
 #include "qad/layouts/registry.h"
+#include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/support/paths.h"
 
@@ -25,16 +26,15 @@ const Json& goldens() {
   return json;
 }
 
-std::string bytes_of(const std::string& hex) {
+std::string unhex(const std::string& hex) {
   std::string bytes;
   for (std::size_t i = 0; i < hex.size(); i += 2)
     bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   return bytes;
 }
-std::string bytes_of(const Tensor& tensor) { return {reinterpret_cast<const char*>(tensor.raw()), tensor.bytes()}; }
 
 Tensor floats(const std::string& hex, const Shape& shape) {
-  const std::string bytes = bytes_of(hex);
+  const std::string bytes = unhex(hex);
   const Tensor tensor(shape);
   EXPECT_EQ(bytes.size(), tensor.bytes());
   std::memcpy(tensor.raw(), bytes.data(), tensor.bytes());
@@ -62,7 +62,7 @@ TEST(LayoutGoldens, OurBytesAreThoseOfThePackages) {
     for (const FileTensor& tensor : files.tensors) {
       const auto found = golden["tensors"].find(tensor.name.substr(2));
       ASSERT_NE(found, golden["tensors"].end()) << format << " " << tensor.name;
-      EXPECT_EQ(bytes_of(tensor.data), bytes_of(found->get<std::string>())) << format << " " << tensor.name;
+      EXPECT_EQ(testing::bytes_of(tensor.data), unhex(found->get<std::string>())) << format << " " << tensor.name;
     }
   }
 }
@@ -73,7 +73,8 @@ TEST(LayoutGoldens, WhatIsReadBackIsWhatThePackagesDecode) {
     const ExportModel back = layout.unpack(layout.pack(model_of(format, golden)));
     ASSERT_EQ(back.linears.size(), 1u);
     EXPECT_EQ(back.linears[0].weight->format->name, format);
-    EXPECT_EQ(bytes_of(dequantized(*back.linears[0].weight)), bytes_of(golden["decoded"].get<std::string>())) << format;
+    EXPECT_EQ(testing::bytes_of(dequantized(*back.linears[0].weight)), unhex(golden["decoded"].get<std::string>()))
+        << format;
   }
 }
 
@@ -85,7 +86,7 @@ std::string said_of(const std::string& format, const std::function<void(ExportFi
   return error_of([&] { static_cast<void>(layout.unpack(files)); });
 }
 
-FileTensor& tensor_of(ExportFiles& files, const std::string& name) {
+FileTensor& golden_tensor(ExportFiles& files, const std::string& name) {
   for (FileTensor& tensor : files.tensors)
     if (tensor.name == name) return tensor;
   ADD_FAILURE() << name;
@@ -115,7 +116,7 @@ TEST(LayoutGoldens, DamagedLayersNameTheTensor) {
   const auto changed = [](const std::string& format, const std::string& tensor,
                           const std::function<void(FileTensor&)>& change) {
     return said_of(format, [&](ExportFiles& files) {
-      FileTensor& file = tensor_of(files, tensor);
+      FileTensor& file = golden_tensor(files, tensor);
       file.data = file.data.clone();
       change(file);
     });
@@ -143,7 +144,7 @@ TEST(LayoutGoldens, DamagedLayersNameTheTensor) {
   const std::string state = "p.weight.quant_state.bitsandbytes__nf4";
   const auto state_with = [&](const std::string& from, const std::string& to) {
     return changed("nf4_g64", state, [&](FileTensor& t) {
-      std::string text = bytes_of(t.data);
+      std::string text = testing::bytes_of(t.data);
       replace(text, from, to);
       t.data = Tensor({std::ssize(text)}, DType::u8);
       std::memcpy(t.data.raw(), text.data(), text.size());

@@ -25,7 +25,7 @@ QuantizeConfig w4a4_fp8_cache() {
   return config;
 }
 
-std::vector<std::string> listing(const ExportFiles& files) {
+std::vector<std::string> sorted_listing(const ExportFiles& files) {
   std::vector<std::string> lines;
   for (const FileTensor& tensor : files.tensors)
     lines.push_back(tensor.name + " " + tensor.dtype + " " + tensor.data.shape().text());
@@ -72,7 +72,7 @@ TEST(LayoutNames, Modelopt) {
       [](const std::string& self) -> std::vector<std::string> {
         return {self + "k_proj.k_scale F32 []", self + "v_proj.v_scale F32 []"};
       });
-  EXPECT_EQ(listing(files), expected);
+  EXPECT_EQ(sorted_listing(files), expected);
 
   EXPECT_EQ(Json::parse(files.texts.at("hf_quant_config.json")), Json::parse(R"({
     "producer": {"name": "modelopt", "version": "0.47.0"},
@@ -128,7 +128,7 @@ TEST(LayoutNames, CompressedTensors) {
       [](const std::string& self) -> std::vector<std::string> {
         return {self + "k_scale BF16 [1]", self + "v_scale BF16 [1]"};
       });
-  EXPECT_EQ(listing(files), expected);
+  EXPECT_EQ(sorted_listing(files), expected);
 
   const Json config = Json::parse(files.texts.at("config.json"));
   EXPECT_EQ(config["quantization_config"], Json::parse(R"({
@@ -163,7 +163,7 @@ TEST(LayoutNames, CompressedTensorsInOtherFormats) {
     return exporter("compressed_tensors").pack(student.exported());
   };
   const ExportFiles mx = described(quantize_blocks("mxfp4", "mxfp4"));
-  const std::vector<std::string> names = listing(mx);
+  const std::vector<std::string> names = sorted_listing(mx);
   EXPECT_TRUE(std::ranges::count(names, "model.layers.0.mlp.gate_proj.weight_packed U8 [128, 32]"));
   EXPECT_TRUE(std::ranges::count(names, "model.layers.0.mlp.gate_proj.weight_scale U8 [128, 2]"));
   Json config = Json::parse(mx.texts.at("config.json"))["quantization_config"];
@@ -183,7 +183,7 @@ TEST(LayoutNames, CompressedTensorsInOtherFormats) {
   EXPECT_EQ(config["config_groups"]["group_1"]["input_activations"]["dynamic"], false);
 }
 
-ModelConfig wide_config() {
+ModelConfig wide_layers() {
   ModelConfig config = small_config();
   config.hidden_size = config.intermediate_size = 128;
   return config;
@@ -236,9 +236,9 @@ TEST(LayoutNames, CompressedTensorsInIntegersAndRowsOfFp8) {
         Case{"fp8", "none", whole, "naive-quantized", R"({"num_bits": 8, "type": "float", "strategy": "tensor"})", "",
              "bfloat16"}}) {
     SCOPED_TRACE(std::string(test.weights) + " " + test.inputs);
-    TinyStudent student(wide_config(), quantize_blocks(test.weights, test.inputs));
+    TinyStudent student(wide_layers(), quantize_blocks(test.weights, test.inputs));
     const ExportFiles files = exporter("compressed_tensors").pack(student.exported());
-    const std::vector<std::string> names = listing(files);
+    const std::vector<std::string> names = sorted_listing(files);
     const std::string gate = "model.layers.0.mlp.gate_proj";
     std::vector<std::string> found;
     for (const std::string& name : names)
@@ -258,9 +258,9 @@ TEST(LayoutNames, CompressedTensorsInIntegersAndRowsOfFp8) {
 TEST(LayoutNames, Bitsandbytes) {
   QuantizeConfig quantize = quantize_blocks("nf4_g64", "none");
   quantize.rules.push_back({"*.1.mlp.down_proj", "none", "none"});
-  TinyStudent student(wide_config(), quantize);
+  TinyStudent student(wide_layers(), quantize);
   const ExportFiles files = exporter("bitsandbytes").pack(student.exported());
-  const std::vector<std::string> names = listing(files);
+  const std::vector<std::string> names = sorted_listing(files);
   EXPECT_EQ(names.size(), 2u + 2 * (2 + 7 * 4) - 3);
   const std::string k = "model.layers.0.self_attn.k_proj.weight";
   std::vector<std::string> found;

@@ -23,13 +23,9 @@ using Json = nlohmann::json;
 using testing::error_of;
 using testing::expect_mentions;
 using testing::quantize_blocks;
+using testing::tensor_of;
 using testing::TinyStudent;
 
-const FileTensor& tensor_of(const ExportFiles& files, const std::string& name) {
-  for (const FileTensor& tensor : files.tensors)
-    if (tensor.name == name) return tensor;
-  throw std::out_of_range(name);
-}
 float number(const ExportFiles& files, const std::string& name) {
   return as_f32(tensor_of(files, name).data).data()[0];
 }

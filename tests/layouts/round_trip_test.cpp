@@ -24,7 +24,7 @@ using testing::TemporaryFolder;
 using testing::TinyStudent;
 
 // Rows of 64 and 128: every layout can hold them.
-ModelConfig wide_config(bool tied = true) {
+ModelConfig wide_tied_config(bool tied = true) {
   ModelConfig config = small_config(tied);
   config.hidden_size = 64;
   config.intermediate_size = 128;
@@ -57,20 +57,20 @@ QuantizeConfig plain_experts() {
 
 // With norms of queries and keys.
 ModelConfig qwen3_config() {
-  ModelConfig config = wide_config(false);
+  ModelConfig config = wide_tied_config(false);
   config.model_type = "qwen3";
   config.qk_norm = true;
   return config;
 }
 
 ModelConfig with_biases() {
-  ModelConfig config = wide_config();
+  ModelConfig config = wide_tied_config();
   config.attention_bias = config.attention_output_bias = true;
   return config;
 }
 
 ModelConfig qwen2_config() {
-  ModelConfig config = wide_config();
+  ModelConfig config = wide_tied_config();
   config.model_type = "qwen2";
   config.attention_bias = true;
   return config;
@@ -89,14 +89,14 @@ struct Case {
 };
 
 std::vector<Case> cases() {
-  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), wide_config()},
-          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), wide_config(false), 2000},
-          {"W4A16, shards", quantize_blocks("nvfp4", "none"), wide_config(), 4000},
-          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), wide_config()},
-          {"mixed", mixed(), wide_config(false)},
-          {"learned scales", with_scales(BlockScales::lsq, mixed()), wide_config()},
-          {"learned scales beside those of codes", with_scales(BlockScales::dual_lsq, mixed()), wide_config()},
-          {"scales that stay", with_scales(BlockScales::found, mixed()), wide_config()},
+  return {{"W4A4", quantize_blocks("nvfp4", "nvfp4"), wide_tied_config()},
+          {"W4A4, own head, shards", quantize_blocks("nvfp4", "nvfp4"), wide_tied_config(false), 2000},
+          {"W4A16, shards", quantize_blocks("nvfp4", "none"), wide_tied_config(), 4000},
+          {"W4A4, FP8 cache", with_fp8_cache(quantize_blocks("nvfp4", "nvfp4")), wide_tied_config()},
+          {"mixed", mixed(), wide_tied_config(false)},
+          {"learned scales", with_scales(BlockScales::lsq, mixed()), wide_tied_config()},
+          {"learned scales beside those of codes", with_scales(BlockScales::dual_lsq, mixed()), wide_tied_config()},
+          {"scales that stay", with_scales(BlockScales::found, mixed()), wide_tied_config()},
           {"biases", mixed(), with_biases()},
           {"biases of q, k and v", attention_only(), qwen2_config()},
           {"norms of queries and keys", mixed(), qwen3_config()},
@@ -157,7 +157,7 @@ TEST(RoundTrip, EveryLayoutGivesTheStudentBack) {
 
 // Rows of 128, as groups of that many need them.
 ModelConfig wider_config(bool tied = true) {
-  ModelConfig config = wide_config(tied);
+  ModelConfig config = wide_tied_config(tied);
   config.hidden_size = 128;
   return config;
 }
@@ -185,7 +185,7 @@ TEST(RoundTrip, IntegersAndRowsOfFp8InCompressedTensors) {
   for (const Case& test : {Case{"INT4", quantize_blocks("int4_g128", "none"), wider_config()},
                            Case{"INT4, shards", quantize_blocks("int4_g128", "none"), wider_config(false), 4000},
                            Case{"INT8", quantize_blocks("int8", "none"), odd_config()},
-                           Case{"INT8, FP8 cache", with_fp8_cache(quantize_blocks("int8", "none")), wide_config()},
+                           Case{"INT8, FP8 cache", with_fp8_cache(quantize_blocks("int8", "none")), wide_tied_config()},
                            Case{"FP8 of rows", quantize_blocks("fp8_channel", "fp8_channel"), odd_config()},
                            Case{"FP8 of rows, weights alone", quantize_blocks("fp8_channel", "none"), odd_config()},
                            Case{"FP8, weights alone", quantize_blocks("fp8", "none"), odd_config()},
@@ -203,11 +203,12 @@ TEST(RoundTrip, Nf4InBitsandbytes) {
   QuantizeConfig some = quantize_blocks("nf4_g64", "none");
   some.rules.push_back({"*self_attn*", "none", "none"});
   some.rules.push_back({"model.layers.1.mlp.down_proj", "none", "none"});
-  for (const Case& test : {Case{"NF4", quantize_blocks("nf4_g64", "none"), wide_config()},
-                           Case{"NF4 of some, shards", some, wide_config(false), 4000},
-                           Case{"NF4, learned scales",
-                                with_scales(BlockScales::dual_lsq, quantize_blocks("nf4_g64", "none")), wide_config()},
-                           Case{"NF4, biases", quantize_blocks("nf4_g64", "none"), with_biases()}})
+  for (const Case& test :
+       {Case{"NF4", quantize_blocks("nf4_g64", "none"), wide_tied_config()},
+        Case{"NF4 of some, shards", some, wide_tied_config(false), 4000},
+        Case{"NF4, learned scales", with_scales(BlockScales::dual_lsq, quantize_blocks("nf4_g64", "none")),
+             wide_tied_config()},
+        Case{"NF4, biases", quantize_blocks("nf4_g64", "none"), with_biases()}})
     expect_round_trip(test, exporter("bitsandbytes"));
 }
 
@@ -232,8 +233,8 @@ TEST(RoundTrip, MastersThatTheForwardReadsInFp32AreRoundedInTheFiles) {
 
 TEST(RoundTrip, Mxfp4AsGguf) {
   const QuantizeConfig mxfp4 = quantize_blocks("mxfp4", "none");
-  expect_round_trip({"MXFP4", mxfp4, wide_config()}, exporter("gguf"));
-  expect_round_trip({"MXFP4, learned scales", with_scales(BlockScales::dual_lsq, mxfp4), wide_config()},
+  expect_round_trip({"MXFP4", mxfp4, wide_tied_config()}, exporter("gguf"));
+  expect_round_trip({"MXFP4, learned scales", with_scales(BlockScales::dual_lsq, mxfp4), wide_tied_config()},
                     exporter("gguf"));
 }
 
@@ -242,9 +243,9 @@ TEST(RoundTrip, Mxfp4AndMixturesInCompressedTensors) {
   attention_in_fp8.rules.push_back({"*self_attn*", "fp8", "fp8"});
   attention_in_fp8.rules.push_back({"*down_proj", "mxfp4", "mxfp4"});
   attention_in_fp8.rules.push_back({"*o_proj", "mxfp4", "none"});
-  for (const Case& test : {Case{"MXFP4 W4A4", quantize_blocks("mxfp4", "mxfp4"), wide_config()},
-                           Case{"MXFP4 W4A16", quantize_blocks("mxfp4", "none"), wide_config(false)},
-                           Case{"three formats", attention_in_fp8, wide_config()}})
+  for (const Case& test : {Case{"MXFP4 W4A4", quantize_blocks("mxfp4", "mxfp4"), wide_tied_config()},
+                           Case{"MXFP4 W4A16", quantize_blocks("mxfp4", "none"), wide_tied_config(false)},
+                           Case{"three formats", attention_in_fp8, wide_tied_config()}})
     expect_round_trip(test, exporter("compressed_tensors"));
 }
 
@@ -285,10 +286,10 @@ void expect_inverse(const ModelConfig& config, const QuantizeConfig& quantize) {
 }
 
 TEST(RoundTrip, PackAndUnpackAreInverse) {
-  expect_inverse(wide_config(), mixed());
+  expect_inverse(wide_tied_config(), mixed());
   expect_inverse(wider_config(), three_kinds_of_integers());
   expect_inverse(odd_config(), quantize_blocks("int8", "none"));
-  expect_inverse(wide_config(), quantize_blocks("nf4_g64", "none"));
+  expect_inverse(wide_tied_config(), quantize_blocks("nf4_g64", "none"));
   expect_inverse(testing::qwen3_moe_config(), quantize_blocks("nvfp4", "nvfp4"));
   expect_inverse(testing::mixtral_config(), testing::experts_in_nvfp4_rest_in_fp8());
 }
@@ -309,8 +310,8 @@ TEST(RoundTrip, DenseTwinIsBf16WherePowersOfTwoAllowItElseFp32) {
 TEST(RoundTrip, TensorScalesThatAreNoPowersOfTwoSurviveInModeloptAndGguf) {
   QuantizeConfig quantize = quantize_blocks("nvfp4", "nvfp4");
   quantize.tensor_scale.round = TensorScaleRound::none;
-  expect_round_trip({"round: none", with_fp8_cache(quantize), wide_config()}, exporter("modelopt"));
-  expect_round_trip({"round: none", with_fp8_cache(quantize), wide_config()}, exporter("gguf"));
+  expect_round_trip({"round: none", with_fp8_cache(quantize), wide_tied_config()}, exporter("modelopt"));
+  expect_round_trip({"round: none", with_fp8_cache(quantize), wide_tied_config()}, exporter("gguf"));
 }
 
 TEST(Verify, NamesTheTensorAndIndexThatDiffer) {

@@ -69,7 +69,7 @@ TEST(StoryModel, PtqExportRunsAsTheStudentDoes) {
   }
 }
 
-Tensor tensor_of(const fs::path& file, const Shape& shape, DType dtype) {
+Tensor read_tensor(const fs::path& file, const Shape& shape, DType dtype) {
   const std::string bytes = read_file(file, "golden bytes");
   const Tensor tensor(shape, dtype);
   EXPECT_EQ(bytes.size(), tensor.bytes());
@@ -80,9 +80,9 @@ Tensor tensor_of(const fs::path& file, const Shape& shape, DType dtype) {
 TEST(InteropGolden, BytesOfAnotherProgramDecodeToItsWeights) {
   QAD_REQUIRE_SHARED_DATA();
   const fs::path golden = testing::shared_data() / "nvfp4-interop-golden";
-  const Tensor codes = tensor_of(golden / "weight_packed.bin", {1, 256}, DType::u8);
-  const Tensor scales = tensor_of(golden / "weight_scale.bin", {1, 32}, DType::u8);
-  const Tensor expected = tensor_of(golden / "dequant_f32.bin", {1, 512}, DType::f32);
+  const Tensor codes = read_tensor(golden / "weight_packed.bin", {1, 256}, DType::u8);
+  const Tensor scales = read_tensor(golden / "weight_scale.bin", {1, 32}, DType::u8);
+  const Tensor expected = read_tensor(golden / "dequant_f32.bin", {1, 512}, DType::f32);
   const Tensor multiplier = Tensor::full(Shape(), std::bit_cast<float>(0x391e4cadu));
   const Tensor divisor = Tensor::full(Shape{1}, 1.0f / multiplier.item());
   const std::map<std::string, std::string> config = {{"config.json", "{}"}};

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "autograd/base/random.h"
@@ -32,6 +34,12 @@ struct TinyStudent {
   }
   [[nodiscard]] ExportModel exported() { return export_model_of(*model, quantizers, {}); }
 };
+
+inline const FileTensor& tensor_of(const ExportFiles& files, const std::string& name) {
+  for (const FileTensor& tensor : files.tensors)
+    if (tensor.name == name) return tensor;
+  throw std::out_of_range(name);
+}
 
 inline std::vector<float> logits_of(LanguageModel& model) {
   const NoGradScope no_grad;

@@ -18,22 +18,21 @@
 namespace qad {
 namespace {
 
-using nlohmann::json;
 using Tensors = std::map<std::string, Tensor>;
 
-std::string said_of(const json& config) {
+std::string said_of(const nlohmann::json& config) {
   return testing::error_of([&] { static_cast<void>(parse_hf_config(config.dump(), "config.json")); });
 }
 
 struct BadKey {
   const char *family, *key;
-  json value;
+  nlohmann::json value;
   const char* told;
 };
 
 TEST(BadFamilies, KeysOfConfigJson) {
-  const json names = {"full_attention", "sliding", "linear_attention"};
-  const json infinity = {{"__float__", "Infinity"}};
+  const nlohmann::json names = {"full_attention", "sliding", "linear_attention"};
+  const nlohmann::json infinity = {{"__float__", "Infinity"}};
   const std::vector<BadKey> keys = {
       {"nemotron_h", "hybrid_override_pattern", "MEM*X", "a hybrid_override_pattern of M, *, E and -"},
       {"nemotron_h", "hybrid_override_pattern", "", "letters in hybrid_override_pattern"},
@@ -52,7 +51,7 @@ TEST(BadFamilies, KeysOfConfigJson) {
       {"qwen3_next", "linear_key_head_dim", 1 << 20, "at most 4194304, got 1048576 and 16"},
       {"qwen3_next", "linear_num_value_heads", 3, "key heads of linear attention that divide the 3 value heads"},
       {"qwen3_next", "layer_types", names, "layer_types among full_attention, linear_attention"},
-      {"qwen3_next", "layer_types", json::array(), "names in layer_types"},
+      {"qwen3_next", "layer_types", nlohmann::json::array(), "names in layer_types"},
       {"qwen3_next", "layer_types", {"full_attention"}, "for each of 3 layers"},
       {"kimi_linear",
        "linear_attn_config",
@@ -68,7 +67,7 @@ TEST(BadFamilies, KeysOfConfigJson) {
        "every layer in full_attn_layers or kda_layers, from 1"},
       {"kimi_linear", "linear_attn_config", 5, "an object for linear_attn_config"}};
   for (const BadKey& bad : keys) {
-    json config = json::parse(to_hf_config(testing::small_hybrid(bad.family), "bfloat16"));
+    nlohmann::json config = nlohmann::json::parse(to_hf_config(testing::small_hybrid(bad.family), "bfloat16"));
     ASSERT_EQ(said_of(config), "no error") << bad.family;
     config[bad.key] = bad.value;
     const std::string said = said_of(config);

@@ -12,10 +12,10 @@ namespace qad {
 namespace {
 
 using testing::error_of;
-using Ids = std::vector<std::int64_t>;
+using EosIds = std::vector<std::int64_t>;
 
 // Of a folder whose config.json names these end tokens and whose generation_config.json says this; empty: none.
-Ids ends(const std::string& in_config, const std::string& generation) {
+EosIds ends(const std::string& in_config, const std::string& generation) {
   const testing::TemporaryFolder folder;
   write_file_atomically(folder / "config.json",
                         R"({"model_type": "llama", "vocab_size": 300, "hidden_size": 8, "intermediate_size": 8,
@@ -27,17 +27,17 @@ Ids ends(const std::string& in_config, const std::string& generation) {
 
 TEST(EndTokens, OfGenerationConfigCountInPlaceOfThoseOfConfig) {
   // As transformers 5.24 has them in _prepare_generation_config and _prepare_special_tokens.
-  EXPECT_EQ(ends("2", ""), Ids({2}));
-  EXPECT_EQ(ends("[2, 5]", ""), Ids({2, 5}));
-  EXPECT_EQ(ends("null", ""), Ids());
-  EXPECT_EQ(ends("2", R"({"eos_token_id": 7})"), Ids({7}));
-  EXPECT_EQ(ends("2", R"({"eos_token_id": [7, 9]})"), Ids({7, 9}));
-  EXPECT_EQ(ends("[2, 5]", R"({"eos_token_id": 5})"), Ids({5}));
-  EXPECT_EQ(ends("null", R"({"eos_token_id": 7})"), Ids({7}));
-  EXPECT_EQ(ends("2", R"({"eos_token_id": 7.0})"), Ids({7}));
-  EXPECT_EQ(ends("2", "{}"), Ids());
-  EXPECT_EQ(ends("2", R"({"eos_token_id": null})"), Ids());
-  EXPECT_EQ(ends("2", R"({"eos_token_id": -1})"), Ids());
+  EXPECT_EQ(ends("2", ""), EosIds({2}));
+  EXPECT_EQ(ends("[2, 5]", ""), EosIds({2, 5}));
+  EXPECT_EQ(ends("null", ""), EosIds());
+  EXPECT_EQ(ends("2", R"({"eos_token_id": 7})"), EosIds({7}));
+  EXPECT_EQ(ends("2", R"({"eos_token_id": [7, 9]})"), EosIds({7, 9}));
+  EXPECT_EQ(ends("[2, 5]", R"({"eos_token_id": 5})"), EosIds({5}));
+  EXPECT_EQ(ends("null", R"({"eos_token_id": 7})"), EosIds({7}));
+  EXPECT_EQ(ends("2", R"({"eos_token_id": 7.0})"), EosIds({7}));
+  EXPECT_EQ(ends("2", "{}"), EosIds());
+  EXPECT_EQ(ends("2", R"({"eos_token_id": null})"), EosIds());
+  EXPECT_EQ(ends("2", R"({"eos_token_id": -1})"), EosIds());
   for (const char* bad : {R"("7")", "true", "[7, null]", "7.5", "4294967296", "{}"})
     testing::expect_mentions(error_of([&] { ends("2", std::string(R"({"eos_token_id": )") + bad + "}"); }),
                              {"generation_config.json: expected an eos_token_id of one id, a list of them or null"});

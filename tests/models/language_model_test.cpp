@@ -11,7 +11,7 @@
 namespace qad {
 namespace {
 
-Tensor logits(LanguageModel& model) {
+Tensor logits_of_batch(LanguageModel& model) {
   const NoGradScope no_grad;
   return logits_of(model, model.hidden_states(testing::small_batch()).value());
 }
@@ -62,7 +62,7 @@ TEST(LanguageModels, RunABlockAtATimeTheyAreTheSame) {
 // A power of two goes from what feeds a group into its weights, and no bit changes.
 TEST(LanguageModels, GroupsNameWhatFeedsThem) {
   const auto model = initialize_model(with_every_part(false), 5);
-  const Tensor before = logits(*model);
+  const Tensor before = logits_of_batch(*model);
   for (LinearGroup* group : model->linear_groups()) {
     ASSERT_NE(group->fed_by, nullptr) << group->name;
     const Tensor& feeder = group->fed_by->value();
@@ -73,7 +73,7 @@ TEST(LanguageModels, GroupsNameWhatFeedsThem) {
       for (std::int64_t row = 0; row < member.out_features(); ++row)
         member.weight->value().data()[row * member.in_features() + column] /= 4.0f;
   }
-  expect_same(logits(*model), before);
+  expect_same(logits_of_batch(*model), before);
 }
 
 // Tokens that were read and cut off again leave no trace; a copied state goes on like the one it was copied from.

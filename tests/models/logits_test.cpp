@@ -25,7 +25,7 @@ std::vector<float> read_floats(const std::filesystem::path& file) {
 
 nlohmann::json read_json(const std::filesystem::path& file) { return nlohmann::json::parse(read_file(file, "JSON")); }
 
-TokenBatch one_segment(const std::vector<std::int32_t>& ids) {
+TokenBatch labelled_segment(const std::vector<std::int32_t>& ids) {
   TokenBatch batch;
   batch.ids = ids;
   for (std::size_t i = 0; i < ids.size(); ++i) batch.positions.push_back(static_cast<std::int32_t>(i));
@@ -38,7 +38,7 @@ TokenBatch one_segment(const std::vector<std::int32_t>& ids) {
 
 void expect_logits(LanguageModel& model, std::vector<std::int32_t> ids, const std::vector<float>& reference) {
   ids.resize(reference.size() / static_cast<std::size_t>(model.config().vocab_size));
-  const Tensor logits = logits_of(model, model.hidden_states(one_segment(ids)).value());
+  const Tensor logits = logits_of(model, model.hidden_states(labelled_segment(ids)).value());
   ASSERT_EQ(static_cast<std::size_t>(logits.size()), reference.size());
   double worst = 0;
   for (std::size_t i = 0; i < reference.size(); ++i)

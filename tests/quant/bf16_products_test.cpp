@@ -81,8 +81,8 @@ TEST(ExactInBf16, QuantizesToTheSameCodesAndValues) {
   }
 }
 
-struct Group : testing::QuantizedGroup {
-  explicit Group(TensorScaleRound round) : QuantizedGroup("fp8", "fp8", round) {}
+struct Bf16Group : testing::QuantizedGroup {
+  explicit Bf16Group(TensorScaleRound round) : QuantizedGroup("fp8", "fp8", round) {}
   // The layer's output by products in FP32.
   [[nodiscard]] Tensor in_fp32(const Linear& member) const {
     return times_transposed(values(), member.weight->operand().values());
@@ -92,7 +92,7 @@ struct Group : testing::QuantizedGroup {
 
 TEST(Bf16Products, AForwardEqualsThatInFp32ButForItsSums) {
   if (kernel_table().gemm_bf16 == nullptr) GTEST_SKIP() << "this CPU has no instructions for it";
-  const Group g(TensorScaleRound::pow2);
+  const Bf16Group g(TensorScaleRound::pow2);
   EXPECT_EQ(g.type_for_members(), DType::bf16);
   const std::vector<Variable> outputs = g.group(g.input);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -102,7 +102,7 @@ TEST(Bf16Products, AForwardEqualsThatInFp32ButForItsSums) {
 }
 
 TEST(Bf16Products, AnyOtherTensorScaleStaysInFp32) {
-  const Group g(TensorScaleRound::none);
+  const Bf16Group g(TensorScaleRound::none);
   EXPECT_EQ(g.type_for_members(), DType::f32);
   const std::vector<Variable> outputs = g.group(g.input);
   for (std::size_t i = 0; i < outputs.size(); ++i)
@@ -111,7 +111,7 @@ TEST(Bf16Products, AnyOtherTensorScaleStaysInFp32) {
 
 // Gradients come from FP32 operands, whatever the forward multiplied.
 TEST(Bf16Products, GradientsAreThoseOfFp32) {
-  const Group g(TensorScaleRound::pow2);
+  const Bf16Group g(TensorScaleRound::pow2);
   const std::vector<Variable> outputs = g.group(g.input);
   const Tensor dy = Tensor::from(testing::normal_floats(70 * 130, 1.0, 9), {70, 130});
   backward(outputs[0], dy.clone());

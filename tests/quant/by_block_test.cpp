@@ -38,12 +38,12 @@ std::vector<TokenBatch> two_batches() {
   return batches;
 }
 
-std::vector<float> values_of(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
+std::vector<float> floats_in(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
 
 Inputs shown_inputs(const ShowInputs& show_inputs) {
   Inputs inputs;
   show_inputs(
-      [&](std::span<const Linear> readers, const Tensor& x) { inputs[readers.back().name].push_back(values_of(x)); });
+      [&](std::span<const Linear> readers, const Tensor& x) { inputs[readers.back().name].push_back(floats_in(x)); });
   return inputs;
 }
 
@@ -51,7 +51,7 @@ class Recorder final : public OperandTransform {
  public:
   Recorder(std::vector<std::vector<float>>& seen, TransformSlot behind) : seen_(seen), behind_(std::move(behind)) {}
   TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
-    seen_.push_back(values_of(x));
+    seen_.push_back(floats_in(x));
     return behind_->apply(x, version, readers);
   }
 
@@ -111,7 +111,7 @@ TEST(ByBlock, ABlockSeesWhatTheQuantizedBlocksBeforeItGive) {
   EXPECT_EQ(shown, seen);
   EXPECT_EQ(set.state(), expected.state());
   const NoGradScope no_grad;
-  EXPECT_EQ(values_of(model->hidden_states(batches[0]).value()), values_of(other->hidden_states(batches[0]).value()));
+  EXPECT_EQ(floats_in(model->hidden_states(batches[0]).value()), floats_in(other->hidden_states(batches[0]).value()));
 
   // The whole model at once sees the same in its first block alone.
   QuantizerSet at_once = attach_quantizers(*other, w4a4_with_cache());

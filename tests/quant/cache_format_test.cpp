@@ -27,7 +27,7 @@ QuantizeConfig cache_in(const std::string& format) {
   return config;
 }
 
-Tensor states_of(LanguageModel& model) {
+Tensor cached_states(LanguageModel& model) {
   const NoGradScope no_grad;
   return model.hidden_states(small_batch()).value();
 }
@@ -36,7 +36,7 @@ TEST(CacheFormat, EveryFormatQuantizesKeysAndValuesByItsDefinition) {
   for (const BlockFormat& format : block_formats()) {
     SCOPED_TRACE(format.name);
     const auto model = initialize_model(with_heads(128), 1);
-    const Tensor before = states_of(*model);
+    const Tensor before = cached_states(*model);
     QuantizeConfig config = cache_in(std::string(format.name));
     config.unquantized = UnquantizedType::fp32;
     QuantizerSet set = attach_quantizers(*model, config);
@@ -55,7 +55,7 @@ TEST(CacheFormat, EveryFormatQuantizesKeysAndValuesByItsDefinition) {
       const Tensor got = quantizer->apply(x, 0).value;
       EXPECT_TRUE(std::ranges::equal(got.span(), expected));
     }
-    const Tensor after = states_of(*model);
+    const Tensor after = cached_states(*model);
     EXPECT_FALSE(std::ranges::equal(before.span(), after.span()));
     const Variable hidden = model->hidden_states(small_batch());
     backward(hidden, Tensor::full(hidden.shape(), 1.0f));

@@ -23,7 +23,7 @@ namespace {
 
 constexpr HeadFormat kAll[] = {HeadFormat::bf16, HeadFormat::fp8, HeadFormat::nvfp4};
 
-std::vector<float> floats_of(const Tensor& tensor) { return {tensor.span().begin(), tensor.span().end()}; }
+std::vector<float> head_values(const Tensor& tensor) { return {tensor.span().begin(), tensor.span().end()}; }
 
 std::unique_ptr<LanguageModel> bf16_model(bool tied) {
   const auto trained = initialize_model(testing::small_config(tied), 5);
@@ -43,12 +43,12 @@ TEST(DecodeHead, MultipliesInItsFormatAndGoesAwayAgain) {
   for (const bool tied : {true, false}) {
     const auto model = bf16_model(tied);
     const Tensor hidden = hidden_of(*model);
-    const std::vector<float> before = floats_of(logits_of(*model, hidden));
+    const std::vector<float> before = head_values(logits_of(*model, hidden));
     const Tensor weight = model->head().members.front().weight->value();
     for (const HeadFormat format : kAll) {
       {
         const DecodeHead head(*model, format);
-        EXPECT_EQ(floats_of(hidden_of(*model)), floats_of(hidden)) << "the embedding stays";
+        EXPECT_EQ(head_values(hidden_of(*model)), head_values(hidden)) << "the embedding stays";
         const Operand& operand = model->head().members.front().weight->operand().values();
         const Tensor logits = logits_of(*model, hidden);
         std::vector<double> expected;
@@ -66,12 +66,12 @@ TEST(DecodeHead, MultipliesInItsFormatAndGoesAwayAgain) {
           expected = testing::doubles(times_transposed(hidden, *operand_of(operand.expand())).span());
         }
         testing::expect_near("logits", logits.span(), expected, 1e-6);
-        EXPECT_EQ(floats_of(logits) == before, format == HeadFormat::bf16) << enum_name(format);
+        EXPECT_EQ(head_values(logits) == before, format == HeadFormat::bf16) << enum_name(format);
       }
-      EXPECT_EQ(floats_of(logits_of(*model, hidden)), before);
+      EXPECT_EQ(head_values(logits_of(*model, hidden)), before);
     }
     const DecodeHead as_it_is(*model, {});
-    EXPECT_EQ(floats_of(logits_of(*model, hidden)), before);
+    EXPECT_EQ(head_values(logits_of(*model, hidden)), before);
   }
 }
 
@@ -84,12 +84,12 @@ TEST(DecodeHead, OfAQuantizedHeadToo) {
   const Tensor hidden = hidden_of(*model);
   const Linear& member = model->head().members.front();
   const Tensor values = member.weight->operand().values().expand();
-  const std::vector<float> before = floats_of(logits_of(*model, hidden));
+  const std::vector<float> before = head_values(logits_of(*model, hidden));
   {
     const DecodeHead head(*model, HeadFormat::bf16);
-    EXPECT_EQ(floats_of(logits_of(*model, hidden)), floats_of(times_transposed(hidden, *operand_of(values))));
+    EXPECT_EQ(head_values(logits_of(*model, hidden)), head_values(times_transposed(hidden, *operand_of(values))));
   }
-  EXPECT_EQ(floats_of(logits_of(*model, hidden)), before);
+  EXPECT_EQ(head_values(logits_of(*model, hidden)), before);
 }
 
 // No text is needed: what comes out of the norm fits, whatever goes in.

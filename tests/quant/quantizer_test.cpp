@@ -31,7 +31,7 @@ Tensor scaled(const Tensor& x, float factor) {
   return result;
 }
 
-std::vector<float> values_of(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
+std::vector<float> quantized_values(const Tensor& x) { return {x.span().begin(), x.span().end()}; }
 
 float amax_of(const Tensor& x) { return amax(x.data(), x.size()); }
 
@@ -43,9 +43,9 @@ TEST(ActivationQuantizer, ObservesThenQuantizesWithAFrozenScale) {
   const auto scale = make_scale();
   ActivationQuantizer quantizer("layer.input", scale, StraightThrough::identity);
   const Tensor small = normal({4, 32}, 1), large = scaled(normal({4, 32}, 2), 3.0f);
-  EXPECT_EQ(values_of(quantizer.apply(small, 0).value), values_of(small));
-  EXPECT_EQ(values_of(quantizer.apply(large, 0).operand->expand()), values_of(large));
-  EXPECT_EQ(values_of(quantizer.apply(small, 0).value), values_of(small));
+  EXPECT_EQ(quantized_values(quantizer.apply(small, 0).value), quantized_values(small));
+  EXPECT_EQ(quantized_values(quantizer.apply(large, 0).operand->expand()), quantized_values(large));
+  EXPECT_EQ(quantized_values(quantizer.apply(small, 0).value), quantized_values(small));
   EXPECT_EQ(scale->amax(), amax_of(large));
 
   quantizer.set_observing(false);
@@ -56,8 +56,8 @@ TEST(ActivationQuantizer, ObservesThenQuantizesWithAFrozenScale) {
   QuantizedTensor codes = QuantizedTensor::allocate(block_format("nvfp4"), 4, 32, expected_scale);
   std::vector<float> expected(128);
   quantize(small.data(), codes, expected.data());
-  EXPECT_EQ(values_of(result.value), expected);
-  EXPECT_EQ(values_of(result.operand->expand()), expected);
+  EXPECT_EQ(quantized_values(result.value), expected);
+  EXPECT_EQ(quantized_values(result.operand->expand()), expected);
   EXPECT_EQ(result.operand->bytes(), 128u * 9 / 16);  // 4.5 bits a value
   EXPECT_FALSE(result.backward);
   EXPECT_EQ(quantizer.take_saturation().values, 128);
@@ -146,8 +146,8 @@ TEST(ActivationQuantizer, PassesTheGradientThroughItsScalesWhereItIsRecorded) {
   const Tensor expected = d.clone();
   pass_through_scale(scale_residuals(x.data(), codes->tensor()), expected);
   backward(output, d);
-  EXPECT_EQ(values_of(input.sink()->gradient()), values_of(expected));
-  EXPECT_NE(values_of(expected), values_of(d));
+  EXPECT_EQ(quantized_values(input.sink()->gradient()), quantized_values(expected));
+  EXPECT_NE(quantized_values(expected), quantized_values(d));
   EXPECT_THROW(ActivationQuantizer("layer.keys", make_scale("fp8"), StraightThrough::through_scale), Error);
 }
 
@@ -191,7 +191,7 @@ class Weights : public ::testing::Test {
 };
 
 TEST_F(Weights, ShareTheScaleOfTheLargest) {
-  EXPECT_EQ(values_of(applied()->expand()), values_of(q_->value()));
+  EXPECT_EQ(quantized_values(applied()->expand()), quantized_values(q_->value()));
   end_observing(kCalibration);
   EXPECT_EQ(scale_->amax(), amax_of(k_->value()));
 }
@@ -205,7 +205,7 @@ TEST_F(Weights, AreQuantizedOncePerVersion) {
   q_->changed();
   const auto second = applied();
   EXPECT_NE(second, first);
-  EXPECT_NE(values_of(second->expand()), values_of(first->expand()));
+  EXPECT_NE(quantized_values(second->expand()), quantized_values(first->expand()));
   const QuantizedTensor& codes = quantizer_.codes(q_->value(), q_->version());
   EXPECT_EQ(&codes, &dynamic_cast<const PackedTensor&>(*second).tensor());
 }
@@ -238,7 +238,7 @@ TEST_F(Weights, PassTheGradientThroughScalesThatFollow) {
   backward(linear(x, {q_->variable, q_->version(), nullptr}, {}), normal({3, 8}, 10));
   const Tensor expected = q_->variable.sink()->take();
   pass_through_scale(scale_residuals(q_->value().data(), slot->codes(q_->value(), q_->version())), expected);
-  EXPECT_EQ(values_of(found), values_of(expected));
+  EXPECT_EQ(quantized_values(found), quantized_values(expected));
   EXPECT_THROW(slot->search_block_scales(q_->value()), Error);
 }
 
@@ -251,11 +251,11 @@ TEST_F(Weights, ReachTheProductAndItsGradient) {
   const Tensor rounded = applied()->expand();
   const Variable expected_x = Variable::leaf(x.value().clone());
   const Variable expected = linear(expected_x, Variable::leaf(rounded), {});
-  EXPECT_EQ(values_of(y.value()), values_of(expected.value()));
+  EXPECT_EQ(quantized_values(y.value()), quantized_values(expected.value()));
   const Tensor dy = normal({3, 8}, 10);
   backward(y, dy.clone());
   backward(expected, dy.clone());
-  EXPECT_EQ(values_of(x.sink()->gradient()), values_of(expected_x.sink()->gradient()));
+  EXPECT_EQ(quantized_values(x.sink()->gradient()), quantized_values(expected_x.sink()->gradient()));
 }
 
 }  // namespace

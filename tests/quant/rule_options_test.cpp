@@ -19,7 +19,7 @@ using testing::small_batch;
 
 constexpr const char* kDown = "model.layers.1.mlp.down_proj";
 
-ModelConfig untied_config() { return testing::small_config(false); }
+ModelConfig untied_model() { return testing::small_config(false); }
 
 // NVFP4 in all layers but the head, and a last rule for those of `layers`.
 QuantizeConfig with_rule(const std::string& layers, const std::string& inputs = "nvfp4") {
@@ -37,7 +37,7 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
 }
 
 TEST(RuleOptions, AnAlgorithmFindsTheScalesOfItsLayersAlone) {
-  const auto model = initialize_model(untied_config(), 1);
+  const auto model = initialize_model(untied_model(), 1);
   QuantizeConfig config = with_rule(kDown);
   config.rules.back().algorithm = CalibrationKind::mse;
   QuantizerSet set = attach_quantizers(*model, config);
@@ -102,7 +102,7 @@ std::map<std::string, Tensor> gradients(LanguageModel& model, const QuantizeConf
 TEST(RuleOptions, AGradientsRuleIsThatOfItsLayersAlone) {
   QuantizeConfig config = with_rule(kDown, "none");
   float limit = 0;
-  const auto one = initialize_model(untied_config(), 1), other = initialize_model(untied_config(), 1);
+  const auto one = initialize_model(untied_model(), 1), other = initialize_model(untied_model(), 1);
   const auto usual = gradients(*one, config);
   config.rules.back().ste = StraightThrough::clip;
   const auto clipped = gradients(*other, config, &limit);
@@ -122,7 +122,7 @@ TEST(RuleOptions, AGradientsRuleIsThatOfItsLayersAlone) {
 }
 
 TEST(RuleOptions, TensorScalesAreRoundedAndComeFromWhereTheirRuleSays) {
-  const auto model = initialize_model(untied_config(), 1);
+  const auto model = initialize_model(untied_model(), 1);
   QuantizeConfig config = with_rule(kDown);
   config.rules.back().tensor_scale = RuleTensorScale{TensorScaleRound::none, TensorScaleSource::data};
   QuantizerSet set = attach_quantizers(*model, config);
@@ -142,7 +142,7 @@ TEST(RuleOptions, TensorScalesAreRoundedAndComeFromWhereTheirRuleSays) {
 
 // An export freezes what followed the data; what was frozen in training stays, though the weights have moved.
 TEST(RuleOptions, ThoseThatFollowTheDataCanBeFrozenBesideTheOthers) {
-  const auto model = initialize_model(untied_config(), 1);
+  const auto model = initialize_model(untied_model(), 1);
   QuantizeConfig config = with_rule(kDown);
   config.rules.back().tensor_scale = RuleTensorScale{{}, TensorScaleSource::data};
   QuantizerSet set = attach_quantizers(*model, config);
@@ -169,7 +169,7 @@ TEST(RuleOptions, ThoseThatFollowTheDataCanBeFrozenBesideTheOthers) {
 }
 
 std::string refusal(const QuantizeConfig& config) {
-  const auto model = initialize_model(untied_config(), 1);
+  const auto model = initialize_model(untied_model(), 1);
   try {
     static_cast<void>(attach_quantizers(*model, config));
   } catch (const Error& error) {

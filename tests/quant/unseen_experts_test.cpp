@@ -10,7 +10,7 @@
 namespace qad {
 namespace {
 
-ModelConfig with_experts() {
+ModelConfig with_many_experts() {
   ModelConfig config = testing::small_config();
   config.model_type = "qwen3_moe";
   config.qk_norm = true;
@@ -21,7 +21,7 @@ ModelConfig with_experts() {
 
 // One at least of 32 experts has none of the twelve tokens.
 TEST(UnseenExperts, AreCountedAndNamed) {
-  const auto model = initialize_model(with_experts(), 1);
+  const auto model = initialize_model(with_many_experts(), 1);
   QuantizerSet quantizers = attach_quantizers(*model, testing::quantize_blocks("nvfp4", "nvfp4"));
   testing::expect_mentions(testing::error_of([&] { static_cast<void>(unseen_experts(*model)); }),
                            {"model.layers.0.mlp.experts: expected calibration to send a token to an expert"});
@@ -37,7 +37,7 @@ TEST(UnseenExperts, AreCountedAndNamed) {
 }
 
 TEST(UnseenExperts, MatterOnlyWhereInputsAreQuantized) {
-  const auto model = initialize_model(with_experts(), 1);
+  const auto model = initialize_model(with_many_experts(), 1);
   QuantizerSet quantizers = attach_quantizers(*model, testing::quantize_blocks("nvfp4", "none"));
   calibrate(*model, quantizers, {testing::small_batch()});
   EXPECT_EQ(unseen_experts(*model).of, 0);

@@ -40,14 +40,14 @@ class RuleOptions : public ::testing::Test {
   testing::TemporaryFolder folder_;
 };
 
-constexpr const char* kRules = R"(quantize:
+constexpr const char* kTwoRules = R"(quantize:
   rules:
     - {layers: "*", weights: nvfp4, inputs: nvfp4}
     - {layers: lm_head}
 )";
 
 // The rules above with one more.
-std::string rules_and(std::string_view rule) { return fmt::format("{}    - {}\n", kRules, rule); }
+std::string rules_and(std::string_view rule) { return fmt::format("{}    - {}\n", kTwoRules, rule); }
 
 TEST_F(RuleOptions, AreReadAndWrittenBack) {
   const Recipe recipe = load(
@@ -65,7 +65,7 @@ TEST_F(RuleOptions, AreReadAndWrittenBack) {
   for (const char* line : {"round: none", "ste: clip", "algorithm: mse", "from: data", "kv_cache: none"})
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
   // Rules without options are written as they always were.
-  const std::string usual = recipe_text(load(kRules));
+  const std::string usual = recipe_text(load(kTwoRules));
   EXPECT_NE(usual.find("- layers: \"*\"\n      weights: nvfp4\n      inputs: nvfp4\n    - layers: lm_head\n      "
                        "weights: none\n      inputs: none\n  unquantized: bf16\n  kv_cache: none\n"),
             std::string::npos)
@@ -235,8 +235,8 @@ TEST_F(RuleOptions, AnAlgorithmNeedsAFormatThatItServes) {
     expect_mentions(
         said(fmt::format("{}calibrate: {{algorithm: {}}}\n", rules, name)),
         {"calibrate.algorithm: expected weights in a format with block scales to search, got none in any rule"});
-  EXPECT_EQ(said(fmt::format("{}calibrate: {{algorithm: gptq, gptq: {{order: static}}}}\n", kRules)), "no error");
-  expect_mentions(said(fmt::format("{}calibrate: {{gptq: {{damping: 2}}}}\n", kRules)), {"calibrate.gptq.damping"});
+  EXPECT_EQ(said(fmt::format("{}calibrate: {{algorithm: gptq, gptq: {{order: static}}}}\n", kTwoRules)), "no error");
+  expect_mentions(said(fmt::format("{}calibrate: {{gptq: {{damping: 2}}}}\n", kTwoRules)), {"calibrate.gptq.damping"});
 }
 
 TEST_F(RuleOptions, TheCacheHasTheFormatOfAnyName) {

@@ -124,14 +124,14 @@ TEST(ReadFields, IsStrictAboutTypes) {
 }
 
 TEST(ReadFields, OnePathIsAListOfOne) {
-  using Files = std::vector<std::string>;
-  EXPECT_EQ(read("files: a.txt").files, Files{"a.txt"});
-  EXPECT_EQ(read("files: [a.txt, \"b*.txt\"]").files, (Files{"a.txt", "b*.txt"}));
-  EXPECT_EQ(read("files: []").files, Files{});
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(read("files: a.txt").files, Paths{"a.txt"});
+  EXPECT_EQ(read("files: [a.txt, \"b*.txt\"]").files, (Paths{"a.txt", "b*.txt"}));
+  EXPECT_EQ(read("files: []").files, Paths{});
   EXPECT_FALSE(read("files: null").files.has_value());
   ::setenv("QAD_TEST_PLACE", "here", 1);
-  EXPECT_EQ(read("files: \"${QAD_TEST_PLACE}/a\"").files, Files{"here/a"});
-  EXPECT_EQ(read("files: [\"${QAD_TEST_PLACE}/a\", b]").files, (Files{"here/a", "b"}));
+  EXPECT_EQ(read("files: \"${QAD_TEST_PLACE}/a\"").files, Paths{"here/a"});
+  EXPECT_EQ(read("files: [\"${QAD_TEST_PLACE}/a\", b]").files, (Paths{"here/a", "b"}));
   EXPECT_EQ(error_of("files: {a: b}"), "r.yaml:1:8: files: expected a list, got a map");
   EXPECT_EQ(error_of("files: [a, [b]]"), "r.yaml:1:12: files[1]: expected a path, got a list");
   EXPECT_EQ(error_of("words: a"), "r.yaml:1:8: words: expected a list, got \"a\"");  // paths alone

@@ -35,7 +35,7 @@ RunStarted run_of(std::int64_t steps) {
   return started;
 }
 
-StepDone step_at(std::int64_t step) {
+StepDone shown_step(std::int64_t step) {
   StepDone event;
   event.step = step;
   event.loss = 0.102;
@@ -48,7 +48,7 @@ TEST(Progress, DrawsOneLineAndLeavesNone) {
   Progress progress(screen.terminal(true, false), screen.clock());
   progress.run_started(run_of(400));
   screen.now += 10.0;
-  progress.step_done(step_at(100));
+  progress.step_done(shown_step(100));
   const std::string erased = "\r" + std::string(79, ' ') + "\r";
   EXPECT_EQ(screen.text, erased + "qad ━━━━━━╸────────────────────  100/400  loss 0.102  9.12k tokens/s  30 s left");
   EXPECT_EQ(display_width(screen.text.substr(erased.size())), 79);
@@ -64,11 +64,11 @@ TEST(Progress, SaysHowLongAllArmsStillTake) {
   Progress progress(screen.terminal(true, false), screen.clock(), [&] { return in_all; });
   progress.run_started(run_of(400));
   screen.now += 10.0;
-  progress.step_done(step_at(100));
+  progress.step_done(shown_step(100));
   EXPECT_TRUE(screen.text.ends_with("30 s left")) << screen.text;
   in_all = 760.0;
   screen.now += 10.0;
-  progress.step_done(step_at(200));
+  progress.step_done(shown_step(200));
   EXPECT_TRUE(screen.text.ends_with("20 s left, all arms: about 12:40")) << screen.text;
   EXPECT_EQ(display_width(screen.text.substr(screen.text.rfind('\r') + 1)), 99);
 }
@@ -79,7 +79,7 @@ TEST(Progress, RedrawsAtMostTenTimesASecond) {
   progress.run_started(run_of(1001));
   for (int step = 1; step <= 1000; ++step) {
     screen.now += 0.01;
-    progress.step_done(step_at(step));
+    progress.step_done(shown_step(step));
   }
   const auto drawn = std::count(screen.text.begin(), screen.text.end(), '\r');
   EXPECT_GE(drawn, 90);
@@ -97,7 +97,7 @@ TEST(Progress, FitsNarrowTerminals) {
     screen.columns = columns;
     Progress progress(screen.terminal(true, false), screen.clock());
     progress.run_started(run_of(400));
-    progress.step_done(step_at(100));
+    progress.step_done(shown_step(100));
     EXPECT_LT(display_width(screen.text.substr(screen.text.rfind('\r') + 1)), columns);
     EXPECT_EQ(screen.text.find('\x1b'), std::string::npos);
   }
@@ -111,7 +111,7 @@ TEST(Progress, PlainLinesElsewhere) {
   progress.run_started(run_of(30));
   for (int step = 1; step <= 30; ++step) {
     screen.now += 1.0;
-    progress.step_done(step_at(step));
+    progress.step_done(shown_step(step));
   }
   EvalDone eval;
   eval.step = 30;

@@ -61,7 +61,7 @@ TEST(Table, AlignsByDisplayWidth) {
             "a longer one            1\n");
 }
 
-ArmSummary arm(const char* kind, std::int64_t steps, double kl, double bits) {
+ArmSummary arm_of_kind(const char* kind, std::int64_t steps, double kl, double bits) {
   ArmSummary summary;
   summary.name = summary.kind = kind;
   summary.steps = steps;
@@ -71,8 +71,8 @@ ArmSummary arm(const char* kind, std::int64_t steps, double kl, double bits) {
 }
 
 TEST(ComparisonTable, ShowsWhatWasMeasuredAndWhatWasWonBack) {
-  const Table table = comparison_table(
-      {arm("bf16", 0, 0.0, 16), arm("ptq", 0, 0.2, 4.5), arm("qat", 9, 0.3, 4.5), arm("qad", 9, 0.05, 4.5)});
+  const Table table = comparison_table({arm_of_kind("bf16", 0, 0.0, 16), arm_of_kind("ptq", 0, 0.2, 4.5),
+                                        arm_of_kind("qat", 9, 0.3, 4.5), arm_of_kind("qad", 9, 0.05, 4.5)});
   EXPECT_EQ(table.text(),
             "      KL to teacher  won back  bits/weight\n"
             "────  ─────────────  ────────  ───────────\n"
@@ -82,7 +82,7 @@ TEST(ComparisonTable, ShowsWhatWasMeasuredAndWhatWasWonBack) {
             "qad            0.05      75 %          4.5\n");
 }
 
-EvalFigures figures(double kl) {
+EvalFigures figures_of_kl(double kl) {
   EvalFigures result;
   result.kl_mean = kl;
   result.tokens = 10;
@@ -90,9 +90,10 @@ EvalFigures figures(double kl) {
 }
 
 TEST(ComparisonTable, HasARowForTheStudentBeforeTraining) {
-  ArmSummary ptq = arm("ptq", 0, 0.2, 4.5), qad = arm("qad", 9, 0.05, 4.5), mixed = arm("qad", 9, 0.04, 5);
-  ptq.eval = figures(0.2), qad.eval = figures(0.05), mixed.eval = figures(0.04);
-  qad.before = ptq.eval, mixed.before = figures(0.1);
+  ArmSummary ptq = arm_of_kind("ptq", 0, 0.2, 4.5), qad = arm_of_kind("qad", 9, 0.05, 4.5),
+             mixed = arm_of_kind("qad", 9, 0.04, 5);
+  ptq.eval = figures_of_kl(0.2), qad.eval = figures_of_kl(0.05), mixed.eval = figures_of_kl(0.04);
+  qad.before = ptq.eval, mixed.before = figures_of_kl(0.1);
   mixed.name = "mixed";
   qad.best_step = mixed.best_step = 9;
   EXPECT_EQ(comparison_table(with_untrained_rows({ptq, qad, mixed})).text(),
@@ -111,8 +112,8 @@ TEST(ComparisonTable, HasARowForTheStudentBeforeTraining) {
 }
 
 TEST(ComparisonTable, SaysWhatDidNotHelp) {
-  ArmSummary useless = arm("qad", 9, 0.2, 4.5), wild = arm("qat", 9, 0.2, 4.5);
-  useless.eval = useless.before = wild.eval = wild.before = figures(0.2);
+  ArmSummary useless = arm_of_kind("qad", 9, 0.2, 4.5), wild = arm_of_kind("qat", 9, 0.2, 4.5);
+  useless.eval = useless.before = wild.eval = wild.before = figures_of_kl(0.2);
   wild.end = "diverged";
   wild.reason = "held out, 3e+08 nats";
   EXPECT_EQ(comparison_table({useless, wild}).text(),
@@ -127,13 +128,13 @@ TEST(ComparisonTable, SaysWhatDidNotHelp) {
 }
 
 TEST(CandidatesTable, HasEveryRateThatWasTried) {
-  ArmSummary qad = arm("qad", 9, 0.05, 4.5);
+  ArmSummary qad = arm_of_kind("qad", 9, 0.05, 4.5);
   qad.folders = {"arms/qad-lr0.001"};
   qad.candidates = {{.name = "qad-lr0.0005", .lr = 5e-4, .folders = {"arms/qad-lr0.0005"}, .best_step = 9},
                     {.name = "qad-lr0.001", .lr = 1e-3, .folders = {"arms/qad-lr0.001"}, .best_step = 6},
                     {.name = "qad-lr1", .lr = 1.0, .folders = {"arms/qad-lr1"}, .end = "diverged"}};
-  for (CandidateSummary& one : qad.candidates) one.eval = figures(0.01 / one.lr);
-  EXPECT_EQ(candidates_table({arm("ptq", 0, 0.2, 4.5), qad}).text(),
+  for (CandidateSummary& one : qad.candidates) one.eval = figures_of_kl(0.01 / one.lr);
+  EXPECT_EQ(candidates_table({arm_of_kind("ptq", 0, 0.2, 4.5), qad}).text(),
             "              learning rate  KL to teacher  cross-entropy  best step  chosen\n"
             "────────────  ─────────────  ─────────────  ─────────────  ─────────  ──────\n"
             "qad-lr0.0005         0.0005             20              –          9\n"
@@ -142,9 +143,9 @@ TEST(CandidatesTable, HasEveryRateThatWasTried) {
 }
 
 TEST(TokenNote, SaysWhyQatCountsFewer) {
-  ArmSummary qat = arm("qat", 9, 0.3, 4.5), qad = arm("qad", 9, 0.05, 4.5);
+  ArmSummary qat = arm_of_kind("qat", 9, 0.3, 4.5), qad = arm_of_kind("qad", 9, 0.05, 4.5);
   qat.tokens = 12'000, qad.tokens = 12'345;
-  const std::string note = token_note({arm("ptq", 0, 0.2, 4.5), qat, qad});
+  const std::string note = token_note({arm_of_kind("ptq", 0, 0.2, 4.5), qat, qad});
   EXPECT_EQ(note.find("Tokens trained on: qat 12.0k, qad 12.3k. Of the same text, distillation (qad) counts every"), 0u)
       << note;
   qat.tokens = qad.tokens;
@@ -153,7 +154,7 @@ TEST(TokenNote, SaysWhyQatCountsFewer) {
 }
 
 TEST(ComparisonTable, EveryFigureWithItsStandardError) {
-  ArmSummary summary = arm("qad", 9, 0.05, 4.5);
+  ArmSummary summary = arm_of_kind("qad", 9, 0.05, 4.5);
   summary.eval = {.kl_mean = 0.05,
                   .kl_mean_stderr = 0.001,
                   .kl_p99 = 0.4,

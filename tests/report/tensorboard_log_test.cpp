@@ -41,7 +41,7 @@ TEST(EventFile, BytesOfTensorBoardsOwnWriter) {
       "16e156f1283ba628b1da7");
 }
 
-StepDone step_at(std::int64_t step) {
+StepDone logged_step(std::int64_t step) {
   StepDone event;
   event.step = step;
   event.tokens = 100 * step;
@@ -74,7 +74,7 @@ struct Logs {
     both.run_started(started);
     if (first_step == 0) both.eval_done({});
     for (std::int64_t step = first_step + 1; step <= last_step; ++step) {
-      both.step_done(step_at(step));
+      both.step_done(logged_step(step));
       if (step % 5 == 0) both.eval_done({step, 100 * step, {}, false});
     }
   }

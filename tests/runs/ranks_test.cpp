@@ -26,7 +26,7 @@ using testing::source_dir;
 using testing::TemporaryFolder;
 
 const Arguments kShards = {"train.shards=4", "train.micro_batch_size=1", "train.steps=12"};
-constexpr std::int64_t kSteps = 12;
+constexpr std::int64_t kSharedSteps = 12;
 
 std::string mpirun() {
   for (const char* folder : {"/usr/bin/", "/usr/local/bin/"})
@@ -206,7 +206,7 @@ TEST_F(Ranks, ASignalSavesACheckpointOnAll) {
     job.send(SIGUSR1);
     EXPECT_EQ(job.wait(seconds(60)).exit_code, 3);
   }
-  EXPECT_LT(testing::lines_in(run_ / "metrics.jsonl"), kSteps);
+  EXPECT_LT(testing::lines_in(run_ / "metrics.jsonl"), kSharedSteps);
   testing::expect_done(testing::run_program({"resume", run_.string()}, testing::run_environment()));
   testing::expect_same_run(run_, alone());
 }

@@ -21,7 +21,7 @@ using testing::Outcome;
 using testing::Process;
 using testing::TemporaryFolder;
 
-constexpr std::int64_t kSteps = 24;  // of small.yaml
+constexpr std::int64_t kSmallSteps = 24;  // of small.yaml
 
 class Disturbed : public ::testing::Test {
  protected:
@@ -60,7 +60,7 @@ TEST_P(Killed, TenTimesAtRandomMoments) {
   for (std::int64_t kill = 0; kill < 10; ++kill) {
     SCOPED_TRACE(kill);
     Process process = start(GetParam());
-    wait_for_step(process, kill < 9 ? kSteps * kill / 9 : kSteps);
+    wait_for_step(process, kill < 9 ? kSmallSteps * kill / 9 : kSmallSteps);
     if (kill % 3 == 2) {
       while (process.running() && !testing::has_half_written(run_)) std::this_thread::sleep_for(milliseconds(1));
       std::this_thread::sleep_for(milliseconds(random.below(10)));

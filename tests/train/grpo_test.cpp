@@ -212,7 +212,7 @@ TEST(Grpo, GroupsOfOneMindChangeNothing) {
   EXPECT_EQ(training.steps.back().loss, 0);
 }
 
-struct Killed {};
+struct KilledRollout {};
 
 class GrpoResume : public ::testing::TestWithParam<std::int64_t> {
  protected:
@@ -234,7 +234,8 @@ TEST_P(GrpoResume, AfterAKillOrAStopAtEveryMoment) {
     GrpoTraining disturbed;
     set_up(disturbed);
     int poll = 0;
-    if (moment % 2 == 0) EXPECT_THROW(disturbed.run([&] { return ++poll == moment ? throw Killed() : false; }), Killed);
+    if (moment % 2 == 0)
+      EXPECT_THROW(disturbed.run([&] { return ++poll == moment ? throw KilledRollout() : false; }), KilledRollout);
     else EXPECT_EQ(disturbed.run([&] { return ++poll >= moment; }).end, RunEnd::interrupted);
     EXPECT_EQ(disturbed.run().end, RunEnd::planned_steps);
     disturbed.expect_same(undisturbed);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/train/tiny_training.h"
 
@@ -20,8 +21,6 @@ struct LearnedTraining : TinyTraining {
 };
 
 constexpr const char* kMasters = "model.layers.1.mlp.down_proj.weight.log2_scale";
-
-bool same(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.span(), b.span()); }
 
 TEST(LearnedTraining, TheStudentComesNearerAndScalesMoveWithTheirMoments) {
   for (const BlockScales scales : {BlockScales::lsq, BlockScales::dual_lsq}) {
@@ -61,7 +60,7 @@ TEST(LearnedTraining, ScalesMoveAloneInTheirFirstSteps) {
     training.run();
     const ParameterList after = training.student->parameters(), before = training.teacher->parameters();
     for (std::size_t i = 0; i < after.size(); ++i)
-      EXPECT_EQ(same(after[i]->value(), before[i]->value().to(DType::f32)), steps == 3) << after[i]->name;
+      EXPECT_EQ(testing::same_bits(after[i]->value(), before[i]->value().to(DType::f32)), steps == 3) << after[i]->name;
     const CheckpointContent content = training.newest();
     const Tensor moments = content.tensors.at(std::string("adamw/second/") + kMasters + "_of_values");
     EXPECT_GT(amax(moments.data(), moments.size()), 0);
@@ -81,7 +80,7 @@ TEST(LearnedTraining, ScalesCanMoveWithoutAnythingElse) {
   training.run();
   const ParameterList after = training.student->parameters(), before = training.teacher->parameters();
   for (std::size_t i = 0; i < after.size(); ++i)
-    EXPECT_TRUE(same(after[i]->value(), before[i]->value().to(DType::f32))) << after[i]->name;
+    EXPECT_TRUE(testing::same_bits(after[i]->value(), before[i]->value().to(DType::f32))) << after[i]->name;
   EXPECT_LT(training.evaluations.back().figures.kl_mean, training.evaluations.front().figures.kl_mean);
   for (const auto& [name, tensor] : training.newest().tensors)
     EXPECT_TRUE(!name.starts_with("adamw/") || name.find(".log2_scale") != std::string::npos) << name;

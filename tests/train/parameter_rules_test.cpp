@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "autograd/base/error.h"
+#include "tests/support/bytes.h"
 #include "tests/support/error_of.h"
 #include "tests/train/tiny_training.h"
 
@@ -14,8 +15,6 @@ namespace qad {
 namespace {
 
 using testing::TinyTraining;
-
-bool same(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.span(), b.span()); }
 
 TrainerConfig with_rules(std::vector<ParameterRule> rules) {
   TrainerConfig config = testing::tiny_trainer_config();
@@ -64,7 +63,7 @@ TEST(ParameterRules, TheirFactorAndDecayAreThoseOfTheUpdate) {
     with_options.step(0.5, 1.0);
     usual.step(0.125, 1.0);
   }
-  EXPECT_TRUE(same(own->value(), expected->value()));
+  EXPECT_TRUE(testing::same_bits(own->value(), expected->value()));
 }
 
 TEST(ParameterRules, WhatTheyFreezeStaysAndHasNoMoments) {
@@ -76,7 +75,7 @@ TEST(ParameterRules, WhatTheyFreezeStaysAndHasNoMoments) {
   for (std::size_t i = 0; i < after.size(); ++i) {
     const bool moves = after[i]->role == Role::norm;
     norms += moves ? 1 : 0;
-    EXPECT_EQ(same(after[i]->value(), before[i]->value().to(DType::f32)), !moves) << after[i]->name;
+    EXPECT_EQ(testing::same_bits(after[i]->value(), before[i]->value().to(DType::f32)), !moves) << after[i]->name;
     EXPECT_EQ(after[i]->trained(), moves) << after[i]->name;
     EXPECT_EQ(content.tensors.contains("adamw/first/" + after[i]->name), moves) << after[i]->name;
     EXPECT_TRUE(content.tensors.contains("model/" + after[i]->name)) << after[i]->name;

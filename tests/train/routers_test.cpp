@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "tests/support/bytes.h"
 #include "tests/train/experts_config.h"
 
 namespace qad {
@@ -20,8 +21,6 @@ TrainConfig decaying() {
   train.router_bias_rate = 0;
   return train;
 }
-
-bool same(const Tensor& a, const Tensor& b) { return std::ranges::equal(a.span(), b.span()); }
 
 // Calls visit(parameter of the trained student, the same of its teacher in FP32).
 void compare(TinyTraining& training, const std::function<void(const Parameter&, const Tensor&)>& visit) {
@@ -43,7 +42,7 @@ TEST(Routers, LearnUnlessTheyAreToStay) {
       const bool is_router = parameter.role == Role::router;
       routers += is_router ? 1 : 0;
       if (is_router || parameter.role == Role::norm) {
-        EXPECT_EQ(same(parameter.value(), before), is_router && !learns) << parameter.name;
+        EXPECT_EQ(testing::same_bits(parameter.value(), before), is_router && !learns) << parameter.name;
       }
     });
     EXPECT_EQ(routers, 2);
@@ -102,8 +101,9 @@ TEST(Experts, WithoutTokensInAStepStayAsTheyAre) {
       if (at == std::string::npos) continue;
       const std::string expert = parameter.name.substr(0, parameter.name.find('.', at + 9) + 1);
       const bool in_first = first.contains(expert), in_second = second.contains(expert);
-      EXPECT_EQ(same(parameter.value(), values[i]), !in_first && !in_second) << parameter.name;
-      EXPECT_EQ(same(optimizer.states()[i].second, moments[i]), !in_first && !in_second) << parameter.name;
+      EXPECT_EQ(testing::same_bits(parameter.value(), values[i]), !in_first && !in_second) << parameter.name;
+      EXPECT_EQ(testing::same_bits(optimizer.states()[i].second, moments[i]), !in_first && !in_second)
+          << parameter.name;
       (in_first || in_second ? moved : stayed) += 1;
       moved_by_one_batch += in_first != in_second ? 1 : 0;
     }

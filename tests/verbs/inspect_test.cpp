@@ -15,15 +15,17 @@
 namespace qad {
 namespace {
 
+using testing::expect_has;
+
 namespace fs = std::filesystem;
 
-std::string told_of(const fs::path& file) {
+std::string printed_by_inspect(const fs::path& file) {
   std::ostringstream out;
   EXPECT_EQ(verbs::inspect({file}, out), ExitCode::done);
   return out.str();
 }
 
-std::string error_of(const fs::path& file, std::string* told = nullptr) {
+std::string inspect_error(const fs::path& file, std::string* told = nullptr) {
   std::ostringstream out;
   std::string message;
   try {
@@ -33,10 +35,6 @@ std::string error_of(const fs::path& file, std::string* told = nullptr) {
   }
   if (told != nullptr) *told = out.str();
   return message;
-}
-
-void expect_has(const std::string& text, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in\n" << text;
 }
 
 // Changes one byte in the middle.
@@ -50,25 +48,26 @@ void damage(const fs::path& file) {
 
 TEST(Inspect, ModelFolderAndSafetensors) {
   const testing::TinyRun run;
-  expect_has(told_of(run.teacher()), {"llama", "3", "258, tied head", "16 bits each",
-                                      "model.layers.*.mlp.down_proj.weight", "[32, 64]", "BF16"});
-  expect_has(told_of(run.teacher() / "model.safetensors"), {"model.embed_tokens.weight", "[258, 32]", "BF16"});
+  expect_has(printed_by_inspect(run.teacher()), {"llama", "3", "258, tied head", "16 bits each",
+                                                 "model.layers.*.mlp.down_proj.weight", "[32, 64]", "BF16"});
+  expect_has(printed_by_inspect(run.teacher() / "model.safetensors"),
+             {"model.embed_tokens.weight", "[258, 32]", "BF16"});
 
   const fs::path cut = run.path("cut.safetensors");
   fs::copy_file(run.teacher() / "model.safetensors", cut);
   fs::resize_file(cut, fs::file_size(cut) - 1);
-  expect_has(error_of(cut), {"cut.safetensors"});
+  expect_has(inspect_error(cut), {"cut.safetensors"});
 }
 
 TEST(Inspect, SaysWhetherAModelCanBeUsedBeforeItIsLoaded) {
   const testing::TinyRun run;
   const fs::path model = run.path("model");
   fs::copy(run.teacher(), model);
-  expect_has(told_of(model), {"258 tokens", "chat template  none", "use it as a teacher"});
+  expect_has(printed_by_inspect(model), {"258 tokens", "chat template  none", "use it as a teacher"});
   write_file_atomically(model / "chat_template.jinja", "{% for m in messages %}{{ m.content }}{% endfor %}");
-  expect_has(told_of(model), {"qad can lay messages out"});
+  expect_has(printed_by_inspect(model), {"qad can lay messages out"});
   write_file_atomically(model / "chat_template.jinja", "{% for m in %}");
-  expect_has(told_of(model), {"chat_template.jinja:1"});
+  expect_has(printed_by_inspect(model), {"chat_template.jinja:1"});
 
   const std::string config = read_file(model / "config.json", "test data");
   const auto refused = [&](const std::string& key, const std::string& value) {
@@ -76,7 +75,7 @@ TEST(Inspect, SaysWhetherAModelCanBeUsedBeforeItIsLoaded) {
     changed[key] = nlohmann::json::parse(value);
     write_file_atomically(model / "config.json", changed.dump());
     std::string listed;
-    const std::string message = error_of(model, &listed);
+    const std::string message = inspect_error(model, &listed);
     expect_has(listed, {"not use it", "model.embed_tokens.weight"});
     return message;
   };
@@ -87,12 +86,12 @@ TEST(Inspect, SaysWhetherAModelCanBeUsedBeforeItIsLoaded) {
 
 TEST(Inspect, Recipes) {
   const testing::TinyRun run;
-  expect_has(told_of(run.recipe("export: [dense]\n")), {"kind", "qad", "3 steps of 4 sequences of 64 tokens", "nvfp4",
-                                                        "lm_head", "round pow2, from calibration"});
+  expect_has(printed_by_inspect(run.recipe("export: [dense]\n")), {"kind", "qad", "3 steps of 4 sequences of 64 tokens",
+                                                                   "nvfp4", "lm_head", "round pow2, from calibration"});
   const fs::path preset = testing::source_dir() / "recipes" / "presets" / "nvfp4_w4a4.yaml";
-  expect_has(told_of(preset), {"a part for recipes to import"});
+  expect_has(printed_by_inspect(preset), {"a part for recipes to import"});
   write_file_atomically(run.path("bad.yaml"), "kind: qad\ntrian: {}\n");
-  expect_has(error_of(run.path("bad.yaml")), {"bad.yaml:2", "train"});
+  expect_has(inspect_error(run.path("bad.yaml")), {"bad.yaml:2", "train"});
 }
 
 TEST(Inspect, RunCheckpointsAndExports) {
@@ -100,25 +99,26 @@ TEST(Inspect, RunCheckpointsAndExports) {
   const fs::path folder = run.path("run");
   std::ostringstream told;
   ASSERT_EQ(verbs::run({run.recipe("export: [modelopt]\n"), {}, folder}, told), ExitCode::done);
-  expect_has(told_of(folder), {"planned_steps after 3 steps", "KL to teacher", "step-00000003.h5", "best.h5", "whole",
-                               "export modelopt"});
+  expect_has(printed_by_inspect(folder), {"planned_steps after 3 steps", "KL to teacher", "step-00000003.h5", "best.h5",
+                                          "whole", "export modelopt"});
   const fs::path checkpoint = folder / "checkpoints" / "step-00000003.h5";
-  expect_has(told_of(checkpoint), {"whole", "kind qad", "step", "model.layers.0.self_attn.qkv_proj.weight",
-                                   "calibration", "adamw/first/model.layers.*.mlp.up_proj.weight", "[64, 32]"});
-  expect_has(told_of(folder / "export" / "modelopt"),
+  expect_has(printed_by_inspect(checkpoint),
+             {"whole", "kind qad", "step", "model.layers.0.self_attn.qkv_proj.weight", "calibration",
+              "adamw/first/model.layers.*.mlp.up_proj.weight", "[64, 32]"});
+  expect_has(printed_by_inspect(folder / "export" / "modelopt"),
              {"quantized layers", "model.layers.*.self_attn.q_proj", "nvfp4", "4.5", "U8", "F8_E4M3"});
 
   damage(checkpoint);
-  expect_has(error_of(checkpoint), {"step-00000003.h5", "damaged"});
+  expect_has(inspect_error(checkpoint), {"step-00000003.h5", "damaged"});
   std::string listed;
-  expect_has(error_of(folder, &listed), {"step-00000003.h5", "damaged"});
+  expect_has(inspect_error(folder, &listed), {"step-00000003.h5", "damaged"});
   expect_has(listed, {"damaged", "whole"});
 }
 
 TEST(Inspect, WhatItDoesNotKnow) {
   const testing::TinyRun run;
-  expect_has(error_of(run.path("text.txt")), {"text.txt", ".safetensors"});
-  expect_has(error_of(run.path("nothing")), {"nothing there"});
+  expect_has(inspect_error(run.path("text.txt")), {"text.txt", ".safetensors"});
+  expect_has(inspect_error(run.path("nothing")), {"nothing there"});
 }
 
 }  // namespace

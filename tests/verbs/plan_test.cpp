@@ -25,6 +25,8 @@
 namespace qad {
 namespace {
 
+using testing::expect_has;
+
 // The same ops outside and inside of a dry run ask for the same memory.
 TEST(DryRuns, KeepTheLedgerOfTheRealThing) {
   const auto work = [] {
@@ -288,10 +290,6 @@ std::string told_of(const std::filesystem::path& recipe, const std::vector<std::
   std::ostringstream out;
   EXPECT_EQ(verbs::plan({recipe, overrides}, out), ExitCode::done);
   return out.str();
-}
-
-void expect_has(const std::string& text, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in\n" << text;
 }
 
 TEST(Plan, TellsARunAndWritesNothing) {

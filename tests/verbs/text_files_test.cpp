@@ -15,19 +15,19 @@ namespace qad {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using testing::error_of;
 using testing::expect_mentions;
 using testing::Outcome;
 using testing::Workplace;
 
-Json json_of(const fs::path& file) { return Json::parse(read_file(file, "test data")); }
+OrderedJson json_of(const fs::path& file) { return OrderedJson::parse(read_file(file, "test data")); }
 
 // A model like the teacher whose tokenizer has two letters the other way round.
 void save_model_with_other_tokens(const fs::path& folder) {
   save_model(folder, *initialize_model(testing::tiny_config(), 7), DType::bf16);
   load_tokenizer("bytes")->save(folder);
-  Json root = json_of(folder / "tokenizer.json");
+  OrderedJson root = json_of(folder / "tokenizer.json");
   std::swap(root["model"]["vocab"]["a"], root["model"]["vocab"]["b"]);
   write_file_atomically(folder / "tokenizer.json", root.dump());
 }
@@ -85,7 +85,7 @@ TEST_F(OneVocabulary, OfAModelAndWhatItIsEvaluatedAgainst) {
 TEST(Export, TakesAlongWhatCameWithTheTeacher) {
   const Workplace work;
   const fs::path teacher = work.path("teacher");
-  Json config = json_of(teacher / "config.json");
+  OrderedJson config = json_of(teacher / "config.json");
   config["auto_map"] = {{"AutoModelForCausalLM", "modeling_tiny.TinyForCausalLM"}};
   const std::map<std::string, std::string> files = {{"modeling_tiny.py", "class TinyForCausalLM: pass\n"},
                                                     {"chat_template.jinja", "A"},
@@ -148,7 +148,7 @@ TEST_F(GenerationSettingsOfAFolder, EndsWhereGenerationConfigSays) {
 }
 
 TEST_F(GenerationSettingsOfAFolder, RefusesATokenThatTheModelLacks) {
-  Json config = json_of(work_.path("teacher/tokenizer_config.json"));
+  OrderedJson config = json_of(work_.path("teacher/tokenizer_config.json"));
   config["pad_token"] = "<pad>";
   write_file_atomically(work_.path("teacher/tokenizer_config.json"), config.dump());
   const Outcome plain = text();

@@ -1,7 +1,10 @@
 // A tiny teacher with a byte tokenizer, some text, and recipes over them, for the tests of verbs.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 
 #include "autograd/base/atomic_file.h"
@@ -11,6 +14,10 @@
 #include "tests/support/small_model.h"
 
 namespace qad::testing {
+
+inline void expect_has(const std::string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "no '" << part << "' in\n" << text;
+}
 
 inline ModelConfig tiny_config() {
   ModelConfig config = small_config_of_bytes();
