@@ -1,6 +1,5 @@
 #include "autograd/base/random.h"
 
-#include <array>
 #include <cmath>
 #include <numbers>
 #include <numeric>
@@ -8,7 +7,7 @@
 
 namespace qad {
 
-std::uint64_t random_bits(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) {
+std::array<std::uint32_t, 4> random_words(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) {
   std::array<std::uint32_t, 4> x = {static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
                                     static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)};
   auto key0 = static_cast<std::uint32_t>(seed);
@@ -21,7 +20,12 @@ std::uint64_t random_bits(std::uint64_t seed, std::uint64_t stream, std::uint64_
     key0 += 0x9E3779B9u;
     key1 += 0xBB67AE85u;
   }
-  return (std::uint64_t{x[1]} << 32) | x[0];
+  return x;
+}
+
+std::uint64_t random_bits(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter) {
+  const std::array<std::uint32_t, 4> words = random_words(seed, stream, counter);
+  return (std::uint64_t{words[1]} << 32) | words[0];
 }
 
 std::uint64_t stream_of(std::string_view name) {  // FNV-1a

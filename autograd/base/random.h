@@ -2,13 +2,17 @@
 // at once, a checkpoint stores a counter, and every platform draws the same values.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
 namespace qad {
 
-/// 64 well-mixed bits of (seed, stream, counter): Philox 4x32-10 (Salmon et al., SC 2011), its first two words.
+/// 128 well-mixed bits of (seed, stream, counter): Philox 4x32-10 (Salmon et al., SC 2011).
+[[nodiscard]] std::array<std::uint32_t, 4> random_words(std::uint64_t seed, std::uint64_t stream,
+                                                        std::uint64_t counter);
+/// The first two of these words.
 [[nodiscard]] std::uint64_t random_bits(std::uint64_t seed, std::uint64_t stream, std::uint64_t counter);
 
 /// A stream number from a name, so that uses of one seed do not share numbers: stream_of("shuffle").

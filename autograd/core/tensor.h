@@ -31,8 +31,8 @@ class Tensor {
   [[nodiscard]] static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
   [[nodiscard]] static Tensor full(const Shape& shape, float value);
   [[nodiscard]] static Tensor from(std::span<const float> values, const Shape& shape);
-  /// Bytes that `owner` keeps, a mapped file's for example, as a tensor that nobody may write to. A copy where they do
-  /// not lie at a multiple of the element's size.
+  /// Bytes that `owner` keeps, a mapped file's for example, as a tensor that nobody may write to but who knows that the
+  /// owner allows it. A copy where they do not lie at a multiple of the element's size.
   [[nodiscard]] static Tensor borrow(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                                      const Shape& shape, DType dtype);
 

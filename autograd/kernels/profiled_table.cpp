@@ -239,6 +239,10 @@ KernelTable profiled(const KernelTable& table) {
     const ProfileScope scope("AdamW", 0, floats(7 * size));
     wrapped.adamw(size, update, operands...);
   };
+  result.adamw_bf16 = [](std::int64_t size, const AdamWUpdate& update, auto... operands) {
+    const ProfileScope scope("AdamW", 0, floats(5 * size));
+    wrapped.adamw_bf16(size, update, operands...);
+  };
   return result;
 }
 

@@ -84,7 +84,8 @@ KernelTable make_cpu_table() {
           .copy_rows = copy_rows,
           .row_loss = row_loss,
           .row_figures = row_figures,
-          .adamw = adamw};
+          .adamw = adamw,
+          .adamw_bf16 = adamw_bf16};
 }
 
 std::string describe() { return fmt::format("{}, SIMD {}", blas_description(), HWY_DYNAMIC_DISPATCH(simd_target)()); }

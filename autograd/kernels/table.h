@@ -59,6 +59,7 @@ struct KernelTable {
   decltype(&kernels::row_loss) row_loss;
   decltype(&kernels::row_figures) row_figures;
   decltype(&kernels::adamw) adamw;
+  decltype(&kernels::adamw_bf16) adamw_bf16;
 };
 
 /// The kernels for data on `device`. The environment variable QAD_SIMD (AVX3, AVX2, SSE4, EMU128) limits the

@@ -2,21 +2,31 @@
 // that it owns, keeps the moments of no others (slices.h), and gets the others' values.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "autograd/base/fields.h"
+#include "autograd/core/precision.h"
+#include "autograd/kernels/adamw.h"
 #include "autograd/nn/parameter.h"
 #include "autograd/optim/slices.h"
 
 namespace qad {
+
+enum class MomentsIn : std::uint8_t { memory, file };
+inline constexpr auto enum_names(MomentsIn) {
+  return std::to_array<EnumName<MomentsIn>>({{MomentsIn::memory, "memory"}, {MomentsIn::file, "file"}});
+}
 
 struct AdamWConfig {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double epsilon = 1e-8;
   double weight_decay = 0.0;
+  Precision moments = Precision::fp32;
+  MomentsIn moments_in = MomentsIn::memory;
 
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
@@ -25,8 +35,21 @@ struct AdamWConfig {
     visit(Field{"epsilon", "added to the root of the second moment"}.above(0), epsilon);
     visit(Field{"weight_decay", "decoupled weight decay of matrices (norms and biases have none)"}.at_least(0),
           weight_decay);
+    visit(Field{"moments",
+                "in which numbers both running means are kept; bf16: rounded by chance, so that small steps are not "
+                "lost, in half of the memory and of checkpoints' room"},
+          moments);
+    visit(Field{"moments_in",
+                "where they are while a run trains: memory, or a file without a name in its folder, of which one "
+                "parameter's at a time is in memory; the last resort, since each step reads and writes all of it"}
+              .changeable(),
+          moments_in);
   }
 };
+
+[[nodiscard]] inline DType type_of_moments(const AdamWConfig& config) {
+  return config.moments == Precision::bf16 ? DType::bf16 : DType::f32;
+}
 
 /// Of one parameter.
 struct AdamWOptions {
@@ -45,8 +68,10 @@ class AdamW {
  public:
   /// The weight decay is that of those which decay().
   AdamW(const AdamWConfig& config, ParameterList parameters);
-  /// `options`: one each, which say the weight decay.
-  AdamW(const AdamWConfig& config, ParameterList parameters, std::vector<AdamWOptions> options);
+  /// `options`: one each, which say the weight decay. `seed`: of the chance by which BF16 moments are rounded.
+  /// `folder`: on whose disk moments are if they are in a file; without the room it is an Error.
+  AdamW(const AdamWConfig& config, ParameterList parameters, std::vector<AdamWOptions> options, std::uint64_t seed = 0,
+        const std::filesystem::path& folder = ".");
 
   /// One update with this rank's slices of the gradients (GradientTree::finish), multiplied by `gradient_scale`. A
   /// parameter without a gradient, such as an expert that no token went to, stays as it is, moments and all: nothing
@@ -77,11 +102,16 @@ class AdamW {
   [[nodiscard]] std::int64_t updates() const { return updates_; }
   void set_updates(std::int64_t updates) { updates_ = updates; }
   [[nodiscard]] const ParameterList& parameters() const { return parameters_; }
+  [[nodiscard]] DType moments_type() const { return type_of_moments(config_); }
 
  private:
+  void make_states(const std::filesystem::path& folder);
+  void move_values(std::size_t parameter, const kernels::AdamWUpdate& update, const Tensor& gradient);
+
   AdamWConfig config_;
   ParameterList parameters_;
   std::vector<AdamWOptions> options_;
+  std::uint64_t seed_;
   std::vector<Slice> slices_;
   std::vector<State> states_;
   AroundMove around_move_;

@@ -20,6 +20,7 @@
 #include "autograd/ranks/launch.h"
 #include "bench/step/clock.h"
 #include "bench/step/gemm_floor.h"
+#include "bench/step/planned.h"
 #include "bench/step/quantizer_rates.h"
 #include "bench/step/workload.h"
 #include "qad/plan/plan_memory.h"
@@ -33,7 +34,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kBatches = 4;  // the steps take them in turn
+constexpr std::uint64_t kMomentSeed = 1;  // of what rounds BF16 moments
+constexpr std::int64_t kBatches = 4;      // the steps take them in turn
 
 struct Options {
   std::string workload = "S";
@@ -41,7 +43,8 @@ struct Options {
   int threads = 0;
   std::int64_t steps = 5, warmup = 2, layers = -1, micro_batch = 0, batch = 0, length = 0, shards = 1;
   std::string precision = "fp32";
-  bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false;
+  std::string moments = "fp32", moments_in = "memory";
+  bool no_quantizers = false, no_floor = false, checkpointing = false, profile = false, plan = false;
 };
 
 void print(const Json& line) { std::cout << line.dump() << std::endl; }
@@ -76,16 +79,19 @@ std::int64_t weight_bytes(LanguageModel& model) {
 
 // `beyond` is what the figures of memory mean: the peak without weights, gradients, optimizer state and the
 // process as it was before there was a model.
-Json memory(std::int64_t process, Models& models) {
+Json memory(std::int64_t process, Models& models, const AdamW& optimizer) {
   const std::int64_t peak = peak_rss_bytes(), teacher = weight_bytes(*models.teacher),
                      student = weight_bytes(*models.student);
+  std::int64_t moments = 0;
+  for (const AdamW::State& state : optimizer.states())
+    moments += static_cast<std::int64_t>(state.first.bytes() + state.second.bytes());
   return {{"peak", peak},
           {"process", process},
           {"teacher", teacher},
           {"student", student},
           {"gradients", student},
-          {"optimizer", 2 * student},
-          {"beyond", peak - process - teacher - 4 * student}};
+          {"optimizer", moments},
+          {"beyond", peak - process - teacher - 2 * student - moments}};
 }
 
 Json json_of(const Product& product) {
@@ -139,24 +145,32 @@ void run_step(const Options& options) {
   if (options.layers >= 0) load.model.num_hidden_layers = options.layers;
   if (options.batch > 0) load.batch = options.batch;
   if (options.length > 0) load.length = options.length;
+  TrainConfig config = train_config(load);
+  config.shards = options.shards;
+  config.forward = config.backward = options.precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  config.adamw.moments = options.moments == "bf16" ? Precision::bf16 : Precision::fp32;
+  config.adamw.moments_in = options.moments_in == "file" ? MomentsIn::file : MomentsIn::memory;
+  if (options.checkpointing || load.is_large) config.activation_checkpointing = ActivationCheckpointing::block;
   const std::vector<TokenBatch> batches = random_batches(load, kBatches);
   Models models = make_models(load, !options.no_quantizers && load.model.num_hidden_layers > 0, batches);
   if (!options.dump.empty()) dump(options.dump, load, models, batches);
-  if (options.checkpointing) models.student->activation_checkpointing = ActivationCheckpointing::block;
-  TrainConfig config = train_config(load);
-  config.backward = options.precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  models.student->activation_checkpointing = config.activation_checkpointing;
   for (LanguageModel* model : {models.teacher.get(), models.student.get()})
     set_input_precision(*model, config.backward);
-  AdamW optimizer(config.adamw, models.student->parameters());
+  const ParameterList trained = models.student->parameters();
+  AdamW optimizer(config.adamw, trained, std::vector<AdamWOptions>(trained.size()), kMomentSeed,
+                  std::filesystem::temp_directory_path());
 
   const auto batch_size = static_cast<std::int64_t>(batches.front().segments.size());
   const std::int64_t of_shard = batch_size / options.shards;
-  std::int64_t micro_batch = options.micro_batch;
+  std::int64_t micro_batch = options.micro_batch > 0 ? options.micro_batch : load.is_large ? 1 : 0;
   if (options.shards > 1) micro_batch = micro_batch > 0 ? std::min(micro_batch, of_shard) : of_shard;
   if (batch_size % options.shards != 0 || (options.shards > 1 && of_shard % micro_batch != 0))
     throw Error({.who = "--shards", .expected = "a divisor of the batch", .got = std::to_string(options.shards)});
   const ShardSizes shards(static_cast<std::size_t>(options.shards),
                           options.shards > 1 ? static_cast<std::size_t>(of_shard / micro_batch) : 0);
+  const MemoryPlan plan =
+      options.plan ? planned_memory(load, config, micro_batch > 0 ? micro_batch : of_shard, process) : MemoryPlan();
   std::int64_t sent = 0;
   double waited = 0;
 
@@ -209,7 +223,12 @@ void run_step(const Options& options) {
                  {"seconds_waited_per_step",
                   (ranks().seconds_waited() - waited) / static_cast<double>(std::max<std::int64_t>(1, options.steps))},
                  {"resident_after_warmup_and_end", resident},
-                 {"memory", memory(process, models)}});
+                 {"memory", memory(process, models, optimizer)}});
+  if (options.plan) {
+    const std::int64_t peak = result["memory"]["peak"].get<std::int64_t>();
+    result["memory"]["planned"] = plan.total();
+    result["memory"]["planned_over_peak"] = static_cast<double>(plan.total()) / static_cast<double>(peak);
+  }
   if (!operation_seconds.empty()) result["operation_seconds"] = operation_seconds;
   if (!times.empty()) {
     result["step_seconds"] = median(times);
@@ -237,7 +256,7 @@ Options parse(int argc, char** argv, bool& help) {
   po::options_description all(
       "bench_step [options]: a training step of W4A4 QAD against the floor of its matrix products", 100);
   all.add_options()("workload", po::value(&options.workload)->value_name("NAME"),
-                    "S, M, V, L, N, K, E, R, X, Xdense: a training step (workload.h); Q: the quantizer alone")(
+                    "S, M, V, L, XL, N, K, E, R, X, Xdense: a training step (workload.h); Q: the quantizer alone")(
       "threads", po::value(&options.threads)->value_name("N"), "0: one a core")(
       "steps", po::value(&options.steps)->value_name("N"), "steps that are timed, 5")(
       "warmup", po::value(&options.warmup)->value_name("N"), "steps before them, 2")(
@@ -247,9 +266,13 @@ Options parse(int argc, char** argv, bool& help) {
       "shards", po::value(&options.shards)->value_name("N"), "train.shards; under mpirun ranks share them")(
       "precision", po::value(&options.precision)->value_name("fp32|bf16"),
       "of products: teacher.compute, train.forward and train.backward")(
+      "moments", po::value(&options.moments)->value_name("fp32|bf16"), "train.adamw.moments")(
+      "moments-in", po::value(&options.moments_in)->value_name("memory|file"),
+      "train.adamw.moments_in; a file on the disk of the temporary folder")(
       "no-quantizers", po::bool_switch(&options.no_quantizers), "the same step with a student in FP32")(
       "no-floor", po::bool_switch(&options.no_floor), "do not time the matrix products alone")(
       "checkpointing", po::bool_switch(&options.checkpointing), "activation_checkpointing: block")(
+      "plan", po::bool_switch(&options.plan), "what qad plan says of the memory, beside the peak")(
       "profile", po::bool_switch(&options.profile), "the timed steps by phase and operation, to standard error")(
       "layers", po::value(&options.layers)->value_name("N"), "other than the workload's; 0: head and loss alone")(
       "dump", po::value(&options.dump)->value_name("DIR"),
@@ -263,6 +286,10 @@ Options parse(int argc, char** argv, bool& help) {
   }
   if (options.precision != "fp32" && options.precision != "bf16")
     throw Error({.who = "--precision", .expected = "fp32 | bf16", .got = options.precision}, ExitCode::usage);
+  if (options.moments != "fp32" && options.moments != "bf16")
+    throw Error({.who = "--moments", .expected = "fp32 | bf16", .got = options.moments}, ExitCode::usage);
+  if (options.moments_in != "memory" && options.moments_in != "file")
+    throw Error({.who = "--moments-in", .expected = "memory | file", .got = options.moments_in}, ExitCode::usage);
   help = values.count("help") != 0;
   if (help) std::cout << all;
   return options;

@@ -1,7 +1,10 @@
 #include "bench/step/workload.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -121,14 +124,37 @@ ModelConfig many_experts(bool dense) {
   return config;
 }
 
-// Weights and inputs of every linear layer but the head.
+// That of bench/load.
+ModelConfig billion() {
+  ModelConfig config = llama(2048, 24, 5632, 258);
+  config.num_attention_heads = 16;
+  return config;
+}
+
+// model.layers.12.mlp.up_proj.weight: that of layer 0.
+std::string in_first_layer(const std::string& name) {
+  const std::string layers = "model.layers.";
+  if (!name.starts_with(layers)) return name;
+  return layers + "0" + name.substr(name.find('.', layers.size()));
+}
+
+// The same weights as a mapped file, whose folder is gone already: memory that the system may take back at any time.
+std::unique_ptr<LanguageModel> mapped(LanguageModel& model) {
+  std::string folder = (std::filesystem::temp_directory_path() / "qad_bench_step.XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) throw Error({.who = folder, .got = std::strerror(errno)});
+  save_model(folder, model, DType::bf16);
+  auto result = load_model(folder, WeightType::bf16);
+  std::filesystem::remove_all(folder);
+  return result;
+}
+
+}  // namespace
+
 QuantizeConfig w4a4() {
   QuantizeConfig config;
   config.rules = {{"*", "nvfp4", "nvfp4"}, {"lm_head", "none", "none"}};
   return config;
 }
-
-}  // namespace
 
 Workload workload(const std::string& name) {
   if (name == "S") return {name, llama(256, 6, 768, 2048), 16, 128};
@@ -155,8 +181,9 @@ Workload workload(const std::string& name) {
   if (name == "E") return {name, qwen3_moe(), 4, 512};
   if (name == "R") return {name, mamba2(), 1, 8192};
   if (name == "X" || name == "Xdense") return {name, many_experts(name != "X"), 16, 512};
+  if (name == "XL") return {name, billion(), 2, 512, true};
   throw Error({.who = "--workload",
-               .expected = "S | M | V | L | P | D | N | K | E | R | X | Xdense",
+               .expected = "S | M | V | L | P | D | N | K | E | R | X | Xdense | XL",
                .got = "\"" + name + "\""},
               ExitCode::usage);
 }
@@ -188,13 +215,18 @@ Models make_models(const Workload& workload, bool quantized, const std::vector<T
     ModelConfig config = workload.model;
     config.initializer_range = 0.5 / std::sqrt(static_cast<double>(config.hidden_size));
     config.num_hidden_layers = std::max<std::int64_t>(1, config.num_hidden_layers);  // no layers: head and loss alone
+    if (workload.is_large) config.num_hidden_layers = 1;  // all layers have its values, which take a while to draw
     const auto fresh = initialize_model(config, kSeed);
     std::map<std::string, ParameterPointer> parameters;
     for (const ParameterPointer& parameter : fresh->parameters()) parameters[parameter->name] = parameter;
     models.teacher = make_model(workload.model, [&](const ParameterSpec& spec) {
-      return make_parameter(spec.name, parameters.at(spec.name)->value().to(DType::bf16), false);
+      return make_parameter(
+          spec.name, parameters.at(workload.is_large ? in_first_layer(spec.name) : spec.name)->value().to(DType::bf16),
+          false);
     });
   }
+  if (workload.is_large) models.teacher = mapped(*models.teacher);
+  release_cached_storage();
   models.student = trainable_copy(*models.teacher);
   release_cached_storage();  // what only making them needed is no part of a step's memory
   if (!quantized) return models;

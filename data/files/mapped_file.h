@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "autograd/base/mapped_pages.h"
+
 namespace qad {
 
 class MappedFile {
@@ -24,14 +26,5 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
-
-/// Lets go of the memory behind whole pages of a mapped file; they come from the file again if they are read again.
-/// Does nothing to bytes that no MappedFile has.
-void forget_pages(std::span<const std::byte> bytes);
-
-/// Has the system begin to read these bytes of a mapped file into memory.
-void ask_for_pages(std::span<const std::byte> bytes);
-/// Reads them, so that a bad sector, or a file that was cut off meanwhile, is a false and not a SIGBUS.
-[[nodiscard]] bool read_pages(std::span<const std::byte> bytes);
 
 }  // namespace qad

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "autograd/base/atomic_file.h"
+#include "autograd/base/mapped_pages.h"
 #include "autograd/base/version.h"
 #include "data/files/hash.h"
 #include "data/files/hdf5_file.h"
@@ -30,9 +31,11 @@ constexpr const char* kManifest = "manifest";
 // ------------------------------------------------
 
 json describe(const Tensor& tensor) {
-  return {{"dtype", name_of(tensor.dtype())},
-          {"shape", tensor.shape().extents()},
-          {"xxh3", hex(hash64(std::span<const std::byte>(tensor.raw(), tensor.bytes())))}};
+  const std::span<const std::byte> bytes(tensor.raw(), tensor.bytes());
+  json description = {
+      {"dtype", name_of(tensor.dtype())}, {"shape", tensor.shape().extents()}, {"xxh3", hex(hash64(bytes))}};
+  forget_pages(bytes);  // of moments that are a file's
+  return description;
 }
 
 json describe(const std::string& text) { return {{"bytes", text.size()}, {"xxh3", hex(hash64(text))}}; }
@@ -54,7 +57,10 @@ json manifest_of(const CheckpointContent& content) {
 
 void write_content(const fs::path& file, const CheckpointContent& content) {
   Hdf5Writer writer(file, kSealBytes);
-  for (const auto& [name, tensor] : content.tensors) writer.write_tensor(kTensors + name, tensor);
+  for (const auto& [name, tensor] : content.tensors) {
+    writer.write_tensor(kTensors + name, tensor);
+    forget_pages({tensor.raw(), tensor.bytes()});
+  }
   for (const auto& [name, text] : content.texts) writer.write_text(kTexts + name, text);
   for (const auto& [name, number] : content.numbers) writer.write_number(kNumbers + name, number);
   writer.write_text(kManifest, manifest_of(content).dump(1));

@@ -83,29 +83,26 @@ struct FieldReader {
   }
 };
 
-// Of the shape and type of `target`.
-const Tensor& saved_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
-                           const std::string& file) {
+const Tensor& saved_tensor(const CheckpointContent& content, const std::string& name, const Shape& shape, DType type,
+                           const std::string& file, const char* type_hint = kHint) {
   const auto found = content.tensors.find(name);
   if (found == content.tensors.end())
     throw Error({.who = file, .expected = "the tensor " + name, .got = "none", .hint = kHint});
   const Tensor& saved = found->second;
-  if (saved.shape() != target.shape())
+  if (saved.shape() != shape)
+    throw Error(
+        {.who = file + ": " + name, .expected = "shape " + shape.text(), .got = saved.shape().text(), .hint = kHint});
+  if (saved.dtype() != type)
     throw Error({.who = file + ": " + name,
-                 .expected = "shape " + target.shape().text(),
-                 .got = saved.shape().text(),
-                 .hint = kHint});
-  if (saved.dtype() != target.dtype())
-    throw Error({.who = file + ": " + name,
-                 .expected = std::string(name_of(target.dtype())),
+                 .expected = std::string(name_of(type)),
                  .got = std::string(name_of(saved.dtype())),
-                 .hint = kHint});
+                 .hint = type_hint});
   return saved;
 }
 
 void restore_tensor(const CheckpointContent& content, const std::string& name, const Tensor& target,
                     const std::string& file) {
-  target.copy_from(saved_tensor(content, name, target, file));
+  target.copy_from(saved_tensor(content, name, target.shape(), target.dtype(), file));
 }
 
 // best.h5 has no optimizer, and one who exports the last checkpoint does not ask for its own: both may be there.
@@ -178,8 +175,11 @@ RunState unpack(const CheckpointContent& content, const RunParts& parts, const s
     parts.optimizer->set_updates(std::get<std::int64_t>(number_of(content, kUpdates, file)));
     for (std::size_t i = 0; i < parts.optimizer->parameters().size(); ++i) {
       const Parameter& parameter = *parts.optimizer->parameters()[i];
-      parts.optimizer->set_state(i, {saved_tensor(content, kFirstMoment + parameter.name, parameter.value(), file),
-                                     saved_tensor(content, kSecondMoment + parameter.name, parameter.value(), file)});
+      const auto saved = [&](const char* moment) {
+        return saved_tensor(content, moment + parameter.name, parameter.shape(), parts.optimizer->moments_type(), file,
+                            "was train.adamw.moments another?");
+      };
+      parts.optimizer->set_state(i, {saved(kFirstMoment), saved(kSecondMoment)});
     }
   }
   for (const auto& [name, tensor] : parts.sums) restore_tensor(content, name, tensor, file);

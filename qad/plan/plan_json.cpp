@@ -80,6 +80,7 @@ Json json_of(const RunPlan& plan) {
   const PlannedFiles files = planned_files(subject);
   json["checkpoints"] = {
       {"count", files.checkpoints}, {"bytes", files.checkpoint_bytes}, {"best_bytes", files.best_bytes}};
+  if (files.moments_bytes > 0) json["moments_file_bytes"] = files.moments_bytes;
   json["exports"] = Json::array();
   for (const auto& [format, bytes] : files.exports) json["exports"].push_back({{"format", format}, {"bytes", bytes}});
   json["memory"] = memory_json(plan.memory);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "autograd/core/dry_run.h"
@@ -28,6 +29,8 @@ namespace qad {
 namespace {
 
 constexpr std::int64_t kMostTokens = 1 << 17;  // of a forward that a plan runs through
+
+std::int64_t bytes_of(const Tensor& tensor) { return static_cast<std::int64_t>(tensor.bytes()); }
 
 std::int64_t bytes_of(const ParameterList& parameters) {
   std::int64_t bytes = 0;
@@ -108,24 +111,27 @@ class Rehearsal {
       moved = moved_parameters(*student_, quantizers, recipe.train.parameters, recipe.train.adamw,
                                recipe.train.scale_steps);
     trained_ = moved.parameters;
-    AdamW optimizer(recipe.train.adamw, moved.parameters, moved.options);
+    std::optional<AdamW> optimizer(std::in_place, recipe.train.adamw, moved.parameters, moved.options);
     const WeightAverage average(trained_, recipe.train.weight_ema);
     GridMoves grid(recipe.train, quantizers, trained_);
     grid.begin_step(recipe.train.steps);  // when all that it does is done
-    optimizer.set_around_move(
+    optimizer->set_around_move(
         [&](Parameter& parameter, double rate, const auto& move) { grid.around(parameter, rate, move); });
-    plan_.moments = (average.averages().empty() ? 2 : 3) * bytes_of(trained_);
+    for (const AdamW::State& state : optimizer->states())
+      plan_.moments += bytes_of(state.first) + bytes_of(state.second);
+    if (!average.averages().empty()) plan_.moments += bytes_of(trained_);
     for (const auto& [name, sums] : grid.sums()) plan_.moments += static_cast<std::int64_t>(sums.bytes());
     if (!quantizers.empty())
       calibrate(*student_, quantizers, batches(subject_.text.calibration_batches), {}, recipe.calibrate);
     hold_codes();
     static_cast<void>(evaluate(*student_, teacher_.get(), batches(subject_.text.evaluation_batches)));
-    if (subject_.answers_problems() && subject_.trains()) reinforce(optimizer);
-    else if (subject_.trains()) train(optimizer);
-    const std::int64_t before_export = touched() - take_off_others();
+    if (subject_.answers_problems() && subject_.trains()) reinforce(*optimizer);
+    else if (subject_.trains()) train(*optimizer);
+    const std::int64_t before_export = touched() - take_off_elsewhere();
     plan_.working = before_export - (plan_.teacher + plan_.reference + plan_.student + plan_.moments +
                                      plan_.weight_codes + plan_.gradients + plan_.activations + plan_.logits);
-    plan_.exports = std::max<std::int64_t>(0, export_all() - touched_by_others_ - before_export);
+    if (elsewhere_ == 0) optimizer.reset();  // exports have room where its moments were
+    plan_.exports = std::max<std::int64_t>(0, export_all() - elsewhere_ - before_export);
     return plan_;
   }
 
@@ -181,15 +187,22 @@ class Rehearsal {
                                                  logit_chunk_rows(chunk, vocabulary, batch.size(), matrices));
   }
 
-  // What other ranks hold of the moments, and what is on its way to this one instead (gradient_tree.h).
-  std::int64_t take_off_others() {
-    if (ranks_ == 1 || trained_.empty()) return 0;
-    std::int64_t own = 0;
-    for (std::size_t i = 0; i < trained_.size(); ++i)
-      own += slice_of(trained_[i]->value().size(), i, 0, static_cast<int>(ranks_)).size() * std::int64_t{8};
-    touched_by_others_ = 2 * bytes_of(trained_) - own;
-    plan_.moments -= touched_by_others_;
-    return touched_by_others_;
+  // What other ranks hold of the moments, and what is on its way to this one instead (gradient_tree.h); what is on the
+  // disk, but for a parameter's, which is in memory while it moves.
+  std::int64_t take_off_elsewhere() {
+    const AdamWConfig& adamw = subject_.recipe.train.adamw;
+    const auto both = 2 * static_cast<std::int64_t>(qad::bytes_of(type_of_moments(adamw)));
+    std::int64_t all = 0, own = 0, largest = 0;
+    for (std::size_t i = 0; i < trained_.size(); ++i) {
+      const std::int64_t size = trained_[i]->value().size();
+      const std::int64_t slice = slice_of(size, i, 0, static_cast<int>(ranks_)).size();
+      all += both * size;
+      own += both * slice;
+      largest = std::max(largest, both * slice);
+    }
+    elsewhere_ = all - (adamw.moments_in == MomentsIn::file ? largest : own);
+    plan_.moments -= elsewhere_;
+    return elsewhere_;
   }
 
   // Sums over parts of this rank's shards, which stand beside the gradient of the next one.
@@ -282,7 +295,7 @@ class Rehearsal {
 
   const PlanSubject& subject_;
   std::int64_t most_tokens_, ranks_;
-  std::int64_t touched_by_others_ = 0;
+  std::int64_t elsewhere_ = 0;
   DryRun dry_;  // before all that is made in it
   std::unique_ptr<LanguageModel> teacher_, student_, reference_;
   ParameterList trained_;

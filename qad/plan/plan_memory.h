@@ -13,7 +13,8 @@ struct MemoryPlan {
   std::int64_t reference = 0;     ///< the model as it was, which answers are compared with (GRPO)
   std::int64_t student = 0;       ///< FP32 masters
   std::int64_t gradients = 0;     ///< of all parameters, and sums over shards
-  std::int64_t moments = 0;       ///< of AdamW, two a parameter, and what train.weight_ema and oscillation_reset keep
+  std::int64_t moments = 0;       ///< of AdamW, as far as they are in memory, and what train.weight_ema and
+                                  ///< oscillation_reset keep
   std::int64_t weight_codes = 0;  ///< quantized weights
   std::int64_t activations = 0;   ///< what backward needs of the largest micro-batch
   std::int64_t logits = 0;        ///< one chunk, student's and teacher's

@@ -74,7 +74,10 @@ PlannedFiles planned_files(const PlanSubject& subject) {
   const std::int64_t parameters = parameter_count(*subject.student);
   PlannedFiles files;
   files.checkpoints = subject.trains() ? std::min(subject.recipe.checkpoint.keep, subject.recipe.train.steps + 1) : 1;
-  files.checkpoint_bytes = 12 * parameters;
+  const AdamWConfig& adamw = subject.recipe.train.adamw;
+  const std::int64_t moments = 2 * static_cast<std::int64_t>(bytes_of(type_of_moments(adamw))) * parameters;
+  files.checkpoint_bytes = 4 * parameters + moments;
+  if (subject.trains() && adamw.moments_in == MomentsIn::file) files.moments_bytes = moments;
   files.best_bytes = 4 * parameters;
   const double packed = bits_per_weight(*subject.student, subject.quantizers) * static_cast<double>(parameters) / 8;
   for (const std::string& format : subject.recipe.export_formats)

@@ -20,6 +20,7 @@ struct PlannedFiles {
   };
   std::int64_t checkpoints = 0;  ///< how many are kept
   std::int64_t checkpoint_bytes = 0, best_bytes = 0;
+  std::int64_t moments_bytes = 0;  ///< on the disk while it trains
   std::vector<Export> exports;
 };
 

@@ -155,10 +155,10 @@ HeadTimes time_head(const PlanSubject& subject) {
 }
 
 // Norm of the gradient and update, seconds a parameter.
-double time_optimizer(std::int64_t parameters) {
+double time_optimizer(const AdamWConfig& config, std::int64_t parameters) {
   const std::int64_t size = std::min<std::int64_t>(parameters, 1 << 22);
   const ParameterPointer parameter = make_parameter("probe", random_tensor({size}, 0.02), true);
-  AdamW optimizer({}, {parameter});
+  AdamW optimizer(config, {parameter});
   const Tensor gradient = random_tensor({size}, 1e-3);
   return median_seconds([&] {
            parameter->variable.sink()->give(gradient);
@@ -318,7 +318,7 @@ TimePlan plan_time(const PlanSubject& subject) {
   }
   plan.attention_operations = attention * tokens / static_cast<double>(sample.size());
   const std::int64_t parameters = parameter_count(*subject.student);
-  plan.optimizer.seconds = static_cast<double>(parameters) * time_optimizer(parameters);
+  plan.optimizer.seconds = static_cast<double>(parameters) * time_optimizer(subject.recipe.train.adamw, parameters);
   if (subject.answers_problems()) plan_answers(subject, student_forward, head, plan);
   return plan;
 }

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <optional>
+#include <utility>
+
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
 #include "autograd/base/log.h"
@@ -29,12 +32,14 @@ namespace qad {
 namespace {
 
 // PTQ is QAD without steps, and what is merged is not trained.
-TrainerConfig trainer_config(const Recipe& recipe) {
+TrainerConfig trainer_config(const Recipe& recipe, const RunFolder& folder) {
   TrainerConfig config{recipe.loss, recipe.train, recipe.evaluate, recipe.checkpoint};
   if (recipe.row().steps == Steps::none) config.train.steps = 0;
   // A router that has learned keeps the balance that it has.
   if (recipe.row().start != Start::fresh) config.train.router_bias_rate = 0;
   config.best_is_last = recipe.row().best_is_last;
+  config.seed = static_cast<std::uint64_t>(recipe.seed);
+  config.folder = folder.path;
   if (recipe.row().judge == Judge::next_token) config.loss.kind = LossKind::cross_entropy;
   return config;
 }
@@ -74,7 +79,7 @@ RunStarted started_event(const Recipe& recipe, const RunFolder& folder, const st
 RunSummary run_one(const Recipe& given, const Materials& materials, const RunFolder& folder, const std::string& name,
                    const AroundRun& around) {
   const Recipe recipe = given.row().searches ? search_formats(given, materials, folder) : given;
-  const TrainerConfig config = trainer_config(recipe);
+  const TrainerConfig config = trainer_config(recipe, folder);
   Student student = make_student(recipe, materials.teacher.get());
   CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
   const StageOfRun stage = make_stage(recipe, config, materials, *student.model);
@@ -91,11 +96,13 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
     listeners.add(report);
     listeners.add(progress);
   }
-  Trainer trainer(config, {*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(),
-                           materials.evaluation, checkpoints, listeners, recipe_text(recipe), materials.inputs});
+  std::optional<Trainer> trainer(
+      std::in_place, config,
+      TrainerParts{*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(), materials.evaluation,
+                   checkpoints, listeners, recipe_text(recipe), materials.inputs});
 
   if (const auto found = checkpoints.newest_whole()) {
-    trainer.restore(found->content, found->file.string());
+    trainer->restore(found->content, found->file.string());
     log_info("{}: goes on from {}", name, found->file.string());
   } else {
     log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
@@ -108,9 +115,10 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
   }
   if (recipe.grpo) tell_head_effect(recipe.decode, *student.model, materials.evaluation, name);
 
-  const RunStarted started = started_event(recipe, folder, name, student, config, trainer.state());
+  const RunStarted started = started_event(recipe, folder, name, student, config, trainer->state());
   listeners.run_started(started);
-  RunSummary summary = summary_of(started, trainer.run());
+  RunSummary summary = summary_of(started, trainer->run());
+  trainer.reset();  // what follows has room where its moments were
   if (!ranks().is_alone())
     log_info("{}: {} ranks; this one sent {} and waited {} for others", name, ranks().size(),
              format_bytes(ranks().bytes_sent()), format_duration(ranks().seconds_waited()));

@@ -12,12 +12,13 @@
 namespace qad {
 namespace {
 
-AdamW make_optimizer(const TrainConfig& config, const TrainerParts& parts) {
+AdamW make_optimizer(const TrainerConfig& trainer, const TrainerParts& parts) {
+  const TrainConfig& config = trainer.train;
   if (config.steps == 0) return {config.adamw, {}};
   if (!config.router) freeze_routers(parts.student);
   const MovedParameters moved =
       moved_parameters(parts.student, parts.quantizers, config.parameters, config.adamw, config.scale_steps);
-  return {config.adamw, moved.parameters, moved.options};
+  return {config.adamw, moved.parameters, moved.options, trainer.seed, trainer.folder};
 }
 
 }  // namespace
@@ -25,7 +26,7 @@ AdamW make_optimizer(const TrainConfig& config, const TrainerParts& parts) {
 Trainer::Trainer(const TrainerConfig& config, const TrainerParts& parts)
     : config_(config),
       parts_(parts),
-      optimizer_(make_optimizer(config.train, parts)),
+      optimizer_(make_optimizer(config, parts)),
       average_(optimizer_.parameters(), config.train.weight_ema),
       grid_(std::make_unique<GridMoves>(config.train, parts.quantizers, optimizer_.parameters())),
       balance_(parts.student, config.train.router_bias_rate),

@@ -2,6 +2,7 @@
 // comes. It tells listeners what happens; it prints nothing and knows no recipe.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ struct TrainerConfig {
   /// The best checkpoint is the last one evaluated, and nothing diverges: where held-out text does not tell what the
   /// run is for.
   bool best_is_last = false;
+  std::uint64_t seed = 0;              ///< of the chance by which BF16 moments are rounded
+  std::filesystem::path folder = ".";  ///< on whose disk moments are, if the optimizer has them in a file
 };
 
 struct TrainerParts {

@@ -74,6 +74,8 @@ std::vector<Fact> file_facts(const PlannedFiles& files) {
   std::vector<Fact> facts = {
       {"checkpoints", fmt::format("{} of {} each, and the best one of {}", files.checkpoints,
                                   format_bytes(files.checkpoint_bytes), format_bytes(files.best_bytes))}};
+  if (files.moments_bytes > 0)
+    facts.push_back({"AdamW's moments", format_bytes(files.moments_bytes) + " on the disk while it trains"});
   for (const auto& [format, bytes] : files.exports) facts.push_back({"export " + format, format_bytes(bytes)});
   return facts;
 }
@@ -125,7 +127,7 @@ std::string memory_warning(std::int64_t peak) {
   return fmt::format(
       "the peak of {} is more than this machine's {}: a smaller train.micro_batch_size or evaluate.batch_size, a "
       "shorter "
-      "data.sequence_length or train.activation_checkpointing: block take less\n",
+      "data.sequence_length, train.activation_checkpointing: block or train.adamw.moments: bf16 take less\n",
       format_bytes(peak), format_bytes(machine));
 }
 

@@ -70,5 +70,14 @@ TEST(FullDisk, FillsUpInTheMiddleOfARun) {
   expect_resumed_as(work.path("disk/run"), work.path("undisturbed"));
 }
 
+TEST(FullDisk, HasNoRoomForMomentsInAFile) {
+  const Workplace work;
+  const testing::SmallDisk disk(work.path("disk"), "256k");
+  if (!disk.mounted()) GTEST_SKIP() << "no right to mount a small disk";
+  const Outcome outcome =
+      Workplace::start(Workplace::run_arguments(work.recipe(), work.at("disk/run"), {"train.adamw.moments_in=file"}));
+  expect_one_line(outcome, "of room for AdamW's moments (train.adamw.moments_in: file), got No space left on device");
+}
+
 }  // namespace
 }  // namespace qad

@@ -157,7 +157,7 @@ kind: grpo
 student: {model: "${QAD_RECIPES}/paper/model"}
 grpo: {prompts: 6, group_size: 4, seed: 3, kl_weight: 0.005, mini_batches: 2}
 data: {eval: {problems: {documents: 20, first: 1000, seed: 1, split: validation}, eos: true}, sequence_length: 256}
-train: {steps: 2, shards: 4, lr: 3.0e-4, micro_batch_size: 1}
+train: {steps: 2, shards: 4, lr: 3.0e-4, micro_batch_size: 1, adamw: {moments: bf16}}
 evaluate: {problems: {count: 3, samples: 2}}
 export: [dense]
 )";

@@ -29,7 +29,7 @@ TEST(GoOn, MoreStepsAreTheRestOfALongerRun) {
   work.run(work.recipe(), "long", {"train.schedule=constant", "export=[dense]", "train.steps=5"});
   const RunSummary before = read_summary(work.path("short/summary.json"));
 
-  const Outcome outcome = resume(work.at("short"), {"train.steps=5"});
+  const Outcome outcome = resume(work.at("short"), {"train.steps=5", "train.adamw.moments_in=file"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const RunSummary kept = read_summary(work.path("short/summary.step-3.json"));
   EXPECT_EQ(kept.steps, before.steps);
@@ -79,6 +79,7 @@ TEST(GoOn, OnlyKeysOnTheListMayChange) {
   refused("seed=7", {"seed", "begin a new run"});
   refused("train={steps: 9}", {"train"});
   refused("data.sequence_length=32", {"data.sequence_length"});
+  refused("train.adamw.moments=bf16", {"train.adamw.moments", "begin a new run"});
   refused("train.steps=2", {"train.steps: expected at least the 3 that", "got 2"});
   refused("train.stepz=9", {"train.stepz"});
   refused("train.lr=fast", {"train.lr", "fast"});

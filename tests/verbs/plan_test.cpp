@@ -14,6 +14,7 @@
 #include "data/text/token_file.h"
 #include "qad/calib/calibrate.h"
 #include "qad/plan/plan_memory.h"
+#include "qad/plan/plan_run.h"
 #include "qad/plan/plan_subject.h"
 #include "qad/run/materials.h"
 #include "qad/run/stage_of_run.h"
@@ -112,6 +113,7 @@ INSTANTIATE_TEST_SUITE_P(
                       std::vector<std::string>{"data.packing=concatenate", "train.activation_checkpointing=block"},
                       std::vector<std::string>{"quantize.ste=through_scale"},
                       std::vector<std::string>{"quantize.scales=dual_lsq"},
+                      std::vector<std::string>{"train.adamw.moments=bf16"},
                       std::vector<std::string>{"train.parameters=[{names: '*mlp*', frozen: true}]"},
                       std::vector<std::string>{"quantize.kv_cache=fp8", "kind=qat"}));
 
@@ -302,6 +304,34 @@ TEST(Plan, TellsARunAndWritesNothing) {
              {"feed-forward", "18432", "36128", "model.layers.*.mlp.up_proj", "120 documents", "3 steps of 4 sequences",
               "2 of 423 KiB each", "export modelopt", "AdamW's moments", "peak", "student's layers", "GFLOP/s"});
   EXPECT_EQ(files(), before);
+}
+
+TEST(Plan, CountsBF16MomentsInMemoryAndCheckpoints) {
+  const testing::TinyRun run;
+  const auto planned = [&](const char* moments) {
+    const Recipe recipe = load_recipe(run.recipe(), {std::string("train.adamw.moments=") + moments});
+    const PlanSubject subject = plan_subject(recipe, plan_text(recipe));
+    return std::pair(plan_memory(subject, 0), planned_files(subject));
+  };
+  const auto [fp32, fp32_files] = planned("fp32");
+  const auto [bf16, bf16_files] = planned("bf16");
+  EXPECT_EQ(fp32.moments, 8 * 36128);
+  EXPECT_EQ(bf16.moments, 4 * 36128);
+  EXPECT_EQ(fp32.total() - bf16.total(), 4 * 36128);
+  EXPECT_EQ(fp32_files.checkpoint_bytes, 12 * 36128);
+  EXPECT_EQ(bf16_files.checkpoint_bytes, 8 * 36128);
+}
+
+TEST(Plan, CountsMomentsInAFileAsThose) {
+  const testing::TinyRun run;
+  const auto recipe = run.recipe();
+  const auto memory = [&](const std::vector<std::string>& overrides) {
+    return plan_memory(plan_subject(load_recipe(recipe, overrides), plan_text(load_recipe(recipe, overrides))), 0);
+  };
+  const MemoryPlan in_memory = memory({}), in_file = memory({"train.adamw.moments_in=file"});
+  EXPECT_EQ(in_file.moments, 8 * 258 * 32) << "those of the largest parameter, the embedding";
+  EXPECT_EQ(in_memory.total() - in_file.total(), in_memory.moments - in_file.moments);
+  expect_has(told_of(recipe, {"train.adamw.moments_in=file"}), {"282 KiB on the disk while it trains"});
 }
 
 TEST(Plan, OtherKinds) {
