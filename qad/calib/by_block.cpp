@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <memory>
 #include <set>
-#include <utility>
 
 #include "autograd/base/interrupt.h"
+#include "autograd/nn/taps.h"
 #include "autograd/ops/linear.h"
 #include "autograd/ops/require_finite.h"
 
@@ -27,56 +27,6 @@ struct Slots final : ModuleVisitor {
   std::vector<LinearGroup*> groups;
 };
 
-using ShowOne = std::function<void(const Tensor& x)>;
-
-// Stands before what is in a group's slot.
-class Tap final : public OperandTransform {
- public:
-  Tap(TransformSlot behind, ShowOne see) : behind_(std::move(behind)), see_(std::move(see)) {}
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
-    see_(x);
-    return behind_ != nullptr ? behind_->apply(x, version, readers) : TransformResult{operand_of(x), x, {}};
-  }
-
- private:
-  TransformSlot behind_;
-  ShowOne see_;
-};
-
-// A weight that shows what it multiplies.
-class ShowingOperand final : public Operand {
- public:
-  ShowingOperand(std::shared_ptr<const Operand> behind, const ShowOne& see) : behind_(std::move(behind)), see_(see) {}
-  [[nodiscard]] Shape shape() const override { return behind_->shape(); }
-  [[nodiscard]] std::size_t bytes() const override { return behind_->bytes(); }
-  void expand_rows(std::int64_t begin, std::int64_t end, float* out) const override {
-    behind_->expand_rows(begin, end, out);
-  }
-  void multiply_transposed(const Tensor& x, float* out) const override {
-    see_(x);
-    behind_->multiply_transposed(x, out);
-  }
-
- private:
-  std::shared_ptr<const Operand> behind_;
-  const ShowOne& see_;
-};
-
-// Stands before what is in a weight's slot: which of a group's tokens go to an expert only its products tell.
-class WeightTap final : public OperandTransform {
- public:
-  WeightTap(TransformSlot behind, ShowOne see) : behind_(std::move(behind)), see_(std::move(see)) {}
-  [[nodiscard]] TransformResult apply(const Tensor& x, std::uint64_t version, Readers readers) override {
-    const TransformResult weight =
-        behind_ != nullptr ? behind_->apply(x, version, readers) : TransformResult{operand_of(x), x, {}};
-    return {std::make_shared<ShowingOperand>(weight.operand, see_), {}, {}};
-  }
-
- private:
-  TransformSlot behind_;
-  ShowOne see_;
-};
-
 // While it lives, `see` is shown what comes to the groups, and their quantizers quantize nothing.
 class Shown {
  public:
@@ -84,31 +34,25 @@ class Shown {
       : quantizers_(quantizers) {
     for (LinearGroup* group : groups) {
       const std::span<const Linear> all = group->members;
-      if (all.front().token_share >= 1) fill<Tap>(group->input_slot, all, see);
-      else
-        for (std::size_t i = 0, count = 0; i < all.size(); i += count) {
-          for (count = 1; i + count < all.size() && all[i + count].fused == all[i].fused;) ++count;
-          fill<WeightTap>(all[i].weight->slot, all.subspan(i, count), see);
-        }
+      if (all.front().token_share >= 1) {
+        taps_.add<InputTap>(group->input_slot, [all, &see](const Tensor& x) { see(all, x); });
+        continue;
+      }
+      for (std::size_t i = 0, count = 0; i < all.size(); i += count) {
+        for (count = 1; i + count < all.size() && all[i + count].fused == all[i].fused;) ++count;
+        const std::span<const Linear> readers = all.subspan(i, count);
+        taps_.add<ProductTap>(all[i].weight->slot, [readers, &see](const Tensor& x, const float*) { see(readers, x); });
+      }
     }
     quantizers_.set_observing(true);
   }
-  ~Shown() {
-    for (const auto& [slot, before] : filled_) *slot = before;
-    quantizers_.set_observing(false);
-  }
+  ~Shown() { quantizers_.set_observing(false); }
   Shown(const Shown&) = delete;
   Shown& operator=(const Shown&) = delete;
 
  private:
-  template <class AnyTap>
-  void fill(TransformSlot& slot, std::span<const Linear> readers, const SeeInput& see) {
-    filled_.emplace_back(&slot, slot);
-    slot = std::make_shared<AnyTap>(slot, [readers, &see](const Tensor& x) { see(readers, x); });
-  }
-
   QuantizerSet& quantizers_;
-  std::vector<std::pair<TransformSlot*, TransformSlot>> filled_;
+  Taps taps_;
 };
 
 // A block, or what comes behind all of them, with its quantizers.

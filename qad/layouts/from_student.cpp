@@ -8,6 +8,7 @@
 #include "autograd/base/error.h"
 #include "data/files/json_file.h"
 #include "models/families/hf_config.h"
+#include "models/prune/pruned_sizes.h"
 #include "qad/layouts/layout_files.h"
 
 namespace qad {
@@ -79,12 +80,14 @@ ExportModel export_frame_of(const ModelConfig& config, const QuantizerSet& quant
                  .got = "false",
                  .hint = "serving engines run fused layers under one scale"});
   ExportModel model;
-  model.config_json = config_text(config, config_folder);
+  // What else the folder's config.json says is of a model of its sizes, and so is what only goes along.
+  const bool is_cut = !config_folder.empty() && !same_sizes(config, read_hf_config(config_folder));
+  model.config_json = config_text(config, is_cut ? std::filesystem::path() : config_folder);
   if (const auto file = config_folder / "generation_config.json";
       !config_folder.empty() && std::filesystem::is_regular_file(file))
     model.generation_config_json = read_file(file, "a model's generation_config.json");
   if (!quantizers.caches().empty()) model.cache_format = &quantizers.caches().front().keys->format();
-  if (!config_folder.empty()) model.passengers = passengers_of(config_folder, config);
+  if (!config_folder.empty() && !is_cut) model.passengers = passengers_of(config_folder, config);
   return model;
 }
 

@@ -173,7 +173,7 @@ PlannedText plan_text(const Recipe& recipe) {
     text.evaluation_batches.push_back(
         eval.tokens(begin, begin + std::min(recipe.evaluate.batch_size, eval.count() - begin)));
   text.sample = sample_of(eval, recipe.evaluate.batch_size);
-  const bool calibrates = recipe.row().quantizes;
+  const bool calibrates = calibrates_on_text(recipe);
   if (calibrates && recipe.calibrate.source)
     text.calibration_batches = calibration_tokens(pack(*recipe.calibrate.source, "calibrate"), recipe);
   if (recipe.row().steps == Steps::answers && recipe.train.steps > 0) {

@@ -301,7 +301,9 @@ TimePlan plan_time(const PlanSubject& subject) {
   TimePlan plan;
   plan.evaluation_seconds =
       sum(subject.text.evaluation_batches) * (student_forward + teacher_forward + head.evaluation);
-  if (!subject.quantizers.empty()) plan.calibration_seconds = sum(subject.text.calibration_batches) * student_forward;
+  const double calibrated = sum(subject.text.calibration_batches);
+  if (!subject.quantizers.empty()) plan.calibration_seconds = calibrated * student_forward;
+  if (subject.recipe.prune) plan.calibration_seconds += calibrated * teacher_forward;
   plan.search_seconds = search_seconds(subject, student_forward, head.evaluation, plan);
   if (!subject.trains()) return plan;
 

@@ -9,7 +9,7 @@
 
 #include "autograd/base/error.h"
 #include "data/tokenizer/tokenizer.h"
-#include "models/families/hf_config.h"
+#include "models/prune/pruned_sizes.h"
 #include "qad/layouts/export_refusals.h"
 #include "qad/layouts/quantized_already.h"
 #include "qad/layouts/registry.h"
@@ -20,6 +20,11 @@
 namespace qad {
 namespace {
 
+bool start_is_there(const Recipe& recipe) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(start_folder(recipe) / "config.json", ignored);
+}
+
 // The model that a recipe quantizes, for a comparison that of its arms; none where nobody can tell.
 struct StudentSizes {
   ModelConfig config;
@@ -28,10 +33,8 @@ struct StudentSizes {
 std::optional<StudentSizes> student_sizes(const Recipe& recipe) {
   if (!recipe.row().quantizes || !recipe.teacher) return std::nullopt;
   try {
-    const std::filesystem::path folder = start_folder(recipe);
-    std::error_code ignored;
-    if (!std::filesystem::is_regular_file(folder / "config.json", ignored)) return std::nullopt;
-    const ModelConfig config = read_hf_config(folder);
+    if (!start_is_there(recipe)) return std::nullopt;
+    const ModelConfig config = student_config(recipe);
     return StudentSizes{config, linear_shapes(config)};
   } catch (const Error&) {
     return std::nullopt;
@@ -52,10 +55,23 @@ std::optional<ModelConfig> trained_config(const Recipe& recipe) {
   if (row.steps == Steps::none || row.is_comparison || recipe.train.steps == 0) return std::nullopt;
   if (row.start == Start::fresh) return recipe.model;
   if (recipe.student.model == "teacher" && !recipe.teacher) return std::nullopt;
-  std::error_code ignored;
-  const std::filesystem::path folder = start_folder(recipe);
-  if (!std::filesystem::is_regular_file(folder / "config.json", ignored)) return std::nullopt;
-  return read_hf_config(folder);
+  if (!start_is_there(recipe)) return std::nullopt;
+  return student_config(recipe);
+}
+
+// Sizes that can't be had of the model.
+void check_prune(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
+  if (!recipe.prune || !recipe.row().has_teacher || !recipe.teacher) return;
+  try {
+    if (!start_is_there(recipe)) return;
+    for (const Problem& problem : prune_refusals(start_config(recipe), *recipe.prune)) {
+      const YamlNode* node = tree.find_path(problem.who);
+      if (node == nullptr) node = tree.find("prune");
+      problems.add(node != nullptr ? node->at : tree.at, problem.who.empty() ? "prune" : problem.who, problem.expected,
+                   problem.got, problem.hint);
+    }
+  } catch (const Error&) {  // of the model, which others tell
+  }
 }
 
 // Rules over parameters that would meet none, which a run would say only when its turn comes.
@@ -146,6 +162,7 @@ void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& prob
 
 void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
   check_starts(recipe, tree, problems);
+  check_prune(recipe, tree, problems);
   check_parameter_rules(recipe, tree, problems);
   if (recipe.row().is_comparison) return;  // its arms may have other rules, and are checked each
   const std::optional<StudentSizes> student = student_sizes(recipe);

@@ -11,12 +11,13 @@
 
 namespace qad {
 
-enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, ptq, qat, qad, autoquantize, compare };
+enum class RecipeKind : std::uint8_t { pretrain, sft, grpo, merge, prune, ptq, qat, qad, autoquantize, compare };
 inline constexpr auto enum_names(RecipeKind) {
   return std::to_array<EnumName<RecipeKind>>({{RecipeKind::pretrain, "pretrain"},
                                               {RecipeKind::sft, "sft"},
                                               {RecipeKind::grpo, "grpo"},
                                               {RecipeKind::merge, "merge"},
+                                              {RecipeKind::prune, "prune"},
                                               {RecipeKind::ptq, "ptq"},
                                               {RecipeKind::qat, "qat"},
                                               {RecipeKind::qad, "qad"},

@@ -24,8 +24,7 @@ fs::path dense_export_of(const fs::path& run) {
 }
 
 fs::path started_from(const fs::path& run) {
-  const fs::path file = run / "recipe.yaml";
-  const Recipe recipe = parse_recipe(read_file(file, "a run's recipe"), file.string());
+  const Recipe recipe = recipe_of_run(run);
   if (recipe.row().is_comparison)
     throw Error({.who = run.string(),
                  .expected = "the folder of one run",
@@ -42,6 +41,11 @@ fs::path started_from(const fs::path& run) {
 bool is_run_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path / "recipe.yaml", ignored) && !fs::exists(path / "config.json", ignored);
+}
+
+Recipe recipe_of_run(const fs::path& run) {
+  const fs::path file = run / "recipe.yaml";
+  return parse_recipe(read_file(file, "a run's recipe"), file.string());
 }
 
 fs::path model_files(const fs::path& model) {

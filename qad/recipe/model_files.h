@@ -6,8 +6,13 @@
 
 namespace qad {
 
+struct Recipe;
+
 /// A folder with a run's recipe.yaml. llm-compressor writes a file of that name beside a model's config.json.
 [[nodiscard]] bool is_run_folder(const std::filesystem::path& path);
+
+/// What a run's recipe.yaml says.
+[[nodiscard]] Recipe recipe_of_run(const std::filesystem::path& run);
 
 /// The folder itself; of a run, that of the model whose weights it changed, which may be a run's in turn. A pretraining
 /// run started from none, so its dense export is taken. Throws Error (usage) for a comparison, for pretraining without

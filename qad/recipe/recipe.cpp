@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "models/families/hf_config.h"
+#include "models/prune/pruned_sizes.h"
 #include "qad/calib/algorithms.h"
 #include "qad/quant/policy.h"
 #include "qad/recipe/catalogue.h"
@@ -33,7 +35,8 @@ YamlNode& child(YamlNode& map, const std::string& key) {
   return map.entries.emplace_back(YamlNode::Entry{key, map.at, {}}).value;
 }
 
-// The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms.
+// The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms, and
+// rules are those of arms that quantize.
 YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNode& arm_node, std::optional<double> lr,
                   std::optional<std::int64_t> seed, YamlProblems& problems) {
   YamlNode tree = comparison;
@@ -43,6 +46,7 @@ YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNo
   child(tree, "kind").at = arm_node.at;
   if (about(arm.kind).judge == Judge::next_token && tree.find("loss") != nullptr)
     erase_key(child(tree, "loss"), "kind");
+  if (!about(arm.kind).quantizes) erase_key(tree, "quantize");
   const YamlNode* set = arm_node.find("set");
   for (std::size_t i = 0; i < arm.set.size(); ++i)
     merge_yaml(tree, parse_override(arm.set[i], set->items[i].at, problems), problems);
@@ -260,6 +264,7 @@ bool check_recipe_file(const std::filesystem::path& file) {
 }
 
 bool calibrates_on_text(const Recipe& recipe) {
+  if (recipe.prune) return true;
   if (!recipe.row().quantizes || !recipe.stream) return recipe.row().quantizes;
   const Policy policy(recipe.quantize, recipe.calibrate.algorithm);
   const auto is_seen = [](const BlockFormat* format) { return format != nullptr && format->has_tensor_scale; };
@@ -287,6 +292,28 @@ std::filesystem::path start_folder(const Recipe& recipe) {
   if (recipe.row().start == Start::fresh) return {};
   if (recipe.row().start == Start::merged) return recipe.merge->models.front().model;
   return model_files(recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model);
+}
+
+ModelConfig named_config(const std::filesystem::path& model) {
+  const std::filesystem::path files = model_files(model);
+  if (!is_run_folder(model)) return read_hf_config(files);
+  const Recipe recipe = recipe_of_run(model);
+  return recipe.row().start == Start::fresh ? read_hf_config(files) : student_config(recipe);
+}
+
+ModelConfig base_config(const Recipe& recipe) {
+  return recipe.teacher ? named_config(recipe.teacher->model) : student_config(recipe);
+}
+
+ModelConfig start_config(const Recipe& recipe) {
+  if (recipe.row().start == Start::fresh) return *recipe.model;
+  if (recipe.row().start == Start::merged) return named_config(recipe.merge->models.front().model);
+  return named_config(recipe.student.model == "teacher" ? recipe.teacher->model : recipe.student.model);
+}
+
+ModelConfig student_config(const Recipe& recipe) {
+  const ModelConfig start = start_config(recipe);
+  return recipe.prune ? pruned_config(start, *recipe.prune) : start;
 }
 
 std::vector<KeyDescription> describe_recipe() { return describe_fields<Recipe>(); }

@@ -14,6 +14,7 @@
 #include "data/text/data_config.h"
 #include "models/import/merge.h"
 #include "models/model_config.h"
+#include "models/prune/prune_config.h"
 #include "qad/calib/calibrate_config.h"
 #include "qad/checkpoint/checkpoint_config.h"
 #include "qad/loss/loss_config.h"
@@ -83,7 +84,7 @@ struct ArmConfig {
   template <class Visitor>
   void visit_fields(Visitor&& visit) {
     visit(Field{"name", "its row in the table and its folder"}.required(), name);
-    visit(Field{"kind", "ptq, qat or qad"}.required(), kind);
+    visit(Field{"kind", "prune, ptq, qat or qad"}.required(), kind);
     visit(Field{"lr",
                 "peak learning rates to try, the best counts (qad by held-out KL, qat by cross-entropy); empty: that "
                 "of train"}
@@ -101,6 +102,7 @@ struct Recipe {
   std::optional<ModelConfig> model;
   std::optional<GrpoConfig> grpo;
   std::optional<MergeConfig> merge;
+  std::optional<PruneConfig> prune;
   DataConfig data;
   CalibrateConfig calibrate;
   QuantizeConfig quantize;
@@ -132,6 +134,10 @@ struct Recipe {
     visit(Field{"model", "pretrain: sizes of the fresh model, named as in config.json"}, model);
     visit(Field{"grpo", "grpo: which problems are answered, and how the model learns from its answers"}, grpo);
     visit(Field{"merge", "merge: the models whose average is made"}, merge);
+    visit(Field{"prune",
+                "prune, ptq, qat and qad: how small the student becomes before anything else is done with it; "
+                "what stays is chosen on the text to calibrate on"},
+          prune);
     visit(Field{"data", "text for training and for evaluation"}, data);
     visit(Field{"calibrate", "how scales are found before training"}, calibrate);
     visit(Field{"quantize", "which layers in which formats"}, quantize);
@@ -192,7 +198,8 @@ struct Recipe {
 /// Throws as load_recipe: a whole recipe is checked whole, a part key by key.
 bool check_recipe_file(const std::filesystem::path& file);
 
-/// Whether scales are found on text; with `stream`, where nothing else does, only if a rule asks for that.
+/// Whether scales are found on text, or what is pruned; with `stream`, where nothing else does, only if a rule asks for
+/// that.
 [[nodiscard]] bool calibrates_on_text(const Recipe& recipe);
 
 /// Whether data.train is read: by its steps, or to find scales on it.
@@ -203,6 +210,15 @@ bool check_recipe_file(const std::filesystem::path& file);
 
 /// The folder whose config.json and tokenizer the run has: the teacher's, or where there is none start_folder.
 [[nodiscard]] std::filesystem::path base_folder(const Recipe& recipe);
+
+/// The sizes of the model that a path names: those of config.json, or of a run's student.
+[[nodiscard]] ModelConfig named_config(const std::filesystem::path& model);
+/// Those of the teacher or, without one, of the student, and those of the student. Throws as read_hf_config and
+/// pruned_config do.
+[[nodiscard]] ModelConfig base_config(const Recipe& recipe);
+[[nodiscard]] ModelConfig student_config(const Recipe& recipe);
+/// The student's before it is pruned.
+[[nodiscard]] ModelConfig start_config(const Recipe& recipe);
 
 /// Every key of a recipe in words.
 [[nodiscard]] std::vector<KeyDescription> describe_recipe();

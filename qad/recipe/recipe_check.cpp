@@ -304,6 +304,7 @@ class Checker {
   void check_stream() {
     if (recipe_.kind != RecipeKind::ptq)
       report("stream", "kind: ptq", std::string(enum_name(recipe_.kind)), "training needs the model in memory");
+    if (recipe_.prune) report("prune", "no such section with stream: true", "one", "prune by kind: prune first");
     if (recipe_.export_formats.empty()) report("export", "a layout, as stream makes nothing else", "none");
     if (recipe_.evaluate.problems) report("evaluate.problems", "none with stream: true", "some");
     for (const std::string& format : recipe_.export_formats)
@@ -373,7 +374,7 @@ class Checker {
         if (recipe_.arms[j].name == arm.name)
           problems_.add(at, key + ".name", "", fmt::format("two arms are called \"{}\"", arm.name));
       if (about(arm.kind).is_comparison || about(arm.kind).searches || !about(arm.kind).has_teacher)
-        problems_.add(at, key + ".kind", "ptq | qat | qad", std::string(enum_name(arm.kind)));
+        problems_.add(at, key + ".kind", "prune | ptq | qat | qad", std::string(enum_name(arm.kind)));
     }
   }
 

@@ -44,6 +44,20 @@ void check_shards(const Recipe& recipe, const ReportProblem& report) {
            fmt::format("{}", train.micro_batch_size), "0: all of a shard");
 }
 
+void check_prune(const Recipe& recipe, const ReportProblem& report) {
+  if (!recipe.prune) {
+    if (recipe.kind == RecipeKind::prune)
+      report("prune", "a section prune", "none", "kind: prune needs prune: {intermediate_size: 256, …}");
+    return;
+  }
+  if (recipe.row().start != Start::teacher || recipe.row().searches)
+    report("prune", fmt::format("no such section for kind: {}", enum_name(recipe.kind)), "one",
+           "prune by kind: prune, and name its run or export there");
+  if (recipe.loss.hidden_weight > 0 && recipe.prune->hidden_size > 0)
+    report("loss.hidden_weight", "0 with prune.hidden_size", fmt::format("{}", recipe.loss.hidden_weight),
+           "the teacher's hidden states are wider than the student's");
+}
+
 }  // namespace
 
 void check_training(const Recipe& recipe, const ReportProblem& report) {
@@ -56,6 +70,7 @@ void check_training(const Recipe& recipe, const ReportProblem& report) {
     report("train.micro_batch_size", fmt::format("at most train.batch_size = {}", train.batch_size),
            fmt::format("{}", train.micro_batch_size), "");
   check_shards(recipe, report);
+  check_prune(recipe, report);
   for (std::size_t i = 0; i < train.parameters.size(); ++i) {
     const ParameterRule& rule = train.parameters[i];
     if (rule.frozen && (rule.lr_factor != 1 || rule.weight_decay))
@@ -74,7 +89,8 @@ void check_training(const Recipe& recipe, const ReportProblem& report) {
            "held-out cross-entropy does not tell when reinforcement learning is done");
   if (row.judge == Judge::teacher && row.steps == Steps::text && !row.is_comparison &&
       recipe.loss.kind == LossKind::cross_entropy)
-    report("loss.kind", "a loss against the teacher for kind: qad", "cross_entropy", "or kind: qat");
+    report("loss.kind", fmt::format("a loss against the teacher for kind: {}", enum_name(recipe.kind)), "cross_entropy",
+           "or kind: qat");
 }
 
 }  // namespace qad

@@ -10,7 +10,6 @@
 #include "autograd/base/place.h"
 #include "data/text/documents.h"
 #include "data/text/shared_documents.h"
-#include "models/families/hf_config.h"
 #include "models/layers/rotary.h"
 #include "qad/run/named_model.h"
 #include "qad/run/one_vocabulary.h"
@@ -60,14 +59,6 @@ std::function<Documents(const TeacherTextConfig&, const TextFormat&, const std::
 std::unique_ptr<Tokenizer> find_tokenizer(const DataConfig& data, const fs::path& model) {
   if (data.tokenizer) return load_tokenizer(*data.tokenizer);
   return has_tokenizer(model) ? load_tokenizer(model) : nullptr;
-}
-
-ModelConfig base_config(const Recipe& recipe) {
-  return recipe.row().start == Start::fresh ? *recipe.model : read_hf_config(base_folder(recipe));
-}
-
-ModelConfig student_config(const Recipe& recipe) {
-  return recipe.row().start == Start::fresh ? *recipe.model : read_hf_config(start_folder(recipe));
 }
 
 Documents read_source(const MixtureConfig& source, const std::string& use, const TextReader& reader) {
@@ -221,7 +212,7 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
     for (const auto& [name, hash] : materials.inputs) facts.emplace_back(name, hash);
     check_same(facts);
   };
-  if (!recipe.row().quantizes) {
+  if (!calibrates_on_text(recipe)) {
     check_inputs_of_ranks();
     return materials;
   }

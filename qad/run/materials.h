@@ -36,10 +36,6 @@ struct Materials {
 /// Of these, text to calibrate on alone, for who has no model in memory; nothing where the recipe needs none.
 [[nodiscard]] Materials load_calibration_text(const Recipe& recipe);
 
-/// Of the model in base_folder, or of the fresh one; and of the student.
-[[nodiscard]] ModelConfig base_config(const Recipe& recipe);
-[[nodiscard]] ModelConfig student_config(const Recipe& recipe);
-
 /// What sources are read with.
 struct TextReader {
   const Tokenizer* tokenizer = nullptr;  ///< null will do for token files

@@ -80,8 +80,9 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
                    const AroundRun& around) {
   const Recipe recipe = given.row().searches ? search_formats(given, materials, folder) : given;
   const TrainerConfig config = trainer_config(recipe, folder);
-  Student student = make_student(recipe, materials.teacher.get());
   CheckpointFolder checkpoints(folder.checkpoints(), recipe.checkpoint.keep);
+  auto found = checkpoints.newest_whole();
+  Student student = make_student(recipe, materials.teacher.get(), found ? nullptr : &materials.calibration);
   const StageOfRun stage = make_stage(recipe, config, materials, *student.model);
 
   RunListeners listeners;
@@ -101,9 +102,10 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
       TrainerParts{*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(), materials.evaluation,
                    checkpoints, listeners, recipe_text(recipe), materials.inputs});
 
-  if (const auto found = checkpoints.newest_whole()) {
+  if (found) {
     trainer->restore(found->content, found->file.string());
     log_info("{}: goes on from {}", name, found->file.string());
+    found.reset();  // it is as large as the run
   } else {
     log_info("{}: {} parameters; {}", name, parameter_count(*student.model), kernel_description());
     if (!student.quantizers.empty()) {

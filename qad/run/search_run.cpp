@@ -111,7 +111,7 @@ class Switchable {
     Recipe plain = recipe;
     plain.quantize.rules.clear();
     plain.quantize.kv_cache = "none";
-    model_ = make_student(plain, materials.teacher.get()).model;
+    model_ = make_student(plain, materials.teacher.get(), nullptr).model;
     freeze(*model_);
     plain_ = slots_of(*model_);
     for (std::size_t k = 0; k < slots_.size(); ++k) {
@@ -236,7 +236,7 @@ class Search {
       if (budget == search_.effective_bits || measured_.has(kl_name(budget))) continue;
       Recipe recipe = recipe_;
       recipe.quantize = config_of(best(budget));
-      Student student = make_student(recipe, materials_.teacher.get());
+      Student student = make_student(recipe, materials_.teacher.get(), nullptr);
       if (!student.quantizers.empty())
         calibrate(*student.model, student.quantizers, materials_.calibration, {}, recipe_.calibrate);
       const EvalFigures figures = evaluate(*student.model, materials_.teacher.get(), materials_.evaluation);

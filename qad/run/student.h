@@ -19,9 +19,13 @@ struct Student {
   QuantizerSet quantizers;  ///< quantizes nothing in stages that make a teacher
 };
 
+/// Text that tells what of a model is pruned.
+using PruneOn = std::vector<TokenBatch>;
+
 /// FP32 masters from the teacher (or from student.model, fresh for pretrain, the average for merge), quantizers
-/// attached, not calibrated.
-[[nodiscard]] Student make_student(const Recipe& recipe, LanguageModel* teacher);
+/// attached, not calibrated. What the recipe prunes is chosen on `text`; null: its values are zeros, for who has them
+/// in a checkpoint.
+[[nodiscard]] Student make_student(const Recipe& recipe, LanguageModel* teacher, const PruneOn* text);
 
 /// A run's student as a checkpoint holds it, and what the run knew then.
 struct SavedStudent {

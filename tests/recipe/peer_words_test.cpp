@@ -28,9 +28,27 @@ TEST(PeerWords, StandInTheHintOfAnUnknownKey) {
 TEST(PeerWords, NameKeysThatExist) {
   std::vector<std::string> known;
   for (const KeyDescription& key : describe_recipe()) known.push_back(key.key);
-  for (const char* word : {"learning_rate", "weight_decay", "max_grad_norm", "save_steps", "eval_steps", "calib_size",
-                           "kv_cache_qformat", "seq_len", "model_name_or_path", "lr_scheduler_type", "betas", "eps",
-                           "gradient_checkpointing", "kd_temperature", "save_total_limit", "shuffle", "report_to"}) {
+  for (const char* word : {"learning_rate",
+                           "weight_decay",
+                           "max_grad_norm",
+                           "save_steps",
+                           "eval_steps",
+                           "calib_size",
+                           "kv_cache_qformat",
+                           "seq_len",
+                           "model_name_or_path",
+                           "lr_scheduler_type",
+                           "betas",
+                           "eps",
+                           "gradient_checkpointing",
+                           "kd_temperature",
+                           "save_total_limit",
+                           "shuffle",
+                           "report_to",
+                           "ffn_hidden_size",
+                           "num_layers",
+                           "num_query_groups",
+                           "drop_layers"}) {
     const std::string_view ours = our_word_for(word);
     const std::string key(ours.substr(0, ours.find_first_of(" :,;")));
     EXPECT_NE(std::ranges::find(known, key), known.end()) << word << " -> " << key;

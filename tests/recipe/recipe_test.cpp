@@ -15,7 +15,7 @@ namespace {
 using Files = std::vector<std::string>;
 
 constexpr const char* kRun = R"(imports: [presets/nvfp4_w4a4]
-kind: qad                              # pretrain | sft | grpo | merge | ptq | qat | qad | autoquantize | compare
+kind: qad                              # pretrain | sft | grpo | merge | prune | ptq | qat | qad | autoquantize | compare
 teacher: {model: ../shared/data/tinystories-656k-hf}
 student: {model: teacher}
 data:
@@ -122,7 +122,8 @@ TEST_F(RecipeFile, KeysAreHeldAgainstEachOther) {
   const std::string data = kData;
   EXPECT_EQ(error_of("seed: 1\n"),
             "r.yaml: 4 errors\n"
-            "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | ptq | qat | qad | "
+            "  r.yaml:1:1: kind: expected a key \"kind\", got none (pretrain | sft | grpo | merge | prune | ptq | qat "
+            "| qad | "
             "autoquantize | compare)\n"
             "  r.yaml:1:1: teacher: expected a teacher, got none (kind: qad needs teacher: {model: FOLDER})\n"
             "  r.yaml:1:1: data.train: expected one of text, jsonl, token_file, teacher_text, synthetic, problems, "
@@ -201,7 +202,7 @@ TEST_F(RecipeFile, StagesSayWhatTheyStartFrom) {
   EXPECT_EQ(error_of(data + "kind: sft\nstudent: {model: s}\ngrpo: {}\n"),
             "r.yaml:4:7: grpo: expected no such section, got one (kind: grpo has it)");
   EXPECT_EQ(error_of(data + "kind: compare\nteacher: {model: t}\narms: [{name: a, kind: grpo}]\n"),
-            "r.yaml:4:8: arms[0].kind: expected ptq | qat | qad, got grpo");
+            "r.yaml:4:8: arms[0].kind: expected prune | ptq | qat | qad, got grpo");
   const Recipe merge =
       load("data: {eval: {text: b}}\nkind: merge\nmerge: {models: [{model: a}, {model: b, weight: 2}]}\n");
   EXPECT_EQ(base_folder(merge), "a");
@@ -381,7 +382,7 @@ TEST_F(RecipeFile, MistakesInArmsHavePlaces) {
   EXPECT_EQ(error_of(base + "  - {name: a, kind: qad}\n  - {name: a, kind: compare}\n  - {name: x/y, kind: ptq}\n"),
             "r.yaml: 3 errors\n"
             "  r.yaml:6:5: arms[1].name: two arms are called \"a\"\n"
-            "  r.yaml:6:5: arms[1].kind: expected ptq | qat | qad, got compare\n"
+            "  r.yaml:6:5: arms[1].kind: expected prune | ptq | qat | qad, got compare\n"
             "  r.yaml:7:5: arms[2].name: expected letters, digits, _ and -, got \"x/y\" (it names a folder)");
   for (const auto& [set, part] :
        std::vector<std::pair<std::string, std::string>>{{"data.sequence_length=64", "data"},

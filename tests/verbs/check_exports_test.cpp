@@ -18,7 +18,7 @@ class CheckExports : public ::testing::Test {
   void start(const std::string& layout) {
     recipe_ = load_recipe(run_.recipe(), {"export=[" + layout + "]", "quantize.tensor_scale.from=data"});
     materials_ = load_materials(recipe_, {run_.path("out")});
-    student_ = make_student(recipe_, materials_.teacher.get());
+    student_ = make_student(recipe_, materials_.teacher.get(), nullptr);
   }
   std::string refusal() {
     return error_of([&] { check_exports(recipe_, materials_, student_); });

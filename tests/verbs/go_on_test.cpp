@@ -149,7 +149,7 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
   const Materials materials = load_materials(recipe, folder);
   ASSERT_GT(materials.calibration.size(), 4u);
   const auto calibrated = [&] {
-    Student student = make_student(recipe, materials.teacher.get());
+    Student student = make_student(recipe, materials.teacher.get(), nullptr);
     calibrate_run(student, materials, folder);
     return student.quantizers.state();
   };
@@ -162,7 +162,7 @@ TEST(Calibration, GoesOnWhereItWasStopped) {
     EXPECT_THROW(static_cast<void>(calibrated()), Stopped);
   }
   ASSERT_TRUE(fs::exists(folder.calibration()));
-  Student half = make_student(recipe, materials.teacher.get());
+  Student half = make_student(recipe, materials.teacher.get(), nullptr);
   polls = 0;
   const auto batches_of = [&](std::size_t count) {  // with all but the last ones changed: they must not be seen again
     Materials rest = load_materials(recipe, folder);

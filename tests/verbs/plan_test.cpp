@@ -65,7 +65,7 @@ std::int64_t measured_bytes(const Recipe& recipe, const RunFolder& folder) {
   };
   const std::int64_t before = total();
   const Materials materials = load_materials(recipe, folder);
-  Student student = make_student(recipe, materials.teacher.get());
+  Student student = make_student(recipe, materials.teacher.get(), nullptr);
   student.model->activation_checkpointing = recipe.train.activation_checkpointing;
   const MovedParameters moved =
       moved_parameters(*student.model, student.quantizers, recipe.train.parameters, recipe.train.adamw);
@@ -199,7 +199,7 @@ TEST(PlanMemory, OfAnswers) {
   };
   const double before = total();
   const Materials materials = load_materials(recipe, {run.path("unused")});
-  const Student student = make_student(recipe, nullptr);
+  const Student student = make_student(recipe, nullptr, nullptr);
   TrainerConfig config;
   config.train = recipe.train;
   const StageOfRun real = make_stage(recipe, config, materials, *student.model);
