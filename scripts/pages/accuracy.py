@@ -1,4 +1,5 @@
-"""docs/accuracy.md: what lowers a student's KL at the same bytes, from the comparisons of recipes/accuracy."""
+"""docs/accuracy.md: what lowers a student's KL at the same bytes, from the comparisons of recipes/accuracy and
+recipes/prune."""
 import json
 import statistics
 
@@ -6,10 +7,20 @@ from pages.runs import Page, exact, fail, table
 
 PAGE = Page("accuracy")
 # Recipe, heading, the arm that the others are held against.
-PARTS = [("stories", "The story model, 656 thousand parameters", "qad"),
-         ("stories_parts", "Weights alone, inputs alone", None),
-         ("stories_long", "Four times the tokens", "qad"),
-         ("paper", "The paper's teacher", "qad")]
+PARTS = [("accuracy/stories", "The story model, 656 thousand parameters", "qad"),
+         ("accuracy/stories_parts", "Weights alone, inputs alone", None),
+         ("accuracy/stories_long", "Four times the tokens", "qad"),
+         ("accuracy/paper", "The paper's teacher", "qad"),
+         ("prune/stories", "Pruned: what stays of the story model", "importance"),
+         ("prune/choice", "Pruned: what stays of half of the paper's teacher", "importance"),
+         ("prune/two_thirds", "Pruned to two thirds: depth, width, both", "width"),
+         ("prune/half", "Pruned to a half: depth, width, both", "width"),
+         ("prune/staged", "Pruned, distilled, then quantized", "width")]
+
+
+def kept_name(recipe):
+    """Of a run's folder, since two recipes are called stories."""
+    return recipe.removeprefix("accuracy/").replace("/", "_")
 
 
 def over_seeds(values):
@@ -26,7 +37,7 @@ def rows_of(comparison, against):
             continue
         runs = comparison.best_runs(arm["name"])
         figures = arm["eval"]
-        row = [arm["name"], over_seeds([run["eval"]["kl_mean"] for run in runs]),
+        row = [arm["name"], f"{arm['before']['kl_mean']:.4f}" if arm.get("before") else "", over_seeds([run["eval"]["kl_mean"] for run in runs]),
                f"{figures['kl_mean'] / base:.3f}" if base else "", f"{figures['kl_p99']:.3f}",
                f"{100 * figures['top1_agreement']:.1f}", f"{arm['bits_per_weight']:.2f}",
                f"{statistics.fmean(run['seconds'] for run in runs) / 60:.1f}"]
@@ -57,18 +68,19 @@ def write():
 Held-out KL of a student to its teacher, every layer but the head in NVFP4 (weights and inputs) unless an arm says otherwise; the
 exports are plain NVFP4 all the same. ± is the standard error over seeds. `scripts/paper_page --of accuracy` writes this page from finished runs;
 nothing in it is typed by hand but the words. An arm's name says what it changes; its recipe says how. Minutes are those of a run as it was, on a
-machine that also did other work; bits a weight count every parameter, embedding and head among them.
+machine that also did other work; bits a weight count every parameter, embedding and head among them. Arms of kind prune are
+not quantized.
 """]
-    for name, title, against in PARTS:
-        comparison = PAGE.load(name)
+    for recipe, title, against in PARTS:
+        comparison = PAGE.load(kept_name(recipe))
         if comparison is None:
             continue
-        head = ["arm", "KL", f"over {against}" if against else "", "KL p99", "top-1, %", "bits a weight", "minutes"]
+        head = ["arm", "KL before", "KL", f"over {against}" if against else "", "KL p99", "top-1, %", "bits a weight", "minutes"]
         if any(arm.get("problems") for arm in comparison.kept["arms"]):
             head.append("mean exact match, %")
         parts.append(f"""## {title}
 
-`qad compare recipes/accuracy/{name}.yaml` ({comparison.kept['machine']}).
+`qad compare recipes/{recipe}.yaml` ({comparison.kept['machine']}).
 
 {table(head, rows_of(comparison, against))}""")
     if (PAGE.kept / "modelopt.json").exists():
