@@ -12,7 +12,7 @@ constexpr std::array<KindRow, 10> kKinds = {{
     {RecipeKind::sft,      Start::given,   Steps::text,    Judge::next_token, false, false,  true,      false, false},
     {RecipeKind::grpo,     Start::given,   Steps::answers, Judge::next_token, false, false,  false,     true,  false},
     {RecipeKind::merge,    Start::merged,  Steps::none,    Judge::next_token, false, false,  false,     false, false},
-    {RecipeKind::prune,    Start::teacher, Steps::text,    Judge::teacher,    true,  false, true,      false, false},
+    {RecipeKind::prune,    Start::teacher, Steps::text,    Judge::teacher,    true,  false,  true,      false, false},
     {RecipeKind::ptq,      Start::teacher, Steps::none,    Judge::teacher,    true,  true,   false,     false, false},
     {RecipeKind::qat,      Start::teacher, Steps::text,    Judge::next_token, true,  true,   true,      false, false},
     {RecipeKind::qad,      Start::teacher, Steps::text,    Judge::teacher,    true,  true,   true,      false, false},

@@ -19,16 +19,8 @@ using testing::Arguments;
 using testing::Outcome;
 using testing::Workplace;
 
-ModelConfig dense_model() {
-  ModelConfig config = testing::tiny_config();
-  config.hidden_size = 128;
-  config.intermediate_size = 256;
-  config.tie_word_embeddings = false;
-  return config;
-}
-
 ModelConfig model_of_experts() {
-  ModelConfig config = dense_model();
+  ModelConfig config = testing::wide_config();
   config.model_type = "qwen3_moe";
   config.qk_norm = true;
   config.experts = ExpertsConfig{.num_experts = 4, .num_experts_per_tok = 2, .moe_intermediate_size = 64};
@@ -134,14 +126,14 @@ void expect_values(const std::map<std::string, Tensor>& got, const std::map<std:
 }
 
 TEST(Mxfp4, IsReadAsTheNumbersItStandsFor) {
-  for (const ModelConfig& config : {dense_model(), model_of_experts()}) {
+  for (const ModelConfig& config : {testing::wide_config(), model_of_experts()}) {
     const Mxfp4Source work(config);
     expect_values(weights_of(*load_model(work.teacher(), WeightType::bf16)), work.values);
   }
 }
 
 TEST(Mxfp4, BecomesNvfp4WithoutLoss) {
-  for (const ModelConfig& config : {dense_model(), model_of_experts()}) {
+  for (const ModelConfig& config : {testing::wide_config(), model_of_experts()}) {
     const Mxfp4Source work(config);
     const Outcome outcome = Workplace::start({"quantize", work.at("teacher"), "--preset", "nvfp4_w4a16", "--layout",
                                               "modelopt", "--out", work.at("out"), "calibrate.algorithm=mse"});
@@ -152,12 +144,12 @@ TEST(Mxfp4, BecomesNvfp4WithoutLoss) {
 }
 
 TEST(Mxfp4, StudentsStartFromIt) {
-  const Mxfp4Source work(dense_model());
+  const Mxfp4Source work(testing::wide_config());
   ASSERT_NO_FATAL_FAILURE(work.run(work.recipe(), "run"));
 }
 
 TEST(Mxfp4, DamageIsNamed) {
-  const Mxfp4Source work(dense_model());
+  const Mxfp4Source work(testing::wide_config());
   const SafetensorsFile whole(work.teacher() / "model.safetensors");
   const std::string name = "model.layers.0.mlp.up_proj_scales";
   const auto write_with = [&](const std::function<bool(SafetensorsEntry&)>& keep) {

@@ -10,6 +10,7 @@
 #include "qad/run/student.h"
 #include "tests/bad_input/refusal.h"
 #include "tests/support/same_run.h"
+#include "tests/verbs/stopped_run.h"
 
 namespace qad {
 namespace {
@@ -72,28 +73,10 @@ TEST(PruneRun, StoppedAndResumedItIsTheSame) {
     std::vector<std::string> overrides = {kSizes, kind, "checkpoint.every=1", "export=[dense]"};
     if (!quantizes) overrides.emplace_back("quantize.rules=[]");
     const Recipe recipe = load_recipe(work.recipe(), overrides);
-    const auto run = [&](const std::string& name, const std::function<bool()>& stop) {
-      const std::string out = name + kind;
-      const RunFolder folder =
-          fs::exists(work.path(out)) ? RunFolder{work.path(out)} : create_run_folder(work.path(out), recipe);
-      const Materials materials = load_materials(recipe, folder);
-      const StopQuestion question(stop);
-      return run_one(recipe, materials, folder, out);
-    };
-    int polls = 0;
-    static_cast<void>(run("whole", [&] { return ++polls, false; }));
-    int stops = 0;
-    for (const int percent : {2, 20, 40, 60}) {  // of what is left; the first where it is scored
-      int until = polls * percent / 100;
-      try {
-        static_cast<void>(run("parts", [&] { return --until < 0; }));
-      } catch (const Stopped&) {
-        ++stops;
-      }
-    }
-    EXPECT_GT(stops, 1);
-    static_cast<void>(run("parts", {}));
-    const auto at = [&](const char* name, const char* file) { return work.path(std::string(name) + kind + file); };
+    const auto folder = [&](const char* name) { return work.path(std::string(name) + kind); };
+    static_cast<void>(  // the first stop comes where it is scored
+        testing::run_whole_and_in_parts(recipe, folder("whole"), folder("parts"), {2, 20, 40, 60}));
+    const auto at = [&](const char* name, const char* file) { return folder(name).string() + file; };
     testing::expect_same_checkpoints(at("parts", "/checkpoints"), at("whole", "/checkpoints"));
     constexpr const char* kFile = "/export/dense/model.safetensors";
     EXPECT_EQ(read_file(at("parts", kFile), "", kAnySize), read_file(at("whole", kFile), "", kAnySize)) << kind;

@@ -19,17 +19,8 @@ using testing::Arguments;
 using testing::Outcome;
 using testing::Workplace;
 
-// Rows of 64, so that every layout can hold them; a head of its own.
-ModelConfig llama() {
-  ModelConfig config = testing::tiny_config();
-  config.hidden_size = 128;
-  config.intermediate_size = 256;
-  config.tie_word_embeddings = false;
-  return config;
-}
-
 ModelConfig experts() {
-  ModelConfig config = llama();
+  ModelConfig config = testing::wide_config();
   config.model_type = "qwen3_moe";
   config.qk_norm = true;
   config.initializer_range = 0.2;
@@ -102,7 +93,7 @@ class Quantize : public Workplace {
 };
 
 TEST(StreamedBytes, OfWeightsAlone) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) work.same("nvfp4_w4a16", layout);
   work.same("mxfp4_w4a16", "compressed_tensors");
   work.same("int4_w4a16", "compressed_tensors");
@@ -112,7 +103,7 @@ TEST(StreamedBytes, OfWeightsAlone) {
 }
 
 TEST(StreamedBytes, OfInputsThatAreSeenBlockByBlock) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) work.same("nvfp4_w4a4", layout);
   work.same("fp8_kv_fp8", "modelopt");
   work.same("mxfp4_w4a4", "compressed_tensors");
@@ -120,7 +111,7 @@ TEST(StreamedBytes, OfInputsThatAreSeenBlockByBlock) {
 }
 
 TEST(StreamedBytes, OfAlgorithmsThatGoByBlocks) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   work.same("nvfp4_w4a4_best", "modelopt");
   for (const char* algorithm : {"gptq", "awq", "smoothquant", "local_hessian"})
     work.same("nvfp4_w4a4", "gguf",
@@ -136,7 +127,7 @@ TEST(StreamedBytes, OfExperts) {
 }
 
 TEST(StreamedRun, IsARunOfItsOwn) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   work.run_whole("nvfp4_w4a4", "modelopt", "whole");
   Arguments arguments = {"run",
                          "presets/nvfp4_w4a4",
@@ -159,7 +150,7 @@ TEST(StreamedRun, IsARunOfItsOwn) {
 
 // Large enough to be killed in.
 TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
-  ModelConfig config = llama();
+  ModelConfig config = testing::wide_config();
   config.hidden_size = 256;
   config.intermediate_size = 512;
   config.num_hidden_layers = 6;
@@ -191,7 +182,7 @@ TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
 }
 
 TEST(StreamedResume, AFullDiskIsOneLineAndWhatIsDoneStays) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   const testing::SmallDisk disk(work.path("disk"), "300k");
   if (!disk.mounted()) GTEST_SKIP() << "no right to mount";
   const Arguments arguments = work.quantize("nvfp4_w4a16", "modelopt", "disk/out");
@@ -208,7 +199,7 @@ TEST(StreamedResume, AFullDiskIsOneLineAndWhatIsDoneStays) {
 }
 
 TEST(StreamedPlan, SaysWhatItTakes) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   const Outcome outcome = Workplace::start({"plan", "presets/nvfp4_w4a16", "--json", "kind=ptq", "stream=true",
                                             "export=[modelopt]", "teacher.model=" + work.at("teacher")});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -218,7 +209,7 @@ TEST(StreamedPlan, SaysWhatItTakes) {
 }
 
 TEST(StreamedRefusals, OneLineEach) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   const auto quantize = [&](const std::string& preset, const std::string& layout, const Arguments& more = {}) {
     return work.quantize(preset, layout, "out", more);
   };
@@ -242,7 +233,7 @@ TEST(StreamedRefusals, OneLineEach) {
 }
 
 TEST(StreamedRefusals, AMissingShardIsNamed) {
-  const Quantize work(llama());
+  const Quantize work(testing::wide_config());
   const auto model = load_model(work.teacher(), WeightType::file);
   std::vector<SafetensorsEntry> entries;
   for (const ParameterPointer& one : model->parameters()) entries.push_back(safetensors_entry(one->name, one->value()));

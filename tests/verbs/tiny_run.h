@@ -26,6 +26,15 @@ inline ModelConfig tiny_config() {
   return config;
 }
 
+/// Rows of 64, so that every layout can hold them; a head of its own.
+inline ModelConfig wide_config() {
+  ModelConfig config = tiny_config();
+  config.hidden_size = 128;
+  config.intermediate_size = 256;
+  config.tie_word_embeddings = false;
+  return config;
+}
+
 /// A folder with `teacher/`, `text.txt`, `held_out.txt` and whatever recipes a test writes.
 class TinyRun {
  public:
