@@ -9,20 +9,10 @@
 
 #include "autograd/base/error.h"
 #include "autograd/base/parallel.h"
+#include "qad/formats/block_scales_simd.h"
 
 namespace qad {
 namespace {
-
-// Squared error of a block under a scale; gives up once it is not below `enough`.
-double error_of(const ElementType& element, const float* values, const float* x, std::int64_t count, float scale,
-                double enough) {
-  double error = 0;
-  for (std::int64_t i = 0; i < count && error < enough; ++i) {
-    const double difference = static_cast<double>(x[i]) - values[element.encode(x[i] / scale)] * scale;
-    error += difference * difference;
-  }
-  return error;
-}
 
 // Codes of the scale element that stand for finite numbers above 0, in rising order of these.
 std::vector<std::uint32_t> positive_codes(const ElementType& element) {
@@ -55,12 +45,8 @@ class ScaleSearch {
     for (std::size_t i = 0; coupling != nullptr && i < n; ++i)
       for (std::size_t j = 0; j < n; ++j) linear[i] += 2 * coupling[i * n + j] * static_cast<double>(w[j]);
     const auto error_with = [&](std::uint32_t code) {
-      const float scale = scale_of(code);
-      for (std::size_t i = 0; i < n; ++i)
-        added[i] = static_cast<double>(values_[format_.element->encode(w[i] / scale)] * scale) - w[i];
-      std::ranges::fill(product, 0.0);
-      for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t j = 0; j < n; ++j) product[j] += added[i] * second[i * n + j];
+      rounding_errors(w, scale_of(code), added);
+      simd::row_times_square(added.data(), second, count, product.data());
       double error = 0;
       for (std::size_t i = 0; i < n; ++i) error += added[i] * (product[i] + linear[i]);
       return error;
@@ -74,15 +60,21 @@ class ScaleSearch {
     return best;
   }
 
-  [[nodiscard]] std::uint32_t best(const float* x, std::int64_t count) const {
+  [[nodiscard]] std::uint32_t best(const float* x, std::int64_t count, std::vector<double>& scratch) const {
     const float amax = block_amax(x, count);
     const std::uint32_t usual = block_scale(format_, amax, tensor_scale_).code;
     if (amax == 0.0f) return usual;
+    scratch.resize(static_cast<std::size_t>(count));
+    const auto error_with = [&](std::uint32_t code) {
+      rounding_errors(x, scale_of(code), scratch);
+      double error = 0;
+      for (const double added : scratch) error += added * added;
+      return error;
+    };
     std::uint32_t best = usual;
-    double least = error_with(usual, x, count, std::numeric_limits<double>::infinity());
+    double least = error_with(usual);
     const auto consider = [&](std::uint32_t code) {
-      const double error = error_with(code, x, count, least);
-      if (error < least) least = error, best = code;
+      if (const double error = error_with(code); error < least) least = error, best = code;
     };
     const auto start = std::ranges::find(candidates_, usual);
     // Smaller scales clip the amax; once that alone costs more, so do all that are smaller still.
@@ -96,8 +88,11 @@ class ScaleSearch {
 
  private:
   [[nodiscard]] float scale_of(std::uint32_t code) const { return scale_values_[code] * tensor_scale_; }
-  [[nodiscard]] double error_with(std::uint32_t code, const float* x, std::int64_t count, double enough) const {
-    return error_of(*format_.element, values_.data(), x, count, scale_of(code), enough);
+  // What coding under a scale adds to each value.
+  void rounding_errors(const float* x, float scale, std::span<double> errors) const {
+    if (format_.element == &kE2M1) return simd::rounding_errors_of_e2m1(x, std::ssize(errors), scale, errors.data());
+    for (std::size_t i = 0; i < errors.size(); ++i)
+      errors[i] = static_cast<double>(values_[format_.element->encode(x[i] / scale)] * scale) - x[i];
   }
   [[nodiscard]] double clipping(std::uint32_t code, float amax) const {
     const double beyond = static_cast<double>(amax) - static_cast<double>(format_.element->max) * scale_of(code);
@@ -139,8 +134,9 @@ Tensor scales_of_least_error(const BlockFormat& format, const float* x, std::int
   Tensor scales({rows, blocks}, format.scale_dtype());
   const ScaleSearch search(format, tensor_scale);
   parallel_for(rows * blocks, 256, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> scratch;
     for (std::int64_t i = begin; i < end; ++i)
-      scales.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(search.best(x + i * block, block));
+      scales.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(search.best(x + i * block, block, scratch));
   });
   return scales;
 }

@@ -1,6 +1,4 @@
-// Compiled once for every instruction set (foreach_target includes this file again). The rounding is that of the FPU:
-// adding a number whose last place is the step of the small format rounds to that step, ties to even; the step follows
-// the binade of the value, so it comes from the value's exponent bits.
+// Compiled once for every instruction set (foreach_target includes this file again).
 #include "qad/formats/quantize_simd.h"
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #define HWY_TARGET_INCLUDE "qad/formats/quantize_simd.cpp"
 #include "hwy/foreach_target.h"  // must come before highway.h
 #include "hwy/highway.h"
+#include "qad/formats/round_magnitude-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace qad::simd::HWY_NAMESPACE {
@@ -65,36 +64,11 @@ using DPair = hn::Repartition<std::uint64_t, DU>;
 using VF = hn::Vec<DF>;
 using VU = hn::Vec<DU>;
 
-constexpr std::uint32_t kSignBit = 0x80000000u, kExponentBits = 0x7f800000u;
+constexpr std::uint32_t kSignBit = 0x80000000u;
 constexpr std::int64_t kGroup = 16;  // values with one scale in a vector: a block of NVFP4, half a block of MXFP4
 constexpr std::int64_t kGroupsAtOnce = 64;  // their amaxes and scales wait in arrays on the stack
 
-struct Rounded {
-  VF value;
-  VU code;
-};
-
-// Rounds magnitudes (at most the format's max) to a small float with the given mantissa bits and exponent bias, and
-// gives the code as well. With p the value's power of two (at least the smallest normal) the step is p·2^-mantissa, and
-// value + 1.5·2^(23-mantissa)·p has just that as its last place: its low bits count the steps.
-template <int mantissa, int bias>
-HWY_INLINE Rounded RoundMagnitude(VF magnitude) {
-  const DF df;
-  const DU du;
-  constexpr float kMagic = 1.5f * static_cast<float>(1 << (23 - mantissa));
-  constexpr float kSmallestNormal = 2.0f / static_cast<float>(1 << bias);
-  const VF power =
-      hn::Max(hn::And(magnitude, hn::BitCast(df, hn::Set(du, kExponentBits))), hn::Set(df, kSmallestNormal));
-  const VF magic = hn::Mul(power, hn::Set(df, kMagic));
-  const VF sum = hn::Add(magnitude, magic);
-  const VU bits = hn::BitCast(du, sum);
-  // Steps (0 … 2^(mantissa+1)) plus 2^mantissa for each binade above the smallest normal; the exponent field of `sum`
-  // is that of `power` plus 23 - mantissa, and below it stands the 1 of 1.5.
-  constexpr std::uint32_t kSteps = (2u << (mantissa + 1)) - 1;
-  constexpr std::uint32_t kOffset = ((127 + 23 - mantissa + 1 - bias) << mantissa) + (1u << (mantissa - 1));
-  const VU binades = hn::Sub(hn::ShiftRight<23 - mantissa>(bits), hn::Set(du, kOffset));
-  return {hn::Sub(sum, magic), hn::Add(hn::And(bits, hn::Set(du, kSteps)), binades)};
-}
+using Rounded = RoundedMagnitude<DF>;
 
 // The sign bit where x < 0, by bits: -0 has none, a negative subnormal has one.
 HWY_INLINE VU SignWhereNegative(VU x_bits) {
@@ -186,7 +160,7 @@ struct Nvfp4 {
     const DF df;
     const DU du;
     const VF sixfold = hn::Set(df, 6.0f * tensor_scale), largest = hn::Set(df, 448.0f);
-    const Rounded rounded = RoundMagnitude<3, 7>(hn::Min(hn::Div(hn::BitCast(df, amax), sixfold), largest));
+    const Rounded rounded = RoundMagnitude<3, 7>(df, hn::Min(hn::Div(hn::BitCast(df, amax), sixfold), largest));
     const auto all_zero = hn::Eq(amax, hn::Zero(du));
     const VU code = hn::Max(rounded.code, hn::Set(du, 1u));
     const VF value = hn::Max(rounded.value, hn::Set(df, 0x1p-9f));
@@ -256,7 +230,7 @@ std::uint32_t QuantizeFp4(Format format, const float* HWY_RESTRICT x, std::int64
         const VU bits = hn::BitCast(du, hn::LoadU(df, x + col));
         const VU sign = SignWhereNegative(bits);
         const VF ratio = hn::Div(hn::BitCast(df, MagnitudeBits(bits)), scale);
-        const Rounded rounded = RoundMagnitude<1, 1>(hn::Min(ratio, hn::Set(df, 6.0f)));
+        const Rounded rounded = RoundMagnitude<1, 1>(df, hn::Min(ratio, hn::Set(df, 6.0f)));
         StoreNibbles(hn::Or(rounded.code, hn::ShiftRight<28>(sign)), codes + col / 2);
         if constexpr (kind == Values::none) continue;
         const VF value = hn::Or(hn::Mul(rounded.value, scale), hn::BitCast(df, sign));
@@ -338,7 +312,7 @@ HWY_INLINE void QuantizeFp8Vector(const float* x, VF scale, std::uint8_t* codes,
   const VU bits = hn::BitCast(du, hn::LoadU(df, x));
   const VU sign = SignWhereNegative(bits);
   const VF ratio = hn::Div(hn::BitCast(df, MagnitudeBits(bits)), scale);
-  const Rounded rounded = RoundMagnitude<3, 7>(hn::Min(ratio, hn::Set(df, 448.0f)));
+  const Rounded rounded = RoundMagnitude<3, 7>(df, hn::Min(ratio, hn::Set(df, 448.0f)));
   hn::StoreU(hn::TruncateTo(bytes, hn::Or(rounded.code, hn::ShiftRight<24>(sign))), bytes, codes);
   if (values) hn::StoreU(hn::Or(hn::Mul(rounded.value, scale), hn::BitCast(df, sign)), df, values);
 }
