@@ -33,16 +33,17 @@ TEST(Cholesky, FactorsAndTheirInversesAreWhatTheyAreDefinedAs) {
     std::vector<double> inverse = l;
     invert_lower(n, inverse.data());
     const std::vector<double> u = inverse_factor(n, a);
+    std::vector<double> square(a.size());  // Uᵀ·U
+    for (std::int64_t k = 0; k < n; ++k)
+      for (std::int64_t j = 0; j < n; ++j)
+        for (std::int64_t m = 0; m <= std::min(k, j); ++m)
+          square[static_cast<std::size_t>(k * n + j)] += at(u, m, k) * at(u, m, j);
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j < n; ++j) {
         double product = 0, identity = 0, of_upper = 0;
         for (std::int64_t k = 0; k <= std::min(i, j); ++k) product += at(l, i, k) * at(l, j, k);
         for (std::int64_t k = j; k <= i; ++k) identity += at(l, i, k) * at(inverse, k, j);
-        for (std::int64_t k = 0; k < n; ++k) {  // a·(Uᵀ·U)
-          double sum = 0;
-          for (std::int64_t m = 0; m <= std::min(k, j); ++m) sum += at(u, m, k) * at(u, m, j);
-          of_upper += at(a, i, k) * sum;
-        }
+        for (std::int64_t k = 0; k < n; ++k) of_upper += at(a, i, k) * at(square, k, j);
         EXPECT_NEAR(product, at(a, i, j), 1e-12 * static_cast<double>(4 * n)) << n << ": " << i << ", " << j;
         EXPECT_NEAR(identity, i == j ? 1 : 0, 1e-9) << n << ": " << i << ", " << j;
         EXPECT_NEAR(of_upper, i == j ? 1 : 0, 1e-8) << n << ": " << i << ", " << j;

@@ -19,10 +19,12 @@ ModelConfig small_one(const Family& family) {
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "num_experts_per_tok": 2, "num_heads": 8,
     "n_groups": 2, "linear_num_key_heads": 2, "linear_num_value_heads": 4, "qk_rope_head_dim": 8, )";
   const std::string pattern = family.model_type == "nemotron_h" ? R"("hybrid_override_pattern": "M*", )" : "";
+  const bool experts = family.model_type == "kimi_linear" || family.model_type == "qwen3_next" ||
+                       family.model_type.ends_with("_moe") || family.model_type.ends_with("_moe_text");
   const std::string block = R"({"attention": {"n_heads_in_group": 2}, "ffn": {"ffn_mult": 12}})";
   const std::string blocks = family.model_type == "nemotron-nas" ? "[" + block + ", " + block + "]" : "[]";
   return parse_hf_config("{\"model_type\": \"" + std::string(family.model_type) + "\", " + sizes + pattern +
-                             "\"block_configs\": " + blocks + "}",
+                             (experts ? "\"num_experts\": 16, " : "") + "\"block_configs\": " + blocks + "}",
                          "config.json");
 }
 
