@@ -4,11 +4,13 @@
 
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "data/files/safetensors_writer.h"
 #include "models/import/model_folder.h"
 #include "tests/bad_input/refusal.h"
+#include "tests/support/hybrid_models.h"
 #include "tests/support/small_disk.h"
 
 namespace qad {
@@ -92,27 +94,57 @@ class Quantize : public Workplace {
   mutable int count_ = 0;
 };
 
-TEST(StreamedBytes, OfWeightsAlone) {
-  const Quantize work(testing::wide_config());
-  for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) work.same("nvfp4_w4a16", layout);
-  work.same("mxfp4_w4a16", "compressed_tensors");
-  work.same("int4_w4a16", "compressed_tensors");
-  work.same("int8_w8a16", "compressed_tensors");
-  work.same("nf4_w4a16", "bitsandbytes");
-  work.same("nvfp4_w4a16", "modelopt", {"calibrate.algorithm=mse", "teacher.weights=file"});
+TEST(StreamedBytes, OfEveryPreset) {
+  const Quantize dense(testing::wide_config()), routed(experts());
+  const auto hybrid = [](const char* model_type) {
+    ModelConfig config = testing::small_hybrid(model_type);
+    config.vocab_size = testing::wide_config().vocab_size;
+    return config;
+  };
+  const Quantize nemotron(hybrid("nemotron_h")), kimi(hybrid("kimi_linear")), qwen(hybrid("qwen3_5_text")),
+      qwen_experts(hybrid("qwen3_5_moe_text"));
+  struct Case {
+    const char* preset;
+    const Quantize& work;
+    const char* layout;
+  };
+  std::set<std::string> tried, present;
+  for (const auto& [preset, work, layout] :
+       std::initializer_list<Case>{{"fp8", dense, "modelopt"},
+                                   {"fp8_kv_fp8", dense, "modelopt"},
+                                   {"int4_w4a16", dense, "compressed_tensors"},
+                                   {"int8_w8a16", dense, "compressed_tensors"},
+                                   {"kimi_linear_nvfp4", kimi, "modelopt"},
+                                   {"moe_experts_nvfp4", routed, "compressed_tensors"},
+                                   {"mxfp4_w4a16", dense, "compressed_tensors"},
+                                   {"mxfp4_w4a4", dense, "compressed_tensors"},
+                                   {"nemotron3_nano_nvfp4", nemotron, "modelopt"},
+                                   {"nemotron3_super_mixed", nemotron, "compressed_tensors"},
+                                   {"nf4_w4a16", dense, "bitsandbytes"},
+                                   {"nvfp4_w4a16", dense, "gguf"},
+                                   {"nvfp4_w4a4", dense, "gguf"},
+                                   {"nvfp4_w4a4_best", dense, "modelopt"},
+                                   {"nvfp4_w4a4_kv_fp8", dense, "gguf"},
+                                   {"nvfp4_w4a4_mlp", dense, "modelopt"},
+                                   {"qwen3_5_nvfp4", qwen, "modelopt"},
+                                   {"qwen3_5_nvfp4", qwen_experts, "compressed_tensors"}}) {
+    work.same(preset, layout);
+    tried.insert(preset);
+  }
+  for (const auto& entry : fs::directory_iterator(fs::path(QAD_SOURCE_DIR) / "recipes/presets"))
+    present.insert(entry.path().stem());
+  EXPECT_EQ(tried, present);
 }
 
-TEST(StreamedBytes, OfInputsThatAreSeenBlockByBlock) {
+TEST(StreamedBytes, OfEveryLayout) {
   const Quantize work(testing::wide_config());
-  for (const char* layout : {"modelopt", "compressed_tensors", "gguf"}) work.same("nvfp4_w4a4", layout);
-  work.same("fp8_kv_fp8", "modelopt");
-  work.same("mxfp4_w4a4", "compressed_tensors");
-  work.same("nvfp4_w4a4_kv_fp8", "gguf");
+  for (const char* layout : {"modelopt", "compressed_tensors"})
+    for (const char* preset : {"nvfp4_w4a16", "nvfp4_w4a4"}) work.same(preset, layout);
+  work.same("nvfp4_w4a16", "modelopt", {"calibrate.algorithm=mse", "teacher.weights=file"});
 }
 
 TEST(StreamedBytes, OfAlgorithmsThatGoByBlocks) {
   const Quantize work(testing::wide_config());
-  work.same("nvfp4_w4a4_best", "modelopt");
   for (const char* algorithm : {"gptq", "awq", "smoothquant", "local_hessian"})
     work.same("nvfp4_w4a4", "gguf",
               {std::string("calibrate.algorithm=") + algorithm,
