@@ -3,15 +3,17 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "autograd/base/error.h"
 #include "data/files/hash.h"
+#include "models/families/common_keys.h"
 
 namespace qad {
 namespace {
 
-constexpr const char* kInput = "input/";
+constexpr std::string_view kInput = "input/";
 
 std::span<const std::byte> bytes_of_values(const Tensor& tensor) {
   const std::byte* const begin = tensor.dtype() == DType::f32 ? std::as_bytes(tensor.span<float>()).data()
@@ -32,15 +34,39 @@ std::string fingerprint(LanguageModel& model) {
   return hex(hasher.hash());
 }
 
+// A key that a later program knows changes nothing where nobody says it.
+std::string fingerprint(const ModelConfig& config) {
+  const nlohmann::ordered_json fields = fields_of(config), unsaid = fields_of(ModelConfig());
+  std::string text;
+  for (const auto& [key, value] : fields.items())
+    if (!unsaid.contains(key) || unsaid[key] != value) text += key + " " + value.dump() + "\n";
+  return hex(hash128(text));
+}
+
+void add_model(const std::string& name, LanguageModel& model, RunInputs& inputs) {
+  inputs[name] = fingerprint(model);
+  add_config(name, model.config(), inputs);
+}
+
+void add_config(const std::string& name, const ModelConfig& config, RunInputs& inputs) {
+  inputs["config.json of the " + name] = fingerprint(config);
+}
+
 void add_inputs(const RunInputs& inputs, CheckpointContent& content) {
-  for (const auto& [name, hash] : inputs) content.texts[kInput + name] = hash;
+  for (const auto& [name, hash] : inputs) content.texts[std::string(kInput) + name] = hash;
+}
+
+RunInputs inputs_of(const CheckpointContent& content) {
+  RunInputs inputs;
+  for (const auto& [name, text] : content.texts)
+    if (name.starts_with(kInput)) inputs[name.substr(kInput.size())] = text;
+  return inputs;
 }
 
 void check_inputs(const RunInputs& inputs, const CheckpointContent& content, const std::string& file) {
   std::vector<std::string> changed;
-  for (const auto& [name, hash] : inputs)
-    if (const auto then = content.texts.find(kInput + name); then != content.texts.end() && then->second != hash)
-      changed.push_back(name);
+  for (const auto& [name, hash] : inputs_of(content))
+    if (const auto now = inputs.find(name); now != inputs.end() && now->second != hash) changed.push_back(name);
   if (changed.empty()) return;
   throw Error({.who = file,
                .expected = "what the run began with",

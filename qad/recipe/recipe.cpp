@@ -143,6 +143,36 @@ Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   return recipe;
 }
 
+struct PathEraser {
+  template <class T>
+  void operator()(const Field& field, T& value) {
+    if constexpr (detail::is_optional<T>) {
+      if (value) (*this)(field, *value);
+    } else if constexpr (detail::is_vector<T>) {
+      for (auto& item : value) (*this)(field, item);
+    } else if constexpr (HasFields<T>) {
+      value.visit_fields(*this);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (field.is_path && value != field.path_word) value.clear();
+    }
+  }
+};
+
+void add_differences(const YamlNode& a, const YamlNode& b, const std::string& key, std::vector<std::string>& keys) {
+  if (a.kind != YamlNode::Kind::map || b.kind != YamlNode::Kind::map) {
+    if (yaml_text(a) != yaml_text(b)) keys.push_back(key);
+    return;
+  }
+  const auto inside = [&](const std::string& name) { return key.empty() ? name : key + "." + name; };
+  for (const YamlNode::Entry& entry : a.entries)
+    if (const YamlNode* other = b.find(entry.key)) add_differences(entry.value, *other, inside(entry.key), keys);
+    else keys.push_back(inside(entry.key));
+  for (const YamlNode::Entry& entry : b.entries)
+    if (a.find(entry.key) == nullptr) keys.push_back(inside(entry.key));
+}
+
+bool covers(const std::string& known, const std::string& key) { return key == known || key.starts_with(known + "."); }
+
 std::vector<std::string> changeable_keys() {
   std::vector<std::string> keys;
   for (const KeyDescription& key : describe_fields<Recipe>())
@@ -222,8 +252,8 @@ Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& chan
     const YamlNode change = parse_override(text, {}, problems);
     std::string key = text.substr(0, text.find('='));
     if (key.ends_with('+')) key.pop_back();
-    const auto covers = [&](const std::string& known) { return key == known || key.starts_with(known + "."); };
-    if (problems.count() == before && std::ranges::none_of(keys, covers))
+    const auto holds_it = [&](const std::string& known) { return covers(known, key); };
+    if (problems.count() == before && std::ranges::none_of(keys, holds_it))
       problems.add(change.at, key,
                    "one of the keys that a run may go on with: " + fmt::format("{}", fmt::join(keys, ", ")), "another",
                    "begin a new run");
@@ -233,6 +263,17 @@ Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& chan
   Recipe changed = read_whole(tree, Models::looked_at, problems);
   problems.throw_if_any("the changed recipe");
   return changed;
+}
+
+std::vector<std::string> fixed_differences(Recipe a, Recipe b) {
+  for (Recipe* one : {&a, &b}) one->visit_fields(PathEraser{});
+  std::vector<std::string> keys;
+  add_differences(write_fields(a), write_fields(b), "", keys);
+  const std::vector<std::string> changeable = changeable_keys();
+  std::erase_if(keys, [&](const std::string& key) {
+    return std::ranges::any_of(changeable, [&](const std::string& known) { return covers(known, key); });
+  });
+  return keys;
 }
 
 std::string recipe_text(const Recipe& recipe) { return yaml_text(write_fields(recipe)); }

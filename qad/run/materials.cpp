@@ -95,9 +95,26 @@ void require_labels(const PackedSequences& sequences, const std::string& use, st
                .hint = "every token is masked, part of a prompt, or the first of its document"});
 }
 
+namespace {
+
+// By its file, or its place in the recipe.
+std::string held_out_name(const PackedSequences& held_out) {
+  const std::string& source = held_out.documents().source;
+  return source.starts_with("data.") ? source : "data.eval: " + source;
+}
+
+void warn_of_shared(const PackedSequences& held_out, const PackedSequences& other, const std::string& use) {
+  const std::int64_t count = held_out.documents().count();
+  const std::int64_t shared = count_shared(held_out.documents(), other.documents());
+  if (shared > 0)
+    log_warning("{}: {} of {} documents ({:.2g} %) are in {} too", held_out_name(held_out), shared, count,
+                100.0 * static_cast<double>(shared) / static_cast<double>(count), use);
+}
+
+}  // namespace
+
 void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequences* training) {
-  const std::string& source = held_out.documents().source;  // a file, or a place in the recipe
-  const std::string who = source.starts_with("data.") ? source : "data.eval: " + source;
+  const std::string who = held_out_name(held_out);
   if (held_out.units() == 1)
     log_warning(
         "{} is one document, so held-out figures have no standard error: name what stands between its "
@@ -111,9 +128,7 @@ void warn_of_held_out_text(const PackedSequences& held_out, const PackedSequence
         "{} is the training text itself, all {} documents of it: none of these figures is a held-out one. "
         "Give another file, or let skip_documents begin one where tokens ends the other",
         who, count);
-  else if (shared > 0)
-    log_warning("{}: {} of {} documents ({:.2g} %) are in data.train too", who, shared, count,
-                100.0 * static_cast<double>(shared) / static_cast<double>(count));
+  else warn_of_shared(held_out, *training, "data.train");
 }
 
 void warn_beyond_context(std::int64_t sequence_length, const ModelConfig& model) {
@@ -180,7 +195,7 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   materials.model_folder = base_folder(recipe);
   if (recipe.teacher) {
     materials.teacher = load_teacher(*recipe.teacher);
-    materials.inputs["teacher"] = fingerprint(*materials.teacher);
+    add_model("teacher", *materials.teacher, materials.inputs);
   }
   const ModelConfig base = base_config(recipe);
   materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
@@ -220,6 +235,7 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   if (recipe.calibrate.source) own.emplace(read(*recipe.calibrate.source, "calibrate"));
   const PackedSequences& text = own ? *own : *materials.train;
   check_inputs_of_ranks();
+  if (own) warn_of_shared(evaluation, *own, "calibrate.source");
   materials.calibration = calibration_batches(text, recipe);
   if (!recipe.row().searches) return materials;
   materials.search = search_batches(text, recipe);

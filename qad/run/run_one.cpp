@@ -85,6 +85,10 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
   Student student = make_student(recipe, materials.teacher.get(), found ? nullptr : &materials.calibration);
   const StageOfRun stage = make_stage(recipe, config, materials, *student.model);
 
+  RunInputs inputs = materials.inputs;
+  add_config("student", student.model->config(), inputs);
+  if (stage.reference) add_model("reference model", *stage.reference, inputs);
+
   RunListeners listeners;
   MetricsLog metrics(folder.metrics());
   TensorBoardLog events(folder.events(), folder.metrics());
@@ -100,9 +104,10 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
   std::optional<Trainer> trainer(
       std::in_place, config,
       TrainerParts{*student.model, materials.teacher.get(), student.quantizers, stage.stage.get(), materials.evaluation,
-                   checkpoints, listeners, recipe_text(recipe), materials.inputs});
+                   checkpoints, listeners, recipe_text(recipe), inputs});
 
   if (found) {
+    check_recipe_of(found->content, recipe, found->file.string());
     trainer->restore(found->content, found->file.string());
     log_info("{}: goes on from {}", name, found->file.string());
     found.reset();  // it is as large as the run

@@ -1,6 +1,7 @@
 #include "qad/run/student.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "autograd/base/error.h"
 #include "models/import/model_folder.h"
@@ -71,10 +72,25 @@ SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, Languag
   if (!found)
     throw Error(
         {folder.path.string(), "a whole checkpoint", "none", "qad resume finishes a run that was stopped early"});
-  SavedStudent saved{make_student(recipe, teacher, nullptr), {}, found->file};
+  check_recipe_of(found->content, read_recipe(folder), found->file.string());
+  SavedStudent saved{make_student(recipe, teacher, nullptr), {}, found->file, {}};
   saved.state = unpack(found->content, {*saved.student.model, saved.student.quantizers, nullptr}, found->file.string());
-  check_inputs(inputs, found->content, found->file.string());
+  saved.inputs = inputs_of(found->content);
+  RunInputs all = inputs;
+  add_config("student", saved.student.model->config(), all);
+  check_inputs(all, found->content, found->file.string());
   return saved;
+}
+
+void check_recipe_of(const CheckpointContent& content, const Recipe& recipe, const std::string& file) {
+  const auto text = content.texts.find("recipe");
+  if (text == content.texts.end()) return;
+  const std::vector<std::string> keys = fixed_differences(parse_recipe(text->second, file + ": recipe"), recipe);
+  if (keys.empty()) return;
+  throw Error({.who = file,
+               .expected = "the recipe that the run began with",
+               .got = fmt::format("another {} in its recipe.yaml", fmt::join(keys, ", ")),
+               .hint = "put it back, or begin a new run"});
 }
 
 }  // namespace qad

@@ -32,9 +32,14 @@ struct SavedStudent {
   Student student;
   RunState state;
   std::filesystem::path file;
+  RunInputs inputs;
 };
-/// Throws Error for a checkpoint of other `inputs`; without any, it may be of any.
+/// Throws Error for a checkpoint of other `inputs`, of those that are given, and of another recipe than the folder's.
 [[nodiscard]] SavedStudent load_student(const RunFolder& folder, const Recipe& recipe, LanguageModel* teacher,
                                         CheckpointChoice choice, const RunInputs& inputs = {});
+
+/// Throws Error unless a run's recipe is what the checkpoint says it was, but for keys that may change and paths: an
+/// edited recipe.yaml would make two runs of one.
+void check_recipe_of(const CheckpointContent& content, const Recipe& recipe, const std::string& file);
 
 }  // namespace qad

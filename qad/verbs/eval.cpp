@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "autograd/base/error.h"
+#include "autograd/base/log.h"
 #include "data/files/file_kinds.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/report/comparison_table.h"
@@ -122,6 +123,7 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
                 ExitCode::usage);
   apply(options, recipe.data);
   if (options.logits) check_logits_place(*options.logits);
+  std::string trained_on;  // a hash
   const bool writes_text = of_run && lacks_teacher_text(recipe.data.eval, "eval", {options.target});
   const RunLocks locks(writes_text ? std::optional(options.target) : std::nullopt, options.logits);
 
@@ -131,11 +133,12 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
     model_folder = base_folder(recipe);
     RunInputs inputs;
     if (recipe.teacher) subject.own_teacher = load_teacher(*recipe.teacher);
-    if (recipe.teacher && !options.teacher) inputs["teacher"] = fingerprint(*subject.own_teacher);
+    if (recipe.teacher && !options.teacher) add_model("teacher", *subject.own_teacher, inputs);
     SavedStudent saved =
         load_student(open_run_folder(options.target), recipe, subject.own_teacher.get(), options.checkpoint, inputs);
     subject.model = std::move(saved.student.model);
     subject.name = saved.file.string();
+    trained_on = saved.inputs["data.train"];
   } else {
     subject.model = load_any_model(options.target);
     set_input_precision(*subject.model, options.compute);
@@ -171,6 +174,9 @@ ExitCode eval(const EvalOptions& given, std::ostream& print) {
                                   recipe.data.sequence_length);
   if (teacher == nullptr) require_labels(sequences, "eval", "an evaluation without a teacher");
   warn_of_held_out_text(sequences, nullptr);
+  if (fingerprint(sequences) == trained_on)
+    log_warning("{} is the text that {} was trained on: these figures are no held-out ones",
+                sequences.documents().source, options.target.string());
   warn_beyond_context(recipe.data.sequence_length, subject.model->config());
   const auto batches = all_batches(sequences, recipe.evaluate.batch_size);
   tell_head_effect(options.decode, *subject.model, batches, subject.name);
