@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "autograd/base/error.h"
+#include "autograd/base/log.h"
 #include "autograd/base/warn_once.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
@@ -90,6 +91,9 @@ void check_same_tokens(const Tokenizer& expected, std::string_view whose, const 
                  .got = name_of(found),
                  .hint = "models that learn from or are compared with each other need one vocabulary"});
   }
+  constexpr std::string_view kProbe = "The Quick e\u0301\u00e9 Fox, 1234\n\n  jumps_over\tit's 3.5!";
+  if (expected.encode(kProbe, false) != got.encode(kProbe, false))
+    log_warning("{} has the tokens of {} but cuts a text otherwise: text is read as the latter reads it", who, whose);
 }
 
 }  // namespace qad

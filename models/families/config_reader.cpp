@@ -51,7 +51,8 @@ void ConfigReader::refuse(std::string_view key, const std::string& expected, con
 }
 
 bool ConfigReader::flag(std::string_view key, bool fallback) const {
-  if (!says(key)) return fallback;
+  if (!has(key)) return fallback;
+  if (!says(key)) return false;  // Python's None is no truth, also where the fallback is one
   if (!at(key).is_boolean()) refuse(key, fmt::format("true or false for {}", key));
   return at(key).get<bool>();
 }

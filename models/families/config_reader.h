@@ -27,6 +27,7 @@ class ConfigReader {
   /// The value of a key that is there.
   [[nodiscard]] const Json& at(std::string_view key) const;
 
+  /// null is false.
   [[nodiscard]] bool flag(std::string_view key, bool fallback) const;
   /// A whole number from `low` to kLargestSize, which Python may have written as 64.0.
   [[nodiscard]] std::int64_t whole(std::string_view key, std::int64_t fallback, std::int64_t low) const;

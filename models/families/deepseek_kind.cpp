@@ -40,8 +40,7 @@ void read_deepseek_keys(const ConfigReader& config_json, const DeepseekDefaults&
   read_numbers(config_json, config);
   for (const char* key : {"attention_bias", "mlp_bias"})
     if (config_json.flag(key, false)) config_json.refuse(key, std::string(key) + " to be false");
-  if (config_json.says("rope_interleave") && !config_json.flag("rope_interleave", true))
-    config_json.refuse("rope_interleave", "rope_interleave to be true");
+  if (!config_json.flag("rope_interleave", true)) config_json.refuse("rope_interleave", "rope_interleave to be true");
   if (size("moe_layer_freq", 1) != 1) config_json.refuse("moe_layer_freq", "moe_layer_freq to be 1");
 
   read_latent_attention(config_json, 1536, config);

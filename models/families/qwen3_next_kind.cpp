@@ -16,7 +16,8 @@ constexpr const char* kPartial = "partial_rotary_factor";
 
 // Beside the sections of rotary positions, or inside one.
 double partial_rotary_factor(const ConfigReader& config_json) {
-  double factor = config_json.above(0, kPartial, 0.25);
+  const bool is_null = config_json.has(kPartial) && !config_json.says(kPartial);  // then transformers turns all of it
+  double factor = config_json.above(0, kPartial, is_null ? 1.0 : 0.25);
   for (const char* name : {"rope_scaling", "rope_parameters"}) {
     const ConfigReader::Json json = config_json.object(name);
     const ConfigReader section(json, config_json.who() + ": " + name);

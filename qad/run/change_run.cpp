@@ -9,6 +9,7 @@
 #include "autograd/base/log.h"
 #include "autograd/optim/schedule.h"
 #include "qad/checkpoint/checkpoint_folder.h"
+#include "qad/run/student.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -83,7 +84,10 @@ void RunChange::tell(const One& run) {
 
 void RunChange::make(const RunInputs& inputs) const {
   if (recipe_text(before_) == recipe_text(recipe_)) return;
-  for (const One& run : runs_) check_inputs(inputs, run.known, run.checkpoint.string());
+  for (const One& run : runs_) {
+    check_recipe_of(run.known, run.before, run.checkpoint.string());
+    check_inputs(inputs, run.known, run.checkpoint.string());
+  }
   // Killed between two of these lines, it is a run that has not ended yet, by the old recipe or by the new.
   for (const One& run : runs_) {
     keep_aside(run.folder.summary(), run.step);

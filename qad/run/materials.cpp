@@ -197,6 +197,10 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
     materials.teacher = load_teacher(*recipe.teacher);
     add_model("teacher", *materials.teacher, materials.inputs);
   }
+  if (recipe.row().steps == Steps::answers) {
+    materials.reference = load_start(recipe.student, WeightType::bf16);
+    add_model("reference model", *materials.reference, materials.inputs);
+  }
   const ModelConfig base = base_config(recipe);
   materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
   if (materials.tokenizer != nullptr)

@@ -18,14 +18,15 @@
 namespace qad {
 
 struct Materials {
-  std::filesystem::path model_folder;      ///< base_folder of the recipe
-  std::unique_ptr<LanguageModel> teacher;  ///< null for stages that make one
-  std::unique_ptr<Tokenizer> tokenizer;    ///< null if nothing needs one
-  std::unique_ptr<PackedSequences> train;  ///< null if nothing trains
+  std::filesystem::path model_folder;        ///< base_folder of the recipe
+  std::unique_ptr<LanguageModel> teacher;    ///< null for stages that make one
+  std::unique_ptr<LanguageModel> reference;  ///< of reinforcement learning: the model as it was
+  std::unique_ptr<Tokenizer> tokenizer;      ///< null if nothing needs one
+  std::unique_ptr<PackedSequences> train;    ///< null if nothing trains
   std::vector<TokenBatch> evaluation;
   std::vector<TokenBatch> calibration;
   std::vector<TokenBatch> search;                ///< what formats are scored on, where the kind searches
-  RunInputs inputs;                              ///< the teacher and the text, for checkpoints
+  RunInputs inputs;                              ///< models and text, for checkpoints
   std::vector<AnsweredProblem> teacher_answers;  ///< to evaluate.problems; a comparison fills them in
 };
 

@@ -87,7 +87,6 @@ RunSummary run_one(const Recipe& given, const Materials& materials, const RunFol
 
   RunInputs inputs = materials.inputs;
   add_config("student", student.model->config(), inputs);
-  if (stage.reference) add_model("reference model", *stage.reference, inputs);
 
   RunListeners listeners;
   MetricsLog metrics(folder.metrics());

@@ -1,6 +1,5 @@
 #include "qad/run/stage_of_run.h"
 
-#include "qad/run/named_model.h"
 #include "qad/train/problem_prompts.h"
 #include "qad/train/text_stage.h"
 
@@ -24,11 +23,10 @@ StageOfRun make_stage(const Recipe& recipe, const TrainerConfig& config, const M
                    .expected = "an end token in config.json",
                    .got = "none",
                    .hint = "answers must be able to end"});
-    run.reference = load_start(recipe.student, WeightType::bf16);
     run.prompts = std::make_unique<ProblemPrompts>(*recipe.grpo, *materials.tokenizer);
     run.stage = std::make_unique<GrpoStage>(
         GrpoStageConfig{*recipe.grpo, config.train, recipe.data.sequence_length, seed, recipe.decode}, student,
-        *run.reference, *run.prompts);
+        *materials.reference, *run.prompts);
   } else if (materials.train != nullptr) {
     run.loader = std::make_unique<Loader>(*materials.train, recipe.data.order, seed);
     run.stage = std::make_unique<TextStage>(config.train, config.loss, student, materials.teacher.get(), *run.loader);

@@ -11,10 +11,9 @@
 
 namespace qad {
 
-/// Text is read through a loader; reinforcement learning has prompts, and the model as it was.
+/// Text is read through a loader; reinforcement learning has prompts.
 struct StageOfRun {
   std::unique_ptr<Loader> loader;
-  std::unique_ptr<LanguageModel> reference;
   std::unique_ptr<RewardedPrompts> prompts;
   std::unique_ptr<Stage> stage;  ///< null if nothing trains
 };

@@ -12,6 +12,7 @@
 #include "qad/calib/calibrate.h"
 #include "qad/calib/seen_inputs.h"
 #include "qad/formats/block_scales.h"
+#include "tests/support/log_of.h"
 #include "tests/support/error_of.h"
 #include "tests/support/near.h"
 #include "tests/support/paths.h"
@@ -147,17 +148,9 @@ TEST(LocalHessian, ChoosesTheScaleWhoseOutputsAreClosest) {
   }
 }
 
-std::string log_of(const std::function<void()>& action) {
-  const testing::TemporaryFolder folder;
-  log_to_file(folder / "log.txt");
-  action();
-  log_to_file({});
-  return std::filesystem::exists(folder / "log.txt") ? read_file(folder / "log.txt", "the log") : "";
-}
-
 TEST(CalibrationAlgorithms, TellOfFewTokens) {
   const auto few = [](CalibrationKind kind, bool with_experts) {
-    return log_of([&] { const Calibrated one(kind, {testing::small_batch()}, "nvfp4", with_experts); });
+    return testing::log_of([&] { const Calibrated one(kind, {testing::small_batch()}, "nvfp4", with_experts); });
   };
   testing::expect_mentions(few(CalibrationKind::gptq, false), {"gptq: fewer tokens than columns came to 7 layers",
                                                                "model.layers.0.self_attn.q_proj (12 for 32)"});
@@ -169,7 +162,7 @@ TEST(CalibrationAlgorithms, TellOfFewTokens) {
   CalibrateConfig bare;
   bare.gptq.damping = 0;
   testing::expect_mentions(
-      log_of([&] { const Calibrated one(CalibrationKind::gptq, {testing::small_batch()}, "nvfp4", false, bare); }),
+      testing::log_of([&] { const Calibrated one(CalibrationKind::gptq, {testing::small_batch()}, "nvfp4", false, bare); }),
       {"gptq: damping 0 leaves the moments of the inputs of 7 layers not positive definite; took more: "
        "model.layers.0.self_attn.q_proj (1e-06)"});
 }

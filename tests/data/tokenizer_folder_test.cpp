@@ -12,6 +12,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "data/tokenizer/tokenizer_files.h"
 #include "tests/support/error_of.h"
+#include "tests/support/log_of.h"
 #include "tests/support/paths.h"
 
 namespace qad {
@@ -158,6 +159,21 @@ TEST(SameTokens, NamesTheFirstIdThatDiffers) {
   const auto more = bytes_with(more_folder, "additional_special_tokens", R"(["<|im\nend|>"])");
   testing::expect_mentions(message(*more, 300), {"id 258 is no token, got \"<|im\\nend|>\""});
   EXPECT_EQ(message(*more, 258), "no error");
+}
+
+TEST(SameTokens, CutOtherwiseIsSaid) {
+  const TemporaryFolder folder;
+  const auto bytes = load_tokenizer("bytes");
+  bytes->save(folder.path());
+  OrderedJson root = OrderedJson::parse(read_file(folder / "tokenizer.json", ""));
+  root["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", "e"}}}, {"content", "a"}};
+  write(folder.path(), {{"tokenizer.json", root}});
+  const auto other = load_tokenizer(folder.path());
+  const auto said = [&](const Tokenizer& got) {
+    return testing::log_of([&] { check_same_tokens(*bytes, "teacher/", got, "student/", 300); });
+  };
+  testing::expect_mentions(said(*other), {"student/ has the tokens of teacher/ but cuts a text otherwise"});
+  EXPECT_EQ(said(*bytes), "");
 }
 
 // A tokenizer.bin of llama2.c: <unk>, start, end, the bytes, a few characters, and what neighbours can make of these.

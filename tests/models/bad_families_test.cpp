@@ -76,6 +76,24 @@ TEST(BadFamilies, KeysOfConfigJson) {
   }
 }
 
+// Python's None is no truth, whatever a family takes for what isn't said; seen in transformers, by logits.
+TEST(NullKeys, AreNoTruth) {
+  const auto with_null = [](nlohmann::json config, const char* key) {
+    config[key] = nullptr;
+    return config;
+  };
+  const auto read = [](const nlohmann::json& config) { return parse_hf_config(config.dump(), "config.json"); };
+  const nlohmann::json kimi = nlohmann::json::parse(to_hf_config(testing::small_hybrid("kimi_linear"), "bfloat16"));
+  EXPECT_FALSE(read(with_null(kimi, "moe_renormalize")).experts->norm_topk_prob);
+  nlohmann::json qwen = nlohmann::json::parse(to_hf_config(testing::small_hybrid("qwen3_next"), "bfloat16"));
+  for (const char* section : {"rope_scaling", "rope_parameters"}) qwen.erase(section);
+  EXPECT_EQ(read(with_null(qwen, "partial_rotary_factor")).partial_rotary_factor, 1.0);
+  const nlohmann::json deepseek = {{"model_type", "deepseek_v3"}, {"qk_rope_head_dim", 8}, {"num_hidden_layers", 4}};
+  EXPECT_TRUE(read(deepseek).experts->norm_topk_prob);
+  EXPECT_FALSE(read(with_null(deepseek, "norm_topk_prob")).experts->norm_topk_prob);
+  testing::expect_mentions(said_of(with_null(deepseek, "rope_interleave")), {"rope_interleave to be true", "null"});
+}
+
 class BadFamilyWeights : public ::testing::Test {
  protected:
   // What loading says of a model whose tensors `change` has changed.

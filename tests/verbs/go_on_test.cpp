@@ -140,6 +140,74 @@ TEST(GoOn, NotWithAnotherTextOrTeacher) {
   EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
 }
 
+TEST(GoOn, NotWithAnotherConfig) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const std::string config = read_file(work.path("teacher/config.json"), "");
+  const std::size_t at = config.find("\"rope_theta\": 10000");
+  ASSERT_NE(at, std::string::npos) << config;
+  std::string other = config;
+  other.replace(at, 19, "\"rope_theta\": 50000");
+  work.write("teacher/config.json", other);
+  for (const Arguments& arguments :
+       {Arguments{"resume", work.at("run"), "train.steps=5"}, Arguments{"eval", work.at("run")},
+        Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
+    work.refused(arguments, ExitCode::failed, {"expected what the run began with, got another config.json of the"});
+  work.write("teacher/config.json", config);
+  EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
+}
+
+TEST(GoOn, NotWithAnotherReferenceModel) {
+  const Workplace work;
+  const fs::path recipe = work.path("grpo.yaml");
+  work.write("grpo.yaml", "kind: grpo\nstudent: {model: \"" + work.at("teacher") + "\"}\ndata: {eval: {text: \"" +
+                              work.at("held_out.txt") +
+                              "\", separator: \"---\"}, sequence_length: 64}\n"
+                              "grpo: {prompts: 2, group_size: 2, max_new_tokens: 4}\n"
+                              "train: {steps: 2}\nevaluate: {every: 0}\n");
+  work.run(recipe, "run");
+  const auto other = initialize_model(testing::tiny_config(), 2);
+  save_model(work.path("teacher"), *other, DType::bf16);
+  work.refused({"resume", work.at("run"), "train.steps=3"}, ExitCode::failed,
+               {"expected what the run began with, got another reference model"});
+}
+
+// By hand: what a command line may not change, no editor may either.
+TEST(GoOn, NotByAnEditedRecipe) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const std::string recipe = read_file(work.path("run/recipe.yaml"), "");
+  const auto edited = [&](const std::string& from, const std::string& to) {
+    std::string text = recipe;
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    work.write("run/recipe.yaml", text.replace(at, from.size(), to));
+  };
+  edited("batch_size: 4", "batch_size: 2");
+  work.refused({"resume", work.at("run"), "train.steps=5"}, ExitCode::failed,
+               {"expected the recipe that the run began with, got another train.batch_size in its recipe.yaml"});
+  edited("inputs: nvfp4", "inputs: none");
+  for (const Arguments& arguments : {Arguments{"eval", work.at("run")},
+                                     Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
+    work.refused(arguments, ExitCode::failed, {"got another quantize.rules in its recipe.yaml"});
+  edited("steps: 3", "steps: 5");  // it may change
+  EXPECT_EQ(resume(work.at("run")).exit_code, 0);
+  fs::rename(work.path("text.txt"), work.path("moved.txt"));  // so may where things are
+  edited(work.at("text.txt"), work.at("moved.txt"));
+  EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
+}
+
+TEST(EvalOfARun, SaysThatItsTextWasTrainedOn) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  const std::string words = "was trained on";
+  Arguments arguments = {"eval", work.at("run"), "data.eval.text=" + work.at("text.txt")};
+  const Outcome outcome = Workplace::start(arguments);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find(words), std::string::npos) << outcome.err;
+  EXPECT_EQ(Workplace::start({"eval", work.at("run")}).err.find(words), std::string::npos);
+}
+
 // The batches that come after the stop are seen by quantizers that remember those before.
 TEST(Calibration, GoesOnWhereItWasStopped) {
   const Workplace work;

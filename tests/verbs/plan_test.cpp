@@ -206,7 +206,7 @@ TEST(PlanMemory, OfAnswers) {
   AdamW optimizer(recipe.train.adamw, student.model->parameters());
   static_cast<void>(evaluate(*student.model, nullptr, materials.evaluation));
   const EveryOther prompts(*real.prompts);
-  GrpoStage stage({*recipe.grpo, recipe.train, recipe.data.sequence_length, 1}, *student.model, *real.reference,
+  GrpoStage stage({*recipe.grpo, recipe.train, recipe.data.sequence_length, 1}, *student.model, *materials.reference,
                   prompts);
   for (std::int64_t step = 1; step <= 2; ++step) static_cast<void>(stage.run(step, optimizer));
   const double measured = total() - before;
