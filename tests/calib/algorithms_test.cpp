@@ -12,8 +12,8 @@
 #include "qad/calib/calibrate.h"
 #include "qad/calib/seen_inputs.h"
 #include "qad/formats/block_scales.h"
-#include "tests/support/log_of.h"
 #include "tests/support/error_of.h"
+#include "tests/support/log_of.h"
 #include "tests/support/near.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"
@@ -162,7 +162,8 @@ TEST(CalibrationAlgorithms, TellOfFewTokens) {
   CalibrateConfig bare;
   bare.gptq.damping = 0;
   testing::expect_mentions(
-      testing::log_of([&] { const Calibrated one(CalibrationKind::gptq, {testing::small_batch()}, "nvfp4", false, bare); }),
+      testing::log_of(
+          [&] { const Calibrated one(CalibrationKind::gptq, {testing::small_batch()}, "nvfp4", false, bare); }),
       {"gptq: damping 0 leaves the moments of the inputs of 7 layers not positive definite; took more: "
        "model.layers.0.self_attn.q_proj (1e-06)"});
 }
