@@ -167,6 +167,13 @@ def chosen_folders():
     yield "the decoder hides the map", "bytes", {}, {**config(eos_token="<x>", added_tokens_decoder={}),
                                                      "special_tokens_map.json": {"eos_token": "<|im_end|>"}}
     yield "a token of another name", "bytes", {}, config(image_token="<x>", eot_token="<|im_end|>", add_bos_token=True)
+    names = {"image_token": "<x>", "end": "<|im_end|>"}
+    yield "model_specific_special_tokens", "bytes", {}, config(model_specific_special_tokens=names, eos_token="<y>")
+    yield "a name of each kind", "bytes", {}, {**config(model_specific_special_tokens=names, image_token="<pad>"),
+                                               "special_tokens_map.json": {"end_token": {**token("<y>")}, "eos_token": "<s>"}}
+    yield "names in the map", "bytes", {}, {**config(model_specific_special_tokens=names),
+                                            "special_tokens_map.json": {"extra_special_tokens": {"image_token": "<y>"}}}
+    yield "GPT2Tokenizer's own tokens", "bytes", {}, {"tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer"}}
     yield "words of the vocabulary", "bytes", {}, config(eos_token="the", pad_token="a")
     yield "a flag that the decoder changes", "bytes", {"added_tokens": [{"id": 280, **x}]}, config(
         added_tokens_decoder={"280": token("<x>", lstrip=True, rstrip=True)})
@@ -245,6 +252,7 @@ def folders():
         special = lambda role: getattr(model, f"{role}_id") if getattr(model, role) else None
         cases.append({"name": name, "base": base, "change": change, "files": files,
                       **{role: special(role) for role in ("bos_token", "eos_token", "pad_token")},
+                      "named": model.special_tokens_map,  # as chat templates know them
                       "cases": [{"text": text, "ids": (ids := model(text)["input_ids"]), **decoded(ids)} for text in texts]})
     return {"bases": bases, "folders": cases}
 

@@ -66,7 +66,7 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
   set_stages(beside, root);
   BpeTokenizerParts parts = parse_tokenizer_json(root.dump(), vocab.string());
   const auto special = [](const std::string& content) { return AddedToken{.content = content, .special = true}; };
-  const bool nothing_said = kind.empty() && beside.of.empty() && parts.model.find(kEnd).has_value();
+  const bool nothing_said = kind.empty() && beside.named.empty() && parts.model.find(kEnd).has_value();
   if (nothing_said) parts.add(std::vector{special(kEnd)});
   add_tokens_beside(beside, parts);
   if (nothing_said) parts.bos = parts.eos = parts.id_of(kEnd);
@@ -75,8 +75,8 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
     for (const std::string& content : beside.special) again.push_back(special(content));
     parts.add(again);
   }
-  if (beside.add_bos == true && beside.of.contains("bos_token")) parts.prefix = {*parts.bos};
-  if (beside.add_eos == true && beside.of.contains("eos_token")) parts.suffix = {*parts.eos};
+  if (beside.add_bos == true && !beside.of("bos_token").empty()) parts.prefix = {*parts.bos};
+  if (beside.add_eos == true && !beside.of("eos_token").empty()) parts.suffix = {*parts.eos};
   parts.files = {{kVocabJson, vocab_text}, {kMergesText, merge_text}};
   add_tokenizer_files(folder, parts.files);
   return std::make_unique<BpeTokenizer>(std::move(parts));

@@ -258,30 +258,42 @@ void tell_other_ids(const BpeTokenizerParts& parts, const TokenizerFileFacts& fi
   for (const auto& [content, id] : beside.said) tell(content, id);
 }
 
-struct Parsed {
-  BpeTokenizerParts parts;
-  TokenizerFileFacts facts;
-};
-
-Parsed parse(const std::string& contents, const std::string& who) {
-  const Json root = parse_json(contents, who);
-  const Reader reader(who);
+// Calls `read`; what it misses in the JSON is told by the file's name.
+template <typename Read>
+auto reading(const std::string& who, const Read& read) {
   try {
-    Parsed parsed{reader.read(root), {}};
-    parsed.facts.added = reader.added_tokens(root);
-    parsed.facts.byte_level = contents.find("\"ByteLevel\"") != std::string::npos;
-    if (const Json padding = root.value("padding", Json()); padding.is_object() && padding.contains("pad_token"))
-      parsed.facts.pad = padding.at("pad_token").get<std::string>();
-    return parsed;
+    return read();
   } catch (const Json::exception& e) {
     throw Error({.who = who, .expected = "the layout of a Hugging Face tokenizer.json", .got = json_reason(e)});
   }
 }
 
+TokenizerFileFacts facts_of(const Json& root, const std::string& contents, const std::string& who) {
+  return reading(who, [&] {
+    TokenizerFileFacts facts;
+    facts.added = Reader(who).added_tokens(root);
+    facts.byte_level = contents.find("\"ByteLevel\"") != std::string::npos;
+    if (const Json padding = root.value("padding", Json()); padding.is_object() && padding.contains("pad_token"))
+      facts.pad = padding.at("pad_token").get<std::string>();
+    return facts;
+  });
+}
+
+BpeTokenizerParts parts_of(const Json& root, const std::string& who) {
+  return reading(who, [&] { return Reader(who).read(root); });
+}
+
 }  // namespace
 
 BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::string& who) {
-  return parse(contents, who).parts;
+  return parts_of(parse_json(contents, who), who);
+}
+
+TokensBeside read_tokens_beside(const fs::path& folder) {
+  const fs::path file = folder / kTokenizerJson;
+  if (!fs::exists(file)) return read_tokens_beside(folder, {});
+  const std::string contents = read_file(file, "a tokenizer");
+  return read_tokens_beside(folder, facts_of(parse_json(contents, file.string()), contents, file.string()));
 }
 
 void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
@@ -291,8 +303,8 @@ void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
   parts.add(beside.tokens);
   parts.split_special = beside.split_special;
   const auto find = [&](const std::string& role) -> std::optional<std::int32_t> {
-    if (const auto named = beside.of.find(role); named != beside.of.end())
-      if (const auto id = parts.id_of(named->second)) return id;
+    if (const std::string token = beside.of(role); !token.empty())
+      if (const auto id = parts.id_of(token)) return id;
     const auto id = beside.ids.find(role);
     return id == beside.ids.end() ? std::nullopt : std::optional(id->second);
   };
@@ -303,7 +315,9 @@ void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
 
 std::unique_ptr<Tokenizer> read_tokenizer_json(const fs::path& file) {
   const std::string contents = read_file(file, "a tokenizer");
-  auto [parts, facts] = parse(contents, file.string());
+  const Json root = parse_json(contents, file.string());
+  const TokenizerFileFacts facts = facts_of(root, contents, file.string());
+  BpeTokenizerParts parts = parts_of(root, file.string());
   const fs::path folder = file.parent_path();
   const TokensBeside beside = read_tokens_beside(folder, facts);
   add_tokens_beside(beside, parts);

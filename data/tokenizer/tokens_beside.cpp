@@ -154,9 +154,9 @@ class Arguments {
   void finish(TokensBeside& beside) const {
     std::vector<Named> named;  // the special tokens, in the order in which they are added
     const auto add_named = [&](const std::string& role, const std::optional<Named>& token) {
-      if (!token || token->token.content.empty()) return;
-      named.push_back(*token);
-      beside.of[role] = token->token.content;
+      if (!token) return;
+      beside.named.emplace_back(role, token->token.content);
+      if (!token->token.content.empty()) named.push_back(*token);
     };
     for (const std::string_view role : kRoles) add_named(std::string(role), as_added(roles_.find(std::string(role))));
     NamedList others = others_;
@@ -212,6 +212,7 @@ class Arguments {
       else if (key.ends_with("_token") && value.is_string()) texts_.set(key, values.token(key, value, false));
       else if (key.ends_with("_token") && is_object) others_.set(key, values.token(key, value, false));
     }
+    read_names(json, values);
     const OrderedJson* extra = present(json, "extra_special_tokens");
     const OrderedJson* additional = present(json, "additional_special_tokens");
     has_extra_ =
@@ -219,11 +220,21 @@ class Arguments {
     if (extra == nullptr || extra->empty()) extra = additional;
     if (extra == nullptr) return;
     if (extra->is_object()) {
-      for (const auto& [key, value] : extra->items()) texts_.set(key, values.token(key, value, false));
       has_extra_ = false;
       extra = additional;
     }
     if (extra != nullptr) read_list("additional_special_tokens", *extra, values, false);
+  }
+
+  // Tokens under names of their own; the older key counts where it has any.
+  void read_names(const OrderedJson& json, const Values& values) {
+    const bool has_texts = !texts_.entries().empty();
+    const OrderedJson* names = present(json, "extra_special_tokens");
+    if (names == nullptr || !names->is_object()) names = nullptr;
+    if (!has_texts && (names == nullptr || names->empty())) names = present(json, "model_specific_special_tokens");
+    if (names == nullptr) return;
+    if (!names->is_object()) values.refuse("model_specific_special_tokens", "an object of tokens by name", *names);
+    for (const auto& [key, value] : names->items()) texts_.set(key, values.token(key, value, false));
   }
 
   void read_list(const std::string& key, const OrderedJson& list, const Values& values, bool special) {
@@ -307,6 +318,11 @@ std::string class_of(const OrderedJson& tokenizer_config, const OrderedJson& con
 }
 
 }  // namespace
+
+std::string TokensBeside::of(std::string_view name) const {
+  const auto found = std::find_if(named.rbegin(), named.rend(), [&](const auto& one) { return one.first == name; });
+  return found == named.rend() ? "" : found->second;
+}
 
 TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts& file) {
   const OrderedJson config = read_object(folder / "config.json");
