@@ -10,6 +10,7 @@
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_class.h"
 #include "data/tokenizer/tokenizer_files.h"
 #include "data/tokenizer/tokens_beside.h"
 
@@ -301,6 +302,11 @@ void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
   for (const auto& [token, id] : parts.model.vocabulary()) parts.own_size = std::max(parts.own_size, id + 1L);
   if (!parts.added.by_id().empty()) parts.own_size = std::max(parts.own_size, parts.added.by_id().rbegin()->first + 1L);
   parts.add(beside.tokens);
+  if (beside.tokenizer_class == "Qwen2Tokenizer") {  // it adds them once more, without flags
+    std::vector<AddedToken> again;
+    for (const std::string& content : beside.special) again.push_back({.content = content, .special = true});
+    parts.add(again);
+  }
   parts.split_special = beside.split_special;
   const auto find = [&](const std::string& role) -> std::optional<std::int32_t> {
     if (const std::string token = beside.of(role); !token.empty())
@@ -311,16 +317,23 @@ void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
   parts.bos = find("bos_token");
   parts.eos = find("eos_token");
   parts.pad = find("pad_token");
+  if (beside.tokenizer_class == "LlamaTokenizer") parts.unk = find("unk_token");
+  if (beside.tokenizer_class == "CodeLlamaTokenizer" && parts.bos) parts.prefix = {*parts.bos};
 }
 
 std::unique_ptr<Tokenizer> read_tokenizer_json(const fs::path& file) {
   const std::string contents = read_file(file, "a tokenizer");
-  const Json root = parse_json(contents, file.string());
+  Json root = parse_json(contents, file.string());
   const TokenizerFileFacts facts = facts_of(root, contents, file.string());
-  BpeTokenizerParts parts = parts_of(root, file.string());
   const fs::path folder = file.parent_path();
   const TokensBeside beside = read_tokens_beside(folder, facts);
+  const Json stages = stages_of_class(beside);
+  reading(file.string(), [&] { put_stages(stages, root); });
+  BpeTokenizerParts parts = parts_of(root, file.string());
+  if (!stages.is_null()) parts.stages = stages.dump();
   add_tokens_beside(beside, parts);
+  for (const auto& [said, token] : facts.added)  // the file's own, also where a class takes them from beside it
+    if (const auto id = parts.id_of(token.content)) parts.own_size = std::max(parts.own_size, *id + 1L);
   tell_other_ids(parts, facts, beside);
   // The template in tokenizer.json alone says what goes around a text.
   const auto tell_ignored = [&](const char* key, std::optional<bool> said, bool has) {

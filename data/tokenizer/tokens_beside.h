@@ -34,7 +34,8 @@ struct TokensBeside {
   std::map<std::string, std::int32_t> ids;   ///< of bos_token and eos_token, as config.json has them
   std::map<std::string, std::int64_t> said;  ///< content and the id that a file gives it
   std::optional<bool> add_bos, add_eos;
-  bool add_prefix_space = false;
+  std::optional<bool> add_prefix_space;
+  bool legacy = false;         ///< LlamaTokenizer's flag: a space before all that stands between added tokens
   bool split_special = false;  ///< special tokens in a text are text
 
   /// Content by name; empty where no token has it.

@@ -12,6 +12,7 @@
 #include "data/tokenizer/added_tokens.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/chat_template_files.h"
+#include "data/tokenizer/tokenizer_class.h"
 
 namespace qad {
 namespace {
@@ -94,6 +95,10 @@ constexpr auto kPreTokenizers = std::to_array<PreTokenizer>({
     {"digits, GPT-2 words", "smollm", false},
     {"split " QAD_WORDS_BEFORE_DIGITS "{1,3}" QAD_WORDS_AFTER_DIGITS ", bytes", "llama-bpe", true},
     {"split " QAD_WORDS_BEFORE_DIGITS QAD_WORDS_AFTER_DIGITS ", bytes", "qwen2", false},
+    {"split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
+     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+, bytes",
+     "qwen35", false},
 });
 #undef QAD_WORDS_BEFORE_DIGITS
 #undef QAD_WORDS_AFTER_DIGITS
@@ -117,7 +122,7 @@ void add_byte_level(const Json& root, const Tokenizer& tokenizer, GgufMetadata& 
   std::vector<std::string> merges;
   for (const auto& [left, right] : merges_of(root.at("model"))) merges.push_back(left + " " + right);
   std::string steps = described(steps_of(root, "pre_tokenizer", "pretokenizers"));
-  if (merges.empty() && steps == "bytes") steps = "GPT-2 words";  // where nothing merges, cuts change nothing
+  if (merges.empty() && steps.ends_with("bytes")) steps = "GPT-2 words";  // where nothing merges, cuts change nothing
   const auto found = std::ranges::find(kPreTokenizers, steps, &PreTokenizer::steps);
   if (found == kPreTokenizers.end())
     refuse("the pre-tokenizer of GPT-2, SmolLM, Llama 3 or Qwen 2/3", steps.empty() ? "none" : steps);
@@ -284,8 +289,9 @@ GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& confi
   if (tokenizer == nullptr) return {{"tokenizer.ggml.model", std::string("no_vocab")}};
   const std::string* const file = file_of(*tokenizer, "tokenizer.json");
   if (file == nullptr) refuse("a tokenizer.json", tokenizer->files().empty() ? "no file" : tokenizer->files()[0].first);
-  const Json root = parse_json(*file, "tokenizer.json");
+  Json root = parse_json(*file, "tokenizer.json");
   try {
+    if (!tokenizer->stages().empty()) put_stages(Json::parse(tokenizer->stages()), root);
     GgufMetadata metadata;
     Vocabulary vocabulary = vocabulary_of(root, *tokenizer, config.vocab_size);
     const std::vector<Json> pre = steps_of(root, "pre_tokenizer", "pretokenizers");
