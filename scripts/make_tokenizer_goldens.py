@@ -202,6 +202,8 @@ def chosen_folders():
             "added_tokens.json": {"<y>": 280, "<|im_end|>": 281}}
 
 
+FAMILIES = ["deepseek_v2", "deepseek_v3", "kimi_linear", "llama", "mamba2", "mistral", "mixtral", "nemotron-nas", "nemotron_h", "qwen2",
+            "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"]
 CLASS_TEXTS = ["hi</s>\nto <x>be</s>the", " e\u0301x  \u0e01\u0e34\u0e19 the", "the</s> the<s>"]
 
 
@@ -233,6 +235,15 @@ def class_folders():
             kind, added_tokens_decoder={"280": token("<y>", lstrip=True), "281": end}, eos_token="<y>", add_prefix_space=True, add_bos_token=True)
         yield f"{kind} with other files", "bytes", added, {**said(kind, pad_token="<pad>"), "special_tokens_map.json": {"eos_token": "<x>"},
                                                           "added_tokens.json": {"<y>": 282}}
+
+
+def family_folders():
+    """Which class goes with a family, where the files name one and where they don't."""
+    end = token("<|im_end|>", special=True)
+    for family in FAMILIES:
+        for kind in (None, "PreTrainedTokenizerFast", "GPT2Tokenizer"):
+            yield f"{kind} for {family}", "bytes", {"added_tokens": [{"id": 280, **end}]}, {
+                "config.json": {"model_type": family}, "tokenizer_config.json": {"tokenizer_class": kind} if kind else {}}
 
 
 def random_folders(count):
@@ -272,10 +283,12 @@ def folders():
     bases = {"bytes": byte_base(), "pieces": piece_base()}
     bases["pair"] = pair_base(bases["bytes"])
     cases = []
-    for name, base, change, files in [*chosen_folders(), *random_folders(40), *class_folders()]:
+    for name, base, change, files in [*chosen_folders(), *random_folders(40), *class_folders(), *family_folders()]:
         files.setdefault("config.json", {"model_type": "llama"})
         more = SENTENCES[1:2] + CLASS_TEXTS if "Tokenizer" in name else []
         texts = [*folder_texts(), *(FIXED + list(random_texts(9)) if base == "pair" else more)]
+        if " for " in name:
+            texts = ["a<|endoftext|>b<|im_end|>", CLASS_TEXTS[1]]
         with tempfile.TemporaryDirectory() as folder:
             for file, contents in {**({"tokenizer.json": bases[base] | change} if base != "pair" else bases[base]), **files}.items():
                 (Path(folder) / file).write_text(contents if isinstance(contents, str) else json.dumps(contents))

@@ -21,9 +21,18 @@ struct FamilyClass {
   bool whatever_is_said = false;
 };
 constexpr auto kFamilies = std::to_array<FamilyClass>({
+    {"kimi_linear", "", true},
+    {"mamba2", "GPTNeoXTokenizer"},
     {"mistral", "", true},
+    {"mixtral", "", true},
     {"qwen2", "Qwen2Tokenizer", true},
     {"qwen3", "Qwen2Tokenizer"},
+    {"qwen3_5", "Qwen3_5Tokenizer", true},
+    {"qwen3_5_moe", "Qwen3_5Tokenizer", true},
+    {"qwen3_5_moe_text", "Qwen3_5Tokenizer", true},
+    {"qwen3_5_text", "Qwen3_5Tokenizer"},
+    {"qwen3_moe", "Qwen2Tokenizer"},
+    {"qwen3_next", "Qwen2Tokenizer"},
 });
 
 constexpr auto kClasses = std::to_array<std::string_view>({"CodeLlamaTokenizer", "GPT2Tokenizer", "GPTNeoXTokenizer",
