@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/base/error.h"
+#include "autograd/base/warn_once.h"
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/added_tokens.h"
@@ -165,7 +166,12 @@ bool space_before_text(const Json& root, const std::vector<std::string>& tokens)
   if (pre[0].value("split", true) &&
       std::ranges::any_of(tokens, [](const std::string& token) { return token.rfind(kMark) + 1 > 1; }))
     refuse("no tokens with \u2581 inside, or Metaspace with split: false", "tokens across words");
-  return pre[0].value("prepend_scheme", "always") != "never";
+  const std::string scheme = pre[0].value("prepend_scheme", "always");
+  if (scheme == "first")
+    warn_once(
+        "tokenizer.json as GGUF: a space goes before the first word alone, in llama.cpp also after each special token; "
+        "it gives other ids to what follows one");
+  return scheme != "never";
 }
 
 void add_sentence_piece(const Json& root, std::vector<std::string>& tokens, GgufMetadata& metadata) {
