@@ -8,21 +8,19 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "autograd/base/interrupt.h"
-#include "data/files/json_file.h"
 #include "data/jinja/compare.h"
 #include "data/jinja/evaluator.h"
 #include "data/jinja/failure.h"
 #include "data/jinja/json.h"
 #include "data/jinja/parser.h"
 #include "data/jinja/strings.h"
-#include "data/tokenizer/tokenizer_files.h"
+#include "data/tokenizer/tokens_beside.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 
 namespace {
 
-using Json = nlohmann::json;
 using jinja::Dict;
 using jinja::List;
 using jinja::Value;
@@ -107,29 +105,6 @@ struct ChatTemplate::Choice {
 };
 
 namespace {
-
-// The text of a special token: as such, or as an object with its `content`.
-std::string token_text(const Json& token) {
-  if (token.is_object()) return token_text(token.value("content", Json()));
-  return token.is_string() ? token.get<std::string>() : "";
-}
-
-// The first file that names a token decides.
-ChatTemplate::Variables special_tokens(const fs::path& folder) {
-  ChatTemplate::Variables tokens;
-  for (const char* name : {kTokenizerConfig, kSpecialTokensMap}) {
-    if (!fs::exists(folder / name)) continue;
-    const Json config = read_json_file(folder / name, name);
-    if (!config.is_object()) continue;
-    for (const auto& [key, value] : config.items()) {
-      const std::string text = key.ends_with("_token") ? token_text(value) : "";
-      if (!text.empty() &&
-          std::ranges::find(tokens, key, [](const auto& token) { return token.first; }) == tokens.end())
-        tokens.emplace_back(key, text);
-    }
-  }
-  return tokens;
-}
 
 // For messages: the beginning of a value as JSON.
 std::string beginning(const Value& value) {
@@ -226,11 +201,11 @@ ChatText ChatTemplate::laid_out(const Conversation& conversation, bool add_gener
 }
 
 ChatTemplate load_chat_template(const fs::path& place, const std::string& date) {
-  if (place.empty() || fs::is_directory(place))
-    return ChatTemplate(read_chat_templates(place), special_tokens(place), date);
-  const ChatTemplate::Variables tokens = special_tokens(place.parent_path());
-  if (place.extension() == ".json") return ChatTemplate(read_chat_templates(place), tokens, date);
-  return ChatTemplate(read_file(place, "a chat template"), place.string(), tokens, date);
+  const bool is_folder = place.empty() || fs::is_directory(place);
+  std::vector<NamedTemplate> templates;
+  if (is_folder || place.extension() == ".json") templates = read_chat_templates(place);
+  else templates.push_back({"default", place.string(), read_file(place, "a chat template")});
+  return ChatTemplate(templates, read_tokens_beside(is_folder ? place : place.parent_path()).named, date);
 }
 
 }  // namespace qad

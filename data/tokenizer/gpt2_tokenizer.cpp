@@ -1,6 +1,7 @@
 // GPT-2's pair of files, vocab.json and merges.txt, read as transformers reads a folder with these and no
 // tokenizer.json: as GPT2Tokenizer or Qwen2Tokenizer, which bring the stages that the files don't tell.
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "autograd/base/atomic_file.h"
@@ -8,6 +9,7 @@
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_class.h"
 #include "data/tokenizer/tokenizer_files.h"
 #include "data/tokenizer/tokens_beside.h"
 
@@ -18,8 +20,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kEnd = "<|endoftext|>";
-constexpr const char* kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr auto kOfBytes =
+    std::to_array<std::string_view>({"GPT2Tokenizer", "GPTNeoXTokenizer", "Qwen2Tokenizer", "Qwen3_5Tokenizer"});
 
 Json merges_in(const std::string& text) {
   Json merges = Json::array();
@@ -32,30 +34,20 @@ Json merges_in(const std::string& text) {
   return merges;
 }
 
-void set_stages(const TokensBeside& beside, Json& root) {
-  const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", beside.add_prefix_space}, {"use_regex", false}};
-  root["decoder"] = {{"type", "ByteLevel"}};
-  if (beside.tokenizer_class != "Qwen2Tokenizer") {
-    root["pre_tokenizer"] = bytes;
-    root["pre_tokenizer"]["use_regex"] = true;
-    return;
-  }
-  const Json split = {{"type", "Split"}, {"pattern", {{"Regex", kQwen2Pattern}}}, {"behavior", "Isolated"}};
-  root["normalizer"] = {{"type", "NFC"}};
-  root["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}};
-}
-
 }  // namespace
 
 std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path& merges) {
   const std::string vocab_text = read_file(vocab, "a vocabulary"), merge_text = read_file(merges, "a list of merges");
   check_utf8(merge_text, merges.string());
   const fs::path folder = vocab.parent_path();
-  const TokensBeside beside = read_tokens_beside(folder, {});
+  TokensBeside beside = read_tokens_beside(folder, {});
+  const bool unnamed = beside.tokenizer_class.empty();
+  if (unnamed) beside.tokenizer_class = "GPT2Tokenizer";
   const std::string& kind = beside.tokenizer_class;
-  if (!kind.empty() && kind != "GPT2Tokenizer" && kind != "Qwen2Tokenizer")
+  if (std::ranges::find(kOfBytes, kind) == kOfBytes.end())
     throw Error({.who = folder.string(),
-                 .expected = "tokenizer_class GPT2Tokenizer or Qwen2Tokenizer beside vocab.json and merges.txt",
+                 .expected = "tokenizer_class GPT2Tokenizer, GPTNeoXTokenizer, Qwen2Tokenizer or Qwen3_5Tokenizer "
+                             "beside vocab.json and merges.txt",
                  .got = kind,
                  .hint = "save it with transformers as a tokenizer.json"});
 
@@ -63,20 +55,15 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
   Json root;
   root["model"] = {
       {"type", "BPE"}, {"vocab", parse_json(vocab_text, vocab.string())}, {"merges", merges_in(merge_text)}};
-  set_stages(beside, root);
+  put_stages(stages_of_class(beside), root);
   BpeTokenizerParts parts = parse_tokenizer_json(root.dump(), vocab.string());
   const auto special = [](const std::string& content) { return AddedToken{.content = content, .special = true}; };
-  const bool nothing_said = kind.empty() && beside.of.empty() && parts.model.find(kEnd).has_value();
+  const bool nothing_said = unnamed && beside.named.empty() && parts.model.find(kEnd).has_value();
   if (nothing_said) parts.add(std::vector{special(kEnd)});
   add_tokens_beside(beside, parts);
   if (nothing_said) parts.bos = parts.eos = parts.id_of(kEnd);
-  if (kind == "Qwen2Tokenizer") {  // it adds them once more, without flags
-    std::vector<AddedToken> again;
-    for (const std::string& content : beside.special) again.push_back(special(content));
-    parts.add(again);
-  }
-  if (beside.add_bos == true && beside.of.contains("bos_token")) parts.prefix = {*parts.bos};
-  if (beside.add_eos == true && beside.of.contains("eos_token")) parts.suffix = {*parts.eos};
+  if (beside.add_bos == true && !beside.of("bos_token").empty()) parts.prefix = {*parts.bos};
+  if (beside.add_eos == true && !beside.of("eos_token").empty()) parts.suffix = {*parts.eos};
   parts.files = {{kVocabJson, vocab_text}, {kMergesText, merge_text}};
   add_tokenizer_files(folder, parts.files);
   return std::make_unique<BpeTokenizer>(std::move(parts));

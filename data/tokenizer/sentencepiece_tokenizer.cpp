@@ -37,8 +37,8 @@ class SentencePieceTokenizer final : public Tokenizer {
     for (const auto& [id, token] : vocabulary_.by_id())
       found_.add(id, token, token.content, beside.split_special && vocabulary_.is_special(token.content));
     const auto role = [&](const char* name, int otherwise) {
-      const auto said = beside.of.find(name);
-      return said != beside.of.end() ? id_of(said->second) : named(otherwise);
+      const std::string said = beside.of(name);
+      return said.empty() ? named(otherwise) : id_of(said);
     };
     bos_ = role("bos_token", processor_.bos_id());
     eos_ = role("eos_token", processor_.eos_id());

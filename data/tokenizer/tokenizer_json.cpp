@@ -10,6 +10,7 @@
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/bpe_tokenizer.h"
+#include "data/tokenizer/tokenizer_class.h"
 #include "data/tokenizer/tokenizer_files.h"
 #include "data/tokenizer/tokens_beside.h"
 
@@ -258,30 +259,42 @@ void tell_other_ids(const BpeTokenizerParts& parts, const TokenizerFileFacts& fi
   for (const auto& [content, id] : beside.said) tell(content, id);
 }
 
-struct Parsed {
-  BpeTokenizerParts parts;
-  TokenizerFileFacts facts;
-};
-
-Parsed parse(const std::string& contents, const std::string& who) {
-  const Json root = parse_json(contents, who);
-  const Reader reader(who);
+// Calls `read`; what it misses in the JSON is told by the file's name.
+template <typename Read>
+auto reading(const std::string& who, const Read& read) {
   try {
-    Parsed parsed{reader.read(root), {}};
-    parsed.facts.added = reader.added_tokens(root);
-    parsed.facts.byte_level = contents.find("\"ByteLevel\"") != std::string::npos;
-    if (const Json padding = root.value("padding", Json()); padding.is_object() && padding.contains("pad_token"))
-      parsed.facts.pad = padding.at("pad_token").get<std::string>();
-    return parsed;
+    return read();
   } catch (const Json::exception& e) {
     throw Error({.who = who, .expected = "the layout of a Hugging Face tokenizer.json", .got = json_reason(e)});
   }
 }
 
+TokenizerFileFacts facts_of(const Json& root, const std::string& contents, const std::string& who) {
+  return reading(who, [&] {
+    TokenizerFileFacts facts;
+    facts.added = Reader(who).added_tokens(root);
+    facts.byte_level = contents.find("\"ByteLevel\"") != std::string::npos;
+    if (const Json padding = root.value("padding", Json()); padding.is_object() && padding.contains("pad_token"))
+      facts.pad = padding.at("pad_token").get<std::string>();
+    return facts;
+  });
+}
+
+BpeTokenizerParts parts_of(const Json& root, const std::string& who) {
+  return reading(who, [&] { return Reader(who).read(root); });
+}
+
 }  // namespace
 
 BpeTokenizerParts parse_tokenizer_json(const std::string& contents, const std::string& who) {
-  return parse(contents, who).parts;
+  return parts_of(parse_json(contents, who), who);
+}
+
+TokensBeside read_tokens_beside(const fs::path& folder) {
+  const fs::path file = folder / kTokenizerJson;
+  if (!fs::exists(file)) return read_tokens_beside(folder, {});
+  const std::string contents = read_file(file, "a tokenizer");
+  return read_tokens_beside(folder, facts_of(parse_json(contents, file.string()), contents, file.string()));
 }
 
 void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
@@ -289,24 +302,38 @@ void add_tokens_beside(const TokensBeside& beside, BpeTokenizerParts& parts) {
   for (const auto& [token, id] : parts.model.vocabulary()) parts.own_size = std::max(parts.own_size, id + 1L);
   if (!parts.added.by_id().empty()) parts.own_size = std::max(parts.own_size, parts.added.by_id().rbegin()->first + 1L);
   parts.add(beside.tokens);
+  if (beside.tokenizer_class == "Qwen2Tokenizer") {  // it adds them once more, without flags
+    std::vector<AddedToken> again;
+    for (const std::string& content : beside.special) again.push_back({.content = content, .special = true});
+    parts.add(again);
+  }
   parts.split_special = beside.split_special;
   const auto find = [&](const std::string& role) -> std::optional<std::int32_t> {
-    if (const auto named = beside.of.find(role); named != beside.of.end())
-      if (const auto id = parts.id_of(named->second)) return id;
+    if (const std::string token = beside.of(role); !token.empty())
+      if (const auto id = parts.id_of(token)) return id;
     const auto id = beside.ids.find(role);
     return id == beside.ids.end() ? std::nullopt : std::optional(id->second);
   };
   parts.bos = find("bos_token");
   parts.eos = find("eos_token");
   parts.pad = find("pad_token");
+  if (beside.tokenizer_class == "LlamaTokenizer") parts.unk = find("unk_token");
+  if (beside.tokenizer_class == "CodeLlamaTokenizer" && parts.bos) parts.prefix = {*parts.bos};
 }
 
 std::unique_ptr<Tokenizer> read_tokenizer_json(const fs::path& file) {
   const std::string contents = read_file(file, "a tokenizer");
-  auto [parts, facts] = parse(contents, file.string());
+  Json root = parse_json(contents, file.string());
+  const TokenizerFileFacts facts = facts_of(root, contents, file.string());
   const fs::path folder = file.parent_path();
   const TokensBeside beside = read_tokens_beside(folder, facts);
+  const Json stages = stages_of_class(beside);
+  reading(file.string(), [&] { put_stages(stages, root); });
+  BpeTokenizerParts parts = parts_of(root, file.string());
+  if (!stages.is_null()) parts.stages = stages.dump();
   add_tokens_beside(beside, parts);
+  for (const auto& [said, token] : facts.added)  // the file's own, also where a class takes them from beside it
+    if (const auto id = parts.id_of(token.content)) parts.own_size = std::max(parts.own_size, *id + 1L);
   tell_other_ids(parts, facts, beside);
   // The template in tokenizer.json alone says what goes around a text.
   const auto tell_ignored = [&](const char* key, std::optional<bool> said, bool has) {

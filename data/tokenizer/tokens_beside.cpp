@@ -9,6 +9,7 @@
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "data/files/json_file.h"
+#include "data/tokenizer/tokenizer_class.h"
 #include "data/tokenizer/tokenizer_files.h"
 
 namespace qad {
@@ -135,28 +136,31 @@ class Arguments {
     for (const auto& [id, token] : file.added) remember(id, {token, false, true});
   }
 
-  // Roles of which no file speaks have the class's own token.
+  // What no file speaks of is the class's own. A class's own names come before others.
   void set_defaults(const std::string& tokenizer_class) {
-    const auto set = [&](std::initializer_list<const char*> roles, const char* text) {
-      for (const char* role : roles)
-        if (!roles_.has(role)) roles_.set(role, Named{{.content = text}, true});
-    };
-    if (tokenizer_class == "LlamaTokenizer") {
-      set({"unk_token"}, "<unk>");
-      set({"bos_token"}, "<s>");
-      set({"eos_token"}, "</s>");
+    NamedList named;
+    for (const auto& [name, text] : tokens_of_class(tokenizer_class)) {
+      std::optional<Named> token;
+      if (text) token = Named{{.content = *text}, true};
+      if (is_role(name)) {
+        if (!roles_.has(name)) roles_.set(name, token);
+        continue;
+      }
+      if (others_.has(name)) token = others_.find(name);
+      named.set(name, token);
+      if (token && !has_extra_) extra_.push_back(*token);
     }
-    if (tokenizer_class == "Qwen2Tokenizer") set({"unk_token", "eos_token", "pad_token"}, "<|endoftext|>");
-    if (tokenizer_class == "GPT2Tokenizer") set({"unk_token", "bos_token", "eos_token"}, "<|endoftext|>");
+    for (const auto& [name, token] : others_.entries()) named.set(name, token);
+    others_ = std::move(named);
     if (file_.pad && !roles_.has("pad_token")) roles_.set("pad_token", Named{{.content = *file_.pad}, true});
   }
 
   void finish(TokensBeside& beside) const {
     std::vector<Named> named;  // the special tokens, in the order in which they are added
     const auto add_named = [&](const std::string& role, const std::optional<Named>& token) {
-      if (!token || token->token.content.empty()) return;
-      named.push_back(*token);
-      beside.of[role] = token->token.content;
+      if (!token) return;
+      beside.named.emplace_back(role, token->token.content);
+      if (!token->token.content.empty()) named.push_back(*token);
     };
     for (const std::string_view role : kRoles) add_named(std::string(role), as_added(roles_.find(std::string(role))));
     NamedList others = others_;
@@ -166,7 +170,8 @@ class Arguments {
     for (const auto& list : {named, extra_})
       for (const Named& token : list) beside.special.push_back(token.token.content);
     std::set<std::string> known, special;
-    for (const auto& [id, token] : file_.added) known.insert(token.content);
+    if (!brings_stages(beside.tokenizer_class))
+      for (const auto& [id, token] : file_.added) known.insert(token.content);
     for (const auto& [id, token] : by_id_) known.insert(token.token.content);
     for (const Named& token : named) special.insert(token.token.content);
     std::vector<Named> tokens;
@@ -211,7 +216,9 @@ class Arguments {
       if (is_role(key)) read_role(key, value, values, false);
       else if (key.ends_with("_token") && value.is_string()) texts_.set(key, values.token(key, value, false));
       else if (key.ends_with("_token") && is_object) others_.set(key, values.token(key, value, false));
+      else if (key.ends_with("_token") && value.is_null()) others_.set(key, std::nullopt);
     }
+    read_names(json, values);
     const OrderedJson* extra = present(json, "extra_special_tokens");
     const OrderedJson* additional = present(json, "additional_special_tokens");
     has_extra_ =
@@ -219,11 +226,21 @@ class Arguments {
     if (extra == nullptr || extra->empty()) extra = additional;
     if (extra == nullptr) return;
     if (extra->is_object()) {
-      for (const auto& [key, value] : extra->items()) texts_.set(key, values.token(key, value, false));
       has_extra_ = false;
       extra = additional;
     }
     if (extra != nullptr) read_list("additional_special_tokens", *extra, values, false);
+  }
+
+  // Tokens under names of their own; the older key counts where it has any.
+  void read_names(const OrderedJson& json, const Values& values) {
+    const bool has_texts = !texts_.entries().empty();
+    const OrderedJson* names = present(json, "extra_special_tokens");
+    if (names == nullptr || !names->is_object()) names = nullptr;
+    if (!has_texts && (names == nullptr || names->empty())) names = present(json, "model_specific_special_tokens");
+    if (names == nullptr) return;
+    if (!names->is_object()) values.refuse("model_specific_special_tokens", "an object of tokens by name", *names);
+    for (const auto& [key, value] : names->items()) texts_.set(key, values.token(key, value, false));
   }
 
   void read_list(const std::string& key, const OrderedJson& list, const Values& values, bool special) {
@@ -290,23 +307,12 @@ class Arguments {
   std::map<std::string, Named> by_content_;
 };
 
-// The class that AutoTokenizer takes: the one that the files name or that goes with the family; empty for the one that
-// takes a tokenizer.json as it is.
-std::string class_of(const OrderedJson& tokenizer_config, const OrderedJson& config, const TokenizerFileFacts& file) {
-  const auto plain = [](std::string name) {
-    if (name.ends_with("Fast")) name.resize(name.size() - 4);
-    return name == "PreTrainedTokenizer" || name == "TokenizersBackend" ? "" : name;
-  };
-  const std::string family = text_at(config, "model_type");
-  const std::string of_family = family == "qwen2" || family == "qwen3" ? "Qwen2Tokenizer" : "";
-  std::string said = text_at(tokenizer_config, "tokenizer_class");
-  if (said.empty()) said = text_at(config, "tokenizer_class");
-  if (said.empty() || family == "qwen2") return of_family;
-  if (family == "mistral" || (plain(said) == "LlamaTokenizer" && file.byte_level)) return "";
-  return plain(said);
-}
-
 }  // namespace
+
+std::string TokensBeside::of(std::string_view name) const {
+  const auto found = std::find_if(named.rbegin(), named.rend(), [&](const auto& one) { return one.first == name; });
+  return found == named.rend() ? "" : found->second;
+}
 
 TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts& file) {
   const OrderedJson config = read_object(folder / "config.json");
@@ -314,15 +320,19 @@ TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts
   const OrderedJson json = read_object(place);
   const Values values(place.string());
   TokensBeside beside;
-  beside.tokenizer_class = class_of(json, config, file);
+  std::string said = text_at(json, "tokenizer_class");
+  if (said.empty()) said = text_at(config, "tokenizer_class");
+  beside.tokenizer_class = tokenizer_class_of(text_at(config, "model_type"), std::move(said), file.byte_level);
   for (const char* key : {"add_bos_token", "add_eos_token"})
     if (const OrderedJson* value = present(json, key)) {
       if (!value->is_boolean()) values.refuse(key, "true or false", *value);
       (std::string_view(key) == "add_bos_token" ? beside.add_bos : beside.add_eos) = value->get<bool>();
     }
-  for (const auto& [key, target] : {std::pair{"add_prefix_space", &beside.add_prefix_space},
-                                    std::pair{"split_special_tokens", &beside.split_special}})
+  for (const auto& [key, target] :
+       {std::pair{"legacy", &beside.legacy}, std::pair{"split_special_tokens", &beside.split_special}})
     if (present(json, key)) *target = values.flag(key, json, key, false);
+  if (present(json, "add_prefix_space"))
+    beside.add_prefix_space = values.flag("add_prefix_space", json, "add_prefix_space", false);
 
   Arguments arguments(folder, file);
   arguments.set_defaults(beside.tokenizer_class);

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,18 +25,26 @@ struct TokenizerFileFacts {
 };
 
 struct TokensBeside {
-  std::string tokenizer_class;               ///< that transformers takes, without Fast; empty: any tokenizer.json's
-  std::vector<AddedToken> tokens;            ///< to be added to the file's own, in this order
-  std::map<std::string, std::string> of;     ///< content by role, such as bos_token
+  std::string tokenizer_class;     ///< that transformers takes, without Fast; empty: any tokenizer.json's
+  std::vector<AddedToken> tokens;  ///< to be added to the file's own, in this order
+  /// Names and contents, as chat templates know them: roles such as bos_token, then names of the folder's own. A
+  /// content may be empty, which is no token.
+  std::vector<std::pair<std::string, std::string>> named;
   std::vector<std::string> special;          ///< all that are named special, in order
   std::map<std::string, std::int32_t> ids;   ///< of bos_token and eos_token, as config.json has them
   std::map<std::string, std::int64_t> said;  ///< content and the id that a file gives it
   std::optional<bool> add_bos, add_eos;
-  bool add_prefix_space = false;
+  std::optional<bool> add_prefix_space;
+  bool legacy = false;         ///< LlamaTokenizer's flag: a space before all that stands between added tokens
   bool split_special = false;  ///< special tokens in a text are text
+
+  /// Content by name; empty where no token has it.
+  [[nodiscard]] std::string of(std::string_view name) const;
 };
 
 /// Throws Error, naming file and key, for what has another type.
 [[nodiscard]] TokensBeside read_tokens_beside(const std::filesystem::path& folder, const TokenizerFileFacts& file);
+/// With what the folder's tokenizer.json says, if it has one.
+[[nodiscard]] TokensBeside read_tokens_beside(const std::filesystem::path& folder);
 
 }  // namespace qad

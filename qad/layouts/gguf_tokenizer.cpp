@@ -7,11 +7,13 @@
 #include <nlohmann/json.hpp>
 
 #include "autograd/base/error.h"
+#include "autograd/base/warn_once.h"
 #include "data/files/json_file.h"
 #include "data/files/utf8.h"
 #include "data/tokenizer/added_tokens.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/chat_template_files.h"
+#include "data/tokenizer/tokenizer_class.h"
 
 namespace qad {
 namespace {
@@ -94,6 +96,10 @@ constexpr auto kPreTokenizers = std::to_array<PreTokenizer>({
     {"digits, GPT-2 words", "smollm", false},
     {"split " QAD_WORDS_BEFORE_DIGITS "{1,3}" QAD_WORDS_AFTER_DIGITS ", bytes", "llama-bpe", true},
     {"split " QAD_WORDS_BEFORE_DIGITS QAD_WORDS_AFTER_DIGITS ", bytes", "qwen2", false},
+    {"split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
+     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+, bytes",
+     "qwen35", false},
 });
 #undef QAD_WORDS_BEFORE_DIGITS
 #undef QAD_WORDS_AFTER_DIGITS
@@ -117,7 +123,7 @@ void add_byte_level(const Json& root, const Tokenizer& tokenizer, GgufMetadata& 
   std::vector<std::string> merges;
   for (const auto& [left, right] : merges_of(root.at("model"))) merges.push_back(left + " " + right);
   std::string steps = described(steps_of(root, "pre_tokenizer", "pretokenizers"));
-  if (merges.empty() && steps == "bytes") steps = "GPT-2 words";  // where nothing merges, cuts change nothing
+  if (merges.empty() && steps.ends_with("bytes")) steps = "GPT-2 words";  // where nothing merges, cuts change nothing
   const auto found = std::ranges::find(kPreTokenizers, steps, &PreTokenizer::steps);
   if (found == kPreTokenizers.end())
     refuse("the pre-tokenizer of GPT-2, SmolLM, Llama 3 or Qwen 2/3", steps.empty() ? "none" : steps);
@@ -160,7 +166,12 @@ bool space_before_text(const Json& root, const std::vector<std::string>& tokens)
   if (pre[0].value("split", true) &&
       std::ranges::any_of(tokens, [](const std::string& token) { return token.rfind(kMark) + 1 > 1; }))
     refuse("no tokens with \u2581 inside, or Metaspace with split: false", "tokens across words");
-  return pre[0].value("prepend_scheme", "always") != "never";
+  const std::string scheme = pre[0].value("prepend_scheme", "always");
+  if (scheme == "first")
+    warn_once(
+        "tokenizer.json as GGUF: a space goes before the first word alone, in llama.cpp also after each special token; "
+        "it gives other ids to what follows one");
+  return scheme != "never";
 }
 
 void add_sentence_piece(const Json& root, std::vector<std::string>& tokens, GgufMetadata& metadata) {
@@ -284,8 +295,9 @@ GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& confi
   if (tokenizer == nullptr) return {{"tokenizer.ggml.model", std::string("no_vocab")}};
   const std::string* const file = file_of(*tokenizer, "tokenizer.json");
   if (file == nullptr) refuse("a tokenizer.json", tokenizer->files().empty() ? "no file" : tokenizer->files()[0].first);
-  const Json root = parse_json(*file, "tokenizer.json");
+  Json root = parse_json(*file, "tokenizer.json");
   try {
+    if (!tokenizer->stages().empty()) put_stages(Json::parse(tokenizer->stages()), root);
     GgufMetadata metadata;
     Vocabulary vocabulary = vocabulary_of(root, *tokenizer, config.vocab_size);
     const std::vector<Json> pre = steps_of(root, "pre_tokenizer", "pretokenizers");

@@ -8,6 +8,7 @@
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/random.h"
+#include "data/text/chat_template.h"
 #include "data/tokenizer/added_tokens.h"
 #include "data/tokenizer/tokenizer.h"
 #include "data/tokenizer/tokenizer_files.h"
@@ -68,7 +69,32 @@ TEST(TokenizerFolder, GivesTheIdsOfTransformers) {
     EXPECT_EQ(load_tokenizer(copy.path())->encode("<x> the<|im_end|>"), tokenizer->encode("<x> the<|im_end|>"));
     ++folders;
   }
-  EXPECT_GE(folders, 70);
+  EXPECT_GE(folders, 144);
+}
+
+TEST(TokenizerFolder, GivesChatTemplatesTheTokensOfTransformers) {
+  const OrderedJson all = folder_goldens();
+  const std::vector<std::string> more = {"bos_token", "eos_token", "unk_token",   "sep_token", "pad_token",
+                                         "cls_token", "end",       "image_token", "end_token"};
+  for (const OrderedJson& golden : all.at("folders")) {
+    SCOPED_TRACE(golden.at("name").get<std::string>());
+    const TemporaryFolder folder;
+    write_folder(folder.path(), all.at("bases"), golden);
+    std::string source, expected;
+    const OrderedJson& named = golden.at("named");
+    for (const auto& [name, text] : named.items()) {
+      source += name + "={{ " + name + " }}|";
+      expected += name + "=" + text.get<std::string>() + "|";
+    }
+    for (const std::string& name : more) {
+      source += name + " {{ " + name + " is defined }}|";
+      expected += name + (named.contains(name) ? " True|" : " False|");
+    }
+    write(folder.path(), {{"chat_template.jinja", source}});
+    const OrderedJson question = {{"role", "user"}, {"content", "hi"}};
+    const ChatTemplate chat = load_chat_template(folder.path(), "2025-03-09");
+    EXPECT_EQ(chat.lay_out({{"messages", OrderedJson::array({question})}}).text, expected);
+  }
 }
 
 // The byte tokenizer's folder with a tokenizer_config.json of one key more.
@@ -112,6 +138,7 @@ TEST(TokenizerFolder, RefusesValuesOfOtherTypesByFileAndKey) {
   testing::expect_mentions(message("added_tokens_decoder", R"({"5": {"content": "a", "lstrip": 1}})"),
                            {"added_tokens_decoder.5.lstrip: expected true or false, got 1"});
   testing::expect_mentions(message("additional_special_tokens", "3"), {"expected a list of tokens"});
+  testing::expect_mentions(message("model_specific_special_tokens", R"(["a"])"), {"an object of tokens by name"});
   testing::expect_mentions(message("add_bos_token", R"("yes")"), {"add_bos_token: expected true or false"});
   testing::expect_mentions(message("split_special_tokens", "1"), {"split_special_tokens: expected true or false"});
 }
@@ -122,7 +149,7 @@ TEST(TokenizerFolder, RefusesAPairOfFilesOfAnotherClass) {
   write(folder.path(), all.at("bases").at("pair"));
   write(folder.path(), {{"tokenizer_config.json", {{"tokenizer_class", "RobertaTokenizer"}}}});
   testing::expect_mentions(error_of([&] { static_cast<void>(load_tokenizer(folder.path())); }),
-                           {"expected tokenizer_class GPT2Tokenizer or Qwen2Tokenizer", "got RobertaTokenizer"});
+                           {"expected tokenizer_class GPT2Tokenizer, GPTNeoXTokenizer", "got RobertaTokenizer"});
 }
 
 TEST(TokenizerFiles, GoAlongWithAllTemplates) {
