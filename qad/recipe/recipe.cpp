@@ -265,10 +265,15 @@ Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& chan
   return changed;
 }
 
-std::vector<std::string> fixed_differences(Recipe a, Recipe b) {
-  for (Recipe* one : {&a, &b}) one->visit_fields(PathEraser{});
+std::vector<std::string> changed_keys(const Recipe& a, const Recipe& b) {
   std::vector<std::string> keys;
   add_differences(write_fields(a), write_fields(b), "", keys);
+  return keys;
+}
+
+std::vector<std::string> fixed_differences(Recipe a, Recipe b) {
+  for (Recipe* one : {&a, &b}) one->visit_fields(PathEraser{});
+  std::vector<std::string> keys = changed_keys(a, b);
   const std::vector<std::string> changeable = changeable_keys();
   std::erase_if(keys, [&](const std::string& key) {
     return std::ranges::any_of(changeable, [&](const std::string& known) { return covers(known, key); });

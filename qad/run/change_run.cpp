@@ -1,6 +1,7 @@
 #include "qad/run/change_run.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <variant>
@@ -23,6 +24,16 @@ void keep_aside(const fs::path& file, std::int64_t step) {
   log_info("{} is kept as {}", file.string(), kept.filename().string());
 }
 
+bool diverged(const RunFolder& folder) {
+  return fs::exists(folder.summary()) && read_summary(folder.summary()).end == enum_name(RunEnd::diverged);
+}
+
+// Whether its evaluations have been in vain for as long as it is to wait.
+bool is_out_of_patience(const CheckpointContent& known, std::int64_t patience) {
+  const auto in_vain = known.numbers.find("evaluations_without_better");
+  return patience > 0 && in_vain != known.numbers.end() && std::get<std::int64_t>(in_vain->second) >= patience;
+}
+
 }  // namespace
 
 RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& changes)
@@ -35,16 +46,40 @@ RunChange::RunChange(const RunFolder& folder, const std::vector<std::string>& ch
                  .hint = "change the comparison: qad resume " + around.parent_path().string()},
                 ExitCode::usage);
   if (recipe_text(before_) == recipe_text(recipe_)) return;
-  if (!before_.row().is_comparison) {
-    runs_.push_back(one_of(folder, recipe_));
-    return;
-  }
+  if (before_.row().is_comparison) look_at_arms();
+  else runs_.push_back(one_of(folder, recipe_));
+  if (!trains_) refuse_keys_of_steps();
+}
+
+void RunChange::refuse_keys_of_steps() const {
+  const bool is_one = !before_.row().is_comparison, is_trained = is_one && before_.row().steps != Steps::none;
+  const bool ends_here = !is_one || (is_trained && runs_.front().step == recipe_.train.steps);
+  std::vector<std::string> keys = changed_keys(before_, recipe_);
+  std::erase_if(
+      keys, [&](const std::string& key) { return !key.starts_with("train.") || (ends_here && key == "train.steps"); });
+  if (keys.empty()) return;
+  std::string hint = "nothing is left to train; add train.steps=N";
+  if (is_one && !is_trained) hint = fmt::format("kind: {} trains nothing", enum_name(before_.kind));
+  else if (!ends_here) hint = "it has ended by train.patience; add a larger one, or train.patience=0";
+  throw Error({.who = fmt::format("{}", fmt::join(keys, ", ")),
+               .expected = "a step still to come",
+               .got = "none in " + folder_.path.string(),
+               .hint = hint},
+              ExitCode::usage);
+}
+
+void RunChange::look_at_arms() {
   for (const Arm& arm : expand_arms(recipe_))
     for (const ArmCandidate& candidate : arm.candidates)
-      for (const ArmRun& run : candidate)
-        if (const RunFolder own{folder.arm(run.name)};
-            is_run_folder(own.path) && recipe_text(read_given_recipe(own)) != recipe_text(run.recipe))
-          runs_.push_back(one_of(own, run.recipe));
+      for (const ArmRun& run : candidate) {
+        const RunFolder own{folder_.arm(run.name)};
+        if (!is_run_folder(own.path)) {
+          trains_ |= about(arm.kind).steps != Steps::none && run.recipe.train.steps > 0;
+        } else if (recipe_text(read_given_recipe(own)) != recipe_text(run.recipe) && !diverged(own)) {
+          One one = one_of(own, run.recipe);
+          if (recipe_text(one.before) != recipe_text(one.after)) runs_.push_back(std::move(one));
+        }
+      }
 }
 
 RunChange::One RunChange::one_of(const RunFolder& folder, const Recipe& after) {
@@ -61,11 +96,17 @@ RunChange::One RunChange::one_of(const RunFolder& folder, const Recipe& after) {
                  .expected = fmt::format("at least the {} that {} has done", run.step, folder.path.string()),
                  .got = std::to_string(after.train.steps)},
                 ExitCode::usage);
-  if (!fs::exists(folder.summary())) return run;
-  if (const RunSummary summary = read_summary(folder.summary()); summary.end == enum_name(RunEnd::diverged))
-    throw Error(
-        {folder.path.string(), "a run that has not diverged", summary.reason, "begin a new run, with a lower train.lr"},
-        ExitCode::usage);
+  if (diverged(folder))
+    throw Error({folder.path.string(), "a run that has not diverged", read_summary(folder.summary()).reason,
+                 "begin a new run, with a lower train.lr"},
+                ExitCode::usage);
+  const bool is_trained = after.row().steps != Steps::none;
+  if (is_trained && run.step < after.train.steps && !is_out_of_patience(run.known, after.train.patience)) {
+    trains_ = true;
+  } else {  // its recipe says what it was trained with
+    run.after.train = run.before.train;
+    if (is_trained) run.after.train.steps = after.train.steps;
+  }
   return run;
 }
 

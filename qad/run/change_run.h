@@ -16,8 +16,9 @@ namespace qad {
 /// What is to change; nothing has yet.
 class RunChange {
  public:
-  /// Throws Error (usage) as changed_recipe does, for fewer train.steps than are done, for a run that has diverged, and
-  /// for one arm of a comparison alone.
+  /// Throws Error (usage) as changed_recipe does, for fewer train.steps than are done, for a run that has diverged, for
+  /// one arm of a comparison alone, and for keys that act on steps where none is to come. Arms of a comparison that
+  /// have diverged, or whose steps are done, keep what they were trained with.
   RunChange(const RunFolder& folder, const std::vector<std::string>& changes);
 
   /// The folder's recipe as it will be.
@@ -34,12 +35,15 @@ class RunChange {
     CheckpointContent known = {};  ///< without its tensors
     std::filesystem::path checkpoint = {};
   };
-  [[nodiscard]] static One one_of(const RunFolder& folder, const Recipe& after);
+  [[nodiscard]] One one_of(const RunFolder& folder, const Recipe& after);
+  void look_at_arms();
+  void refuse_keys_of_steps() const;
   static void tell(const One& run);
 
   RunFolder folder_;
   Recipe before_, recipe_;
   std::vector<One> runs_;
+  bool trains_ = false;  ///< whether a step is to come in any of them, or in an arm that has not begun
 };
 
 }  // namespace qad

@@ -115,6 +115,58 @@ TEST(GoOn, AComparisonGoesOnWithItsArms) {
   EXPECT_FALSE(fs::exists(work.path("cmp/arms/c/summary.step-2.json")));
 }
 
+// What would act on steps alone is refused where none is to come: the recipe says what a run was trained with.
+TEST(GoOn, NothingThatNoStepWouldSee) {
+  const Workplace work;
+  const auto refused = [&](const std::string& run, const Arguments& changes, const std::vector<std::string>& words) {
+    Arguments arguments = {"resume", work.at(run)};
+    arguments.insert(arguments.end(), changes.begin(), changes.end());
+    work.refused(arguments, ExitCode::usage, words);
+  };
+  work.run(work.recipe(), "run");
+  refused("run", {"train.schedule=constant", "train.lr=2e-4", "export=[dense]"},
+          {"train.lr, train.schedule: expected a step still to come, got none in", "add train.steps=N"});
+  EXPECT_EQ(resume(work.at("run"), {"train.lr=1e-4", "evaluate.batch_size=2", "threads=1"}).exit_code, 0)
+      << "as it was";
+  EXPECT_EQ(resume(work.at("run"), {"train.steps=4", "train.lr=2e-4"}).exit_code, 0);
+
+  work.run(work.recipe(), "ptq", {"kind=ptq"});
+  refused("ptq", {"train.lr=2e-4"}, {"train.lr: ", "kind: ptq trains nothing"});
+
+  work.run(work.recipe(), "stopped", {"train.lr=0", "train.steps=8", "evaluate.every=1", "train.patience=1"});
+  ASSERT_EQ(read_summary(work.path("stopped/summary.json")).end, "early_stop");
+  refused("stopped", {"train.lr=2e-4", "train.steps=9"}, {"train.steps, train.lr: ", "train.patience"});
+  EXPECT_EQ(resume(work.at("stopped"), {"train.lr=2e-4", "train.patience=0"}).exit_code, 0);
+  EXPECT_EQ(read_summary(work.path("stopped/summary.json")).steps, 8);
+
+  const std::string recipe =
+      work.recipe("arms: [{name: a, kind: ptq}, {name: b, kind: qad}, {name: c, kind: qad, set: [train.steps=2]}]\n")
+          .string();
+  ASSERT_EQ(Workplace::start({"compare", recipe, "kind=compare", "--out", work.at("cmp")}).exit_code, 0);
+  refused("cmp", {"train.lr=2e-4"}, {"train.lr: expected a step still to come", "add train.steps=N"});
+  const std::string of_c = read_file(work.path("cmp/arms/c/recipe.yaml"), "");
+  ASSERT_EQ(resume(work.at("cmp"), {"train.lr=2e-4", "train.steps=4"}).exit_code, 0);
+  EXPECT_NE(read_file(work.path("cmp/arms/b/recipe.yaml"), "").find("lr: 0.0002"), std::string::npos);
+  EXPECT_EQ(read_file(work.path("cmp/arms/c/recipe.yaml"), ""), of_c) << "its steps were done";
+}
+
+TEST(GoOn, AComparisonWithARateThatDiverged) {
+  const Workplace work;
+  const std::string recipe = work.recipe("arms: [{name: b, kind: qad, lr: [1.0e-4, 1000]}]\n").string();
+  ASSERT_EQ(
+      Workplace::start({"compare", recipe, "kind=compare", "evaluate.every=1", "--out", work.at("cmp")}).exit_code, 0);
+  const std::string arm = "cmp/arms/b-lr1000";
+  ASSERT_EQ(read_summary(work.path(arm + "/summary.json")).end, "diverged");
+  const auto before = testing::contents_of(work.path(arm));
+  const Outcome outcome = resume(work.at("cmp"), {"train.steps=5"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(testing::contents_of(work.path(arm)), before);
+  const auto rows = read_summary(work.path("cmp/summary.json")).arms.back().candidates;
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].end, "diverged");
+  EXPECT_EQ(read_summary(work.path("cmp/arms/b-lr0.0001/summary.json")).steps, 5);
+}
+
 TEST(GoOn, NotWithAnotherTextOrTeacher) {
   const Workplace work;
   work.run(work.recipe(), "run");
