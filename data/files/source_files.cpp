@@ -64,12 +64,6 @@ std::set<fs::path> matches(const std::string& pattern) {
   if (parts.back() == "**") parts.emplace_back("*");
   std::set<fs::path> found;
   collect(whole.root_path(), parts, found);
-  if (found.empty())
-    throw Error({.who = pattern,
-                 .expected = "files that this pattern matches",
-                 .got = "none",
-                 .hint = "a pattern is relative to the working directory"},
-                ExitCode::usage);
   return found;
 }
 
@@ -77,18 +71,28 @@ std::set<fs::path> matches(const std::string& pattern) {
 
 bool has_pattern(const std::string& name) { return name.find_first_of("*?[") != std::string::npos; }
 
+bool matches_files(const std::string& pattern) { return !matches(pattern).empty(); }
+
 std::vector<fs::path> expand_files(std::span<const std::string> names, std::string_view what) {
-  if (names.empty()) throw Error({.who = "a list of files", .expected = "at least one", .got = "none"});
+  if (names.empty())
+    throw Error({.who = "a list of files", .expected = "at least one", .got = "none"}, ExitCode::usage);
   std::vector<fs::path> files;
   for (const std::string& name : names) {
     if (has_pattern(name) && !is_there(name)) {
       const std::set<fs::path> found = matches(name);
+      if (found.empty())
+        throw Error({.who = name,
+                     .expected = "files that this pattern matches",
+                     .got = "none",
+                     .hint = "a pattern is relative to the working directory"},
+                    ExitCode::usage);
       files.insert(files.end(), found.begin(), found.end());
     } else if (is_folder(name)) {
       throw Error({.who = name,
                    .expected = std::string(what),
                    .got = "a folder",
-                   .hint = (fs::path(name) / "*.txt").string() + " names files in it"});
+                   .hint = (fs::path(name) / "*.txt").string() + " names files in it"},
+                  ExitCode::usage);
     } else {
       files.emplace_back(name);
     }
@@ -101,7 +105,8 @@ std::vector<fs::path> expand_files(std::span<const std::string> names, std::stri
       throw Error({.who = file.string(),
                    .expected = "each file once",
                    .got = "it twice",
-                   .hint = "a mixture's weight repeats a text"});
+                   .hint = "a mixture's weight repeats a text"},
+                  ExitCode::usage);
   }
   return files;
 }

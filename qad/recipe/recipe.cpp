@@ -298,13 +298,19 @@ Recipe with_absolute_paths(Recipe recipe) {
   return recipe;
 }
 
-bool check_recipe_file(const std::filesystem::path& file) {
+bool check_recipe_file(const std::filesystem::path& file, std::vector<std::string>* missing) {
   YamlProblems problems;
   const YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_whole = tree.find("kind") != nullptr;
   Recipe recipe;
   if (is_whole && problems.empty()) recipe = read_with_models(tree, Models::looked_at, problems);
   else read_fields(tree, recipe, problems);
+  if (is_whole && problems.empty() && missing != nullptr) {
+    check_paths(recipe, tree, problems, missing);
+    if (recipe.row().is_comparison)  // arms may start from models of their own
+      for (const Arm& arm : read_arms(recipe, tree, Models::not_looked_at, problems))
+        check_paths(arm.candidates.front().front().recipe, tree, problems, missing);
+  }
   problems.throw_if_any(file.string());
   return is_whole;
 }

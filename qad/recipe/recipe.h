@@ -200,8 +200,9 @@ struct Recipe {
 [[nodiscard]] Recipe with_absolute_paths(Recipe recipe);
 
 /// Whether the file, read with its imports, is a whole recipe (it has a `kind`) or a part for others to import.
-/// Throws as load_recipe: a whole recipe is checked whole, a part key by key.
-bool check_recipe_file(const std::filesystem::path& file);
+/// Throws as load_recipe: a whole recipe is checked whole, a part key by key. With `missing`, also where it names what
+/// is another thing than it should be; what is not there is noted (path_check.h).
+bool check_recipe_file(const std::filesystem::path& file, std::vector<std::string>* missing = nullptr);
 
 /// Whether scales are found on text, or what is pruned; with `stream`, where nothing else does, only if a rule asks for
 /// that.

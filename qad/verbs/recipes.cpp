@@ -1,6 +1,7 @@
 #include "qad/verbs/recipes.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <fstream>
@@ -99,8 +100,11 @@ void check(const std::vector<std::string>& arguments, std::ostream& print) {
   for (const fs::path& name : files) {
     try {
       const fs::path file = find_recipe(name);
-      const bool is_whole = check_recipe_file(file);
-      print << fmt::format("{}: good{}\n", file.string(), is_whole ? "" : " (a part to import)");
+      std::vector<std::string> missing;
+      const bool is_whole = check_recipe_file(file, &missing);
+      print << fmt::format("{}: good{}", file.string(), is_whole ? "" : " (a part to import)");
+      if (!missing.empty()) print << fmt::format(", but not there yet: {}", fmt::join(missing, ", "));
+      print << "\n";
     } catch (const Error& error) {
       errors += (errors.empty() ? "" : "\n") + std::string(error.what());
     }

@@ -54,7 +54,57 @@ TEST_F(MissingPaths, AreToldWithTheirLineAndColumnAllAtOnce) {
     EXPECT_NE(outcome.err.find("6 errors"), std::string::npos) << outcome.err;
   }
   // The recipe itself is good: its files may be on another machine.
-  EXPECT_EQ(Workplace::start({"recipes", "check", recipe}).exit_code, 0);
+  const Outcome check = Workplace::start({"recipes", "check", recipe});
+  EXPECT_EQ(check.exit_code, 0);
+  EXPECT_EQ(check.out, recipe +
+                           ": good, but not there yet: teacher.model no/teacher, student.model no/student, "
+                           "data.train.mixture[0].text no/a.txt, data.train.mixture[1].jsonl[1] no/b.jsonl, "
+                           "data.eval.token_file no/c.h5, data.tokenizer no/tokenizer\n");
+}
+
+TEST_F(MissingPaths, OfAComparisonAreToldByCheckToo) {
+  const std::string recipe =
+      work_.recipe("arms: [{name: a, kind: ptq}, {name: b, kind: qad, set: [student.model=no/such]}]\n").string();
+  std::string text = read_file(recipe, "");
+  text.replace(text.find("kind: qad"), 9, "kind: compare");
+  text.replace(text.find(work_.at("text.txt")), work_.at("text.txt").size(), "no/*.txt");
+  work_.write("recipe.yaml", text);
+  const Outcome check = Workplace::start({"recipes", "check", recipe});
+  EXPECT_EQ(check.exit_code, 0) << check.err;
+  EXPECT_EQ(check.out, recipe + ": good, but not there yet: data.train.text no/*.txt, student.model no/such\n");
+}
+
+// What is there, and is another thing than it should be: told like what is missing, and with it.
+TEST_F(MissingPaths, OtherThingsThanTheyShouldBe) {
+  const std::string text = work_.at("text.txt"), folder = work_.at("plain");
+  std::filesystem::create_directory(folder);
+  const Outcome outcome = Workplace::start(Workplace::run_arguments(
+      work_.recipe(), work_.at("out"),
+      {"data.train.text=" + folder, "data.eval.text=no/*.txt", "teacher.model=" + text, "student.model=" + folder}));
+  EXPECT_EQ(outcome.exit_code, 2);
+  for (const std::string& line :
+       {"teacher.model: expected a model's folder, got a file: " + text,
+        "student.model: expected a model's folder (config.json and safetensors), got a folder without config.json: " +
+            folder,
+        "data.train.text: expected a file, got a folder: " + folder + " (" + folder + "/*.txt names files in it)",
+        std::string("data.eval.text: expected files that this pattern matches, got none: no/*.txt"),
+        std::string("4 errors")})
+    EXPECT_NE(outcome.err.find(line), std::string::npos) << line << "\n" << outcome.err;
+  const std::string recipe = work_.recipe("student: {model: " + text + "}\n").string();
+  work_.refused({"recipes", "check", recipe}, ExitCode::usage,
+                {recipe + ":8:18: student.model: expected a model's folder, got a file: " + text});
+  work_.refused({"eval", work_.teacher().string(), "--data", folder}, ExitCode::usage,
+                {folder + ": expected a text, got a folder"});
+}
+
+TEST_F(MissingPaths, ACheckpointIsNoModel) {
+  work_.run(work_.recipe(), "run");
+  const std::string hint = "(name the run's folder: " + work_.at("run") + ")", all = work_.at("run/checkpoints");
+  const std::string best = all + "/best.h5";
+  work_.run_refused({"student.model=" + best}, ExitCode::usage,
+                    {"student.model: expected a model's folder, got a run's checkpoint: " + best, hint});
+  work_.run_refused({"teacher.model=" + all + "/"}, ExitCode::usage,
+                    {"teacher.model: expected a model's folder, got a run's checkpoints: " + all, hint});
 }
 
 TEST_F(MissingPaths, OfEveryKey) {
@@ -67,9 +117,8 @@ TEST_F(MissingPaths, OfEveryKey) {
   expect_told("data.train={text: null, teacher_text: {prompts: no/where}}", "data.train.teacher_text.prompts",
               "no/where");
   expect_told("calibrate.source={text: no/where}", "calibrate.source.text", "no/where");
-  // A pattern is for who reads the files.
   work_.run_refused({"data.train.text=no/*.txt"}, ExitCode::usage,
-                    {"no/*.txt: expected files that this pattern matches, got none"});
+                    {"data.train.text: expected files that this pattern matches, got none: no/*.txt"});
 }
 
 TEST_F(MissingPaths, OfWhatIsNotReadMatterToNobody) {

@@ -148,7 +148,8 @@ TEST_F(BadModel, MissingFiles) {
   work_.write("teacher/model.safetensors.index.json", R"({"weight_map": {"a": "../x"}})");
   work_.run_refused({}, kFailed, {"expected the name of a file beside it for 'a', got \"../x\""});
   fs::remove(work_.teacher() / "config.json");
-  work_.run_refused({}, ExitCode::usage, {"config.json: expected a model's config.json, got No such file"});
+  work_.run_refused({}, ExitCode::usage,
+                    {"teacher.model: expected a model's folder", "got a folder without config.json: "});
   fs::remove_all(work_.teacher());
   work_.run_refused({"teacher.model=meta-llama/Llama-3.2-1B"}, ExitCode::usage,
                     {"got nothing there: meta-llama/Llama-3.2-1B (if it is on the hub: hf download "

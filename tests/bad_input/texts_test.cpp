@@ -46,7 +46,6 @@ TEST_F(BadText, PlainText) {
           {blank + ": expected at least one document with text, got none"});
   const std::string text = work_.at("text.txt");
   refused("{text: " + text + ", separator: \"---\", skip_documents: 500}", {text, "skip_documents"});
-  refused("{text: " + work_.at("teacher") + "}", {work_.at("teacher") + ": expected a text, got a folder"});
   work_.run_refused({"data.packing=concatenate", "data.sequence_length=100000"}, kFailed,
                     {work_.at("held_out.txt") + ": expected text for a sequence of 100000 tokens"});
 }
