@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "autograd/base/error.h"
+#include "autograd/base/place.h"
 #include "data/tokenizer/tokenizer.h"
 #include "models/prune/pruned_sizes.h"
 #include "qad/layouts/export_refusals.h"
@@ -139,6 +140,18 @@ void check_merged(const std::string& key, const YamlPosition& at, const std::str
   else check_start(key, at, folder, problems);
 }
 
+// A model's folder has one model. The default stands in every resolved recipe, so it asks for nothing.
+template <class Config>
+void check_of_run(const Config& config, const std::string& section, const YamlNode& tree, YamlProblems& problems) {
+  if (config.of_run == Config{}.of_run || is_run_folder(config.model)) return;
+  if (config.model != "teacher" && place_at(config.model) == Place::nothing) return;  // others tell
+  const std::string key = section + ".of_run";
+  const YamlNode* const node = tree.find_path(key);
+  problems.add(node != nullptr ? node->at : tree.at, key, fmt::format("a run's folder as {}.model", section),
+               config.model == "teacher" ? "the word teacher" : "a model's: " + config.model,
+               fmt::format("leave {} out", key));
+}
+
 // Of every model that the recipe starts from.
 void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems) {
   const auto at = [&](const char* key) {
@@ -152,6 +165,8 @@ void check_starts(const Recipe& recipe, const YamlNode& tree, YamlProblems& prob
                    "name its dense export");
   if (recipe.student.model != "teacher")
     check_start("student.model", at("student.model"), recipe.student.model, problems);
+  if (recipe.teacher) check_of_run(*recipe.teacher, "teacher", tree, problems);
+  check_of_run(recipe.student, "student", tree, problems);
   if (!recipe.merge) return;
   for (int i = 0; i < std::ssize(recipe.merge->models); ++i)
     check_merged(fmt::format("merge.models[{}].model", i), place_of(tree, "merge.models", i),

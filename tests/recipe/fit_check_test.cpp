@@ -51,6 +51,21 @@ TEST_F(Fit, WhatFitsIsSilent) {
             "no error");
 }
 
+TEST_F(Fit, OfRunIsOfARun) {
+  const std::string student = "student: {model: " + (folder_ / "teacher").string() + ", of_run: student}\n";
+  expect_mentions(said(kRules + student),
+                  {":8:",
+                   "student.of_run: expected a run's folder as student.model, got a model's: teacher (leave "
+                   "student.of_run out)"});
+  expect_mentions(said(std::string(kRules) + "student: {of_run: student}\n"),
+                  {"student.of_run: expected a run's folder as student.model, got the word teacher"});
+  expect_mentions(said(kRules, {"teacher.of_run=masters"}),
+                  {"teacher.of_run: expected a run's folder as teacher.model, got a model's: teacher"});
+  EXPECT_EQ(said(kRules, {"student.model=no/where", "student.of_run=student"}), "no error") << "it may be a run's";
+  EXPECT_EQ(said(kRules, {"student.of_run=masters", "teacher.of_run=student"}), "no error")
+      << "as resolved recipes say";
+}
+
 TEST_F(Fit, RulesOverParametersMeetSomeInEveryArmThatTrains) {
   const std::string train = "train: {parameters: [{frozen: true}, {names: \"*.up_porj.*\"}]}\n";
   const char* const typo =
