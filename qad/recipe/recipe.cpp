@@ -186,11 +186,14 @@ Recipe read_with_models(const YamlNode& tree, Models models, YamlProblems& probl
   return recipe;
 }
 
-Recipe load(const std::filesystem::path& name, const std::vector<std::string>& overrides, Models models) {
+// `missing_at`: where keys that nobody gave are told, if not at the recipe's beginning.
+Recipe load(const std::filesystem::path& name, const std::vector<std::string>& overrides, Models models,
+            const std::optional<YamlPosition>& missing_at = {}) {
   const std::filesystem::path file = find_recipe(name);
   YamlProblems problems;
   YamlNode tree = load_yaml(file, recipes_folder(), problems);
   const bool is_all_there = problems.empty();
+  if (missing_at) tree.at = *missing_at;
   for (const std::string& text : overrides) merge_yaml(tree, parse_override(text, {}, problems), problems);
   Recipe recipe;
   if (is_all_there) recipe = read_with_models(tree, models, problems);
@@ -221,7 +224,7 @@ Recipe load_streamed_recipe(const std::filesystem::path& preset, const std::file
   all.insert(all.end(), overrides.begin(), overrides.end());
   const std::filesystem::path in_presets = "presets" / preset;
   const bool is_preset = !std::filesystem::exists(preset) && find_in_catalogue(in_presets.string());
-  return load_recipe_to_run(is_preset ? in_presets : preset, all);
+  return load(is_preset ? in_presets : preset, all, Models::needed, YamlPosition{"command line", 0, 0});
 }
 
 Recipe parse_recipe(std::string_view text, const std::string& name) { return parse_recipe(text, name, "", ""); }

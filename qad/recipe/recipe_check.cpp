@@ -31,7 +31,11 @@ class Checker {
     if (tree_.find("kind") == nullptr)
       report("kind", "a key \"kind\"", "none", fmt::format("{}", fmt::join(kind_names(), " | ")));
     check_models();
-    if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
+    if (recipe_.stream && trains_on_text(recipe_) && !recipe_.data.train.mixture &&
+        kinds_given(recipe_.data.train) == 0)
+      report("calibrate.source", "a text, as inputs are quantized or an algorithm looks at what comes out", "none",
+             "calibrate.source.text=FILE names it");
+    else if (trains_on_text(recipe_)) check_mixture(recipe_.data.train, "data.train");
     if (recipe_.calibrate.source) check_mixture(*recipe_.calibrate.source, "calibrate.source");
     if (!recipe_.stream) check_mixture(recipe_.data.eval, "data.eval");
     check_training(recipe_, [this](const auto& key, auto... said) { report(key, std::move(said)...); });

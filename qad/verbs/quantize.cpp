@@ -4,6 +4,7 @@
 
 #include "autograd/base/interrupt.h"
 #include "autograd/base/parallel.h"
+#include "models/families/hf_config.h"
 #include "qad/layouts/export_marker.h"
 #include "qad/report/format.h"
 #include "qad/run/run_lock.h"
@@ -12,6 +13,7 @@
 namespace qad::verbs {
 
 ExitCode quantize(const QuantizeOptions& options, std::ostream& print) {
+  check_model_folder(options.model);
   const Recipe recipe =
       with_absolute_paths(load_streamed_recipe(options.preset, options.model, options.layout, options.overrides));
   set_threads(static_cast<int>(recipe.threads));

@@ -245,7 +245,12 @@ TEST(StreamedRefusals, OneLineEach) {
   const auto quantize = [&](const std::string& preset, const std::string& layout, const Arguments& more = {}) {
     return work.quantize(preset, layout, "out", more);
   };
-  work.refused(quantize("nvfp4_w4a4", "modelopt"), ExitCode::usage, {"data.train", "text"});
+  work.refused(quantize("nvfp4_w4a4", "modelopt"), ExitCode::usage,
+               {"qad: command line: calibrate.source: expected a text, as inputs are quantized",
+                "got none (calibrate.source.text=FILE names it)"});
+  Arguments nothing = quantize("nvfp4_w4a4", "modelopt");
+  nothing[1] = "no/model";
+  work.refused(nothing, ExitCode::usage, {"qad: no/model: expected a model's folder", "got nothing there"});
   work.refused(quantize("nvfp4_w4a16", "dense"), ExitCode::usage, {"dense", "part by part"});
   Arguments trained = work.text();
   trained.insert(trained.end(), {"kind=qad", "train.steps=1"});
