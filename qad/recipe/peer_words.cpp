@@ -1,10 +1,13 @@
 #include "qad/recipe/peer_words.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <string>
 #include <utility>
+
+#include "qad/recipe/recipe.h"
 
 namespace qad {
 namespace {
@@ -17,6 +20,14 @@ constexpr std::string_view kBatch =
 constexpr std::string_view kRules = "quantize.rules, or imports: [presets/nvfp4_w4a4]";
 
 constexpr auto kWords = std::to_array<Word>({
+    {"teacher.path", "teacher.model"},
+    {"teacher.name_or_path", "teacher.model"},
+    {"student.path", "student.model"},
+    {"student.name_or_path", "student.model"},
+    {"data.train.path", "data.train.text, or jsonl or token_file there"},
+    {"data.eval.path", "data.eval.text, or jsonl or token_file there"},
+    {"calibrate.method", "calibrate.algorithm"},
+    {"temperature", "loss.temperature"},
     {"learning_rate", "train.lr"},
     {"max_lr", "train.lr"},
     {"base_lr", "train.lr"},
@@ -112,6 +123,7 @@ constexpr auto kWords = std::to_array<Word>({
     {"base_model", "teacher.model"},
     {"model_path", "teacher.model"},
     {"model_id", "teacher.model"},
+    {"model", "teacher.model or student.model"},
     {"teacher_model", "teacher.model"},
     {"teacher_model_name_or_path", "teacher.model"},
     {"student_model", "student.model"},
@@ -132,8 +144,12 @@ constexpr auto kWords = std::to_array<Word>({
     {"kv_cache_qformat", "quantize.kv_cache"},
     {"kv_cache_quant_algo", "quantize.kv_cache"},
     {"kv_cache_dtype", "quantize.kv_cache"},
+    {"kv_cache_scheme", "quantize.kv_cache"},
+    {"quant_algo", kRules},
     {"calib_size", "calibrate.tokens"},
     {"num_calibration_samples", "calibrate.tokens"},
+    {"num_calib_samples", "calibrate.tokens"},
+    {"num_samples", "calibrate.tokens"},
     {"calib_dataset", "calibrate.source"},
     {"calibration_dataset", "calibrate.source"},
     {"calib_method", "calibrate"},
@@ -158,6 +174,7 @@ constexpr auto kWords = std::to_array<Word>({
     {"num_workers", "threads"},
     {"dataloader_num_workers", "threads"},
     {"bf16", "teacher.compute and train.backward"},
+    {"precision", "teacher.compute, train.forward and train.backward"},
     {"dtype", "teacher.weights"},
     {"torch_dtype", "teacher.weights"},
 });
@@ -169,6 +186,33 @@ std::string_view our_word_for(std::string_view peer_word) {
   for (char& c : word) c = c == '-' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const auto found = std::ranges::find(kWords, std::string_view(word), &Word::first);
   return found == kWords.end() ? std::string_view() : found->second;
+}
+
+std::string place_of_key(std::string_view word, std::string_view section) {
+  for (const std::string& key : {fmt::format("{}.{}", section, word), std::string(word)})
+    if (const std::string_view ours = our_word_for(key); !ours.empty()) return std::string(ours);
+  static const std::vector<std::string> keys = [] {
+    std::vector<std::string> names;
+    for (const KeyDescription& key : describe_recipe())
+      if (key.key.find('[') == std::string::npos) names.push_back(key.key);
+    return names;
+  }();
+  if (std::ranges::find(keys, word) != keys.end())
+    return section.empty() ? "" : fmt::format("{} at the top level", word);
+  std::string found;
+  const std::string ending = fmt::format(".{}", word);
+  for (const std::string& key : keys) {
+    if (!key.ends_with(ending)) continue;
+    if (!found.empty()) return "";
+    found = key;
+  }
+  return found;
+}
+
+std::string place_of_key(std::string_view dotted) {
+  const std::size_t dot = dotted.rfind('.');
+  if (dot == std::string_view::npos) return place_of_key(dotted, "");
+  return place_of_key(dotted.substr(dot + 1), dotted.substr(0, dot));
 }
 
 }  // namespace qad

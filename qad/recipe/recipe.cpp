@@ -12,6 +12,7 @@
 #include "qad/recipe/fit_check.h"
 #include "qad/recipe/model_files.h"
 #include "qad/recipe/path_check.h"
+#include "qad/recipe/peer_words.h"
 #include "qad/recipe/recipe_check.h"
 #include "qad/recipe/yaml_text.h"
 #include "qad/recipe/yaml_tree.h"
@@ -180,6 +181,11 @@ std::vector<std::string> changeable_keys() {
   return keys;
 }
 
+bool is_key(const std::string& key) {
+  const std::vector<KeyDescription> all = describe_recipe();
+  return key.find('[') != std::string::npos || std::ranges::find(all, key, &KeyDescription::key) != all.end();
+}
+
 Recipe read_with_models(const YamlNode& tree, Models models, YamlProblems& problems) {
   Recipe recipe = read_whole(tree, models, problems);
   check_tokenizer_fits(recipe, tree, problems);
@@ -256,10 +262,15 @@ Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& chan
     std::string key = text.substr(0, text.find('='));
     if (key.ends_with('+')) key.pop_back();
     const auto holds_it = [&](const std::string& known) { return covers(known, key); };
-    if (problems.count() == before && std::ranges::none_of(keys, holds_it))
-      problems.add(change.at, key,
-                   "one of the keys that a run may go on with: " + fmt::format("{}", fmt::join(keys, ", ")), "another",
-                   "begin a new run");
+    if (problems.count() == before && std::ranges::none_of(keys, holds_it)) {
+      const std::string ours = is_key(key) ? "" : place_of_key(key);
+      if (ours.empty())
+        problems.add(change.at, key,
+                     "one of the keys that a run may go on with: " + fmt::format("{}", fmt::join(keys, ", ")),
+                     "another", "begin a new run");
+      else problems.add(change.at, "", "", fmt::format("unknown key \"{}\"", key), "here that is " + ours);
+      continue;
+    }
     merge_yaml(tree, change, problems);
   }
   problems.throw_if_any("the changes");

@@ -101,6 +101,17 @@ std::string from_environment(const YamlNode& node, const std::string& key, YamlP
   return text;
 }
 
+std::string unknown_key_hint(const YamlNode::Entry& entry, std::string_view section,
+                             std::span<const std::string_view> known) {
+  const std::string ours = place_of_key(entry.key, section);
+  if (ours.empty()) return name_hint(entry.key, known);
+  std::string hint = fmt::format("here that is {}", ours);
+  for (const YamlNode::Entry& inner : entry.value.entries)  // an optimizer with a learning rate in it
+    if (const std::string place = place_of_key(inner.key, entry.key); !place.empty() && !place.starts_with(ours))
+      hint += fmt::format(", its {} {}", inner.key, place);
+  return hint;
+}
+
 }  // namespace
 
 std::string join_key(std::string_view parent, std::string_view key) {
@@ -162,9 +173,8 @@ void report_unknown_keys(const YamlNode& map, std::string_view key, std::span<co
   for (const YamlNode::Entry& entry : map.entries) {
     if (std::find(known.begin(), known.end(), entry.key) != known.end()) continue;
     throw_if_stopped();
-    const std::string_view ours = our_word_for(entry.key);
     problems.add(entry.key_at, key, "", fmt::format("unknown key \"{}\"", entry.key),
-                 ours.empty() ? name_hint(entry.key, known) : fmt::format("here that is {}", ours));
+                 unknown_key_hint(entry, key, known));
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "qad/recipe/catalogue.h"
 #include "qad/recipe/nearest_name.h"
+#include "qad/recipe/peer_words.h"
 #include "qad/recipe/recipe.h"
 #include "qad/recipe/yaml_tree.h"
 #include "qad/report/json_text.h"
@@ -76,12 +77,13 @@ void explain(const std::vector<std::string>& arguments, std::ostream& print) {
     if (chosen.empty()) {
       std::vector<std::string_view> names;
       for (const KeyDescription& key : keys) names.push_back(key.key);
-      const std::string_view nearest = nearest_name(wanted, names);
-      throw Error(
-          {.who = "recipes explain",
-           .got = fmt::format("unknown key \"{}\"", wanted),
-           .hint = nearest.empty() ? "without a key it explains all" : fmt::format("did you mean \"{}\"?", nearest)},
-          ExitCode::usage);
+      const std::string ours = place_of_key(wanted);
+      const std::string_view nearest = ours.empty() ? nearest_name(wanted, names) : "";
+      std::string hint = "without a key it explains all";
+      if (!ours.empty()) hint = fmt::format("here that is {}", ours);
+      else if (!nearest.empty()) hint = fmt::format("did you mean \"{}\"?", nearest);
+      throw Error({.who = "recipes explain", .got = fmt::format("unknown key \"{}\"", wanted), .hint = hint},
+                  ExitCode::usage);
     }
     keys = std::move(chosen);
   }

@@ -87,6 +87,13 @@ TEST(CommandLine, MistakesGetOneLineAndTwo) {
   expect("inspect", "inspect: expected an argument FILE|RECIPE, got none (usage: qad inspect FILE|RECIPE)");
   expect("inspect a b", "inspect: one argument too many: \"b\" (usage: qad inspect FILE|RECIPE)");
   expect("recipes list all", "recipes list: one argument too many: \"all\"");
+  const auto no_key = [&](const std::string& word, const std::string& ours) {
+    expect("recipes explain " + word, "recipes explain: unknown key \"" + word + "\" (here that is " + ours + ")");
+  };
+  no_key("learning_rate", "train.lr");
+  no_key("train.max_steps", "train.steps");
+  no_key("optimizer.lr", "train.lr");
+  no_key("output_dir", "--out DIR on the command line");
   expect("recipes check --json", "recipes check: --json is of recipes list");
   expect("recipes lst", "recipes: unknown action \"lst\" (did you mean \"list\"?)");
 }

@@ -82,6 +82,7 @@ TEST(GoOn, OnlyKeysOnTheListMayChange) {
   refused("train.adamw.moments=bf16", {"train.adamw.moments", "begin a new run"});
   refused("train.steps=2", {"train.steps: expected at least the 3 that", "got 2"});
   refused("train.stepz=9", {"train.stepz"});
+  refused("learning_rate=1", {"unknown key \"learning_rate\" (here that is train.lr)"});
   refused("train.lr=fast", {"train.lr", "fast"});
 }
 
