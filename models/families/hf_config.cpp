@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <nlohmann/json.hpp>
 
@@ -42,15 +43,31 @@ ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
 }
 
 std::string download_hint(const fs::path& folder) {
-  // A recipe's path is absolute by now: what the user wrote is its end.
-  const std::string name = folder.lexically_proximate(fs::current_path()).string();
+  // A recipe's path is absolute by now, and of two slashes one is left: what the user wrote is its end.
+  const std::string written = folder.lexically_proximate(fs::current_path()).string();
+  if (written.starts_with("~/") && !fs::exists(folder))
+    return fmt::format("shells expand ~ at the beginning of a word only: write $HOME{}", written.substr(1));
+  std::string name = written;
+  bool is_address = false;
+  for (const std::string_view part : {"hf:", "https:", "http:", "/", "/", "huggingface.co/", "hf.co/"})
+    if (name.starts_with(part)) name.erase(0, part.size()), is_address = true;
+  std::string revision;
+  for (const std::string_view mark : {"/tree/", "@"})
+    if (const std::size_t at = name.find(mark); at != std::string::npos && (is_address || mark == "@")) {
+      revision = " --revision " + name.substr(at + mark.size());
+      name.resize(at);
+    }
   const auto is_plain = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_'; };
-  const std::size_t slash = name.find('/');
-  const bool reads_like_one = slash != std::string::npos && slash + 1 < name.size() && name.rfind('/') == slash &&
-                              is_plain(name.front()) &&
-                              std::ranges::all_of(name, [&](char c) { return is_plain(c) || c == '.' || c == '/'; });
+  const auto is_good = [&](char c) { return is_plain(c) || c == '.' || c == '/'; };
+  constexpr auto kFiles =
+      std::to_array<std::string_view>({".txt", ".json", ".jsonl", ".yaml", ".h5", ".safetensors", ".gguf", ".bin"});
+  const bool is_file = std::ranges::find(kFiles, fs::path(name).extension().string()) != kFiles.end();
+  const bool reads_like_one = !name.empty() && !is_file && is_plain(name.front()) && is_plain(name.back()) &&
+                              std::ranges::count(name, '/') <= 1 && std::ranges::all_of(name, is_good) &&
+                              (is_address || !folder.is_absolute() || name.find('/') != std::string::npos);
   if (!reads_like_one || fs::exists(folder)) return "";
-  return fmt::format("if it is on the hub: hf download {} --local-dir {}", name, name);
+  return fmt::format("if it is on the hub: hf download {}{} --local-dir {}{}", name, revision, name,
+                     name == written ? "" : ", and name that folder");
 }
 
 void check_model_folder(const fs::path& folder) {

@@ -15,7 +15,8 @@ namespace qad {
 [[nodiscard]] ModelConfig read_hf_config(const std::filesystem::path& folder);
 /// Throws (ExitCode::usage) where there is no folder.
 void check_model_folder(const std::filesystem::path& folder);
-/// What to do about a folder that is not there and reads like a name on the Hugging Face hub; empty for any other.
+/// What to do about a folder that is not there and reads like a name or an address on the Hugging Face hub, or begins
+/// with ~; empty for any other.
 [[nodiscard]] std::string download_hint(const std::filesystem::path& folder);
 /// Throws if a folder says that its weights are packed, and logs if it brings code of its own, which nothing here runs.
 void check_plain_model(const std::filesystem::path& folder);

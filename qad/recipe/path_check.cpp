@@ -78,7 +78,8 @@ class PathCheck {
         problems_.add(at, key, "files that this pattern matches", "none: " + path,
                       "a pattern is relative to the working directory");
       } else {
-        problems_.add(at, key, expected, "nothing there: " + path, names_model ? download_hint(path) : "");
+        problems_.add(at, key, expected, "nothing there: " + path,
+                      names_model || path.starts_with("~") ? download_hint(path) : "");
       }
     } else if (!names_model) {
       if (place == Place::folder && !names_folder)

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "models/families/hf_config.h"
 #include "qad/checkpoint/seal.h"
 #include "qad/inspect/inspect_files.h"
 #include "qad/inspect/inspect_json.h"
@@ -190,7 +191,11 @@ ExitCode inspect(const InspectOptions& options, std::ostream& print) {
   if (!fs::exists(path))
     if (const auto recipe = find_in_catalogue(path.string())) path = *recipe;
   if (!fs::exists(path))
-    throw Error({.who = path.string(), .expected = "a file or folder", .got = "nothing there"}, ExitCode::usage);
+    throw Error({.who = path.string(),
+                 .expected = "a file or folder",
+                 .got = "nothing there",
+                 .hint = path.has_parent_path() ? download_hint(path) : ""},
+                ExitCode::usage);
   const FileKind kind = file_kind(path);
   if (!options.json) {
     inspect_as_text(kind, path, print);

@@ -140,6 +140,14 @@ TEST_F(MissingPaths, OnTheCommandLine) {
   work_.refused({"import", "llama2c", none, "--tokenizer", none, "--out", work_.at("out")}, ExitCode::usage, {none});
 }
 
+TEST_F(MissingPaths, OnTheHubSayHowTheyAreDownloaded) {
+  const std::string hint = "hf download Qwen/Qwen3-0.6B --local-dir Qwen/Qwen3-0.6B";
+  for (const std::string model : {"Qwen/Qwen3-0.6B", "hf://Qwen/Qwen3-0.6B", "https://huggingface.co/Qwen/Qwen3-0.6B"})
+    work_.run_refused({"teacher.model=" + model}, ExitCode::usage, {"teacher.model: ", hint});
+  work_.refused({"inspect", "Qwen/Qwen3-0.6B"}, ExitCode::usage, {hint});
+  work_.run_refused({"data.train.text=~/a.txt"}, ExitCode::usage, {"data.train.text: ", "write $HOME/a.txt"});
+}
+
 TEST_F(MissingPaths, OfARunThatGoesOn) {
   work_.run(work_.recipe(), "run");
   std::filesystem::remove(work_.path("text.txt"));

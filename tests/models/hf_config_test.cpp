@@ -293,7 +293,16 @@ TEST(HfConfig, ModelsThatAreQuantizedAlreadyAreNoTeachers) {
 TEST(HfConfig, AHubNameSaysHowItIsDownloaded) {
   expect_refused([] { check_model_folder("meta-llama/Llama-3.2-1B"); },
                  "hf download meta-llama/Llama-3.2-1B --local-dir");
-  for (const char* path : {"./absent/model", "absent", "a/b/c", "/absent/model"})
+  EXPECT_EQ(download_hint("gpt2"), "if it is on the hub: hf download gpt2 --local-dir gpt2");
+  const std::string of_qwen = "if it is on the hub: hf download Qwen/Qwen3-0.6B";
+  for (const char* path : {"hf://Qwen/Qwen3-0.6B", "https://huggingface.co/Qwen/Qwen3-0.6B", "hf.co/Qwen/Qwen3-0.6B"})
+    for (const auto& said : {std::filesystem::path(path), std::filesystem::absolute(path).lexically_normal()})
+      EXPECT_EQ(download_hint(said), of_qwen + " --local-dir Qwen/Qwen3-0.6B, and name that folder") << said;
+  for (const char* path : {"Qwen/Qwen3-0.6B@v2", "https://huggingface.co/Qwen/Qwen3-0.6B/tree/v2"})
+    EXPECT_EQ(download_hint(path), of_qwen + " --revision v2 --local-dir Qwen/Qwen3-0.6B, and name that folder")
+        << path;
+  EXPECT_EQ(download_hint("~/models/x"), "shells expand ~ at the beginning of a word only: write $HOME/models/x");
+  for (const char* path : {"./absent/model", "/absent", "a/b/c", "/absent/model", "a/b.txt", "a//b", "a/"})
     EXPECT_EQ(download_hint(path), "") << path;
 }
 
