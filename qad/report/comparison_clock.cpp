@@ -62,7 +62,7 @@ double ComparisonClock::seconds_left() const {
         seconds_around() + (std::isnan(own) ? seconds_of(runs_[next_ - 1], run_.planned_steps() - run_.step()) : own);
   }
   for (std::size_t i = next_; i < runs_.size(); ++i) seconds += seconds_around() + seconds_of(runs_[i], runs_[i].steps);
-  return seconds;
+  return is_running_ && seconds <= 0.0 ? kUnknown : seconds;  // what comes after the last steps takes its time too
 }
 
 std::vector<std::string> ComparisonClock::to_come() const {

@@ -35,7 +35,7 @@ class ComparisonClock final : public RunListener {
 
   /// Whether a run has started and is not complete.
   [[nodiscard]] bool is_running() const { return is_running_; }
-  /// About; NaN while nothing was measured that tells it.
+  /// About; NaN while nothing was measured that tells it, and where only answers and exports of the last run are left.
   [[nodiscard]] double seconds_left() const;
   /// Names of the runs that have not begun.
   [[nodiscard]] std::vector<std::string> to_come() const;
