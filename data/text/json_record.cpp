@@ -232,6 +232,11 @@ bool JsonRecord::has(std::string_view key) const {
   return found != object_->end() && !found->is_null();
 }
 
+bool JsonRecord::is_null(std::string_view key) const {
+  const auto found = object_->find(std::string(key));
+  return found != object_->end() && found->is_null();
+}
+
 std::string JsonRecord::keys() const {
   std::string text;
   for (const auto& entry : object_->items()) text += (text.empty() ? "" : ", ") + entry.key();

@@ -25,6 +25,8 @@ class JsonRecord {
   [[nodiscard]] const nlohmann::ordered_json* find(std::string_view key) const;
   /// Whether find() would give something.
   [[nodiscard]] bool has(std::string_view key) const;
+  /// Whether the key is there, with null as its value.
+  [[nodiscard]] bool is_null(std::string_view key) const;
   /// The keys in their order, for messages: `text, id and score`.
   [[nodiscard]] std::string keys() const;
 

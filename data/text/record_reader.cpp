@@ -84,12 +84,17 @@ OrderedJson tools_of(const JsonRecord& record) {
   return parsed;
 }
 
+// What stands in the place of a value that find() doesn't give.
+std::string instead_of(const std::string& key, const JsonRecord& record) {
+  return record.is_null(key) ? "null" : "no such key among " + record.keys();
+}
+
 std::string text_at(const JsonRecord& record, const std::string& key, std::string_view hint) {
   const OrderedJson* value = record.find(key);
   if (value == nullptr || !value->is_string())
     throw Error({.who = record.who(),
                  .expected = fmt::format("text under the key '{}'", key),
-                 .got = value != nullptr ? value->type_name() : fmt::format("no such key among {}", record.keys()),
+                 .got = value != nullptr ? value->type_name() : instead_of(key, record),
                  .hint = std::string(hint)});
   return value->get<std::string>();
 }
@@ -109,13 +114,15 @@ RecordReader::Shape RecordReader::shape_of(const JsonRecord& record) const {
   for (const std::string_view key : kConversationKeys)
     if (record.has(key)) return {Kind::conversation, std::string(key), record.who()};
   if (record.has("prompt") && record.has("completion")) return {Kind::pair, "completion", record.who()};
+  std::string hint = "name the text's key with field";
+  if (record.is_null(field)) hint = "leave this record out";
+  else if (record.has("instruction") && record.has("output"))
+    hint = "write instruction, input and output as messages of a user and an assistant";
   throw Error(
       {.who = record.who(),
        .expected = fmt::format("text under the key '{}', messages, conversations, or prompt and completion", field),
-       .got = fmt::format("no such key among {}", record.keys()),
-       .hint = record.has("instruction") && record.has("output")
-                   ? "write instruction, input and output as messages of a user and an assistant"
-                   : "name the text's key with field"});
+       .got = instead_of(field, record),
+       .hint = hint});
 }
 
 std::string RecordReader::hint_of_kind(const JsonRecord& record) const {
@@ -134,7 +141,7 @@ TextDocument RecordReader::read(const JsonRecord& record) {
   if (turns == nullptr || !turns->is_array())
     throw Error({.who = record.who(),
                  .expected = fmt::format("a list of messages under '{}'", shape_->key),
-                 .got = turns != nullptr ? turns->type_name() : fmt::format("no such key among {}", record.keys()),
+                 .got = turns != nullptr ? turns->type_name() : instead_of(shape_->key, record),
                  .hint = hint_of_kind(record)});
   OrderedJson messages = messages_of(*turns, record);
   if (shape_->key != "messages") messages = with_system(std::move(messages), record);

@@ -6,19 +6,21 @@ namespace qad::cli {
 namespace {
 
 // The script asks two functions, made of the table: which options a verb has, and what stands in a place. Of a place
-// they say words to choose from, or @files, @recipes or @verbs.
+// they say words to choose from, or @files, @recipes, @presets or @verbs.
 constexpr std::string_view kScript = R"SH(
 _qad_recipes() { "${COMP_WORDS[0]}" recipes list 2>/dev/null | cut -d' ' -f1; }
+_qad_presets() { _qad_recipes | sed -n 's|^presets/||p'; }
 
 _qad_offer() {
   local word=$2
   COMPREPLY=()
   case $1 in
-    @files | @recipes) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+    @files | @recipes | @presets) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
   esac
   case $1 in
     @files) ;;
     @recipes) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$(_qad_recipes)" -- "$word") ;;
+    @presets) mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$(_qad_presets)" -- "$word") ;;
     @verbs) mapfile -t COMPREPLY < <(compgen -W "$_qad_verbs" -- "$word") ;;
     *) mapfile -t COMPREPLY < <(compgen -W "$1" -- "$word") ;;
   esac
@@ -58,6 +60,7 @@ std::string offer_of(const std::string& value_name) {
     case Completion::nothing: return "";
     case Completion::files: return "@files";
     case Completion::recipes: return "@recipes";
+    case Completion::presets: return "@presets";
     case Completion::verbs: return "@verbs";
     case Completion::words: return fmt::format("{}", fmt::join(words_of(value_name), " "));
   }

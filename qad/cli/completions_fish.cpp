@@ -20,6 +20,7 @@ std::string fish_offer(const std::string& value_name) {
     case Completion::nothing: return " -x";
     case Completion::files: return " -r -F";
     case Completion::recipes: return " -r -F -a '(__qad_recipes)'";
+    case Completion::presets: return " -r -F -a '(__qad_presets)'";
     case Completion::verbs: return " -x -a '(__qad_verbs)'";
     case Completion::words: return fmt::format(" -x -a '{}'", fmt::join(words_of(value_name), " "));
   }
@@ -54,6 +55,7 @@ std::string fish_completions(const std::vector<VerbDescription>& verbs) {
       "# fish completion for qad, made by `qad help --completions fish`\n\n"
       "function __qad_verbs\n  string split ' ' -- '{}'\nend\n\n"
       "function __qad_recipes\n  qad recipes list 2>/dev/null | string replace -r ' +' \\t\nend\n\n"
+      "function __qad_presets\n  __qad_recipes | string replace -f -r '^presets/' ''\nend\n\n"
       "function __qad_needs_verb\n  test (count (commandline -opc)) -eq 1\nend\n\n"
       "function __qad_verb_is\n  set -l words (commandline -opc)\n"
       "  test (count $words) -gt 1; and test $words[2] = $argv[1]\nend\n\n{}",

@@ -21,6 +21,7 @@ std::string action_of(const std::string& value_name) {
     case Completion::nothing: return " ";
     case Completion::files: return "_files";
     case Completion::recipes: return "_qad_recipes";
+    case Completion::presets: return "_qad_presets";
     case Completion::verbs: return "_qad_verbs";
     case Completion::words: return fmt::format("({})", fmt::join(words_of(value_name), " "));
   }
@@ -60,6 +61,9 @@ std::string zsh_completions(const std::vector<VerbDescription>& verbs) {
       "_qad_recipes() {{\n"
       "  local -a names=(${{(f)\"$(qad recipes list 2>/dev/null | cut -d' ' -f1)\"}})\n"
       "  _alternative 'recipes:recipe:compadd -a names' 'files:file:_files'\n}}\n\n"
+      "_qad_presets() {{\n"
+      "  local -a names=(${{(f)\"$(qad recipes list 2>/dev/null | sed -n 's|^presets/\\([^ ]*\\).*|\\1|p')\"}})\n"
+      "  _alternative 'presets:preset:compadd -a names' 'files:file:_files'\n}}\n\n"
       "_qad() {{\n  if (( CURRENT == 2 )); then\n    _qad_verbs\n    return\n  fi\n"
       "  local verb=$words[2]\n  shift words\n  (( CURRENT-- ))\n  case $verb in\n{}  esac\n}}\n\n"
       "if [ \"$funcstack[1]\" = _qad ]; then _qad \"$@\"; else compdef _qad qad; fi\n",

@@ -39,6 +39,7 @@ Completion completion_of(std::string_view value_name) {
   const std::vector<std::string> names = words_of(value_name);
   const auto says = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   if (says("RECIPE")) return Completion::recipes;
+  if (says("PRESET")) return Completion::presets;
   if (says("VERB")) return Completion::verbs;
   constexpr auto kFiles = std::to_array<std::string_view>({"FILE", "DIR", "MODEL"});
   return std::any_of(kFiles.begin(), kFiles.end(), says) ? Completion::files : Completion::nothing;

@@ -33,9 +33,9 @@ struct VerbDescription {
 };
 
 /// What a shell offers in the place of a value.
-enum class Completion { nothing, files, recipes, verbs, words };
-/// From the value's name: FILE, MODEL, DIR and their like are files, RECIPE a name or a file, small letters the words
-/// themselves.
+enum class Completion { nothing, files, recipes, presets, verbs, words };
+/// From the value's name: FILE, MODEL, DIR and their like are files, RECIPE a name or a file, PRESET the same with
+/// names below presets/, small letters the words themselves.
 [[nodiscard]] Completion completion_of(std::string_view value_name);
 /// `best|last` as its words.
 [[nodiscard]] std::vector<std::string> words_of(std::string_view value_name);

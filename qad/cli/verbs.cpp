@@ -10,7 +10,7 @@ namespace qad::cli {
 
 std::span<const Verb> verbs() {
   static constexpr auto kVerbs = std::to_array<Verb>({
-      {"run", "Runs a recipe: pretrain, sft, grpo, merge, ptq, qat or qad.", run_verb, true},
+      {"run", "Runs a recipe: pretrain, sft, grpo, merge, prune, ptq, qat, qad or autoquantize.", run_verb, true},
       {"resume", "Goes on from the newest whole checkpoint of a run.", resume_verb, true},
       {"compare", "Runs the arms of a recipe on the same teacher, data and token budget.", compare_verb, true},
       {"eval", "Measures a student against its teacher on held-out text.", eval_verb},
@@ -33,7 +33,8 @@ const Verb& verb_named(const std::string& name) {
     if (verb.name == name) return verb;
     known.push_back(verb.name);
   }
-  throw Error({.who = fmt::format("unknown verb \"{}\"", name), .hint = name_hint(name, known)}, ExitCode::usage);
+  const std::string hint = name.starts_with('-') ? "options stand behind the verb" : name_hint(name, known);
+  throw Error({.who = fmt::format("unknown verb \"{}\"", name), .hint = hint}, ExitCode::usage);
 }
 
 ExitCode call_verb(const Verb& verb, std::vector<std::string> arguments) {

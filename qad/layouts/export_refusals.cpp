@@ -28,26 +28,36 @@ std::string held_formats(const Exporter& exporter) {
   return fmt::format("{}", fmt::join(kinds, ", "));
 }
 
-// Layouts that have a place for these formats.
-std::string others_that_hold(const LayerFormats& formats) {
-  std::vector<std::string_view> names;
-  for (const Exporter& other : exporters())
-    if (other.holds(formats)) names.push_back(other.name);
-  const std::string_view last = names.back();  // dense, at least, holds any
+// "a, b or c"
+std::string in_words(std::vector<std::string_view> names) {
+  const std::string_view last = names.back();
   names.pop_back();
   return names.empty() ? std::string(last) : fmt::format("{} or {}", fmt::join(names, ", "), last);
 }
 
-Refusal cache_refusal(const Exporter& exporter, const BlockFormat& format) {
+// Layouts that have a place for these formats: dense, at least, holds any.
+std::string others_that_hold(const LayerFormats& formats) {
+  std::vector<std::string_view> names;
+  for (const Exporter& other : exporters())
+    if (other.holds(formats)) names.push_back(other.name);
+  return in_words(std::move(names));
+}
+
+Refusal cache_refusal(const Exporter& exporter, const BlockFormat& format, std::span<const OutlineLinear> linears) {
+  const auto holds_all = [&](const Exporter& other) {
+    return std::ranges::all_of(linears, [&](const OutlineLinear& linear) {
+      return linear.formats.weights == nullptr || other.holds(linear.formats);
+    });
+  };
   std::vector<std::string_view> others;
   for (const Exporter& other : exporters())
-    if (!other.stores_codes || other.cache_format == format.name) others.push_back(other.name);
+    if ((!other.stores_codes || other.cache_format == format.name) && holds_all(other)) others.push_back(other.name);
   const std::string held(exporter.cache_format);
   return {
       {"keys and values", held.empty() ? "none that are quantized" : held + " or none that are quantized",
        std::string(format.name),
        fmt::format("{} has no place for their scales; {}, or export as {}", exporter.name,
-                   held.empty() ? "leave kv_cache at none" : "set kv_cache to " + held, fmt::join(others, " or "))}};
+                   held.empty() ? "leave kv_cache at none" : "set kv_cache to " + held, in_words(std::move(others)))}};
 }
 
 }  // namespace
@@ -103,7 +113,7 @@ std::vector<Refusal> export_refusals(const Exporter& exporter, const ExportOutli
   }
   for (Refusal& refusal : of_layers.told()) refusals.push_back(std::move(refusal));
   if (exporter.stores_codes && outline.cache != nullptr && outline.cache->name != exporter.cache_format)
-    refusals.push_back(cache_refusal(exporter, *outline.cache));
+    refusals.push_back(cache_refusal(exporter, *outline.cache, outline.linears));
   if (exporter.refuse != nullptr)
     for (Refusal& refusal : exporter.refuse(outline)) refusals.push_back(std::move(refusal));
   for (auto& [problem, rule] : refusals)

@@ -73,6 +73,7 @@ TEST(CommandLine, MistakesGetOneLineAndTwo) {
     EXPECT_TRUE(outcome.out.empty()) << outcome.out;
   };
   expect("rnu", "unknown verb \"rnu\" (did you mean \"run\"?)");
+  expect("--threads 2 run", "unknown verb \"--threads\" (options stand behind the verb)");
   expect("run", "run: expected an option --out, got none (usage: qad run RECIPE [key.path=value ...] --out DIR)");
   expect("run r.yaml --ou d", "run: unknown option --ou (did you mean --out?)");
   expect("run r.yaml lr --out d",

@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "autograd/base/atomic_file.h"
+#include "qad/recipe/kinds.h"
 #include "tests/support/process.h"
 
 namespace qad {
@@ -92,6 +93,8 @@ TEST(Completions, OfBash) {
   EXPECT_EQ(offered_by_bash("eval x --tokens ''"), "\n");
   EXPECT_EQ(offered_by_bash("recipes ''"), "list show explain check\n");
   EXPECT_EQ(offered_by_bash("recipes --json show stories/q"), "stories/qad stories/qat\n");
+  EXPECT_EQ(offered_by_bash("quantize x --preset nvfp4_w4a4_"), "nvfp4_w4a4_best nvfp4_w4a4_kv_fp8 nvfp4_w4a4_mlp\n");
+  EXPECT_EQ(offered_by_bash("quantize x --preset scripts/qui"), "scripts/quickstart\n");
   EXPECT_EQ(offered_by_bash("help ex"), "export\n");
   EXPECT_EQ(offered_by_bash("help --completions ''"), "bash zsh fish\n");
   EXPECT_EQ(offered_by_bash("import ''"), "llama2c\n");
@@ -100,6 +103,15 @@ TEST(Completions, OfBash) {
     for (const std::string& option : options_of(verb))
       EXPECT_TRUE(std::regex_search(offered, std::regex("\\s" + option + "\\s"))) << verb << " " << option;
   }
+}
+
+// What a recipe may be of, in the words that the program gives everywhere.
+TEST(Help, RunNamesEveryKindOfRecipe) {
+  const std::string run = outcome_of({"help", "run"}).out;
+  for (const RecipeKind kind :
+       {RecipeKind::pretrain, RecipeKind::sft, RecipeKind::grpo, RecipeKind::merge, RecipeKind::prune, RecipeKind::ptq,
+        RecipeKind::qat, RecipeKind::qad, RecipeKind::autoquantize})
+    EXPECT_NE(run.find(enum_name(kind)), std::string::npos) << enum_name(kind);
 }
 
 TEST(Completions, OfZshAndFishAreRead) {

@@ -143,6 +143,8 @@ TEST_F(Records, SaysWhichLineAndKeyIsWrong) {
        "as messages of a user and an assistant"});
   expect_mentions(refusal(R"({"a": 1})", {.field = "body"}),
                   {"expected text under the key 'body', got no such key among a"});
+  expect_mentions(refusal(R"({"text": null})"), {"expected text under the key 'text', messages", "got null"});
+  expect_mentions(refusal("{\"text\": \"a\"}\n{\"text\": null}"), {":2: expected text under the key 'text', got null"});
   expect_mentions(refusal(R"({"text": NaN})"), {"a.jsonl:1: text: expected text, or a number that is finite, got NaN"});
   expect_mentions(refusal(R"({"messages": [{"role": "user", "content": Infinity}]})"),
                   {"a.jsonl:1: messages: expected text, or a number that is finite, got Infinity"});

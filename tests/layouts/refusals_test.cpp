@@ -107,8 +107,22 @@ TEST(Refusals, AQuantizedCacheInBitsandbytes) {
   QuantizeConfig quantize = quantize_blocks("nf4_g64", "none");
   quantize.kv_cache = "fp8";
   TinyStudent student(config, quantize);
-  expect_error([&] { static_cast<void>(exporter("bitsandbytes").pack(student.exported())); },
-               {"bitsandbytes: keys and values: expected none that are quantized, got fp8"});
+  expect_error(
+      [&] { static_cast<void>(exporter("bitsandbytes").pack(student.exported())); },
+      {"bitsandbytes: keys and values: expected none that are quantized, got fp8 (bitsandbytes has no place for "
+       "their scales; leave kv_cache at none, or export as dense)"});
+}
+
+// A layout that can't hold the layers is no advice for what stands beside them.
+TEST(Refusals, OfACacheNameLayoutsThatHoldTheLayersToo) {
+  ModelConfig config = small_config();
+  QuantizeConfig quantize = quantize_blocks("fp8", "fp8");
+  quantize.kv_cache = "fp8";
+  std::string told;
+  for (const Refusal& refusal :
+       export_refusals(exporter("bitsandbytes"), outline_of(config, linear_shapes(config), quantize)))
+    if (refusal.problem.who.ends_with("keys and values")) told = Error(refusal.problem).what();
+  EXPECT_NE(told.find("or export as modelopt, compressed_tensors or dense)"), std::string::npos) << told;
 }
 
 // Each says what it can hold; only dense, which says nothing of the cache, takes any.
