@@ -98,8 +98,7 @@ TEST_F(RunAsModel, TheFilesOfItsModelGoAlong) {
 
 TEST_F(RunAsModel, ResumesOnlyAsLongAsTheOtherRunStays) {
   work_.run(work_.recipe(), "second", {"teacher.model=" + first().string()});
-  work_.run(work_.recipe(), "other", {"kind=qat", "train.lr=2e-3", "seed=7"});
-  fs::copy_file(work_.path("other/checkpoints/best.h5"), first() / "checkpoints/best.h5",
+  fs::copy_file(first() / "checkpoints/step-00000000.h5", first() / "checkpoints/best.h5",
                 fs::copy_options::overwrite_existing);
   work_.refused({"resume", work_.at("second"), "train.steps=5"}, ExitCode::failed, {"second", "teacher"});
 }
