@@ -33,7 +33,8 @@ class StreamedModel {
   [[nodiscard]] bool is_loaded(const Parameter& parameter) const { return loaded_.contains(parameter.name); }
   /// Has the system read ahead.
   void ask_for(const Parameter& parameter) const;
-  /// A hash of the files' headers and of samples of their values: another model's is another, a copy's the same.
+  /// A hash of the files' sizes, times and headers, and of samples of their values: the same as long as nobody touches
+  /// the files. A copy's is another, since its values would have to be read to know them.
   [[nodiscard]] std::string fingerprint() const;
   /// In the files.
   [[nodiscard]] std::uint64_t stored_bytes(const Parameter& parameter) const;

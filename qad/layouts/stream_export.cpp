@@ -56,10 +56,16 @@ StreamedExport::StreamedExport(OutputFolder& out, const Exporter& exporter, Expo
     : out_(out), exporter_(exporter), plan_(std::move(plan)), shard_bytes_(shard_bytes), done_(plan_.pieces.size()) {
   const std::string whole_identity = identity + " " + std::string(exporter.name);
   const fs::path list = out_.path() / kDone;
-  const bool same = place_at(list) == Place::file && read_file(list, "what is done").starts_with(whole_identity + "\n");
+  const std::string done = place_at(list) == Place::file ? read_file(list, "what is done") : "";
+  const bool same = done.starts_with(whole_identity + "\n");
   if (same) {
     remove_all_but(plan_.files, out_.path());
   } else {
+    if (!done.empty())
+      log_warning(
+          "{}: begins again, as what was there half done is of another model (or one whose files were touched), "
+          "recipe, text or program",
+          out_.target().string());
     out_.clear();
     append_line(list, whole_identity);
   }
@@ -68,7 +74,7 @@ StreamedExport::StreamedExport(OutputFolder& out, const Exporter& exporter, Expo
     mapped_.push_back(std::make_shared<const MappedFile>(out_.path() / file.name, "a file of the export"));
     hashes_.emplace_back(file);
   }
-  if (same) take_up(read_file(list, "what is done"));
+  if (same) take_up(done);
 }
 
 // A piece counts where its bytes are those that were noted: after a loss of power they may not be.

@@ -1,11 +1,15 @@
 #include "qad/run/stream_run.h"
 
+#include <set>
+
+#include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
 #include "autograd/base/place.h"
 #include "autograd/base/version.h"
 #include "autograd/kernels/table.h"
 #include "data/files/hash.h"
+#include "qad/checkpoint/run_inputs.h"
 #include "qad/layouts/export_marker.h"
 #include "qad/layouts/registry.h"
 #include "qad/report/format.h"
@@ -31,6 +35,21 @@ StreamedSizes sizes_of(StreamedStudent& student, const ExportPlan& plan, const E
           std::ssize(plan.pieces), static_cast<std::int64_t>(student.memory(plan, materials.calibration))};
 }
 
+// All exports of a run are of one model: beside them stands which.
+void check_one_source(const RunFolder& folder, const std::string& source, bool has_exports) {
+  const fs::path note = folder.path / "export" / ".qad_source";
+  if (place_at(note) == Place::file) {
+    if (read_file(note, "of which model exports are") == source) return;
+    if (has_exports)
+      throw Error({.who = folder.path.string(),
+                   .expected = "the model that its other exports are of",
+                   .got = "another, or one whose files were touched",
+                   .hint = "remove its folder export, and qad resume makes all of them again"});
+  }
+  create_folders(note.parent_path());
+  write_file_atomically(note, source);
+}
+
 }  // namespace
 
 std::vector<StreamedSizes> streamed_sizes(const Recipe& recipe) {
@@ -50,17 +69,20 @@ std::string stream_id(const Recipe& recipe, const std::string& format) {
 }
 
 ExportSummary stream_export(const Recipe& recipe, const std::string& format, const fs::path& target,
-                            const std::string& run) {
+                            const std::string& run,
+                            const std::function<void(const std::string& source)>& check_source) {
   OutputFolder out = streamed_export_folder(target, run);
   const Materials materials = load_calibration_text(recipe);
   StreamedStudent student(recipe);
+  const std::string source = student.source().fingerprint() + " " + fingerprint(student.model().config());
+  if (check_source) check_source(source);
   const Exporter& layout = exporter(format);
   ExportPlan plan = plan_of(student, layout);
   const StreamedSizes sizes = sizes_of(student, plan, layout, materials);
   log_info("{}: {} of weights become {}, in {} parts; this takes at most {} of memory", format,
            format_bytes(sizes.source_bytes), format_bytes(sizes.export_bytes), sizes.parts,
            format_bytes(sizes.memory_bytes));
-  std::string identity = stream_id(recipe, format) + " " + student.source().fingerprint();
+  std::string identity = stream_id(recipe, format) + " " + source;
   for (const auto& [name, hash] : materials.inputs) identity += " " + hash;
   if (!materials.calibration.empty()) identity += " " + hex(hash128(kernel_description()));
   StreamedExport streamed(out, layout, std::move(plan), identity, kShardBytes);
@@ -85,11 +107,15 @@ RunSummary stream_run(const Recipe& recipe, const RunFolder& folder, const std::
   summary.student = recipe.student.model;
   summary.end = enum_name(RunEnd::planned_steps);
   const std::string run = run_id(folder);
+  std::set<std::string> whole;
+  for (const std::string& format : recipe.export_formats)
+    if (state_of_export(folder.exported(format), format) == ExportState::whole) whole.insert(format);
+  const auto of_one_model = [&](const std::string& source) { check_one_source(folder, source, !whole.empty()); };
   for (const std::string& format : recipe.export_formats) {
     const fs::path target = folder.exported(format);
-    if (state_of_export(target, format) == ExportState::whole)
-      summary.exports.push_back({format, "", bytes_in_folder(target), {}});
-    else summary.exports.push_back(stream_export(recipe, format, target, run));
+    if (whole.contains(format)) summary.exports.push_back({format, "", bytes_in_folder(target), {}});
+    else summary.exports.push_back(stream_export(recipe, format, target, run, of_one_model));
+    whole.insert(format);
     summary.exports.back().folder = target.lexically_relative(folder.path).string();
   }
   log_info("{}: {} exports", name, summary.exports.size());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,11 @@ struct StreamedSizes {
 /// A run of kind ptq with `stream`: its exports and its summary. Goes on where it was stopped or killed.
 RunSummary stream_run(const Recipe& recipe, const RunFolder& folder, const std::string& name);
 
-/// One export in a folder of its own. `run`: whose it is. Goes on likewise; what is whole already stays.
+/// One export in a folder of its own. `run`: whose it is. Goes on likewise; what is whole already stays. `check_source`
+/// is asked before anything is written, with a hash of the model's files: it throws for a model that it doesn't want.
 [[nodiscard]] ExportSummary stream_export(const Recipe& recipe, const std::string& format,
-                                          const std::filesystem::path& target, const std::string& run);
+                                          const std::filesystem::path& target, const std::string& run,
+                                          const std::function<void(const std::string& source)>& check_source = {});
 /// By which exports of that know each other: all that they follow from but the model's values.
 [[nodiscard]] std::string stream_id(const Recipe& recipe, const std::string& format);
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
@@ -180,13 +182,25 @@ TEST(StreamedRun, IsARunOfItsOwn) {
   expect_same_files(work.path("whole/export/modelopt"), work.path("run/export/modelopt"));
 }
 
-// Large enough to be killed in.
-TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
+ModelConfig large_enough_to_be_killed_in() {
   ModelConfig config = testing::wide_config();
   config.hidden_size = 256;
   config.intermediate_size = 512;
   config.num_hidden_layers = 6;
-  const Quantize work(config);
+  return config;
+}
+
+std::ptrdiff_t parts_done(const fs::path& partial) {
+  const fs::path list = partial / ".qad_stream";
+  return fs::exists(list) ? std::ranges::count(read_file(list, "a list"), '\n') - 1 : 0;
+}
+
+void wait_for_parts(testing::Process& process, const fs::path& partial) {
+  while (process.running() && parts_done(partial) < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
+  const Quantize work(large_enough_to_be_killed_in());
   for (const Arguments& more : {Arguments(), Arguments{"calibrate.algorithm=gptq"}}) {
     const std::string preset = more.empty() ? "nvfp4_w4a16" : "nvfp4_w4a4", out = "out-" + preset;
     Arguments all = work.text();
@@ -211,6 +225,71 @@ TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
     expect_same_files(work.path(out + "-whole"), work.path(out));
     EXPECT_FALSE(fs::exists(work.path("." + out + ".partial")));
   }
+}
+
+// What half of the export was made from is gone: the whole of it is made again, and of one model.
+TEST(StreamedResume, AfterAChangeOfTheModelItBeginsAgain) {
+  const ModelConfig config = large_enough_to_be_killed_in();
+  const Quantize work(config);
+  const fs::path weights = work.teacher() / "model.safetensors", keys = work.teacher() / "config.json";
+  // A value that no sample looks at, in the last tensor, and the file's time of writing as it was.
+  const auto changes_a_weight = [&] {
+    const auto time = fs::last_write_time(weights);
+    std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-100, std::ios::end);
+    file.put('\x3a');
+    file.close();
+    fs::last_write_time(weights, time);
+  };
+  const auto replaces_weights = [&] {
+    const auto other = initialize_model(config, 2);
+    save_model(work.path("other"), *other, DType::bf16);
+    fs::rename(work.path("other/model.safetensors"), weights);
+  };
+  const auto changes_the_config = [&] {
+    nlohmann::ordered_json changed = nlohmann::ordered_json::parse(read_file(keys, "a config"));
+    changed["rms_norm_eps"] = 0.5;
+    write_file_atomically(keys, changed.dump());
+  };
+  const std::initializer_list<std::pair<const char*, std::function<void()>>> kChanges = {
+      {"nothing", [] {}}, {"a value", changes_a_weight}, {"weights", replaces_weights}, {"config", changes_the_config}};
+  for (const auto& [what, change] : kChanges) {
+    SCOPED_TRACE(what);
+    const std::string out = std::string("out of ") + what, partial = "." + out + ".partial";
+    Arguments arguments = work.quantize("nvfp4_w4a4", "modelopt", out, work.text());
+    arguments.insert(arguments.end(), {"--threads", "1"});
+    testing::Process process(arguments);
+    wait_for_parts(process, work.path(partial));
+    process.send(SIGKILL);
+    process.wait();
+    ASSERT_GE(parts_done(work.path(partial)), 3);
+    change();
+    const Outcome outcome = testing::run_program(arguments);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    const bool is_same = std::string_view(what) == "nothing";
+    EXPECT_EQ(outcome.err.find("goes on after") != std::string::npos, is_same) << outcome.err;
+    EXPECT_EQ(outcome.err.find("begins again") != std::string::npos, !is_same) << outcome.err;
+    ASSERT_EQ(Workplace::start(work.quantize("nvfp4_w4a4", "modelopt", out + " whole", work.text())).exit_code, 0);
+    expect_same_files(work.path(out + " whole"), work.path(out));
+  }
+}
+
+TEST(StreamedResume, ExportsOfARunAreOfOneModel) {
+  const Quantize work(testing::wide_config());
+  const Outcome first =
+      Workplace::start({"run", "presets/nvfp4_w4a16", "--out", work.at("run"), "kind=ptq", "stream=true",
+                        "export=[modelopt, compressed_tensors]", "teacher.model=" + work.at("teacher")});
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  const auto before = files_of(work.path("run/export/modelopt"));
+  const auto other = initialize_model(testing::wide_config(), 2);
+  save_model(work.teacher(), *other, DType::bf16);
+  fs::remove_all(work.path("run/export/compressed_tensors"));
+  work.refused({"resume", work.at("run")}, testing::kFailed, {"/run: ", "the model that its other exports are of"});
+  EXPECT_EQ(files_of(work.path("run/export/modelopt")), before);
+  fs::remove_all(work.path("run/export"));
+  const Outcome again = Workplace::start({"resume", work.at("run")});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_NE(files_of(work.path("run/export/modelopt")), before);
 }
 
 TEST(StreamedResume, AFullDiskIsOneLineAndWhatIsDoneStays) {
