@@ -14,6 +14,8 @@
 namespace qad::jinja {
 namespace {
 
+constexpr std::size_t kFloatPasses = 8;  // of parse_float over all of a text
+
 // Python knows the digits of all scripts.
 void require_ascii(std::string_view text) {
   const auto other = [](char c) { return static_cast<unsigned char>(c) >= 0x80; };
@@ -39,6 +41,7 @@ Value to_int(const Value& value, const Arguments& arguments, Budget& budget) {
     require_ascii(*text);
     Value result;
     if (parse_integer(*text, static_cast<unsigned>(base), result)) return result;
+    budget.read(kFloatPasses * text->size());
     if (parse_float(*text, number) && std::isfinite(number)) return truncated(number);
   } else if (const auto* real = value.as<double>()) {
     if (std::isfinite(*real)) return truncated(*real);
@@ -57,7 +60,7 @@ Value to_float(const Value& value, const Arguments& arguments, Budget& budget) {
   if (value.is_number()) return to_double(value);
   double number = 0;
   if (const std::string* text = value.bytes()) {
-    budget.read(8 * text->size());
+    budget.read(kFloatPasses * text->size());
     require_ascii(*text);
     if (parse_float(*text, number)) return number;
   }

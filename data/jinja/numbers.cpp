@@ -239,9 +239,10 @@ bool parse_integer(std::string_view text, unsigned base, Value& result) {
   for (const char c : text) {
     if (c == '_' ? before == '_' : digit_value(c) >= base) return false;
     if (c != '_') digits += c;
+    if (digits.size() > kMostDigits) return false;
     before = c;
   }
-  if (before == '_' || digits.size() > kMostDigits) return false;
+  if (before == '_') return false;
   result = integer_from_digits(digits, base, negative);
   return true;
 }

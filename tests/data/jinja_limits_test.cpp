@@ -233,6 +233,18 @@ TEST(JinjaLimits, HostileTemplatesEndWithAMessage) {
   });
 }
 
+// A text of that many digits is no integer, and is gone through again as a number with a point.
+TEST(JinjaLimits, EveryPassOverATextIsCharged) {
+  for (const char* filter : {"int", "float"}) {
+    Limits limits;
+    limits.steps = 700'000;  // one pass over 4,000,000 bytes takes 62,500
+    const std::string once = std::string("{% set x = '9' * 4000000 %}{{ (x | ") + filter + ") is number }}";
+    EXPECT_EQ(run_limited(once, limits), "True") << filter;
+    limits.steps = 500'000;
+    expect_mentions(error_of([&] { static_cast<void>(run_limited(once, limits)); }), {kSteps});
+  }
+}
+
 TEST(JinjaLimits, StepsAndBytesAreLimits) {
   const std::string endless = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}";
   for (const std::int64_t most : {1, 1000, 100'000}) {
