@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "models/families/hf_config.h"
 #include "models/prune/pruned_sizes.h"
@@ -36,13 +37,21 @@ YamlNode& child(YamlNode& map, const std::string& key) {
   return map.entries.emplace_back(YamlNode::Entry{key, map.at, {}}).value;
 }
 
+// What all arms start from; a copy of all arms in each would make many of them slow to read.
+YamlNode without_arms(const YamlNode& comparison) {
+  YamlNode tree;
+  tree.kind = comparison.kind;
+  tree.at = comparison.at;
+  for (const YamlNode::Entry& entry : comparison.entries)
+    if (entry.key != "arms" && entry.key != "seeds") tree.entries.push_back(entry);
+  return tree;
+}
+
 // The comparison's own tree as the arm has it. A loss that was chosen for the comparison is that of its QAD arms, and
 // rules are those of arms that quantize.
-YamlNode arm_tree(const YamlNode& comparison, const ArmConfig& arm, const YamlNode& arm_node, std::optional<double> lr,
+YamlNode arm_tree(const YamlNode& shared, const ArmConfig& arm, const YamlNode& arm_node, std::optional<double> lr,
                   std::optional<std::int64_t> seed, YamlProblems& problems) {
-  YamlNode tree = comparison;
-  erase_key(tree, "arms");
-  erase_key(tree, "seeds");
+  YamlNode tree = shared;
   child(tree, "kind") = YamlNode::plain(std::string(enum_name(arm.kind)));
   child(tree, "kind").at = arm_node.at;
   if (about(arm.kind).judge == Judge::next_token && tree.find("loss") != nullptr)
@@ -73,19 +82,32 @@ Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems);
 
 // Teacher, text and what is calibrated on are loaded once for all arms, so none can have its own; and all answer the
 // same problems. How scales are found is an arm's own.
-void check_shared(const Recipe& comparison, const Recipe& arm, const YamlPosition& at, const std::string& key,
+constexpr auto kShared = std::to_array<const char*>({"teacher", "data", "calibrate.source", "calibrate.tokens",
+                                                     "calibrate.seed", "evaluate.batch_size", "evaluate.problems"});
+using SharedTexts = std::array<std::string, kShared.size()>;
+
+SharedTexts shared_texts(Recipe recipe) {
+  recipe.arms.clear();
+  const YamlNode fields = write_fields(recipe);
+  SharedTexts texts;
+  for (std::size_t i = 0; i < kShared.size(); ++i)
+    if (const YamlNode* node = fields.find_path(kShared[i])) texts[i] = yaml_text(*node);
+  return texts;
+}
+
+void check_shared(const SharedTexts& shared, const Recipe& arm, const YamlPosition& at, const std::string& key,
                   YamlProblems& problems) {
-  const YamlNode shared = write_fields(comparison), own = write_fields(arm);
-  const auto text = [](const YamlNode* node) { return node != nullptr ? yaml_text(*node) : ""; };
-  for (const char* part : {"teacher", "data", "calibrate.source", "calibrate.tokens", "calibrate.seed",
-                           "evaluate.batch_size", "evaluate.problems"})
-    if (text(own.find_path(part)) != text(shared.find_path(part)))
-      problems.add(at, key, fmt::format("the comparison's {}", part), "another",
+  const SharedTexts own = shared_texts(arm);
+  for (std::size_t i = 0; i < kShared.size(); ++i)
+    if (own[i] != shared[i])
+      problems.add(at, key, fmt::format("the comparison's {}", kShared[i]), "another",
                    "arms share teacher, text, calibration and problems; write a second comparison");
 }
 
 std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, Models models, YamlProblems& problems) {
   std::vector<Arm> arms;
+  const YamlNode shared = without_arms(tree);
+  const SharedTexts texts = shared_texts(comparison);
   for (std::size_t i = 0; i < comparison.arms.size(); ++i) {
     const ArmConfig& config = comparison.arms[i];
     const YamlNode& node = tree.find("arms")->items[i];
@@ -100,11 +122,10 @@ std::vector<Arm> read_arms(const Recipe& comparison, const YamlNode& tree, Model
       ArmCandidate& candidate = arm.candidates.emplace_back();
       for (const std::optional<std::int64_t> seed : seeds)
         candidate.push_back({seeds.size() > 1 ? fmt::format("{}-seed{}", name, *seed) : name,
-                             read_whole(arm_tree(tree, config, node, rate, seed, problems), models, problems)});
+                             read_whole(arm_tree(shared, config, node, rate, seed, problems), models, problems)});
     }
     if (problems.count() == before)
-      check_shared(comparison, arm.candidates.front().front().recipe, node.at, fmt::format("arms[{}].set", i),
-                   problems);
+      check_shared(texts, arm.candidates.front().front().recipe, node.at, fmt::format("arms[{}].set", i), problems);
     arms.push_back(std::move(arm));
   }
   return arms;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -364,6 +365,7 @@ class Checker {
       return;
     }
     if (recipe_.arms.empty()) report("arms", "at least one arm", "none", "such as {name: ptq, kind: ptq}");
+    std::set<std::string> names;
     for (std::size_t i = 0; i < recipe_.arms.size(); ++i) {
       const ArmConfig& arm = recipe_.arms[i];
       const std::string key = fmt::format("arms[{}]", i);
@@ -374,9 +376,8 @@ class Checker {
       if (arm.name.empty() || !std::all_of(arm.name.begin(), arm.name.end(), is_good))
         problems_.add(at, key + ".name", "letters, digits, _ and -", fmt::format("\"{}\"", arm.name),
                       "it names a folder");
-      for (std::size_t j = 0; j < i; ++j)
-        if (recipe_.arms[j].name == arm.name)
-          problems_.add(at, key + ".name", "", fmt::format("two arms are called \"{}\"", arm.name));
+      if (!names.insert(arm.name).second)
+        problems_.add(at, key + ".name", "", fmt::format("two arms are called \"{}\"", arm.name));
       if (about(arm.kind).is_comparison || about(arm.kind).searches || !about(arm.kind).has_teacher)
         problems_.add(at, key + ".kind", "prune | ptq | qat | qad", std::string(enum_name(arm.kind)));
     }

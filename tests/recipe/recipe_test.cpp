@@ -255,6 +255,17 @@ TEST_F(RecipeFile, ArmsAreWholeRecipes) {
   EXPECT_EQ(recipe_text(parse_recipe(text, "recipe.yaml")), text);
 }
 
+// In a moment, as reading an arm looks at no other one.
+TEST_F(RecipeFile, ArmsMayBeThousands) {
+  std::string text = kCompare;
+  for (int i = 0; i < 3000; ++i) text += "  - {name: a" + std::to_string(i) + ", kind: qad}\n";
+  const Recipe comparison = load(text);
+  ASSERT_EQ(comparison.arms.size(), 3004u);
+  EXPECT_EQ(comparison.arms.back().name, "a2999");
+  EXPECT_NE(error_of(text + "  - {name: a7, kind: qad}\n").find("arms[3004].name: two arms are called \"a7\""),
+            std::string::npos);
+}
+
 TEST_F(RecipeFile, SeedsGiveEachTrainedArmSeveralRuns) {
   const std::vector<Arm> arms = expand_arms(load(std::string(kCompare) + "seeds: [4, 5]\n"));
   ASSERT_EQ(arms[0].candidates.at(0).size(), 1u);
