@@ -41,6 +41,13 @@ std::string first_line(const RunFolder& folder) {
   return text.starts_with("# run ") ? text.substr(0, text.find('\n') + 1) : "";
 }
 
+bool has_checkpoints(const RunFolder& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder.checkpoints(), ignored))
+    if (entry.path().extension() == ".h5") return true;
+  return false;
+}
+
 // What a process that was killed left half written.
 bool is_leftover(const std::string& name) {
   static constexpr auto kTargets = std::to_array<const char*>(
@@ -133,7 +140,15 @@ RunFolder open_run_folder(const fs::path& path) {
 
 Recipe read_recipe(const RunFolder& folder) {
   std::error_code ignored;
-  if (!fs::exists(folder.quantize(), ignored)) return read_given_recipe(folder);
+  if (!fs::exists(folder.quantize(), ignored)) {
+    Recipe given = read_given_recipe(folder);
+    if (given.row().searches && has_checkpoints(folder))
+      throw Error({.who = folder.quantize().string(),
+                   .expected = "what the run's search found",
+                   .got = "nothing there",
+                   .hint = "qad resume makes it again from a whole checkpoint"});
+    return given;
+  }
   return parse_recipe(read_file(folder.recipe(), "a run's recipe"), folder.recipe().string(),
                       read_file(folder.quantize(), "what a search found"), folder.quantize().string());
 }

@@ -50,6 +50,7 @@ RunSummary in_new_run_folder(const std::filesystem::path& path, const Recipe& re
 void begin_log(const RunFolder& folder);
 /// The folder of an earlier run, and its recipe. Throws if it is none.
 [[nodiscard]] RunFolder open_run_folder(const std::filesystem::path& path);
+/// Throws too if its checkpoints are of what a search found and that is gone.
 [[nodiscard]] Recipe read_recipe(const RunFolder& folder);
 /// The same as it was given: without what a search found.
 [[nodiscard]] Recipe read_given_recipe(const RunFolder& folder);

@@ -14,6 +14,7 @@
 #include "autograd/base/log.h"
 #include "qad/calib/calibrate.h"
 #include "qad/checkpoint/checkpoint.h"
+#include "qad/checkpoint/checkpoint_folder.h"
 #include "qad/report/progress.h"
 #include "qad/run/student.h"
 #include "qad/search/knapsack.h"
@@ -261,6 +262,14 @@ class Search {
   std::optional<KlToTeacher> kl_;
 };
 
+void write_found(const RunFolder& folder, const SearchConfig& search, const QuantizeConfig& found) {
+  write_file_atomically(
+      folder.quantize(),
+      fmt::format("# Chosen by kind: autoquantize for {} effective bits. A recipe of kind ptq, qat or "
+                  "qad that imports this file quantizes so.\n{}",
+                  search.effective_bits, quantize_text(found)));
+}
+
 }  // namespace
 
 Recipe search_formats(const Recipe& recipe, const Materials& materials, const RunFolder& folder) {
@@ -274,12 +283,21 @@ Recipe search_formats(const Recipe& recipe, const Materials& materials, const Ru
   found.quantize = search.config_of(choice);
   log_info("search: {:.5f} effective bits of {}; {} says in which formats", search.bits_of(choice),
            recipe.search->effective_bits, folder.quantize().string());
-  write_file_atomically(
-      folder.quantize(),
-      fmt::format("# Chosen by kind: autoquantize for {} effective bits. A recipe of kind ptq, qat or "
-                  "qad that imports this file quantizes so.\n{}",
-                  recipe.search->effective_bits, quantize_text(found.quantize)));
+  write_found(folder, *recipe.search, found.quantize);
   return found;
+}
+
+void bring_back_found(const RunFolder& folder) {
+  if (fs::exists(folder.quantize())) return;
+  const Recipe given = read_given_recipe(folder);
+  if (!given.row().searches) return;
+  const CheckpointFolder checkpoints(folder.checkpoints(), given.checkpoint.keep);
+  auto found = checkpoints.newest_whole();
+  if (!found) found = checkpoints.best();
+  if (!found || !found->content.texts.contains("recipe")) return;
+  const Recipe recipe = parse_recipe(found->content.texts.at("recipe"), found->file.string() + ": recipe");
+  log_info("{} is missing and made again from {}", folder.quantize().string(), found->file.string());
+  write_found(folder, *given.search, recipe.quantize);
 }
 
 void add_search(const RunFolder& folder, RunSummary& summary) {

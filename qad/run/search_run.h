@@ -13,6 +13,9 @@ namespace qad {
 /// stopped, and taken up from there: the result is the same bits however often that was.
 [[nodiscard]] Recipe search_formats(const Recipe& recipe, const Materials& materials, const RunFolder& folder);
 
+/// Writes quantize.yaml again where it is gone and a whole checkpoint says what was in it.
+void bring_back_found(const RunFolder& folder);
+
 /// Adds what a search that is done has measured to the summary of its run, whose figures are there already.
 void add_search(const RunFolder& folder, RunSummary& summary);
 

@@ -68,7 +68,9 @@ Recipe recipe_of(const RunFolder& folder, const std::vector<std::string>& overri
                    .got = "another key",
                    .hint = "what made a student stays as it was"},
                   ExitCode::usage);
-  return load_recipe(folder.recipe(), overrides);
+  Recipe recipe = load_recipe(folder.recipe(), overrides);
+  recipe.quantize = read_recipe(folder).quantize;  // what a search found stays
+  return recipe;
 }
 
 struct Subject {

@@ -8,6 +8,7 @@
 #include "qad/run/complete_run.h"
 #include "qad/run/run_lock.h"
 #include "qad/run/run_one.h"
+#include "qad/run/search_run.h"
 #include "qad/run/shared_run.h"
 #include "qad/run/stream_run.h"
 #include "qad/verbs/show.h"
@@ -17,6 +18,7 @@ namespace qad::verbs {
 namespace {
 
 RunSummary go_on(const ResumeOptions& options, const RunFolder& folder, std::ostream& print) {
+  first_does([&] { bring_back_found(folder); });
   std::optional<RunChange> change;
   if (const Recipe given = read_given_recipe(folder); given.stream && !options.changes.empty())
     throw Error({.who = folder.path.string(),

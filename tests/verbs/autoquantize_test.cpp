@@ -1,6 +1,8 @@
 // A run that searches for number formats: what it finds, what it writes, how it is stopped, what it refuses.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "autograd/base/interrupt.h"
 #include "qad/report/summary.h"
 #include "qad/run/search_run.h"
@@ -62,8 +64,30 @@ TEST_F(Autoquantize, WhatItFindsIsARecipeThatPtqTakes) {
   work_.run(recipe(), "less", with({"search.effective_bits=5.2", "search.curve=[]", "export=[]"}));
   EXPECT_EQ(read_summary(work_.path("less/summary.json")).eval.kl_mean, found.search_curve[1].kl);
 
+  // Without what it found it is no run of the rules that it was given.
+  const std::string rules = bytes("found/quantize.yaml");
+  fs::remove(work_.path("found/quantize.yaml"));
+  for (const Arguments& verb : {Arguments{"eval", work_.at("found")}, Arguments{"generate", work_.at("found")},
+                                Arguments{"export", work_.at("found"), "--format", "dense", "--out", work_.at("e")}})
+    work_.refused(verb, ExitCode::failed, {"quantize.yaml", "what the run's search found", "qad resume"});
+  for (const Arguments& more : {Arguments{}, Arguments{"report.tensorboard=true"}}) {
+    Arguments resume = {"resume", work_.at("found")};
+    resume.insert(resume.end(), more.begin(), more.end());
+    fs::remove(work_.path("found/quantize.yaml"));
+    fs::remove_all(work_.path("found/export/modelopt"));
+    const Outcome back = Workplace::start(resume);
+    EXPECT_EQ(back.exit_code, 0) << back.err;
+    EXPECT_EQ(bytes("found/quantize.yaml"), rules);
+    EXPECT_EQ(bytes("found/export/modelopt/model.safetensors"), bytes("ptq/export/modelopt/model.safetensors"));
+  }
+
   // Other verbs take the run as it is.
   EXPECT_EQ(Workplace::start({"eval", work_.at("found")}).exit_code, 0);
+  const auto on_less_text = [&](const char* run) {
+    return Workplace::start({"eval", work_.at(run), "data.eval.tokens=300", "--json"}).out;
+  };
+  const auto kl = [](const std::string& json) { return nlohmann::json::parse(json)["kl_mean"].dump(); };
+  EXPECT_EQ(kl(on_less_text("found")), kl(on_less_text("ptq")));
   fs::remove_all(work_.path("found/export/modelopt"));
   const Outcome again = Workplace::start({"resume", work_.at("found")});
   EXPECT_EQ(again.exit_code, 0) << again.err;
