@@ -73,19 +73,24 @@ std::string folder_of(const fs::path& file) {
   throw Error({.who = folder_of(file), .expected = "a folder that no other qad writes to", .got = got, .hint = hint});
 }
 
-// Where the system's answer says nothing of other machines, or nothing at all.
+bool is_elsewhere(const Owner& owner) { return owner.machine != host_name(); }
+
+// As far as the file tells, where the system's answer says nothing of other machines, or nothing at all.
+bool holds(const Owner& owner, LockAnswer answer) {
+  if (owner.process == 0 || (owner.process == ::getpid() && !is_elsewhere(owner))) return false;
+  return is_elsewhere(owner) ||
+         (answer == LockAnswer::unsupported && (::kill(static_cast<pid_t>(owner.process), 0) == 0 || errno == EPERM));
+}
+
 void believe(const Owner& owner, LockAnswer answer, const fs::path& file) {
   log_warning("{}: {}: two processes in one folder are told apart by {} alone", folder_of(file),
               answer == LockAnswer::unsupported ? "this file system has no locks"
                                                 : "locks of this mount do not reach other machines",
               file.filename().string());
-  if (owner.process == 0 || (owner.process == ::getpid() && owner.machine == host_name())) return;
-  const bool elsewhere = owner.machine != host_name();
-  const bool lives =
-      answer == LockAnswer::unsupported && (::kill(static_cast<pid_t>(owner.process), 0) == 0 || errno == EPERM);
-  if (elsewhere || lives)
+  if (holds(owner, answer))
     held_by(file, owner.text(),
-            elsewhere ? fmt::format("if it has ended, remove {}", file.string()) : "wait until it ends, or stop it");
+            is_elsewhere(owner) ? fmt::format("if it has ended, remove {}", file.string())
+                                : "wait until it ends, or stop it");
 }
 
 }  // namespace
@@ -103,6 +108,16 @@ LockAnswer ask_for_lock(int fd, LockMode mode) {
     result = ::flock(fd, (mode == LockMode::exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
   if (result == 0) return keeps_locks_to_itself(fd) ? LockAnswer::taken_here_alone : LockAnswer::taken;
   return errno == EAGAIN || errno == EACCES ? LockAnswer::held : LockAnswer::unsupported;
+}
+
+std::string lock_holder(const fs::path& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return "";
+  const Owner owner = read_owner(fd);
+  const LockAnswer answer = ask_for_lock(fd, LockMode::exclusive);
+  ::close(fd);
+  const bool held = answer == LockAnswer::held || (answer != LockAnswer::taken && holds(owner, answer));
+  return held ? owner.text() : "";
 }
 
 FileLock::FileLock(const fs::path& file, LockMode mode, Ask ask)

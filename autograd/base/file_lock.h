@@ -30,6 +30,9 @@ enum class LockAnswer : std::uint8_t {
 /// Asks for it without waiting; `fd` is open for reading and writing.
 [[nodiscard]] LockAnswer ask_for_lock(int fd, LockMode mode);
 
+/// "process 12 on a machine" that holds the lock of a file, nothing if nobody does; the file stays as it is.
+[[nodiscard]] std::string lock_holder(const std::filesystem::path& file);
+
 class FileLock {
  public:
   using Ask = std::function<LockAnswer(int fd, LockMode mode)>;

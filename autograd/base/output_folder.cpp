@@ -76,6 +76,12 @@ void remove_file(const fs::path& folder, const std::string& name) {
   remove_empty_folders(folder, name);
 }
 
+// Where a new folder is built until it is whole.
+fs::path place_beside(const fs::path& place) {
+  const std::string end = ".partial";
+  return place.parent_path() / ("." + detail::cut_name(place.filename().string(), NAME_MAX - 1 - end.size()) + end);
+}
+
 // What changes in a folder when its new files are moved up; on disk a line each: "new NAME", "old NAME", "last NAME".
 // Names may have folders in them.
 struct Moves {
@@ -174,10 +180,8 @@ void OutputFolder::make_partial() {
       const FileLock mark(partial_);  // renamed whole by a process that ended before it removed the mark: this does
     }
   } else {
-    const std::string end = ".partial";
     made_ = make_folders(place_.parent_path());
-    partial_ =
-        place_.parent_path() / ("." + detail::cut_name(place_.filename().string(), NAME_MAX - 1 - end.size()) + end);
+    partial_ = place_beside(place_);
   }
   made_partial_ = ::mkdir(partial_.c_str(), 0777) == 0;
   if (!made_partial_) {
@@ -194,6 +198,7 @@ void OutputFolder::make_partial() {
                    .hint = "move it away"});
   }
   lock_.emplace(partial_ / kPartial);
+  if (!is_inside_ && is_there(place_)) not_free(EEXIST);  // made before others could see that this one comes
   if (is_inside_ && is_there(partial_ / kMoves)) carry_out(Moves::read(partial_ / kMoves), partial_, place_);
   if (left_ == Left::removed) clear();
 }
@@ -210,6 +215,16 @@ void OutputFolder::put_in_place(const std::string& last) {
   else rename_whole();
 }
 
+void OutputFolder::not_free(int error) const {
+  throw Error(
+      {.who = target_.string(),
+       .expected = "a place that stays free while what is to stand there is made",
+       .got = std::strerror(error),
+       .hint = left_ == Left::kept
+                   ? "make the place free and give the same command again: what is done is kept in " + partial_.string()
+                   : "choose another --out"});
+}
+
 void OutputFolder::rename_whole() {
   int error = 0;
   if (::renameat2(AT_FDCWD, partial_.c_str(), AT_FDCWD, place_.c_str(), RENAME_NOREPLACE) != 0) error = errno;
@@ -217,9 +232,7 @@ void OutputFolder::rename_whole() {
     error = is_there(place_) ? EEXIST : 0;
     if (error == 0 && ::rename(partial_.c_str(), place_.c_str()) != 0) error = errno;
   }
-  if (error != 0)
-    throw Error(
-        {.who = target_.string(), .expected = "a folder that can be put in place", .got = std::strerror(error)});
+  if (error != 0) not_free(error);
   is_placed_ = true;
   lock_.reset();  // which removes the mark
   sync_path(place_);
@@ -247,6 +260,15 @@ void OutputFolder::move_files(const std::string& last) {
   lock_.reset();
   ::rmdir(partial_.c_str());
   sync_path(place_);
+}
+
+void check_nobody_builds(const fs::path& folder) {
+  const std::string holder = lock_holder(place_beside(real_place(folder)) / kPartial);
+  if (holder.empty()) return;
+  throw Error({.who = folder.string(),
+               .expected = "a folder that no other qad is about to make",
+               .got = holder + ", which makes it",
+               .hint = "wait until it ends, or choose another --out"});
 }
 
 bool is_unfinished_output(const fs::path& folder, const std::string& last) {

@@ -51,6 +51,7 @@ class OutputFolder {
  private:
   void make_partial();
   void give_up();
+  [[noreturn]] void not_free(int error) const;
   void rename_whole();
   void move_files(const std::string& last);
 
@@ -63,6 +64,8 @@ class OutputFolder {
   bool made_partial_ = false, is_placed_ = false;
 };
 
+/// Throws (failed) where another process builds a new folder that it will put there.
+void check_nobody_builds(const std::filesystem::path& folder);
 /// Whether a folder is one that was being built, or into which files were being moved, when its process ended.
 /// `last` as of put_in_place.
 [[nodiscard]] bool is_unfinished_output(const std::filesystem::path& folder, const std::string& last);

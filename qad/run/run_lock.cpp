@@ -53,14 +53,22 @@ RunLock::RunLock(const fs::path& folder) {
     for (const fs::path& made : make_folders(real)) made_.push_back(made);
     try {
       own_.emplace(real / kLockFile);
-      return;
+      break;
     } catch (const Error&) {  // perhaps a start that failed has just removed its folder
       if (place_at(real) != Place::nothing || attempt == kAttempts) throw;
     }
   }
+  try {
+    check_nobody_builds(folder);  // who begins after this sees the folder
+  } catch (...) {
+    leave();
+    throw;
+  }
 }
 
-RunLock::~RunLock() {
+RunLock::~RunLock() { leave(); }
+
+void RunLock::leave() {
   own_.reset();
   comparison_.reset();
   for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder) ::rmdir(folder->c_str());

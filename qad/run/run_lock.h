@@ -14,7 +14,8 @@ namespace qad {
 /// going on meanwhile, and other arms not.
 class RunLock {
  public:
-  /// Makes the folder if it is missing. Throws Error (failed) that names process and machine that hold it.
+  /// Makes the folder if it is missing. Throws Error (failed) that names process and machine that hold it, or that are
+  /// about to put a folder of their own there.
   explicit RunLock(const std::filesystem::path& folder);
   /// Folders that it made and that nothing came into are removed again.
   ~RunLock();
@@ -22,6 +23,8 @@ class RunLock {
   RunLock& operator=(const RunLock&) = delete;
 
  private:
+  void leave();
+
   std::vector<std::filesystem::path> made_;
   std::optional<FileLock> comparison_, own_;
 };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <map>
 
@@ -50,6 +51,24 @@ class Output : public ::testing::Test {
   TemporaryFolder folder_;
   const Files whole_ = {{"config", "new"}, {"weights", "new"}};
 };
+
+TEST_F(Output, SaysWhoIsAboutToPutAFolderSomewhere) {
+  check_nobody_builds(at("new"));
+  {
+    OutputFolder out(at("new"), {}, OutputFolder::Left::kept);
+    fill(out, "half");
+    const std::string error = error_of([&] { check_nobody_builds(at("new")); });
+    EXPECT_NE(error.find("process " + std::to_string(::getpid())), std::string::npos) << error;
+    check_nobody_builds(at("other"));
+  }
+  check_nobody_builds(at("new"));  // what is left there is nobody's, and is still there
+  EXPECT_EQ(files_in(".new.partial").size(), 3u);
+  OutputFolder out(at("new"), {}, OutputFolder::Left::kept);
+  fill(out, "new");
+  fs::create_directories(at("new"));
+  const std::string error = error_of([&] { out.put_in_place("config"); });
+  EXPECT_NE(error.find(out.path().string()), std::string::npos) << error;
+}
 
 TEST_F(Output, MayBeNewOrEmptyOrALinkToOne) {
   fs::create_directories(at("empty"));

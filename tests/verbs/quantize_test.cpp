@@ -5,6 +5,7 @@
 #include <csignal>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
@@ -195,8 +196,23 @@ std::ptrdiff_t parts_done(const fs::path& partial) {
   return fs::exists(list) ? std::ranges::count(read_file(list, "a list"), '\n') - 1 : 0;
 }
 
-void wait_for_parts(testing::Process& process, const fs::path& partial) {
-  while (process.running() && parts_done(partial) < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+// Stopped with some parts done and some not.
+std::unique_ptr<testing::Process> stopped_halfway(const Quantize& work, const Arguments& arguments,
+                                                  const std::string& out) {
+  constexpr std::chrono::milliseconds kMoment(1), kUntilItStands(20);
+  const fs::path partial = work.path("." + out + ".partial");
+  for (int i = 0; i < 50; ++i) {
+    auto process = std::make_unique<testing::Process>(arguments);
+    while (process->running() && parts_done(partial) < 3) std::this_thread::sleep_for(kMoment);
+    process->send(SIGSTOP);
+    std::this_thread::sleep_for(kUntilItStands);
+    if (parts_done(partial) > 0) return process;
+    process->send(SIGCONT);
+    process->wait();
+    fs::remove_all(work.path(out));
+  }
+  ADD_FAILURE() << "it was always done already";
+  return nullptr;
 }
 
 TEST(StreamedResume, KilledAtAnyMomentItGoesOn) {
@@ -255,14 +271,13 @@ TEST(StreamedResume, AfterAChangeOfTheModelItBeginsAgain) {
       {"nothing", [] {}}, {"a value", changes_a_weight}, {"weights", replaces_weights}, {"config", changes_the_config}};
   for (const auto& [what, change] : kChanges) {
     SCOPED_TRACE(what);
-    const std::string out = std::string("out of ") + what, partial = "." + out + ".partial";
+    const std::string out = std::string("out of ") + what;
     Arguments arguments = work.quantize("nvfp4_w4a4", "modelopt", out, work.text());
     arguments.insert(arguments.end(), {"--threads", "1"});
-    testing::Process process(arguments);
-    wait_for_parts(process, work.path(partial));
-    process.send(SIGKILL);
-    process.wait();
-    ASSERT_GE(parts_done(work.path(partial)), 3);
+    const auto process = stopped_halfway(work, arguments, out);
+    ASSERT_NE(process, nullptr);
+    process->send(SIGKILL);
+    process->wait();
     change();
     const Outcome outcome = testing::run_program(arguments);
     ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -317,6 +332,18 @@ TEST(StreamedPlan, SaysWhatItTakes) {
   const auto row = nlohmann::json::parse(outcome.out)["exports"][0];
   EXPECT_GT(row["source_bytes"].get<int>(), row["bytes"].get<int>());
   EXPECT_GT(row["memory_bytes"].get<int>(), 0);
+}
+
+TEST(StreamedRefusals, NoRunWhereOneIsAboutToStand) {
+  const Quantize work(large_enough_to_be_killed_in());
+  Arguments arguments = work.quantize("nvfp4_w4a16", "modelopt", "out", {"--threads", "1"});
+  const auto process = stopped_halfway(work, arguments, "out");
+  ASSERT_NE(process, nullptr);
+  work.run_refused({}, testing::kFailed, {"/out: ", "process ", "which makes it"});
+  process->send(SIGCONT);
+  const Outcome outcome = process->wait();
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(fs::exists(work.path("out/config.json")));
 }
 
 TEST(StreamedRefusals, OneLineEach) {
