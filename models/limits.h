@@ -6,8 +6,8 @@
 
 namespace qad {
 
-inline constexpr std::int64_t kMostLayers = 100'000;
-inline constexpr std::int64_t kMostExperts = 1'000'000;            ///< of all layers together
+inline constexpr std::int64_t kMostLayers = 10'000;
+inline constexpr std::int64_t kMostExperts = 100'000;              ///< of all layers together
 inline constexpr std::int64_t kMostTaps = 1024;                    ///< of a short convolution
 inline constexpr std::int64_t kMostState = std::int64_t{1} << 22;  ///< numbers of state of one head
 

@@ -129,7 +129,7 @@ void add_bias(std::int64_t rows, std::int64_t cols, const float* bias, float* x)
 
 void accumulate_column_sums(std::int64_t rows, std::int64_t cols, const float* x, float* out) {
   constexpr std::int64_t kChunkRows = 64;
-  if (rows == 0) return;
+  if (rows == 0 || loops_are_dry()) return;
   thread_local Scratch<float> scratch;
   const std::int64_t chunks = (rows + kChunkRows - 1) / kChunkRows;
   float* partial = scratch.get(chunks * cols);

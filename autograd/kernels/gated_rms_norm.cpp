@@ -123,7 +123,7 @@ void gated_rms_norm_forward(const GatedNormShape& shape, const float* x, const f
 
 void gated_rms_norm_backward(const GatedNormShape& shape, const float* x, const float* gate, const float* weight,
                              const float* inverse_rms, const float* dy, float* dx, float* d_gate, float* d_weight) {
-  if (shape.cols == 0) return;
+  if (shape.cols == 0 || loops_are_dry()) return;
   thread_local Scratch<float> scratch;
   const float* weights = weights_of_columns(shape, weight);
   const std::int64_t groups = shape.cols / shape.group, chunk_rows = rows_per_chunk(shape.cols);

@@ -75,7 +75,7 @@ void log_decay_forward(const LogDecayInput& x, float* l) {
 }
 
 void log_decay_backward(const LogDecayInput& x, const float* l, const float* dl, const LogDecayGradients& gradients) {
-  if (x.cols == 0) return;
+  if (x.cols == 0 || loops_are_dry()) return;
   thread_local Scratch<float> scratch;
   const std::int64_t chunk_rows = rows_per_chunk(x.cols), chunks = (x.rows + chunk_rows - 1) / chunk_rows;
   float* partial = scratch.get(2 * chunks * x.cols);  // of every chunk the sums by column: of dg, of dl·l

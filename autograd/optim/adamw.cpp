@@ -155,7 +155,7 @@ void AdamW::move_values(std::size_t parameter, const kernels::AdamWUpdate& updat
 void AdamW::step(double learning_rate, double gradient_scale, const std::vector<Tensor>& gradients) {
   QAD_ASSERT(gradients.size() == parameters_.size());
   ++updates_;
-  std::vector<Tensor> moved(parameters_.size());
+  std::vector<Tensor> moved(parameters_.size()), only(parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     Parameter& parameter = *parameters_[i];
     const Tensor& gradient = gradients[i];
@@ -178,9 +178,9 @@ void AdamW::step(double learning_rate, double gradient_scale, const std::vector<
     const auto move = [&] {
       move_values(i, update, gradient);
       if (around_move_) {  // which looks at all of the values
-        std::vector<Tensor> only(parameters_.size());
         only[i] = parameter.value();
         gather_slices(parameters_, only, "a parameter");
+        only[i] = Tensor();
       }
       parameter.changed();
     };

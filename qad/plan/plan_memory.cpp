@@ -309,20 +309,55 @@ std::int64_t most_tokens(const PlannedText& text) {
   return most;
 }
 
-}  // namespace
+// What is `times` the step from `smaller` to `plan` larger than `plan`.
+template <class... Part>
+void extend(MemoryPlan& plan, const MemoryPlan& smaller, double times, Part... parts) {
+  const auto one = [&](std::int64_t MemoryPlan::*part) {
+    const std::int64_t step = std::max<std::int64_t>(0, plan.*part - smaller.*part);
+    plan.*part += static_cast<std::int64_t>(times * static_cast<double>(step));
+  };
+  (one(parts), ...);
+}
 
-MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes, std::int64_t ranks) {
+MemoryPlan rehearsed(const PlanSubject& subject, std::int64_t ranks, const PlanLimits& limits) {
+  using Plan = MemoryPlan;
+  // Tensors are as large whatever the number of answers is; lists of ids, labels, places and probabilities are not.
+  if (const std::int64_t answers = size_of(subject, PlanSize::answers),
+      most = most_of(subject, PlanSize::answers, limits);
+      answers > most) {
+    constexpr double kBytesOfAToken = 40;
+    MemoryPlan plan = rehearsed(smaller_subject(subject, PlanSize::answers, most), ranks, limits);
+    const double tokens =
+        static_cast<double>(subject.text.train_tokens) / static_cast<double>(subject.text.answered_steps);
+    plan.working += static_cast<std::int64_t>(kBytesOfAToken * tokens * static_cast<double>(answers - most) /
+                                              static_cast<double>(answers));
+    return plan;
+  }
+  for (const PlanSize size : {PlanSize::experts, PlanSize::layers}) {
+    const std::int64_t all = size_of(subject, size), most = most_of(subject, size, limits);
+    if (all <= most) continue;
+    const PlanSubject large = smaller_subject(subject, size, most), small = smaller_subject(subject, size, most / 2);
+    const auto of_large = static_cast<double>(size_of(large, size)),
+               of_small = static_cast<double>(size_of(small, size));
+    MemoryPlan plan = rehearsed(large, ranks, limits);
+    extend(plan, rehearsed(small, ranks, limits), (static_cast<double>(all) - of_large) / (of_large - of_small),
+           &Plan::teacher, &Plan::reference, &Plan::student, &Plan::gradients, &Plan::moments, &Plan::weight_codes,
+           &Plan::activations, &Plan::logits, &Plan::working, &Plan::exports);
+    return plan;
+  }
   const std::int64_t most = most_tokens(subject.text);
   MemoryPlan plan = Rehearsal(subject, std::min(most, kMostTokens), ranks).run();
-  if (most > kMostTokens) {
-    const MemoryPlan half = Rehearsal(subject, kMostTokens / 2, ranks).run();
-    const double steps = static_cast<double>(most - kMostTokens) / (kMostTokens / 2.0);
-    const auto extend = [&](std::int64_t& value, std::int64_t of_half) {
-      value += static_cast<std::int64_t>(steps * static_cast<double>(std::max<std::int64_t>(0, value - of_half)));
-    };
-    extend(plan.activations, half.activations);
-    extend(plan.working, half.working);
-  }
+  if (most > kMostTokens)
+    extend(plan, Rehearsal(subject, kMostTokens / 2, ranks).run(),
+           static_cast<double>(most - kMostTokens) / (kMostTokens / 2.0), &Plan::activations, &Plan::working);
+  return plan;
+}
+
+}  // namespace
+
+MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes, std::int64_t ranks,
+                       const PlanLimits& limits) {
+  MemoryPlan plan = rehearsed(subject, ranks, limits);
   plan.process = process_bytes;
   return plan;
 }

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "qad/plan/plan_subject.h"
+#include "qad/plan/smaller_subject.h"
 
 namespace qad {
 
@@ -27,9 +27,10 @@ struct MemoryPlan {
   }
 };
 
-/// `process_bytes` is entered as it is. Batches beyond a size that a plan can run through are taken to need as much
-/// more as they are larger. `ranks`: of the first of so many.
-[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes, std::int64_t ranks = 1);
+/// `process_bytes` is entered as it is. `ranks`: of the first of so many. What is beyond a size that a plan can run
+/// through (batches, and what PlanLimits names) is taken to need as much more as it is larger.
+[[nodiscard]] MemoryPlan plan_memory(const PlanSubject& subject, std::int64_t process_bytes, std::int64_t ranks = 1,
+                                     const PlanLimits& limits = {});
 
 /// Resident memory of this process now, after freed memory has gone back to the system, with what BLAS works in.
 [[nodiscard]] std::int64_t resident_bytes_now();

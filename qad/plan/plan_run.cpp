@@ -30,14 +30,15 @@ double run_seconds(const PlanSubject& subject, const TimePlan& time) {
          static_cast<double>(evaluations) * time.evaluation_seconds;
 }
 
-// Sizes that no file stands behind may be any: their layers are the first thing that needs room.
-TimePlan time_within_memory(const PlanSubject& subject) {
+// Sizes that no file stands behind may be any.
+template <class Work>
+auto within_memory(const PlanSubject& subject, const Work& work) {
   try {
-    return plan_time(subject);
+    return work();
   } catch (const std::bad_alloc&) {
     const std::filesystem::path folder = start_folder(subject.recipe);
     throw Error({.who = folder.empty() ? "model" : (folder / "config.json").string(),
-                 .expected = "layers that this machine's memory has room for one by one, to time them",
+                 .expected = "layers of a size that a plan can go through",
                  .got = "larger ones",
                  .hint = "is a size a slip?"});
   }
@@ -52,9 +53,9 @@ std::int64_t RunPlan::bytes_sent_per_step() const {
 
 RunPlan plan_run(PlanSubject subject, std::int64_t ranks) {
   // Timing comes first: what BLAS and kernels keep for themselves is then part of this process, as in a run.
-  const TimePlan time = time_within_memory(subject);
+  const TimePlan time = within_memory(subject, [&] { return plan_time(subject); });
   release_cached_storage();
-  const MemoryPlan memory = plan_memory(subject, resident_bytes_now(), ranks);
+  const MemoryPlan memory = within_memory(subject, [&] { return plan_memory(subject, resident_bytes_now(), ranks); });
   const double seconds = run_seconds(subject, time);
   return {std::move(subject), time, memory, seconds, ranks};
 }

@@ -1,6 +1,7 @@
 #include "qad/plan/plan_subject.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "autograd/base/error.h"
 #include "data/files/safetensors.h"
@@ -8,6 +9,7 @@
 #include "data/text/loader.h"
 #include "models/families/hf_config.h"
 #include "models/families/registry.h"
+#include "models/import/unread_values.h"
 #include "qad/inspect/tensor_table.h"
 #include "qad/recipe/model_files.h"
 #include "qad/run/materials.h"
@@ -19,9 +21,11 @@
 namespace qad {
 namespace {
 
-constexpr std::int64_t kForwards = 2000;          // enough to meet every size of batch
-constexpr std::int64_t kPlannedPrompts = 1024;    // of the first steps: their lengths are looked at
-constexpr std::int64_t kSampledTokens = 1 << 12;  // of a batch that is larger, a plan times so much
+constexpr std::int64_t kForwards = 2000;           // enough to meet every size of batch
+constexpr std::int64_t kPlannedPrompts = 1024;     // of the first steps: their lengths are looked at
+constexpr std::int64_t kPlannedAnswers = 1 << 14;  // of a step
+constexpr std::int64_t kPlannedGroup = 256;        // to a prompt
+constexpr std::int64_t kSampledTokens = 1 << 12;   // of a batch that is larger, a plan times so much
 
 std::int64_t documents_within(std::int64_t documents, std::int64_t length) {
   return std::min(documents, std::max<std::int64_t>(1, kPlannedTokens / length));
@@ -88,34 +92,49 @@ void plan_steps(const Recipe& recipe, const PackedSequences& train, PlannedText&
 }
 
 // The answers of the first steps, as a step packs them, if each of them is as long as it may be: none goes beyond the
-// model's `context`.
+// model's `context`. Of a step with more than a plan looks at, the first, which the others are taken to be like.
 void plan_answers(const Recipe& recipe, const Tokenizer& tokenizer, std::int64_t context, PlannedText& text) {
   const GrpoConfig& grpo = *recipe.grpo;
   const ProblemPrompts prompts(grpo, tokenizer);
   const std::int64_t batch =
       recipe.train.micro_batch_size > 0 ? recipe.train.micro_batch_size : recipe.train.batch_size;
   const std::int64_t steps = std::min(recipe.train.steps, std::max<std::int64_t>(1, kPlannedPrompts / grpo.prompts));
+  const std::int64_t most_tokens = std::min(context, recipe.data.sequence_length + grpo.max_new_tokens);
+  const std::int64_t group =
+      std::min({grpo.group_size, kPlannedGroup, std::max<std::int64_t>(2, kPlannedTokens / most_tokens)});
+  const std::int64_t most_prompts = std::min(grpo.prompts, kPlannedAnswers / group);
+  double all_sequences = 0, all_tokens = 0;
   for (std::int64_t step = 0; step < steps; ++step) {
     Documents answers;
     answers.source = "answers";
-    std::int64_t longest = recipe.data.sequence_length;
-    for (std::int64_t i = 0; i < grpo.prompts; ++i) {
-      const std::vector<std::int32_t> prompt = prompts.prompt(step * grpo.prompts + i);
+    std::int64_t longest = recipe.data.sequence_length, drawn = 0;
+    for (; drawn < most_prompts && answers.tokens() < kPlannedTokens; ++drawn) {
+      const std::vector<std::int32_t> prompt = prompts.prompt(step * grpo.prompts + drawn);
       text.prompts.push_back(std::ssize(prompt));
       const std::int64_t length =
           std::max(std::ssize(prompt), std::min(context, std::ssize(prompt) + grpo.max_new_tokens));
       longest = std::max(longest, length);
-      for (std::int64_t answer = 0; answer < grpo.group_size; ++answer)
+      for (std::int64_t answer = 0; answer < group; ++answer)
         answers.add(std::vector<std::int32_t>(static_cast<std::size_t>(length), 0), std::ssize(prompt));
     }
-    text.train_documents += answers.count();
-    text.train_tokens += answers.tokens();
+    const double times = static_cast<double>(grpo.prompts) / static_cast<double>(drawn) *
+                         (static_cast<double>(grpo.group_size) / static_cast<double>(group));
+    all_tokens += times * static_cast<double>(answers.tokens());
     const PackedSequences sequences(std::move(answers), Packing::documents, longest);
-    text.train_sequences += sequences.count();
+    all_sequences += times * static_cast<double>(sequences.count());
+    const double in_step = times * static_cast<double>(sequences.count());
     for (std::int64_t begin = 0; begin < sequences.count(); begin += batch)
       text.micro_batches.push_back(sequences.tokens(begin, std::min(begin + batch, sequences.count())));
+    if (batch > sequences.count())  // all that were drawn are part of a batch
+      text.micro_batches.back() = static_cast<std::int64_t>(std::min(in_step, static_cast<double>(batch)) /
+                                                            static_cast<double>(sequences.count()) *
+                                                            static_cast<double>(text.micro_batches.back()));
     if (step == 0) text.sample = sample_of(sequences, batch);
   }
+  text.answered_steps = steps;
+  text.train_documents = steps * grpo.prompts * grpo.group_size;
+  text.train_tokens = std::llround(all_tokens);
+  text.train_sequences = std::llround(all_sequences);
 }
 
 // Everything in the first candidate: what the search will find nobody knows yet.
@@ -141,8 +160,8 @@ bool PlanSubject::learns_from_teacher() const {
 }
 
 std::unique_ptr<LanguageModel> shapes_of(const ModelConfig& config) {
-  return make_model(config,
-                    [](const ParameterSpec& spec) { return make_parameter(spec.name, Tensor(spec.shape), true); });
+  return make_model(
+      config, [](const ParameterSpec& spec) { return make_parameter(spec.name, unread_values(spec.shape), true); });
 }
 
 PlannedText plan_text(const Recipe& recipe) {

@@ -22,7 +22,9 @@ struct PlannedText {
   bool is_beginning = false;  ///< of a text that is longer than kPlannedTokens
   std::int64_t train_documents = 0, train_sequences = 0, train_tokens = 0;
   std::int64_t eval_documents = 0, eval_tokens = 0;
-  /// Tokens of the prompts of the first steps, where a step answers problems; answers are taken at their full length.
+  /// Of how many steps the numbers above are, where a step answers problems, and tokens of the prompts in them, of the
+  /// first where they are very many; answers are taken at their full length.
+  std::int64_t answered_steps = 0;
   std::vector<std::int64_t> prompts;
   /// Tokens of each forward: of training for the first steps of the run, of all of evaluation and of calibration.
   std::vector<std::int64_t> micro_batches, evaluation_batches, calibration_batches;

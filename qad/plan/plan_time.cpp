@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kProbeTokens = 1024;         // of a longer batch, the first sequences of so many
 constexpr std::int64_t kProbeLength = 2048;         // of a longer sequence, the first
+constexpr std::int64_t kProbeHidden = 1 << 24;      // numbers of hidden states that a head reads
 constexpr std::int64_t kProbeHeadFloats = 1 << 25;  // of a larger head, the first rows: still beyond any cache
 
 // The first segments of a batch, of at most kProbeTokens unless the first one alone is longer.
@@ -128,7 +129,8 @@ HeadTimes time_head(const PlanSubject& subject) {
   const auto chunk = static_cast<std::size_t>(share * static_cast<double>(subject.recipe.loss.chunk_mebibytes << 20));
   const std::int64_t chunk_tokens =
       static_cast<std::int64_t>(chunk) / (rows * (against_teacher ? 2 : 1) * static_cast<std::int64_t>(sizeof(float)));
-  const std::int64_t tokens = std::clamp<std::int64_t>(2 * (chunk_tokens / 16 * 16), 64, kProbeTokens);
+  const std::int64_t most_tokens = std::clamp<std::int64_t>(kProbeHidden / config.hidden_size, 64, kProbeTokens);
+  const std::int64_t tokens = std::clamp<std::int64_t>(2 * (chunk_tokens / 16 * 16), 64, most_tokens);
 
   const Tensor hidden = random_tensor({tokens, config.hidden_size}, 1.0);
   const Tensor weight = random_tensor({rows, config.hidden_size}, 0.02);
@@ -195,8 +197,7 @@ double tokens_per_step(const PlanSubject& subject) {
   const auto& batches = subject.text.micro_batches;
   if (batches.empty()) return 0;
   if (subject.answers_problems())
-    return sum(batches) * static_cast<double>(subject.recipe.grpo->prompts) /
-           static_cast<double>(subject.text.prompts.size());
+    return static_cast<double>(subject.text.train_tokens) / static_cast<double>(subject.text.answered_steps);
   return sum(batches) / static_cast<double>(batches.size()) *
          static_cast<double>(forwards_per_step(subject.recipe.train));
 }
@@ -223,13 +224,18 @@ double decoding_seconds(const ModelConfig& config, std::int64_t sequences, std::
     batch.positions.push_back(static_cast<std::int32_t>(length - 1));
     parts.push_back({i, i + 1, i, length - 1});
   }
+  TokenBatch before;  // without which states would hold what was in their memory
+  for (std::int64_t i = 0; i + 1 < length; ++i) {
+    before.ids.push_back(0);
+    before.positions.push_back(static_cast<std::int32_t>(i));
+  }
   const auto turn = [&](const ModelConfig& probe) {
     const std::unique_ptr<LanguageModel> model = probe_model(probe, true);
+    const NoGradScope no_grad;
     DecodingState state = model->make_state(sequences, length);
-    return median_seconds([&] {
-      const NoGradScope no_grad;
-      static_cast<void>(model->hidden_states(batch, parts, state));
-    });
+    if (length > 1) static_cast<void>(model->hidden_states(before, {{0, length - 1, 0, 0}}, state));
+    for (std::int64_t i = 1; i < sequences; ++i) state.copy(0, i, length - 1);
+    return median_seconds([&] { static_cast<void>(model->hidden_states(batch, parts, state)); });
   };
   double seconds = turn(empty_probe(config));
   for (const LayerKind& kind : layer_kinds(config))

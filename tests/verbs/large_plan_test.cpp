@@ -1,0 +1,121 @@
+// Plans of what no machine holds: within seconds, and with little memory of their own.
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "autograd/base/error.h"
+#include "qad/plan/plan_memory.h"
+#include "qad/plan/plan_run.h"
+#include "qad/verbs/plan.h"
+#include "tests/verbs/tiny_run.h"
+
+namespace qad {
+namespace {
+
+ModelConfig six_layers() {
+  ModelConfig config = testing::tiny_config();
+  config.hidden_size = 64;
+  config.intermediate_size = 192;
+  config.num_hidden_layers = 6;
+  return config;
+}
+
+// A plan of very many layers or experts is the line through two smaller ones, of answers a smaller one's and lists.
+class PlanOfMany : public ::testing::Test {
+ protected:
+  static void expect_like(const PlanSubject& subject, const PlanLimits& limits, double within = 0.03) {
+    constexpr std::int64_t kAny = std::int64_t{1} << 40;
+    const MemoryPlan all = plan_memory(subject, 0, 1, {kAny, kAny, kAny}), line = plan_memory(subject, 0, 1, limits);
+    EXPECT_NEAR(static_cast<double>(line.total()) / static_cast<double>(all.total()), 1.0, within)
+        << line.total() << " by the line, " << all.total() << " by all of it";
+    EXPECT_NEAR(static_cast<double>(line.student) / static_cast<double>(all.student), 1.0, 0.01);
+  }
+  static PlanSubject subject_of(const std::filesystem::path& recipe) {
+    const Recipe read = load_recipe(recipe, {"loss.chunk_mebibytes=1", "train.batch_size=24"});
+    return plan_subject(read, plan_text(read));
+  }
+};
+
+TEST_F(PlanOfMany, Layers) {
+  ModelConfig config = six_layers();
+  config.num_hidden_layers = 12;
+  const testing::TinyRun run(config);
+  expect_like(subject_of(run.recipe()), {.layers = 6});
+}
+
+TEST_F(PlanOfMany, Experts) {
+  ModelConfig config = six_layers();
+  config.model_type = "qwen3_moe";
+  config.qk_norm = true;
+  config.head_dim = 16;
+  config.experts = ExpertsConfig{.num_experts = 32, .num_experts_per_tok = 2, .moe_intermediate_size = 64};
+  const testing::TinyRun run(config);
+  const PlanSubject subject = subject_of(run.recipe());
+  expect_like(subject, {.experts = 16});
+  expect_like(subject, {.layers = 4, .experts = 16});
+}
+
+// As many more as leave as many for the last batch: another size of batch takes room of its own.
+TEST_F(PlanOfMany, Answers) {
+  const testing::TinyRun run(six_layers());
+  write_file_atomically(run.path("grpo.yaml"),
+                        "kind: grpo\nstudent: {model: \"" + run.teacher().string() +
+                            "\"}\ngrpo: {families: [symbols], prompts: 604, group_size: 4, max_new_tokens: 40}\n"
+                            "data: {eval: {text: \"" +
+                            run.path("held_out.txt").string() +
+                            "\", separator: \"---\"}, sequence_length: 64}\ntrain: {steps: 2}\nexport: []\n");
+  expect_like(subject_of(run.path("grpo.yaml")), {.answers = 1024}, 0.15);
+}
+
+RunPlan planned(const char* recipe, const std::vector<std::string>& overrides) {
+  const std::filesystem::path file =
+      std::filesystem::path(QAD_SOURCE_DIR) / "recipes" / (std::string(recipe) + ".yaml");
+  const Recipe read = load_recipe(file, overrides);
+  const std::int64_t before = resident_bytes_now();
+  RunPlan plan = plan_run(plan_subject(read, plan_text(read)));
+  EXPECT_LT(resident_bytes_now() - before, std::int64_t{1} << 30);
+  return plan;
+}
+
+constexpr std::int64_t kGiga = std::int64_t{1} << 30;
+
+TEST(LargePlan, OfLayersBeyondAnyMachine) {
+  const RunPlan plan = planned("paper/teacher/pretrain",
+                               {"model.hidden_size=65536", "model.intermediate_size=262144", "model.head_dim=128",
+                                "model.num_attention_heads=512", "model.num_key_value_heads=8"});
+  // 6 layers of 3·65536·262144 and 2·(65536 + 1024)·65536 weights in FP32.
+  EXPECT_NEAR(static_cast<double>(plan.memory.student), 6 * 4 * (5.1540e10 + 8.7241e9), 1e10);
+}
+
+TEST(LargePlan, OfVeryManyLayers) {
+  const RunPlan some = planned("paper/teacher/pretrain", {"model.num_hidden_layers=100"});
+  const RunPlan many = planned("paper/teacher/pretrain", {"model.num_hidden_layers=10000"});
+  EXPECT_NEAR(static_cast<double>(many.memory.activations) / static_cast<double>(some.memory.activations), 100, 2);
+  EXPECT_NEAR(static_cast<double>(many.memory.student) / static_cast<double>(some.memory.student), 100, 2);
+}
+
+TEST(LargePlan, OfVeryManyExperts) {
+  const RunPlan plan = planned("nano/teacher/pretrain", {"model.experts.num_experts=4096"});
+  EXPECT_GT(plan.memory.student, 6 * 4096 * 2 * 64 * 128 * std::int64_t{4});
+  EXPECT_LT(plan.memory.total(), 100 * kGiga);
+}
+
+TEST(LargePlan, OfVeryManyAnswers) {
+  testing::TinyRun run(six_layers());
+  write_file_atomically(
+      run.path("grpo.yaml"),
+      "kind: grpo\nstudent: {model: \"" + run.teacher().string() +
+          "\"}\ngrpo: {families: [symbols], prompts: 1000000, group_size: 64}\ndata: {eval: {text: \"" +
+          run.path("held_out.txt").string() +
+          "\", separator: \"---\"}, sequence_length: 64}\ntrain: {steps: 2}\nexport: []\n");
+  const Recipe recipe = load_recipe(run.path("grpo.yaml"), {});
+  const PlannedText text = plan_text(recipe);
+  EXPECT_EQ(text.train_documents, 64'000'000);
+  EXPECT_LT(text.prompts.size(), 1u << 20);
+  const RunPlan plan = plan_run(plan_subject(recipe, text));
+  EXPECT_GT(plan.memory.total(), kGiga);
+  EXPECT_GT(tokens_per_step(plan.subject), 64e6 * 40);
+}
+
+}  // namespace
+}  // namespace qad
