@@ -22,6 +22,8 @@ namespace {
 constexpr const char* kMarker = "qad_export.json";
 constexpr const char* kAsWritten = "the file that the export wrote";
 constexpr const char* kExportAgainHint = "export again; if you changed it yourself, remove qad_export.json";
+constexpr const char* kMoveAwayHint =
+    "an export that was changed is not replaced: move it away and give the command again";
 
 [[noreturn]] void damaged_marker(const fs::path& file) {
   throw Error({.who = file.string(), .expected = kAsWritten, .got = "another one", .hint = kExportAgainHint});
@@ -69,7 +71,7 @@ std::vector<fs::path> files_below(const fs::path& folder) {
 }
 
 // Those of the marker that are there, each as it was; the first that is not is an Error.
-std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker& marker) {
+std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker& marker, const char* hint) {
   std::vector<fs::path> paths;
   std::set<std::string> names;
   for (const auto& [name, written] : marker.files) {
@@ -79,7 +81,7 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
       throw Error(
           {file.string(), fmt::format("{}, of {} bytes", kAsWritten, written.bytes),
            fs::is_regular_file(file, error) ? fmt::format("one of {}", fs::file_size(file, error)) : what_is_at(file),
-           kExportAgainHint});
+           hint});
     names.insert(name);
     paths.push_back(file);
   }
@@ -89,7 +91,7 @@ std::set<std::string> unchanged_files(const fs::path& folder, const ExportMarker
       throw Error({.who = paths[i].string(),
                    .expected = kAsWritten,
                    .got = "another one of its size (is the file damaged?)",
-                   .hint = kExportAgainHint});
+                   .hint = hint});
   return names;
 }
 
@@ -152,7 +154,7 @@ std::size_t check_export(const fs::path& folder) {
       throw Error(
           {.who = (folder / name).string(), .expected = kAsWritten, .got = "nothing there", .hint = kExportAgainHint});
     }
-  return unchanged_files(folder, *marker).size();
+  return unchanged_files(folder, *marker, kExportAgainHint).size();
 }
 
 void check_exported_file(const fs::path& file) {
@@ -162,14 +164,14 @@ void check_exported_file(const fs::path& file) {
   const auto listed = marker->files.find(file.filename().string());
   if (listed == marker->files.end()) return;
   marker->files = {*listed};
-  static_cast<void>(unchanged_files(folder, *marker));
+  static_cast<void>(unchanged_files(folder, *marker, kExportAgainHint));
 }
 
 ExportState state_of_export(const fs::path& folder, const std::string& layout) {
   if (place_at(folder) == Place::nothing || holds_nothing(folder)) return ExportState::absent;
   const auto marker = read_export_marker(folder);
   if (!marker || marker->layout != layout) return ExportState::unfinished;
-  const bool is_whole = unchanged_files(folder, *marker).size() == marker->files.size();
+  const bool is_whole = unchanged_files(folder, *marker, kMoveAwayHint).size() == marker->files.size();
   return is_whole && !is_unfinished_output(folder, kLastExportFile) ? ExportState::whole : ExportState::unfinished;
 }
 
@@ -185,7 +187,7 @@ std::set<std::string> replaceable_export(const fs::path& folder, const std::stri
   if (!marker) refuse("a folder with other files");
   if (marker->version.empty() || (marker->files.empty() && marker->run.empty())) refuse("an export of an older qad");
   if (marker->run != run) refuse("an export of another run");
-  std::set<std::string> names = unchanged_files(folder, *marker);
+  std::set<std::string> names = unchanged_files(folder, *marker, kMoveAwayHint);
   names.insert(kMarker);
   return names;
 }

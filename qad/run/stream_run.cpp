@@ -13,6 +13,7 @@
 #include "qad/layouts/export_marker.h"
 #include "qad/layouts/registry.h"
 #include "qad/report/format.h"
+#include "qad/report/live_report.h"
 #include "qad/report/machine.h"
 #include "qad/run/streamed_student.h"
 
@@ -120,6 +121,7 @@ RunSummary stream_run(const Recipe& recipe, const RunFolder& folder, const std::
   }
   log_info("{}: {} exports", name, summary.exports.size());
   summary.peak_rss_bytes = peak_rss_bytes();
+  try_to_write_report(folder.path, summary);
   write_summary(folder.summary(), summary);
   return summary;
 }

@@ -60,7 +60,7 @@ TEST_F(CompleteRun, KeepsAnExportThatSomebodyChanged) {
   const std::string config = work_.at("run/export/dense/config.json");
   work_.write("run/export/dense/config.json", read_file(config, "a config") + "\n");
   work_.refused({"resume", work_.at("run")}, ExitCode::failed,
-                {config + ": expected the file that the export wrote", "export again"});
+                {config + ": expected the file that the export wrote", "move it away"});
 }
 
 TEST(CompleteComparison, GetsBackWhatAnArmLost) {

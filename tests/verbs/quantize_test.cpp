@@ -177,6 +177,9 @@ TEST(StreamedRun, IsARunOfItsOwn) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   expect_same_files(work.path("whole/export/modelopt"), work.path("run/export/modelopt"));
   EXPECT_TRUE(fs::exists(work.path("run/export/compressed_tensors/config.json")));
+  const std::string report = read_file(work.path("run/report.html"), "a report");
+  EXPECT_NE(report.find("compressed_tensors"), std::string::npos);
+  EXPECT_EQ(report.find(">nan"), std::string::npos);
   fs::remove_all(work.path("run/export/modelopt"));
   const Outcome again = Workplace::start({"resume", work.at("run")});
   EXPECT_EQ(again.exit_code, 0) << again.err;
