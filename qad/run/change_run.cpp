@@ -126,7 +126,7 @@ void RunChange::tell(const One& run) {
 void RunChange::make(const RunInputs& inputs) const {
   if (recipe_text(before_) == recipe_text(recipe_)) return;
   for (const One& run : runs_) {
-    check_recipe_of(run.known, run.before, run.checkpoint.string());
+    check_recipe_of(run.known, read_recipe(run.folder), run.checkpoint.string());  // with what a search found
     check_inputs(inputs, run.known, run.checkpoint.string());
   }
   // Killed between two of these lines, it is a run that has not ended yet, by the old recipe or by the new.
