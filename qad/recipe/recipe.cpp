@@ -10,11 +10,13 @@
 #include "qad/calib/algorithms.h"
 #include "qad/quant/policy.h"
 #include "qad/recipe/catalogue.h"
+#include "qad/recipe/changeable_keys.h"
 #include "qad/recipe/fit_check.h"
 #include "qad/recipe/model_files.h"
 #include "qad/recipe/path_check.h"
 #include "qad/recipe/peer_words.h"
 #include "qad/recipe/recipe_check.h"
+#include "qad/recipe/recipe_paths.h"
 #include "qad/recipe/yaml_text.h"
 #include "qad/recipe/yaml_tree.h"
 
@@ -137,21 +139,6 @@ std::string absolute_path(const std::string& path) {
   return std::filesystem::equivalent(whole, tidy, error) ? tidy.string() : whole.string();
 }
 
-struct PathMaker {
-  template <class T>
-  void operator()(const Field& field, T& value) {
-    if constexpr (detail::is_optional<T>) {
-      if (value) (*this)(field, *value);
-    } else if constexpr (detail::is_vector<T>) {
-      for (auto& item : value) (*this)(field, item);
-    } else if constexpr (HasFields<T>) {
-      value.visit_fields(*this);
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      if (field.is_path && !value.empty() && value != field.path_word) value = absolute_path(value);
-    }
-  }
-};
-
 Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   Recipe recipe;
   const std::size_t before = problems.count();
@@ -163,43 +150,6 @@ Recipe read_whole(const YamlNode& tree, Models models, YamlProblems& problems) {
   if (models != Models::not_looked_at) check_fit(recipe, tree, problems);
   if (recipe.row().is_comparison && problems.count() == before) (void)read_arms(recipe, tree, models, problems);
   return recipe;
-}
-
-struct PathEraser {
-  template <class T>
-  void operator()(const Field& field, T& value) {
-    if constexpr (detail::is_optional<T>) {
-      if (value) (*this)(field, *value);
-    } else if constexpr (detail::is_vector<T>) {
-      for (auto& item : value) (*this)(field, item);
-    } else if constexpr (HasFields<T>) {
-      value.visit_fields(*this);
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      if (field.is_path && value != field.path_word) value.clear();
-    }
-  }
-};
-
-void add_differences(const YamlNode& a, const YamlNode& b, const std::string& key, std::vector<std::string>& keys) {
-  if (a.kind != YamlNode::Kind::map || b.kind != YamlNode::Kind::map) {
-    if (yaml_text(a) != yaml_text(b)) keys.push_back(key);
-    return;
-  }
-  const auto inside = [&](const std::string& name) { return key.empty() ? name : key + "." + name; };
-  for (const YamlNode::Entry& entry : a.entries)
-    if (const YamlNode* other = b.find(entry.key)) add_differences(entry.value, *other, inside(entry.key), keys);
-    else keys.push_back(inside(entry.key));
-  for (const YamlNode::Entry& entry : b.entries)
-    if (a.find(entry.key) == nullptr) keys.push_back(inside(entry.key));
-}
-
-bool covers(const std::string& known, const std::string& key) { return key == known || key.starts_with(known + "."); }
-
-std::vector<std::string> changeable_keys() {
-  std::vector<std::string> keys;
-  for (const KeyDescription& key : describe_fields<Recipe>())
-    if (key.may_change) keys.push_back(key.key);
-  return keys;
 }
 
 bool is_key(const std::string& key) {
@@ -282,8 +232,7 @@ Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& chan
     const YamlNode change = parse_override(text, {}, problems);
     std::string key = text.substr(0, text.find('='));
     if (key.ends_with('+')) key.pop_back();
-    const auto holds_it = [&](const std::string& known) { return covers(known, key); };
-    if (problems.count() == before && std::ranges::none_of(keys, holds_it)) {
+    if (problems.count() == before && !is_among(key, keys)) {
       const std::string ours = is_key(key) ? "" : place_of_key(key);
       if (ours.empty())
         problems.add(change.at, key,
@@ -300,31 +249,16 @@ Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& chan
   return changed;
 }
 
-std::vector<std::string> changed_keys(const Recipe& a, const Recipe& b) {
-  std::vector<std::string> keys;
-  add_differences(write_fields(a), write_fields(b), "", keys);
-  return keys;
-}
-
-std::vector<std::string> fixed_differences(Recipe a, Recipe b) {
-  for (Recipe* one : {&a, &b}) one->visit_fields(PathEraser{});
-  std::vector<std::string> keys = changed_keys(a, b);
-  const std::vector<std::string> changeable = changeable_keys();
-  std::erase_if(keys, [&](const std::string& key) {
-    return std::ranges::any_of(changeable, [&](const std::string& known) { return covers(known, key); });
-  });
-  return keys;
-}
-
 std::string recipe_text(const Recipe& recipe) { return yaml_text(write_fields(recipe)); }
 
 Recipe with_absolute_paths(Recipe recipe) {
   std::vector<Arm> arms;
   if (recipe.row().is_comparison) arms = expand_arms(recipe);
-  recipe.visit_fields(PathMaker{});
+  const PathChanger make_absolute{absolute_path};
+  recipe.visit_fields(make_absolute);
   for (std::size_t i = 0; i < arms.size(); ++i) {  // what they may have of their own is the student's; later wins
     Recipe& arm = arms[i].candidates.front().front().recipe;
-    arm.visit_fields(PathMaker{});
+    arm.visit_fields(make_absolute);
     if (arm.student.model == recipe.student.model) continue;
     std::string model = yaml_text(YamlNode::string(arm.student.model));
     model.pop_back();  // its line break

@@ -187,8 +187,6 @@ struct Recipe {
 /// (usage) that tells all problems, each key that may not by its name.
 [[nodiscard]] Recipe changed_recipe(const Recipe& recipe, const std::vector<std::string>& changes);
 
-/// The keys whose values differ.
-[[nodiscard]] std::vector<std::string> changed_keys(const Recipe& a, const Recipe& b);
 /// The same, those that may change and all paths left aside: what lies there may have moved.
 [[nodiscard]] std::vector<std::string> fixed_differences(Recipe a, Recipe b);
 

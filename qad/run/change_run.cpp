@@ -10,6 +10,7 @@
 #include "autograd/base/log.h"
 #include "autograd/optim/schedule.h"
 #include "qad/checkpoint/checkpoint_folder.h"
+#include "qad/recipe/changeable_keys.h"
 #include "qad/run/student.h"
 
 namespace qad {

@@ -9,6 +9,7 @@
 #include "qad/checkpoint/checkpoint_folder.h"
 #include "qad/layouts/export_marker.h"
 #include "qad/quant/bf16_rounding.h"
+#include "qad/recipe/changeable_keys.h"
 #include "qad/run/named_model.h"
 
 namespace qad {

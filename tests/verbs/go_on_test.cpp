@@ -168,6 +168,13 @@ TEST(GoOn, AComparisonWithARateThatDiverged) {
   EXPECT_EQ(read_summary(work.path("cmp/arms/b-lr0.0001/summary.json")).steps, 5);
 }
 
+void all_refuse(const Workplace& work, const std::string& words) {
+  for (const Arguments& arguments :
+       {Arguments{"resume", work.at("run"), "train.steps=5"}, Arguments{"eval", work.at("run")},
+        Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
+    work.refused(arguments, ExitCode::failed, {words});
+}
+
 TEST(GoOn, NotWithAnotherTextOrTeacher) {
   const Workplace work;
   work.run(work.recipe(), "run");
@@ -185,10 +192,7 @@ TEST(GoOn, NotWithAnotherTextOrTeacher) {
   std::string changed = bytes;
   changed.back() = static_cast<char>(changed.back() ^ 1);  // a bit of a weight
   work.write("teacher/model.safetensors", changed);
-  for (const Arguments& arguments :
-       {Arguments{"resume", work.at("run"), "train.steps=5"}, Arguments{"eval", work.at("run")},
-        Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
-    work.refused(arguments, ExitCode::failed, {"expected what the run began with, got another teacher"});
+  all_refuse(work, "expected what the run began with, got another teacher");
   work.write("teacher/model.safetensors", bytes);
   EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
 }
@@ -202,10 +206,7 @@ TEST(GoOn, NotWithAnotherConfig) {
   std::string other = config;
   other.replace(at, 19, "\"rope_theta\": 50000");
   work.write("teacher/config.json", other);
-  for (const Arguments& arguments :
-       {Arguments{"resume", work.at("run"), "train.steps=5"}, Arguments{"eval", work.at("run")},
-        Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
-    work.refused(arguments, ExitCode::failed, {"expected what the run began with, got another config.json of the"});
+  all_refuse(work, "expected what the run began with, got another config.json of the");
   work.write("teacher/config.json", config);
   EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
 }
@@ -240,9 +241,7 @@ TEST(GoOn, NotByAnEditedRecipe) {
   work.refused({"resume", work.at("run"), "train.steps=5"}, ExitCode::failed,
                {"expected the recipe that the run began with, got another train.batch_size in its recipe.yaml"});
   edited("inputs: nvfp4", "inputs: none");
-  for (const Arguments& arguments : {Arguments{"eval", work.at("run")},
-                                     Arguments{"export", work.at("run"), "--format", "dense", "--out", work.at("x")}})
-    work.refused(arguments, ExitCode::failed, {"got another quantize.rules in its recipe.yaml"});
+  all_refuse(work, "got another quantize.rules in its recipe.yaml");
   edited("steps: 3", "steps: 5");  // it may change
   EXPECT_EQ(resume(work.at("run")).exit_code, 0);
   fs::rename(work.path("text.txt"), work.path("moved.txt"));  // so may where things are
