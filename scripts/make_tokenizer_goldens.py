@@ -204,39 +204,6 @@ def chosen_folders():
 
 FAMILIES = ["deepseek_v2", "deepseek_v3", "kimi_linear", "llama", "mamba2", "mistral", "mixtral", "nemotron-nas", "nemotron_h", "qwen2",
             "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"]
-CLASS_TEXTS = ["hi</s>\nto <x>be</s>the", " e\u0301x  \u0e01\u0e34\u0e19 the", "the</s> the<s>"]
-
-
-def class_folders():
-    """Classes that make a tokenizer anew: only vocabulary, merges and template of tokenizer.json count."""
-    end, x = token("<|im_end|>", special=True), token("<x>", rstrip=True)
-    before = lambda content, id: {
-        "type": "TemplateProcessing", "single": [{"SpecialToken": {"id": content, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {content: {"id": content, "ids": [id], "tokens": [content]}}}
-    pieces = {"post_processor": before("<s>", 1), "added_tokens": [{"id": i, **token(t, special=True)} for i, t in enumerate(["<unk>", "<s>", "</s>"])]}
-    said = lambda kind, **more: {"tokenizer_config.json": {"tokenizer_class": kind, **more}}
-    for more in ({}, {"legacy": False}, {"legacy": True}, {"add_prefix_space": False}, {"legacy": True, "add_prefix_space": None},
-                 {"eos_token": None, "unk_token": "<x>", "add_bos_token": True}):
-        yield f"LlamaTokenizer {more}", "pieces", pieces, said("LlamaTokenizer", **more)
-    metaspace = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
-    yield "LlamaTokenizerFast with Metaspace", "pieces", {"normalizer": None, "pre_tokenizer": metaspace}, said("LlamaTokenizerFast")
-    yield "LlamaTokenizer of mistral", "pieces", pieces, {**said("LlamaTokenizer"), "config.json": {"model_type": "mistral"}}
-    yield "LlamaTokenizer with a decoder", "pieces", {"added_tokens": [{"id": 289, **x}]}, said(
-        "LlamaTokenizer", added_tokens_decoder={"2": token("</s>", special=True), "290": end, "289": token("<y>")}, pad_token="<pad>")
-    for more in ({}, {"add_prefix_space": False, "legacy": True}, {"prefix_token": "<x>", "eot_token": None, "bos_token": "</s>"},
-                 {"additional_special_tokens": ["<y>"], "suffix_token": {"__type": "AddedToken", **token("<x>")}}):
-        yield f"CodeLlamaTokenizer {more}", "pieces", pieces, said("CodeLlamaTokenizer", **more)
-    words = {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}}
-    added = {"added_tokens": [{"id": 281, **x}, {"id": 280, **end}], "post_processor": before("<x>", 281)}
-    for kind in ("GPT2Tokenizer", "GPTNeoXTokenizer", "Qwen2Tokenizer", "Qwen3_5Tokenizer"):
-        yield kind, "bytes", {**words, **added}, said(kind)
-        yield f"{kind} with a decoder", "bytes", {**words, **added}, said(
-            kind, added_tokens_decoder={"280": token("<y>", lstrip=True), "281": end}, eos_token="<y>", add_prefix_space=True, add_bos_token=True)
-        yield f"{kind} with other files", "bytes", added, {**said(kind, pad_token="<pad>"), "special_tokens_map.json": {"eos_token": "<x>"},
-                                                          "added_tokens.json": {"<y>": 282}}
-
-
 def family_folders():
     """Which class goes with a family, where the files name one and where they don't."""
     end = token("<|im_end|>", special=True)
@@ -283,12 +250,11 @@ def folders():
     bases = {"bytes": byte_base(), "pieces": piece_base()}
     bases["pair"] = pair_base(bases["bytes"])
     cases = []
-    for name, base, change, files in [*chosen_folders(), *random_folders(40), *class_folders(), *family_folders()]:
+    for name, base, change, files in [*chosen_folders(), *random_folders(40), *family_folders()]:
         files.setdefault("config.json", {"model_type": "llama"})
-        more = SENTENCES[1:2] + CLASS_TEXTS if "Tokenizer" in name else []
-        texts = [*folder_texts(), *(FIXED + list(random_texts(9)) if base == "pair" else more)]
+        texts = [*folder_texts(), *(FIXED + list(random_texts(9)) if base == "pair" else [])]
         if " for " in name:
-            texts = ["a<|endoftext|>b<|im_end|>", CLASS_TEXTS[1]]
+            texts = ["a<|endoftext|>b<|im_end|>"]
         with tempfile.TemporaryDirectory() as folder:
             for file, contents in {**({"tokenizer.json": bases[base] | change} if base != "pair" else bases[base]), **files}.items():
                 (Path(folder) / file).write_text(contents if isinstance(contents, str) else json.dumps(contents))

@@ -29,10 +29,8 @@ struct BpeTokenizerParts {
   std::vector<DecoderStep> decoder;
   std::vector<std::int32_t> prefix, suffix;
   std::optional<std::int32_t> bos, eos, pad;
-  std::optional<std::int32_t> unk;  ///< where it is another than the model's
-  std::string stages;               ///< as Tokenizer::stages() says
-  NamedFiles files;                 ///< for save()
-  std::string who;                  ///< in messages
+  NamedFiles files;  ///< for save()
+  std::string who;   ///< in messages
 
   /// Adds tokens as AddedVocabulary does.
   void add(std::span<const AddedToken> tokens);
@@ -57,11 +55,8 @@ class BpeTokenizer final : public Tokenizer {
   [[nodiscard]] std::span<const std::int32_t> suffix() const override { return parts_.suffix; }
   [[nodiscard]] std::optional<std::int32_t> bos() const override { return parts_.bos; }
   [[nodiscard]] std::optional<std::int32_t> eos() const override { return parts_.eos; }
-  [[nodiscard]] std::optional<std::int32_t> unk() const override {
-    return parts_.unk ? parts_.unk : parts_.model.unk();
-  }
+  [[nodiscard]] std::optional<std::int32_t> unk() const override { return parts_.model.unk(); }
   [[nodiscard]] std::optional<std::int32_t> pad() const override { return parts_.pad; }
-  [[nodiscard]] std::string_view stages() const override { return parts_.stages; }
   [[nodiscard]] std::span<const std::pair<std::string, std::string>> files() const override { return parts_.files; }
   void save(const std::filesystem::path& folder) const override;
 

@@ -55,7 +55,7 @@ std::unique_ptr<Tokenizer> read_gpt2_pair(const fs::path& vocab, const fs::path&
   Json root;
   root["model"] = {
       {"type", "BPE"}, {"vocab", parse_json(vocab_text, vocab.string())}, {"merges", merges_in(merge_text)}};
-  put_stages(stages_of_class(beside), root);
+  root.update(stages_of_class(beside));
   BpeTokenizerParts parts = parse_tokenizer_json(root.dump(), vocab.string());
   const auto special = [](const std::string& content) { return AddedToken{.content = content, .special = true}; };
   const bool nothing_said = unnamed && beside.named.empty() && parts.model.find(kEnd).has_value();

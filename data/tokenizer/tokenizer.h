@@ -51,9 +51,6 @@ class Tokenizer {
 
   /// Names and contents of the files from which load_tokenizer makes this tokenizer again.
   [[nodiscard]] virtual std::span<const std::pair<std::string, std::string>> files() const = 0;
-  /// What takes the place of parts of the tokenizer.json among them (put_stages of tokenizer_class.h), as JSON; empty
-  /// where nothing does.
-  [[nodiscard]] virtual std::string_view stages() const { return {}; }
   /// Writes them.
   virtual void save(const std::filesystem::path& folder) const = 0;
 

@@ -11,7 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kSpaceMark = "\u2581";
 constexpr const char* kEndOfText = "<|endoftext|>";
 
 // TOKENIZER_MAPPING_NAMES and MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS of transformers. Families that are not here
@@ -35,9 +34,6 @@ constexpr auto kFamilies = std::to_array<FamilyClass>({
     {"qwen3_next", "Qwen2Tokenizer"},
 });
 
-constexpr auto kClasses = std::to_array<std::string_view>({"CodeLlamaTokenizer", "GPT2Tokenizer", "GPTNeoXTokenizer",
-                                                           "LlamaTokenizer", "Qwen2Tokenizer", "Qwen3_5Tokenizer"});
-
 #define QAD_BEFORE_LETTERS R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?)"
 #define QAD_AFTER_SYMBOLS R"([\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
 constexpr const char* kQwen2Pattern = QAD_BEFORE_LETTERS R"(\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+)" QAD_AFTER_SYMBOLS;
@@ -45,22 +41,6 @@ constexpr const char* kQwen35Pattern =
     QAD_BEFORE_LETTERS R"([\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+)" QAD_AFTER_SYMBOLS;
 #undef QAD_BEFORE_LETTERS
 #undef QAD_AFTER_SYMBOLS
-
-// Spaces become marks; one goes before a text (`first`), or before all that stands between added tokens (`always`).
-void add_piece_stages(const TokensBeside& beside, Json& stages) {
-  const bool space = beside.add_prefix_space.value_or(true);
-  const bool is_llama = beside.tokenizer_class == "LlamaTokenizer";
-  const char* const scheme = !space ? "never" : is_llama && beside.legacy ? "always" : "first";
-  stages["pre_tokenizer"] = {
-      {"type", "Metaspace"}, {"replacement", kSpaceMark}, {"prepend_scheme", scheme}, {"split", false}};
-  Json decoders = Json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpaceMark}}}, {"content", " "}},
-                               {{"type", "ByteFallback"}},
-                               {{"type", "Fuse"}}});
-  if (space || !is_llama) decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  stages["decoder"] = {{"type", "Sequence"}, {"decoders", std::move(decoders)}};
-  stages["model"]["fuse_unk"] = stages["model"]["byte_fallback"] = true;
-  if (!is_llama) stages["model"]["unk_token"] = beside.of("unk_token");
-}
 
 void add_byte_stages(const TokensBeside& beside, Json& stages) {
   const std::string& name = beside.tokenizer_class;
@@ -105,33 +85,10 @@ std::vector<std::pair<std::string, std::optional<std::string>>> tokens_of_class(
   return {};
 }
 
-bool brings_stages(std::string_view name) { return std::ranges::find(kClasses, name) != kClasses.end(); }
-
 Json stages_of_class(const TokensBeside& beside) {
-  const std::string& name = beside.tokenizer_class;
-  if (!brings_stages(name)) return nullptr;
-  const bool of_pieces = name == "LlamaTokenizer" || name == "CodeLlamaTokenizer";
-  Json stages = {{"added_tokens", Json::array()}, {"normalizer", nullptr}};
-  Json& model = stages["model"];
-  for (const char* key : {"unk_token", "dropout", "continuing_subword_prefix", "end_of_word_suffix"})
-    model[key] = nullptr;
-  for (const char* key : {"fuse_unk", "byte_fallback", "ignore_merges"}) model[key] = false;
-  if (of_pieces) add_piece_stages(beside, stages);
-  else add_byte_stages(beside, stages);
-  // These two make their template anew too, of the flags, which transformers takes away beside a tokenizer.json.
-  if (name == "CodeLlamaTokenizer" || name == "GPTNeoXTokenizer") stages["post_processor"] = nullptr;
+  Json stages = {{"normalizer", nullptr}};
+  add_byte_stages(beside, stages);
   return stages;
-}
-
-void put_stages(const Json& stages, Json& tokenizer_json) {
-  if (stages.is_null()) return;
-  for (const auto& [key, value] : stages.items()) {
-    if (key != "model") tokenizer_json[key] = value;
-    else tokenizer_json.at("model").update(value);
-  }
-  Json& model = tokenizer_json.at("model");
-  if (const Json& unk = model["unk_token"]; unk.is_string() && !model.at("vocab").contains(unk.get<std::string>()))
-    model["unk_token"] = nullptr;
 }
 
 }  // namespace qad

@@ -1,5 +1,5 @@
 // Which class transformers' AutoTokenizer (5.24) opens a folder with, and what such a class brings of its own: tokens
-// for roles of which no file speaks, and stages that take the place of those in tokenizer.json.
+// for roles of which no file speaks, and the stages of a folder without tokenizer.json.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -20,12 +20,9 @@ struct TokensBeside;
 /// Tokens by name where the files say nothing of that name; no text: none, whatever else might give one.
 [[nodiscard]] std::vector<std::pair<std::string, std::optional<std::string>>> tokens_of_class(std::string_view name);
 
-/// Whether it makes a tokenizer anew, of a tokenizer.json's vocabulary, merges and template alone. Tokens that the file
-/// adds then come only through the files beside it.
-[[nodiscard]] bool brings_stages(std::string_view name);
-/// What it puts in the place of parts of tokenizer.json, by its keys; null if nothing.
+/// The stages of a tokenizer.json of bytes that a class brings, by its keys: for folders with vocab.json and merges.txt
+/// alone. A tokenizer.json stands as it is, as for transformers 4, `tokenizers` and the serving engines: what
+/// transformers 5 puts in its place forgets SmolLM's cuts at digits and drops what Llama 2's layout calls unknown.
 [[nodiscard]] nlohmann::json stages_of_class(const TokensBeside& beside);
-/// Does so.
-void put_stages(const nlohmann::json& stages, nlohmann::json& tokenizer_json);
 
 }  // namespace qad

@@ -170,8 +170,7 @@ class Arguments {
     for (const auto& list : {named, extra_})
       for (const Named& token : list) beside.special.push_back(token.token.content);
     std::set<std::string> known, special;
-    if (!brings_stages(beside.tokenizer_class))
-      for (const auto& [id, token] : file_.added) known.insert(token.content);
+    for (const auto& [id, token] : file_.added) known.insert(token.content);
     for (const auto& [id, token] : by_id_) known.insert(token.token.content);
     for (const Named& token : named) special.insert(token.token.content);
     std::vector<Named> tokens;
@@ -328,9 +327,8 @@ TokensBeside read_tokens_beside(const fs::path& folder, const TokenizerFileFacts
       if (!value->is_boolean()) values.refuse(key, "true or false", *value);
       (std::string_view(key) == "add_bos_token" ? beside.add_bos : beside.add_eos) = value->get<bool>();
     }
-  for (const auto& [key, target] :
-       {std::pair{"legacy", &beside.legacy}, std::pair{"split_special_tokens", &beside.split_special}})
-    if (present(json, key)) *target = values.flag(key, json, key, false);
+  if (present(json, "split_special_tokens"))
+    beside.split_special = values.flag("split_special_tokens", json, "split_special_tokens", false);
   if (present(json, "add_prefix_space"))
     beside.add_prefix_space = values.flag("add_prefix_space", json, "add_prefix_space", false);
 

@@ -35,7 +35,6 @@ struct TokensBeside {
   std::map<std::string, std::int64_t> said;  ///< content and the id that a file gives it
   std::optional<bool> add_bos, add_eos;
   std::optional<bool> add_prefix_space;
-  bool legacy = false;         ///< LlamaTokenizer's flag: a space before all that stands between added tokens
   bool split_special = false;  ///< special tokens in a text are text
 
   /// Content by name; empty where no token has it.

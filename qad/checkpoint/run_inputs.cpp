@@ -43,6 +43,14 @@ std::string fingerprint(const ModelConfig& config) {
   return hex(hash128(text));
 }
 
+std::string fingerprint(const Tokenizer& tokenizer) {
+  Hasher128 hasher;
+  for (std::int32_t id = 0; id < tokenizer.vocabulary_size(); ++id)
+    if (const auto token = tokenizer.token(id))
+      hasher.add(std::span<const char>(fmt::format("{} {} {}\n", id, token->text.size(), token->text)));
+  return hex(hasher.hash());
+}
+
 void add_model(const std::string& name, LanguageModel& model, RunInputs& inputs) {
   inputs[name] = fingerprint(model);
   add_config(name, model.config(), inputs);

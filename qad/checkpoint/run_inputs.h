@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "data/tokenizer/tokenizer.h"
 #include "models/language_model.h"
 #include "qad/checkpoint/checkpoint.h"
 
@@ -18,6 +19,9 @@ using RunInputs = std::map<std::string, std::string>;
 
 /// Of a config: a hash over the fields that are not as ModelConfig has them where nothing is said.
 [[nodiscard]] std::string fingerprint(const ModelConfig& config);
+
+/// Of a tokenizer: over its ids and tokens.
+[[nodiscard]] std::string fingerprint(const Tokenizer& tokenizer);
 
 /// A model's values under its name, and its config as "config.json of the NAME".
 void add_model(const std::string& name, LanguageModel& model, RunInputs& inputs);

@@ -13,7 +13,6 @@
 #include "data/tokenizer/added_tokens.h"
 #include "data/tokenizer/bpe_tokenizer.h"
 #include "data/tokenizer/chat_template_files.h"
-#include "data/tokenizer/tokenizer_class.h"
 
 namespace qad {
 namespace {
@@ -295,9 +294,8 @@ GgufMetadata gguf_tokenizer(const Tokenizer* tokenizer, const ModelConfig& confi
   if (tokenizer == nullptr) return {{"tokenizer.ggml.model", std::string("no_vocab")}};
   const std::string* const file = file_of(*tokenizer, "tokenizer.json");
   if (file == nullptr) refuse("a tokenizer.json", tokenizer->files().empty() ? "no file" : tokenizer->files()[0].first);
-  Json root = parse_json(*file, "tokenizer.json");
+  const Json root = parse_json(*file, "tokenizer.json");
   try {
-    if (!tokenizer->stages().empty()) put_stages(Json::parse(tokenizer->stages()), root);
     GgufMetadata metadata;
     Vocabulary vocabulary = vocabulary_of(root, *tokenizer, config.vocab_size);
     const std::vector<Json> pre = steps_of(root, "pre_tokenizer", "pretokenizers");

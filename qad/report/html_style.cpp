@@ -10,11 +10,13 @@ namespace {
 constexpr std::string_view kPage = R"(
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #656d76; --line: #d8dee4; --page: #ffffff; --panel: #f6f8fa;
   --shade: rgba(31, 35, 40, .28);
-  --c0: #57606a; --c1: #2f6fde; --c2: #c77700; --c3: #0f8a6c; --c4: #c2385a; --c5: #7c4dbd; }
+  --c0: #57606a; --c1: #2f6fde; --c2: #c77700; --c3: #0f8a6c; --c4: #c2385a; --c5: #7c4dbd;
+  --c6: #0e8aa8; --c7: #8f6b3a; --c8: #b0399e; --c9: #5c8a1e; --c10: #d2491f; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6edf3; --soft: #8d96a0; --line: #30363d; --page: #0d1117; --panel: #161b22;
     --shade: rgba(200, 210, 220, .35);
-    --c0: #9aa4af; --c1: #6ea8fe; --c2: #e8a33d; --c3: #3fbf9b; --c4: #f07792; --c5: #b596f0; } }
+    --c0: #9aa4af; --c1: #6ea8fe; --c2: #e8a33d; --c3: #3fbf9b; --c4: #f07792; --c5: #b596f0;
+    --c6: #56c5de; --c7: #c8a26a; --c8: #e27ad6; --c9: #a3c95a; --c10: #ff8a65; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 64rem; padding: 2.5rem 1.25rem 3rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
@@ -64,6 +66,7 @@ svg svg { overflow: hidden; }
 .axis { stroke: var(--soft); stroke-width: 1; }
 .c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); }
 .c3 { color: var(--c3); } .c4 { color: var(--c4); } .c5 { color: var(--c5); }
+.c6 { color: var(--c6); } .c7 { color: var(--c7); } .c8 { color: var(--c8); } .c9 { color: var(--c9); } .c10 { color: var(--c10); }
 .line, .faint, .level, .error { fill: none; stroke: currentColor; }
 .line { stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .faint { stroke-width: 1; opacity: .28; }

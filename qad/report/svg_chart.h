@@ -8,7 +8,7 @@
 
 namespace qad {
 
-constexpr int kChartColours = 6;
+constexpr int kChartColours = 11;
 
 struct ChartPoint {
   double x = 0.0;

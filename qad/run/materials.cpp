@@ -203,9 +203,11 @@ Materials load_materials(const Recipe& recipe, const RunFolder& folder) {
   }
   const ModelConfig base = base_config(recipe);
   materials.tokenizer = find_tokenizer(recipe.data, materials.model_folder);
-  if (materials.tokenizer != nullptr)
+  if (materials.tokenizer != nullptr) {
     check_vocabulary(*materials.tokenizer, base.vocab_size,
                      materials.model_folder.empty() ? "model.vocab_size" : materials.model_folder.string());
+    materials.inputs["tokenizer"] = fingerprint(*materials.tokenizer);
+  }
   check_one_vocabulary(models_of(recipe), materials.tokenizer.get(), base.vocab_size);
 
   TextReader reader{materials.tokenizer.get(), base.vocab_size, materials.model_folder, recipe.data.format, {}};

@@ -106,28 +106,6 @@ TEST(GgufTokenizer, KnowsPreTokenizersByTheirNames) {
   expect_mentions(error_of([&] { said(small_bpe(spaced)); }), {"a space before the text"});
 }
 
-// Where transformers opens the folder with a class that has stages of its own, these are what an export tells.
-TEST(GgufTokenizer, SaysTheStagesOfTheTokenizersClass) {
-  const testing::TemporaryFolder folder;
-  const auto read = [&](const OrderedJson& tokenizer, const std::string& kind) {
-    write_file_atomically(folder / "tokenizer.json", tokenizer.dump());
-    const OrderedJson config = {{"tokenizer_class", kind}, {"eos_token", "<end>"}, {"unk_token", "a"}};
-    write_file_atomically(folder / "tokenizer_config.json", config.dump());
-    return gguf_tokenizer(load_tokenizer(folder.path()).get(), model_of(7, {5}));
-  };
-  EXPECT_EQ(model_and_pre(read(small_bpe(kByteLevel), "PreTrainedTokenizerFast")), "gpt2 gpt-2");
-  EXPECT_EQ(model_and_pre(read(small_bpe(kByteLevel), "Qwen2TokenizerFast")), "gpt2 qwen2");
-  EXPECT_EQ(model_and_pre(read(small_bpe(kByteLevel), "Qwen3_5Tokenizer")), "gpt2 qwen35");
-  EXPECT_EQ(model_and_pre(read(small_bpe(words("\\w+")), "GPTNeoXTokenizer")), "gpt2 gpt-2");
-  OrderedJson pieces = small_bpe(nullptr);
-  pieces["decoder"] = nullptr;  // byte-level ones are not Llama's
-  const GgufMetadata metadata = read(pieces, "LlamaTokenizer");
-  EXPECT_EQ(model_and_pre(metadata), "llama default");
-  EXPECT_TRUE(at<bool>(metadata, "add_space_prefix"));
-  EXPECT_EQ(at<std::uint32_t>(metadata, "unknown_token_id"), 0u);
-  EXPECT_EQ(at<std::vector<std::int32_t>>(metadata, "token_type").at(0), 2);
-}
-
 TEST(GgufTokenizer, WordsThatAreTokensMustComeOutAlike) {
   OrderedJson tokenizer = small_bpe(words(kLlama3Words));  // llama.cpp doesn't merge them here
   EXPECT_NO_THROW(said(tokenizer));                        // "abc" comes of merging too

@@ -211,6 +211,18 @@ TEST(GoOn, NotWithAnotherConfig) {
   EXPECT_EQ(resume(work.at("run"), {"train.steps=5"}).exit_code, 0);
 }
 
+// Which exports would get, be its other tokens in no text.
+TEST(GoOn, NotWithAnotherTokenizer) {
+  const Workplace work;
+  work.run(work.recipe(), "run");
+  std::string json = read_file(work.path("teacher/tokenizer.json"), "");
+  const std::size_t at = json.find("\"~\"");
+  ASSERT_NE(at, std::string::npos);
+  work.write("teacher/tokenizer.json", json.replace(at, 3, "\"~~\""));
+  work.refused({"resume", work.at("run"), "train.steps=5"}, ExitCode::failed,
+               {"expected what the run began with, got another tokenizer"});
+}
+
 TEST(GoOn, NotWithAnotherReferenceModel) {
   const Workplace work;
   const fs::path recipe = work.path("grpo.yaml");
