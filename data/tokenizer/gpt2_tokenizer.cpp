@@ -1,5 +1,5 @@
 // GPT-2's pair of files, vocab.json and merges.txt, read as transformers reads a folder with these and no
-// tokenizer.json: as GPT2Tokenizer or Qwen2Tokenizer, which bring the stages that the files don't tell.
+// tokenizer.json: as one of the classes of bytes, which bring the stages that the files don't tell (tokenizer_class.h).
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
