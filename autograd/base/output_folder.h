@@ -45,6 +45,8 @@ class OutputFolder {
   [[nodiscard]] const std::filesystem::path& target() const { return target_; }
   /// Removes all that was written so far.
   void clear() const;
+  /// What was to be kept is of no use to anybody.
+  void keep_nothing() { left_ = Left::removed; }
   /// Call it once. Readers take the folder for whole when `last` is in it.
   void put_in_place(const std::string& last);
 

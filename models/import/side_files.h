@@ -6,9 +6,11 @@
 namespace qad {
 
 /// Copies what a folder has besides weights and the configs that are written with these: tokenizer and processor files,
-/// chat templates (those in additional_chat_templates too), generation settings, code that config.json names, licences.
-/// Told by kind, so that files nobody here has heard of come too; a link counts as the file it leads to. Left behind
-/// are hidden files, other subfolders, the README (the card of another model) and, with a warning, files above 64 MiB.
+/// chat templates, generation settings, code that config.json names, licences; the same of its subfolders
+/// (additional_chat_templates, custom_generate, image_processor, packages of code). Told by kind, so that files nobody
+/// here has heard of come too; a link counts as what it leads to. Left behind are hidden files, READMEs (the card of
+/// another model), with a message subfolders that hold weights, a checkpoint or a run, and, with a warning, files above
+/// 64 MiB.
 void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
 }  // namespace qad

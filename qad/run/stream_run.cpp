@@ -87,8 +87,13 @@ ExportSummary stream_export(const Recipe& recipe, const std::string& format, con
   for (const auto& [name, hash] : materials.inputs) identity += " " + hash;
   if (!materials.calibration.empty()) identity += " " + hex(hash128(kernel_description()));
   StreamedExport streamed(out, layout, std::move(plan), identity, kShardBytes);
-  student.calibrate(materials, streamed);
-  student.write_pieces(streamed);
+  try {
+    student.calibrate(materials, streamed);
+    student.write_pieces(streamed);
+  } catch (const NotFinite&) {  // as it would be again, however often one goes on
+    out.keep_nothing();
+    throw;
+  }
 
   const fs::path start = start_folder(recipe);
   ExportExtras extras;

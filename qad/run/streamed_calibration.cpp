@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/clock.h"
@@ -14,6 +13,7 @@
 #include "data/files/mapped_file.h"
 #include "qad/checkpoint/checkpoint.h"
 #include "qad/run/calibration_state.h"
+#include "qad/run/forward_check.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -21,11 +21,6 @@ namespace {
 
 constexpr double kSecondsBetweenSaves = 30;
 constexpr const char* kNext = "part";
-
-struct Collector final : ModuleVisitor {
-  void parameter(const ParameterPointer& parameter) override { found.push_back(parameter.get()); }
-  std::vector<Parameter*> found;
-};
 
 }  // namespace
 
@@ -71,25 +66,9 @@ bool StreamedCalibration::take_up() {
 
 std::vector<Parameter*> StreamedCalibration::parameters_of(std::size_t part) const {
   LanguageModel& model = job_.source.model();
-  const std::span<const Block> blocks = model.blocks();
-  Collector collector;
-  if (part > 0 && part <= blocks.size()) {
-    blocks[part - 1].visit(collector);
-    return collector.found;
-  }
-  model.visit(collector);
-  std::set<const Parameter*> in_blocks;
-  for (const Block& block : blocks) {
-    Collector own;
-    block.visit(own);
-    in_blocks.insert(own.found.begin(), own.found.end());
-  }
-  const Parameter* const head = model.head().members.front().weight.get();
-  std::erase_if(collector.found, [&](const Parameter* one) {
-    const bool is_embedding = one->role == Role::embedding;
-    return in_blocks.contains(one) || is_embedding != (part == 0) || (one == head && part != 0 && !job_.needs_head);
-  });
-  return collector.found;
+  std::vector<Parameter*> found = parameters_of_part(model, part);
+  if (part != 0 && !job_.needs_head) std::erase(found, model.head().members.front().weight.get());
+  return found;
 }
 
 void StreamedCalibration::begin(std::size_t part) {

@@ -16,6 +16,7 @@
 #include "qad/layouts/export_marker.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/report/progress.h"
+#include "qad/run/forward_check.h"
 #include "qad/run/streamed_calibration.h"
 
 namespace qad {
@@ -125,6 +126,13 @@ void StreamedStudent::write_pieces(StreamedExport& out) {
   std::uint64_t bytes_left = 0, done = 0;
   for (std::size_t i = 0; i < pieces.size(); ++i)
     if (!out.is_done(i)) left.push_back(i), bytes_left += stored_bytes(pieces[i]);
+  // Calibration would have run the model. Where there is none it runs now, each part when its pages have just been
+  // read, hence pieces in the order of parts.
+  std::optional<ForwardCheck> check;
+  if (!calibrates_on_text(recipe_)) {
+    check.emplace(source_.folder(), type_of(recipe_));
+    std::ranges::stable_sort(left, {}, [&](std::size_t i) { return part_of(pieces[i]); });
+  }
   CountProgress progress(stderr_terminal(), std::string(out.layout()), "MiB",
                          static_cast<std::int64_t>(bytes_left >> 20), {}, "bytes");
   for (std::size_t i = 0; i < left.size(); ++i) {
@@ -134,10 +142,13 @@ void StreamedStudent::write_pieces(StreamedExport& out) {
       reads_ahead = std::async(std::launch::async, [this, next = parameters_of(pieces[left[i + 1]])] {
         for (const Parameter* one : next) source_.ask_for(*one);
       });
+    const std::size_t part = part_of(pieces[left[i]]);
+    if (check && part > 0) check->run_through(part - 1);
     write_piece(out, left[i]);
     done += stored_bytes(pieces[left[i]]);
     progress.update(static_cast<std::int64_t>(done >> 20), static_cast<std::int64_t>(done));
   }
+  if (check) check->run_through(parts() - 1);
 }
 
 // The final norm or the head, which smoothing may move.
@@ -148,13 +159,17 @@ bool StreamedStudent::is_behind(const ExportPiece& piece) {
          });
 }
 
+// As PartsInTurn has them; what no part computes with comes first.
+std::size_t StreamedStudent::part_of(const ExportPiece& piece) {
+  return is_behind(piece) ? parts() - 1 : static_cast<std::size_t>(piece.block + 1);
+}
+
 // All that is found for a part, while its masters are there.
 void StreamedStudent::write_found(StreamedExport& out, std::size_t part_number) {
-  const bool behind = part_number == model().blocks().size() + 1;
+  const bool behind = part_number == parts() - 1;
   const std::vector<ExportPiece>& pieces = out.plan().pieces;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    const bool is_its = behind ? is_behind(pieces[i]) : pieces[i].block + 1 == static_cast<int>(part_number);
-    if (part_number == 0 || !is_its || out.is_done(i)) continue;
+    if (part_number == 0 || part_of(pieces[i]) != part_number || out.is_done(i)) continue;
     for (Parameter* one : parameters_of(pieces[i]))
       if (!source_.is_loaded(*one)) source_.load(*one, StreamedModel::As::loaded);
     out.write(i, part(pieces[i], Weights::found));
@@ -185,11 +200,12 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
                                .part_found = {},
                                .needs_head = by_block && head_is_quantized,
                                .in_files = keeps_in_files(materials.calibration)};
-  const std::size_t parts = model().blocks().size() + 2;
   std::int64_t tokens = 0, done = 0;
   for (const TokenBatch& batch : materials.calibration) tokens += batch.size();
   std::optional<CountProgress> progress;
+  std::optional<StreamedCalibration> calibration;
   job.part_found = [&](std::size_t part) {
+    if (part == parts() - 1) ForwardCheck(source_.folder(), type_of(recipe_)).run_behind(calibration->state(0));
     if (by_block) write_found(out, part);
     ++done;
     progress->update(done, done * tokens);
@@ -197,16 +213,16 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
   // What was noted as found and is not in the files can't be made without all that came before.
   const auto is_missing = [&](std::size_t done_parts) {
     for (std::size_t i = 0; i < out.plan().pieces.size(); ++i) {
-      const ExportPiece& piece = out.plan().pieces[i];
-      const std::size_t its = is_behind(piece) ? parts - 1 : static_cast<std::size_t>(piece.block + 1);
+      const std::size_t its = part_of(out.plan().pieces[i]);
       if (its > 0 && its < done_parts && !out.is_done(i)) return true;
     }
     return false;
   };
   const CalibrationFolder folder{out.state_folder()};
-  std::optional<StreamedCalibration> calibration(std::in_place, folder, job, false);
+  calibration.emplace(folder, job, false);
   if (by_block && is_missing(calibration->first())) calibration.emplace(folder, job, true);
-  progress.emplace(stderr_terminal(), "calibration", "parts", static_cast<std::int64_t>(parts - calibration->first()));
+  progress.emplace(stderr_terminal(), "calibration", "parts",
+                   static_cast<std::int64_t>(parts() - calibration->first()));
   calibrate_in_parts(model(), quantizers_, materials.calibration, recipe_.calibrate, *calibration);
   warn_of_unseen_experts(model());
 }
@@ -232,7 +248,10 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     const std::uint64_t codes = piece.bytes - std::min(piece.bytes, plain);
     most = std::max(most, pages + next + copies + piece.bytes + 3 * codes + wide * largest);
   }
-  if (batches.empty()) return most + kBesides;
+  if (batches.empty()) {
+    most = std::max(most, ForwardCheck(source_.folder(), type_of(recipe_)).memory());
+    return most + kBesides;
+  }
   // A block's masters and codes; what it gives, and the widest that a batch is inside of it.
   std::uint64_t block_values = 0, widest = 0;
   for (const Block& block : model().blocks()) {

@@ -44,6 +44,9 @@ class StreamedStudent {
   [[nodiscard]] std::vector<Parameter*> parameters_of(const ExportPiece& piece) const;
   [[nodiscard]] bool keeps_in_files(const std::vector<TokenBatch>& batches);
   [[nodiscard]] bool is_behind(const ExportPiece& piece);
+  [[nodiscard]] std::size_t part_of(const ExportPiece& piece);
+  /// The embedding, the blocks and what is behind them.
+  [[nodiscard]] std::size_t parts() { return model().blocks().size() + 2; }
 
   const Recipe& recipe_;
   StreamedModel source_;

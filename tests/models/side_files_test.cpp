@@ -21,15 +21,31 @@ std::set<std::string> files_below(const fs::path& folder) {
 }
 
 TEST(SideFiles, GoAlongByKind) {
-  const std::set<std::string> wanted = {"tokenizer.json",         "tokenizer.model",
-                                        "tokenizer.bin",          "vocab.txt",
-                                        "qwen.tiktoken",          "added_tokens.json",
-                                        "generation_config.json", "preprocessor_config.json",
-                                        "processor_config.json",  "video_preprocessor_config.json",
-                                        "something_new.json",     "chat_template.json",
-                                        "chat_template.jinja",    "additional_chat_templates/tool_use.jinja",
-                                        "modeling_tiny.py",       "LICENSE",
-                                        "USE_POLICY.md"};
+  const std::set<std::string> wanted = {"tokenizer.json",
+                                        "tokenizer.model",
+                                        "tokenizer.bin",
+                                        "vocab.txt",
+                                        "qwen.tiktoken",
+                                        "added_tokens.json",
+                                        "generation_config.json",
+                                        "preprocessor_config.json",
+                                        "processor_config.json",
+                                        "video_preprocessor_config.json",
+                                        "something_new.json",
+                                        "chat_template.json",
+                                        "chat_template.jinja",
+                                        "additional_chat_templates/tool_use.jinja",
+                                        "modeling_tiny.py",
+                                        "LICENSE",
+                                        "USE_POLICY.md",
+                                        "custom_generate/generate.py",
+                                        "cache_kernels_256.cu",
+                                        "custom_generate/requirements.txt",
+                                        "tiny_code/__init__.py",
+                                        "tiny_code/ops/scan.py",
+                                        "1_Pooling/config.json",
+                                        "image_processor/preprocessor_config.json",
+                                        "text_tokenizer/tokenizer.json"};
   const testing::TemporaryFolder from, to, elsewhere;
   for (const std::string& name : wanted) write_file_atomically(from / name, "content of " + name);
   for (const char* name : {"config.json",
@@ -50,6 +66,14 @@ TEST(SideFiles, GoAlongByKind) {
                            ".cache/huggingface/x.json",
                            "checkpoint-10/tokenizer.json",
                            "original/params.json",
+                           "original/consolidated.00.pth",
+                           "draft/config.json",
+                           "draft/model.safetensors",
+                           "run/recipe.yaml",
+                           "run/log.txt",
+                           "runs/events.out.tfevents.1",
+                           "tiny_code/__pycache__/x.py",
+                           "tiny_code/.hidden/x.py",
                            "additional_chat_templates/notes.md",
                            "qad_export.json"})
     write_file_atomically(from / name, "left behind");
@@ -67,8 +91,19 @@ TEST(SideFiles, LinksCountAsWhatTheyLeadTo) {
   fs::create_directory_symlink(blobs / "templates", from / "additional_chat_templates");
   fs::create_directory_symlink(blobs.path(), from / "folder.json");
   copy_side_files(from.path(), to.path());
-  EXPECT_EQ(files_below(to.path()), (std::set<std::string>{"tokenizer.json", "additional_chat_templates/a.jinja"}));
+  EXPECT_EQ(files_below(to.path()), (std::set<std::string>{"tokenizer.json", "additional_chat_templates/a.jinja",
+                                                           "folder.json/templates/a.jinja"}));
   EXPECT_FALSE(fs::is_symlink(to / "tokenizer.json"));
+}
+
+TEST(SideFiles, FoldersWithoutEndStay) {
+  const testing::TemporaryFolder from, to;
+  write_file_atomically(from / "tokenizer.json", "{}");
+  write_file_atomically(from / "round/a.py", "a");
+  fs::create_directory_symlink(from.path(), from / "round/again");  // which leads to itself
+  for (int i = 0; i < 1001; ++i) write_file_atomically(from / ("many/" + std::to_string(i) + ".txt"), "");
+  copy_side_files(from.path(), to.path());
+  EXPECT_EQ(files_below(to.path()), (std::set<std::string>{"tokenizer.json"}));
 }
 
 TEST(SideFiles, ALargeOneStays) {

@@ -91,10 +91,14 @@ TEST(Export, TakesAlongWhatCameWithTheTeacher) {
                                                     {"chat_template.jinja", "A"},
                                                     {"additional_chat_templates/tool_use.jinja", "B"},
                                                     {"preprocessor_config.json", "{}"},
+                                                    {"custom_generate/generate.py", "def generate(): pass\n"},
+                                                    {"image_processor/preprocessor_config.json", "{ }"},
                                                     {"special_tokens_map.json", "{}"}};
   for (const auto& [name, text] : files) write_file_atomically(teacher / name, text);
   write_file_atomically(teacher / "config.json", config.dump());
   write_file_atomically(teacher / "README.md", "the card of the teacher");
+  write_file_atomically(teacher / "draft/code.py", "");
+  write_file_atomically(teacher / "draft/model.safetensors", "");
   work.run(work.recipe(), "run", {"train.steps=1", "export=[dense, modelopt, compressed_tensors]"});
   for (const char* layout : {"dense", "modelopt", "compressed_tensors"}) {
     const fs::path out = work.path("run/export") / layout;
@@ -102,7 +106,9 @@ TEST(Export, TakesAlongWhatCameWithTheTeacher) {
     EXPECT_EQ(json_of(out / "config.json")["auto_map"], config["auto_map"]) << layout;
     EXPECT_EQ(read_file(out / "generation_config.json", ""), read_file(teacher / "generation_config.json", ""));
     EXPECT_FALSE(fs::exists(out / "README.md"));
+    EXPECT_FALSE(fs::exists(out / "draft"));
   }
+  expect_mentions(read_file(work.path("run/log.txt"), ""), {"teacher/draft: holds a model or a run of its own"});
 }
 
 class GenerationSettingsOfAFolder : public ::testing::Test {
