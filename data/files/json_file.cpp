@@ -181,6 +181,13 @@ nlohmann::ordered_json parse_python_json(std::string_view text, const std::strin
   return parse_python<nlohmann::ordered_json>(text, who);
 }
 
+nlohmann::ordered_json parse_python_object(std::string_view text, const std::string& who) {
+  nlohmann::ordered_json json = parse_python_json(text, who);
+  if (!json.is_object())
+    throw Error({.who = who, .expected = "a JSON object", .got = json.type_name(), .hint = "is the file damaged?"});
+  return json;
+}
+
 nlohmann::json read_json_file(const std::filesystem::path& file, std::string_view what) {
   return parse_python<nlohmann::json>(read_file(file, what), file.string());
 }

@@ -18,6 +18,8 @@ namespace qad {
 /// Infinity or -Infinity, and what is beyond a double. Each is read as transformers 5 writes it, {"__float__": "NaN"}.
 /// Objects keep the order of their keys.
 [[nodiscard]] nlohmann::ordered_json parse_python_json(std::string_view text, const std::string& who);
+/// The same of one object: throws for every other value.
+[[nodiscard]] nlohmann::ordered_json parse_python_object(std::string_view text, const std::string& who);
 /// What the JSON library says of a failure, without its name for it.
 [[nodiscard]] std::string json_reason(const std::exception& failure);
 /// A file of a model's folder, which Python may have written (see parse_python_json); `what` says what it should be,

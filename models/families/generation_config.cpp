@@ -20,13 +20,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostIds = std::int64_t{1} << 31;
 
-Json parse_object(const std::string& text, const std::string& who) {
-  Json json = parse_python_json(text, who);
-  if (!json.is_object())
-    throw Error({.who = who, .expected = "a JSON object", .got = json.type_name(), .hint = "is the file cut off?"});
-  return json;
-}
-
 double number(const Json& json, const char* key, double otherwise, const std::string& who) {
   const auto found = json.find(key);
   if (found == json.end() || found->is_null()) return otherwise;
@@ -88,7 +81,7 @@ void add_ignored(const Json& json, const std::map<std::string, double>& keys, st
 }  // namespace
 
 void use_end_tokens(const std::string& generation_config, const std::string& who, ModelConfig& config) {
-  Json ends = parse_object(generation_config, who).value("eos_token_id", Json());
+  Json ends = parse_python_object(generation_config, who).value("eos_token_id", Json());
   if (ends.is_null()) ends = Json::array();
   if (!ends.is_array()) ends = Json::array({ends});
   std::vector<std::int64_t> ids;
@@ -112,7 +105,7 @@ GenerationSettings read_generation_settings(const fs::path& folder) {
   GenerationSettings settings;
   if (!fs::is_regular_file(file)) return settings;
   const std::string who = file.string();
-  const Json json = parse_object(read_file(file, "a model's generation settings"), who);
+  const Json json = parse_python_object(read_file(file, "a model's generation settings"), who);
   const Json samples = json.value("do_sample", Json());
   if (!samples.is_null() && !samples.is_boolean())
     throw Error({.who = who, .expected = "true or false for do_sample", .got = samples.dump()});

@@ -23,16 +23,10 @@ namespace {
 
 using Json = ConfigReader::Json;
 
-Json parse_object(const std::string& text, const std::string& who) {
-  Json json = parse_python_json(text, who);
-  if (!json.is_object()) throw Error({.who = who, .expected = "a JSON object", .got = "something else"});
-  return json;
-}
-
 }  // namespace
 
 ModelConfig parse_hf_config(const std::string& text, const std::string& who) {
-  const Json json = parse_object(text, who);
+  const Json json = parse_python_object(text, who);
   const ConfigReader read(json, who);
   ModelConfig config;
   config.model_type = read.text("model_type", "");
@@ -92,7 +86,7 @@ ModelConfig read_hf_config(const fs::path& folder) {
 
 void check_plain_model(const fs::path& folder) {
   const fs::path file = folder / "config.json", modelopt = folder / "hf_quant_config.json";
-  const Json json = parse_object(read_file(file, "a model's config.json"), file.string());
+  const Json json = parse_python_object(read_file(file, "a model's config.json"), file.string());
   const ConfigReader read(json, file.string());
   check_not_quantized(read);
   const std::string type = read.text("model_type", "");

@@ -25,8 +25,7 @@ std::string config_text(const ModelConfig& config, const std::filesystem::path& 
   const std::string complete = to_hf_config(config, "bfloat16");
   if (folder.empty()) return complete;
   const std::filesystem::path file = folder / "config.json";
-  OrderedJson json = parse_python_json(read_file(file, "a model's config.json"), file.string());
-  if (!json.is_object()) throw Error({.who = file.string(), .expected = "a JSON object", .got = "something else"});
+  OrderedJson json = parse_python_object(read_file(file, "a model's config.json"), file.string());
   const OrderedJson wanted = OrderedJson::parse(complete);
   for (const auto& [key, value] : wanted.items())
     if (!json.contains(key) || (key == "rope_scaling" && json[key].is_null())) json[key] = value;

@@ -8,27 +8,16 @@
 #include "data/files/json_file.h"
 
 namespace qad {
-namespace {
-
-OrderedJson parse_object(const std::string& text, const std::string& who) {
-  OrderedJson json = parse_python_json(text, who);
-  if (!json.is_object())
-    throw Error({.who = who, .expected = "a JSON object", .got = "something else", .hint = "is the file damaged?"});
-  return json;
-}
-
-}  // namespace
-
 OrderedJson parse_text(const ExportFiles& files, const std::string& name) {
   const auto found = files.texts.find(name);
   if (found == files.texts.end())
     throw Error({.who = name, .expected = "a file beside the weights", .got = "none", .hint = "is the folder whole?"});
-  return parse_object(found->second, name);
+  return parse_python_object(found->second, name);
 }
 
 OrderedJson config_of(const ExportModel& model, DType weight_type) {
   QAD_ASSERT(weight_type == DType::bf16 || weight_type == DType::f32);
-  OrderedJson config = parse_object(model.config_json, "config.json");
+  OrderedJson config = parse_python_object(model.config_json, "config.json");
   const std::string type = weight_type == DType::bf16 ? "bfloat16" : "float32";
   config["torch_dtype"] = type;
   if (config.contains("dtype")) config["dtype"] = type;  // the name since transformers v5

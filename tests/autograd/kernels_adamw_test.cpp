@@ -3,8 +3,8 @@
 
 #include <limits>
 
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)  // as autograd/kernels/simd_targets.h
 #include "autograd/kernels/adamw.h"
+#include "autograd/kernels/simd_targets.h"
 #include "autograd/reference/adamw.h"
 #include "tests/support/complex_step.h"
 #include "tests/support/every_target.h"

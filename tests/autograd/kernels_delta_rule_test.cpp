@@ -4,8 +4,8 @@
 
 #include <limits>
 
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #include "autograd/kernels/delta_rule.h"
+#include "autograd/kernels/simd_targets.h"
 #include "tests/autograd/delta_rule_cases.h"
 #include "tests/support/every_target.h"
 

@@ -1,7 +1,6 @@
 // Products of floats with codes of every format: the bits of the dequantized weights, multiplied in order of k.
 #include "qad/formats/in_order_product.h"
 
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)  // as autograd/kernels/simd_targets.h
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -9,6 +8,7 @@
 
 #include "autograd/base/random.h"
 #include "autograd/kernels/gemm_in_order.h"
+#include "autograd/kernels/simd_targets.h"
 #include "qad/formats/quantize.h"
 #include "tests/support/every_target.h"
 #include "tests/support/near.h"

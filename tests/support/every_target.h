@@ -1,5 +1,5 @@
-// Runs a test with each instruction set that SIMD files are compiled for. A test that includes it first defines
-// HWY_DISABLED_TARGETS and HWY_WANT_AVX3_DL as those files do.
+// Runs a test with each instruction set that SIMD files are compiled for. A test that includes it first includes
+// autograd/kernels/simd_targets.h, or defines what those files define.
 #pragma once
 
 #include <gtest/gtest.h>
