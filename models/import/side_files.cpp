@@ -7,9 +7,11 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "autograd/base/atomic_file.h"
+#include "autograd/base/error.h"
 #include "autograd/base/log.h"
 #include "data/tokenizer/tokenizer_files.h"
 
@@ -50,28 +52,25 @@ bool is_anothers(const fs::path& file) {
                           ".msgpack", ".tflite", ".mlmodel", ".engine"});
 }
 
-std::vector<fs::path> sorted(const fs::path& folder) {
+// `error` is set, and entries are missing, where a folder can't be read (lost+found of a disk of its own).
+std::vector<fs::path> sorted(const fs::path& folder, std::error_code& error) {
   std::vector<fs::path> entries;
-  for (const auto& entry : fs::directory_iterator(folder)) entries.push_back(entry.path());
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    entries.push_back(entry->path());
   std::ranges::sort(entries);
   return entries;
 }
 
-std::vector<fs::path> files_in(const fs::path& folder) {
-  std::vector<fs::path> files = sorted(folder);
-  std::erase_if(files, [](const fs::path& one) { return !fs::is_regular_file(one); });
-  return files;
-}
-
 // Regular files of a folder at any depth that code and processors have; links to folders are followed.
-void collect(const fs::path& folder, std::size_t depth, std::vector<fs::path>& files) {
+void collect(const fs::path& folder, std::size_t depth, std::vector<fs::path>& files, std::error_code& error) {
   if (depth == kDeepest) return;
-  for (const fs::path& entry : sorted(folder)) {
-    if (files.size() > kMostFiles) return;
+  for (const fs::path& entry : sorted(folder, error)) {
+    if (error || files.size() > kMostFiles) return;
     const std::string name = entry.filename().string();
+    std::error_code ignored;
     if (name.starts_with(".") || name == "__pycache__") continue;
-    if (fs::is_directory(entry)) collect(entry, depth + 1, files);
-    else if (fs::is_regular_file(entry)) files.push_back(entry);
+    if (fs::is_directory(entry, ignored)) collect(entry, depth + 1, files, error);
+    else if (fs::is_regular_file(entry, ignored)) files.push_back(entry);
   }
 }
 
@@ -89,11 +88,18 @@ void copy_subfolder(const fs::path& folder, const fs::path& to) {
   const std::string name = folder.filename().string();
   if (name.starts_with(".") || name == "__pycache__") return;
   std::vector<fs::path> files;
-  collect(folder, 0, files);
-  const bool is_many = files.size() > kMostFiles;
-  if (is_many || name.starts_with("checkpoint-") || std::ranges::any_of(files, is_anothers)) {
-    log_info("{}: {}, so it does not go along with the weights", folder.string(),
-             is_many ? fmt::format("more than {} files", kMostFiles) : "holds a model or a run of its own");
+  std::error_code error;
+  collect(folder, 0, files, error);
+  std::uintmax_t bytes = 0;
+  for (const fs::path& file : files) bytes += goes_along(file) ? fs::file_size(file) : 0;
+  std::string why;
+  if (error) why = error.message();
+  else if (bytes > kLargest) why = fmt::format("{} MiB, which is no small folder beside weights", bytes >> 20);
+  else if (files.size() > kMostFiles) why = fmt::format("more than {} files", kMostFiles);
+  else if (name.starts_with("checkpoint-") || std::ranges::any_of(files, is_anothers))
+    why = "holds a model or a run of its own";
+  if (!why.empty()) {
+    log_info("{}: {}, so it does not go along with the weights", folder.string(), why);
     return;
   }
   std::erase_if(files, [](const fs::path& one) { return !goes_along(one); });
@@ -103,10 +109,12 @@ void copy_subfolder(const fs::path& folder, const fs::path& to) {
 }  // namespace
 
 void copy_side_files(const fs::path& from, const fs::path& to) {
-  for (const fs::path& file : files_in(from))
-    if (goes_along(file) && !is_of_weights(file.filename().string())) copy_small(file, to / file.filename());
-  for (const fs::path& entry : sorted(from))
-    if (fs::is_directory(entry)) copy_subfolder(entry, to);
+  std::error_code error, ignored;
+  for (const fs::path& entry : sorted(from, error))
+    if (fs::is_directory(entry, ignored)) copy_subfolder(entry, to);
+    else if (fs::is_regular_file(entry, ignored) && goes_along(entry) && !is_of_weights(entry.filename().string()))
+      copy_small(entry, to / entry.filename());
+  if (error) throw Error({.who = from.string(), .expected = "a folder that can be read", .got = error.message()});
 }
 
 }  // namespace qad

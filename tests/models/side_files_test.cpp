@@ -111,6 +111,10 @@ TEST(SideFiles, ALargeOneStays) {
   write_file_atomically(from / "tokenizer.json", "{}");
   write_file_atomically(from / "data.json", "{}");
   fs::resize_file(from / "data.json", (std::uintmax_t{64} << 20) + 1);
+  for (const char* name : {"texts/a.json", "texts/b.json"}) {
+    write_file_atomically(from / name, "{}");
+    fs::resize_file(from / name, std::uintmax_t{40} << 20);
+  }
   copy_side_files(from.path(), to.path());
   EXPECT_EQ(files_below(to.path()), std::set<std::string>{"tokenizer.json"});
 }
