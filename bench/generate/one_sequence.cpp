@@ -92,14 +92,15 @@ void make_decoding_models(const fs::path& folder, const fs::path& tokenizer) {
 }
 
 void measure_one_sequence(const fs::path& folder, int rounds, std::optional<HeadFormat> head, bool profile) {
-  constexpr std::int64_t kPrompt = 512, kTokens = 48;
+  constexpr std::int64_t kLongest = 512, kTokens = 48;
   auto began = Clock::now();
   const auto model = load_any_model(folder);
   const DecodeHead decode_head(*model, head);
   const double load_seconds = since(began);
+  const std::int64_t length = std::min(kLongest, model->config().max_position_embeddings - 1);
   Random random(1, stream_of("bench prompt"));
   std::vector<std::int32_t> prompt;
-  for (std::int64_t i = 0; i < kPrompt; ++i)
+  for (std::int64_t i = 0; i < length; ++i)
     prompt.push_back(static_cast<std::int32_t>(random.below(model->config().vocab_size)));
   GenerateConfig config;
   config.stop_at_eos = false;
@@ -112,7 +113,7 @@ void measure_one_sequence(const fs::path& folder, int rounds, std::optional<Head
     config.max_new_tokens = 1;
     began = Clock::now();
     static_cast<void>(generate(*model, {prompt}, config));
-    prompts.push_back(kPrompt / since(began));
+    prompts.push_back(static_cast<double>(length) / since(began));
     config.max_new_tokens = kTokens + 1;
     std::vector<Clock::time_point> times;
     const GenerateHooks hooks{.token_done = [&](std::int32_t) { times.push_back(Clock::now()); }, .progress = {}};

@@ -29,18 +29,37 @@ def over_seeds(values):
     return f"{mean:.4f}" + (f" ± {statistics.stdev(values) / len(values) ** 0.5:.4f}" if len(values) > 1 else "")
 
 
+def decode_cells(comparison, name):
+    """Size and speed of one export, where some were measured."""
+    speeds = comparison.kept.get("decode", {})
+    if len(speeds) < 2:
+        return []
+    one = speeds.get(name)
+    return [f"{one['bytes'] / 1e6:.2f}", f"{one['tokens_per_second']:,}"] if one else ["", ""]
+
+
+def size_cells(comparison, runs):
+    """Thousands of parameters, where arms differ in them."""
+    sizes = {run.get("parameters") for run in comparison.kept["runs"]}
+    return [f"{runs[0]['parameters'] / 1e3:.0f}"] if len(sizes) > 1 or comparison.kept.get("decode") else []
+
+
 def rows_of(comparison, against):
     base = comparison.arm(against)["eval"]["kl_mean"] if against else None
     rows = []
     for arm in comparison.kept["arms"]:
         if not arm.get("folders"):
+            if arm.get("problems") and "decode" in comparison.kept:  # the teacher
+                rows.append([arm["name"], "", "", "", "", "", f"{arm['bits_per_weight']:.2f}", "",
+                             f"{comparison.kept['parameters'] / 1e3:.0f}", *decode_cells(comparison, arm["name"]), exact(arm["problems"]["mean"])])
             continue
         runs = comparison.best_runs(arm["name"])
         figures = arm["eval"]
         row = [arm["name"], f"{arm['before']['kl_mean']:.4f}" if arm.get("before") else "", over_seeds([run["eval"]["kl_mean"] for run in runs]),
                f"{figures['kl_mean'] / base:.3f}" if base else "", f"{figures['kl_p99']:.3f}",
                f"{100 * figures['top1_agreement']:.1f}", f"{arm['bits_per_weight']:.2f}",
-               f"{statistics.fmean(run['seconds'] for run in runs) / 60:.1f}"]
+               f"{statistics.fmean(run['seconds'] for run in runs) / 60:.1f}", *size_cells(comparison, runs),
+               *decode_cells(comparison, arm["name"])]
         if arm.get("problems"):
             row.append(exact(arm["problems"]["mean"]))
         rows.append(row)
@@ -76,6 +95,8 @@ not quantized.
         if comparison is None:
             continue
         head = ["arm", "KL before", "KL", f"over {against}" if against else "", "KL p99", "top-1, %", "bits a weight", "minutes"]
+        head += ["thousand parameters"] if size_cells(comparison, comparison.kept["runs"][:1]) else []
+        head += ["MB", "tokens/s, one sequence"] if decode_cells(comparison, None) else []
         if any(arm.get("problems") for arm in comparison.kept["arms"]):
             head.append("mean exact match, %")
         parts.append(f"""## {title}

@@ -14,6 +14,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 QAD = ROOT / "build/release/qad"
+BENCH = ROOT / "build/release/bench/bench_generate"
 RESAMPLES = 2000
 FAMILIES = ["arithmetic", "word_problems", "symbols", "programs"]
 HOLDS, FAILS, NOISE = "**holds**", "**does not hold here**", "within noise"
@@ -56,7 +57,7 @@ def run_in(folder):
             curve.append([record["tokens"], record["eval"].get("kl_mean"), record["eval"].get("cross_entropy")])
     rate = re.search(r"^train:(?:\n  .*)*?\n  lr: (\S+)", recipe, re.M)
     return {"name": folder.name, "kind": summary["kind"], "lr": float(rate.group(1)) if rate else None,
-            "steps": summary["steps"], "tokens": summary["tokens"], "seconds": round(summary["seconds"], 1),
+            "parameters": summary["parameters"], "steps": summary["steps"], "tokens": summary["tokens"], "seconds": round(summary["seconds"], 1),
             "eval": summary["eval"], "problems": summary.get("problems"), "curve": curve, "scores": scores_of(folder)}
 
 
@@ -69,6 +70,24 @@ def kl_by_family(run):
         figures = json.loads(say.stdout)
         found[family] = [figures["kl_mean"], 1.96 * figures["kl_mean_stderr"]]
     return found
+
+
+def decode_speed(model):
+    """Of one sequence, with the size of its file; on an idle machine, please."""
+    say = subprocess.run([BENCH, "open", model, "15"], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    figures = json.loads(say.stdout.splitlines()[-1])
+    return {"bytes": round(figures["file_bytes"]), "tokens_per_second": round(figures["tokens_per_second"])}
+
+
+def decode_speeds(folder, arms):
+    """Of the teacher, and of the first export of each arm's run."""
+    teacher = re.search(r"^teacher:\n  model: (\S+)", (folder / "recipe.yaml").read_text(), re.M).group(1)
+    speeds = {"bf16": decode_speed(teacher)}
+    for arm in arms:
+        exports = sorted((folder / arm["folders"][0] / "export").glob("*")) if arm.get("folders") else []
+        if exports:
+            speeds[arm["name"]] = decode_speed(exports[0])
+    return speeds
 
 
 # Statistics: a model's score is, family by family, the share of right answers to each problem.
@@ -194,6 +213,8 @@ class Page:
             if domains:
                 kept["domains"] = {arm["name"]: [kl_by_family(folder / run) for run in arm["folders"]]
                                    for arm in summary["arms"] if arm.get("folders")}
+            if folder.resolve().name.startswith("prune_"):
+                kept["decode"] = decode_speeds(folder, summary["arms"])
             file = self.kept / f"{folder.resolve().name}.json"
             file.write_text(json.dumps(kept, indent=1) + "\n")
             print(f"kept {file.relative_to(ROOT)}")
