@@ -39,17 +39,27 @@ void StreamedModel::load(Parameter& parameter, As as) {
     value = value.to(DType::f32);
     forget_pages(bytes);
   }
-  parameter.variable = Variable(std::move(value));
+  lend(parameter, value);
+}
+
+void StreamedModel::lend(Parameter& parameter, const Tensor& value) {
+  parameter.variable = Variable(value);
   parameter.changed();
   loaded_.insert(parameter.name);
 }
 
 void StreamedModel::unload(Parameter& parameter) {
+  let_go(parameter);
+  forget(parameter);
+}
+
+void StreamedModel::let_go(Parameter& parameter) {
   loaded_.erase(parameter.name);
   parameter.variable = Variable(unread_values(stored(parameter).spec.shape));
   parameter.changed();
-  forget_pages(stored(parameter).bytes);
 }
+
+void StreamedModel::forget(const Parameter& parameter) const { forget_pages(stored(parameter).bytes); }
 
 void StreamedModel::ask_for(const Parameter& parameter) const { ask_for_pages(stored(parameter).bytes); }
 

@@ -29,7 +29,12 @@ class StreamedModel {
   };
   /// Throws for values that load_model would not take, and for a file that has been cut off since it was opened.
   void load(Parameter& parameter, As as);
+  /// As load, of a value that another StreamedModel of the same folder has loaded.
+  void lend(Parameter& parameter, const Tensor& value);
   void unload(Parameter& parameter);
+  /// The same but for the file's pages, which stay in memory for whom the value was lent to, until forget().
+  void let_go(Parameter& parameter);
+  void forget(const Parameter& parameter) const;
   [[nodiscard]] bool is_loaded(const Parameter& parameter) const { return loaded_.contains(parameter.name); }
   /// Has the system read ahead.
   void ask_for(const Parameter& parameter) const;

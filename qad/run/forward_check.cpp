@@ -5,13 +5,14 @@
 
 #include "autograd/base/interrupt.h"
 #include "autograd/ops/require_finite.h"
+#include "autograd/tape/batch_invariant.h"
 
 namespace qad {
 namespace fs = std::filesystem;
 namespace {
 
-// Enough to take several experts of a layer, few enough to cost little beside reading the weights.
-constexpr std::int32_t kTokens = 16;
+// More take longer to multiply than a weight takes to be read.
+constexpr std::int32_t kTokens = 4;
 
 struct Collector final : ModuleVisitor {
   void parameter(const ParameterPointer& parameter) override { found.push_back(parameter.get()); }
@@ -36,7 +37,8 @@ class Loaded {
  public:
   Loaded(StreamedModel& source, std::vector<Parameter*> parameters)
       : source_(source), parameters_(std::move(parameters)) {
-    for (Parameter* one : parameters_) source_.load(*one, StreamedModel::As::loaded);
+    for (Parameter* one : parameters_)
+      if (!source_.is_loaded(*one)) source_.load(*one, StreamedModel::As::loaded);
   }
   ~Loaded() {
     for (Parameter* one : parameters_) source_.unload(*one);
@@ -72,10 +74,17 @@ std::vector<Parameter*> parameters_of_part(LanguageModel& model, std::size_t par
 }
 
 ForwardCheck::ForwardCheck(const fs::path& folder, WeightType type)
-    : source_(folder, type), tokens_(spread_tokens(source_.model().config().vocab_size)) {}
+    : source_(folder, type), tokens_(spread_tokens(source_.model().config().vocab_size)) {
+  for (const ParameterPointer& one : source_.model().parameters()) parameters_[one->name] = one.get();
+}
+
+void ForwardCheck::lend(const Parameter& parameter) {
+  source_.lend(*parameters_.at(parameter.name), parameter.value());
+}
 
 void ForwardCheck::run_through(std::size_t part) {
   const NoGradScope no_grad;
+  const BatchInvariantScope as_they_are;  // weights need not be expanded, as decoding has it
   LanguageModel& model = source_.model();
   const std::span<const Block> blocks = model.blocks();
   for (; next_ <= part && next_ <= blocks.size() + 1; ++next_) {
@@ -97,6 +106,7 @@ void ForwardCheck::run_through(std::size_t part) {
 
 void ForwardCheck::run_behind(const Tensor& x_TC) {
   const NoGradScope no_grad;
+  const BatchInvariantScope as_they_are;
   LanguageModel& model = source_.model();
   std::vector<Parameter*> parameters = parameters_of_part(model, model.blocks().size() + 1);
   Parameter* const head = model.head().members.front().weight.get();

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "models/import/streamed_model.h"
@@ -20,6 +22,8 @@ class ForwardCheck {
  public:
   ForwardCheck(const std::filesystem::path& folder, WeightType type);
 
+  /// A value that was just read for something else: it need not be read again for the part that it is of.
+  void lend(const Parameter& parameter);
   /// The parts up to and with this one that did not run yet. NotFinite names the first block that gives such values.
   void run_through(std::size_t part);
   /// Final norm and head alone, on the first of these states, [T, C]. NotFinite, as above.
@@ -29,6 +33,7 @@ class ForwardCheck {
 
  private:
   StreamedModel source_;
+  std::map<std::string, Parameter*> parameters_;
   TokenBatch tokens_;
   Tensor x_TC_;
   std::size_t next_ = 0;

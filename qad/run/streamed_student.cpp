@@ -16,7 +16,6 @@
 #include "qad/layouts/export_marker.h"
 #include "qad/quant/bf16_rounding.h"
 #include "qad/report/progress.h"
-#include "qad/run/forward_check.h"
 #include "qad/run/streamed_calibration.h"
 
 namespace qad {
@@ -109,12 +108,15 @@ ExportModel StreamedStudent::part(const ExportPiece& piece, Weights weights) con
   return part;
 }
 
-void StreamedStudent::write_piece(StreamedExport& out, std::size_t index) {
+void StreamedStudent::write_piece(StreamedExport& out, std::size_t index, ForwardCheck* check) {
   const ExportPiece& piece = out.plan().pieces[index];
   for (Parameter* one : parameters_of(piece)) source_.load(*one, StreamedModel::As::loaded);
   out.write(index, part(piece, Weights::fresh));
   for (const std::size_t i : piece.layers) parts_.layers[i].quantizers->weights->forget();
-  for (Parameter* one : parameters_of(piece)) source_.unload(*one);
+  for (Parameter* one : parameters_of(piece)) {
+    if (check != nullptr) check->lend(*one), source_.let_go(*one);
+    else source_.unload(*one);
+  }
   for (const std::size_t i : piece.passengers)
     forget_pages({frame_.passengers[i].data.raw(), frame_.passengers[i].data.bytes()});
   if (storage_statistics().cached_bytes > kMostCached) release_cached_storage();
@@ -133,6 +135,12 @@ void StreamedStudent::write_pieces(StreamedExport& out) {
     check.emplace(source_.folder(), type_of(recipe_));
     std::ranges::stable_sort(left, {}, [&](std::size_t i) { return part_of(pieces[i]); });
   }
+  std::vector<const Parameter*> lent;
+  const auto run_through = [&](std::size_t part) {
+    check->run_through(part);
+    for (const Parameter* one : lent) source_.forget(*one);
+    lent.clear();
+  };
   CountProgress progress(stderr_terminal(), std::string(out.layout()), "MiB",
                          static_cast<std::int64_t>(bytes_left >> 20), {}, "bytes");
   for (std::size_t i = 0; i < left.size(); ++i) {
@@ -143,12 +151,13 @@ void StreamedStudent::write_pieces(StreamedExport& out) {
         for (const Parameter* one : next) source_.ask_for(*one);
       });
     const std::size_t part = part_of(pieces[left[i]]);
-    if (check && part > 0) check->run_through(part - 1);
-    write_piece(out, left[i]);
+    if (check && i > 0 && part_of(pieces[left[i - 1]]) < part) run_through(part - 1);
+    write_piece(out, left[i], check ? &*check : nullptr);
+    if (check) std::ranges::copy(parameters_of(pieces[left[i]]), std::back_inserter(lent));
     done += stored_bytes(pieces[left[i]]);
     progress.update(static_cast<std::int64_t>(done >> 20), static_cast<std::int64_t>(done));
   }
-  if (check) check->run_through(parts() - 1);
+  if (check) run_through(parts() - 1);
 }
 
 // The final norm or the head, which smoothing may move.

@@ -8,6 +8,7 @@
 #include "models/import/streamed_model.h"
 #include "qad/layouts/stream_export.h"
 #include "qad/recipe/recipe.h"
+#include "qad/run/forward_check.h"
 #include "qad/run/materials.h"
 
 namespace qad {
@@ -39,7 +40,7 @@ class StreamedStudent {
  private:
   enum class Weights : std::uint8_t { fresh, found };  ///< whether their scales are still to be found
   [[nodiscard]] ExportModel part(const ExportPiece& piece, Weights weights) const;
-  void write_piece(StreamedExport& out, std::size_t piece);
+  void write_piece(StreamedExport& out, std::size_t piece, ForwardCheck* check);
   void write_found(StreamedExport& out, std::size_t part);
   [[nodiscard]] std::vector<Parameter*> parameters_of(const ExportPiece& piece) const;
   [[nodiscard]] bool keeps_in_files(const std::vector<TokenBatch>& batches);
