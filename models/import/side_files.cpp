@@ -61,15 +61,17 @@ std::vector<fs::path> sorted(const fs::path& folder, std::error_code& error) {
   return entries;
 }
 
-// Regular files of a folder at any depth that code and processors have; links to folders are followed.
-void collect(const fs::path& folder, std::size_t depth, std::vector<fs::path>& files, std::error_code& error) {
-  if (depth == kDeepest) return;
+// Regular files of a folder at any depth that code and processors have. Links to folders are followed, so that what is
+// looked at is counted, `seen`: they may lead around without end.
+void collect(const fs::path& folder, std::size_t depth, std::vector<fs::path>& files, std::size_t& seen,
+             std::error_code& error) {
+  if (depth == kDeepest) seen = kMostFiles + 1;
   for (const fs::path& entry : sorted(folder, error)) {
-    if (error || files.size() > kMostFiles) return;
+    if (error || seen > kMostFiles || ++seen > kMostFiles) return;
     const std::string name = entry.filename().string();
     std::error_code ignored;
     if (name.starts_with(".") || name == "__pycache__") continue;
-    if (fs::is_directory(entry, ignored)) collect(entry, depth + 1, files, error);
+    if (fs::is_directory(entry, ignored)) collect(entry, depth + 1, files, seen, error);
     else if (fs::is_regular_file(entry, ignored)) files.push_back(entry);
   }
 }
@@ -88,14 +90,15 @@ void copy_subfolder(const fs::path& folder, const fs::path& to) {
   const std::string name = folder.filename().string();
   if (name.starts_with(".") || name == "__pycache__") return;
   std::vector<fs::path> files;
+  std::size_t seen = 0;
   std::error_code error;
-  collect(folder, 0, files, error);
+  collect(folder, 0, files, seen, error);
   std::uintmax_t bytes = 0;
   for (const fs::path& file : files) bytes += goes_along(file) ? fs::file_size(file) : 0;
   std::string why;
   if (error) why = error.message();
   else if (bytes > kLargest) why = fmt::format("{} MiB, which is no small folder beside weights", bytes >> 20);
-  else if (files.size() > kMostFiles) why = fmt::format("more than {} files", kMostFiles);
+  else if (seen > kMostFiles) why = fmt::format("more than {} files or {} folders in each other", kMostFiles, kDeepest);
   else if (name.starts_with("checkpoint-") || std::ranges::any_of(files, is_anothers))
     why = "holds a model or a run of its own";
   if (!why.empty()) {

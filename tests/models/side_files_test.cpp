@@ -100,7 +100,9 @@ TEST(SideFiles, FoldersWithoutEndStay) {
   const testing::TemporaryFolder from, to;
   write_file_atomically(from / "tokenizer.json", "{}");
   write_file_atomically(from / "round/a.py", "a");
-  fs::create_directory_symlink(from.path(), from / "round/again");  // which leads to itself
+  fs::create_directory_symlink(from.path(), from / "round/again");   // which leads to itself
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h"})  // without a file, in 8^8 ways
+    write_file_atomically(from / "knot/.hidden", ""), fs::create_directory_symlink(from / "knot", from / "knot" / name);
   for (int i = 0; i < 1001; ++i) write_file_atomically(from / ("many/" + std::to_string(i) + ".txt"), "");
   copy_side_files(from.path(), to.path());
   EXPECT_EQ(files_below(to.path()), (std::set<std::string>{"tokenizer.json"}));
