@@ -16,6 +16,10 @@ PARTS = [("accuracy/stories", "The story model, 656 thousand parameters", "qad")
          ("prune/two_thirds", "Pruned to two thirds: depth, width, both", "width"),
          ("prune/half", "Pruned to a half: depth, width, both", "width"),
          ("prune/staged", "Pruned, distilled, then quantized", "width")]
+# What is to be said behind a table.
+WORDS = {"prune/half": """At equal size width keeps more than depth, by far, and both together lie between: so says the report of Minitron too, of models with
+many more layers to choose from (here six). It also says that depth makes the faster model, which holds here for answers of one sequence.
+"""}
 
 
 def kept_name(recipe):
@@ -50,8 +54,8 @@ def rows_of(comparison, against):
     for arm in comparison.kept["arms"]:
         if not arm.get("folders"):
             if arm.get("problems") and "decode" in comparison.kept:  # the teacher
-                rows.append([arm["name"], "", "", "", "", "", f"{arm['bits_per_weight']:.2f}", "",
-                             f"{comparison.kept['parameters'] / 1e3:.0f}", *decode_cells(comparison, arm["name"]), exact(arm["problems"]["mean"])])
+                rows.append([arm["name"], "", "", "", "", "", f"{arm['bits_per_weight']:.2f}", "", "",
+                             *decode_cells(comparison, arm["name"]), exact(arm["problems"]["mean"])])
             continue
         runs = comparison.best_runs(arm["name"])
         figures = arm["eval"]
@@ -103,7 +107,8 @@ not quantized.
 
 `qad compare recipes/{recipe}.yaml` ({comparison.kept['machine']}).
 
-{table(head, rows_of(comparison, against))}""")
+{table(head, rows_of(comparison, against))}
+{WORDS.get(recipe, "")}""".rstrip() + "\n")
     if (PAGE.kept / "modelopt.json").exists():
         parts.append(peer_part(json.loads((PAGE.kept / "modelopt.json").read_text())))
     if len(parts) == 1:
