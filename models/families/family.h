@@ -29,6 +29,10 @@ struct Family {
   /// The class is none of transformers' own: config.json's auto_map names code that lies beside it, and what is here
   /// stands for that code.
   bool brings_code = false;
+  /// config.json has one name, intermediate_size, for the width of experts and of other feed-forward layers.
+  bool one_width = false;
+  /// config.json says what each layer is: weights of layers behind the last are of one that it lost.
+  bool says_each_layer = false;
 
   /// Sets everything but model_type from a config.json whose other keys are checked, with the family's own value for a
   /// key that is missing, and checks the sizes (ModelConfig::check). Throws, naming the key.

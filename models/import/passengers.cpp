@@ -8,8 +8,10 @@
 namespace qad {
 namespace fs = std::filesystem;
 
+bool is_of_several_tokens(std::string_view name) { return name.starts_with("mtp.") || name.starts_with("model.mtp."); }
+
 bool is_passenger(std::string_view name, const ModelConfig& config) {
-  if (name.starts_with("mtp.") || name.starts_with("model.mtp.")) return true;
+  if (is_of_several_tokens(name)) return true;
   // The first "layers" of a name counts the model's own: model.layers.61.mlp.up_proj.weight
   constexpr std::string_view kLayers = "layers.";
   std::size_t at = name.find(kLayers);

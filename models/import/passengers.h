@@ -12,6 +12,8 @@
 
 namespace qad {
 
+/// Whether a tensor of this name is of such a head, whatever the config.
+[[nodiscard]] bool is_of_several_tokens(std::string_view name);
 /// Whether a tensor of this name is one, in a model of this config.
 [[nodiscard]] bool is_passenger(std::string_view name, const ModelConfig& config);
 

@@ -77,12 +77,20 @@ void collect(const fs::path& folder, std::size_t depth, std::vector<fs::path>& f
 }
 
 void copy_small(const fs::path& file, const fs::path& target) {
-  if (const std::uintmax_t size = fs::file_size(file); size > kLargest) {
+  std::error_code ignored;
+  if (const std::uintmax_t size = fs::file_size(file, ignored); !ignored && size > kLargest) {
     log_warning("{}: {} MiB, which is no small file beside a model's weights: it does not go along", file.string(),
                 size >> 20);
     return;
   }
-  write_file_atomically(target, read_file(file, "a model's file"));
+  std::string text;
+  try {
+    text = read_file(file, "a model's file");
+  } catch (const Error& error) {  // the weights are made
+    log_warning("{}; it does not go along", error.what());
+    return;
+  }
+  write_file_atomically(target, text);
 }
 
 // Code and processors in folders of their own: custom_generate/generate.py, image_processor/preprocessor_config.json.
@@ -94,7 +102,9 @@ void copy_subfolder(const fs::path& folder, const fs::path& to) {
   std::error_code error;
   collect(folder, 0, files, seen, error);
   std::uintmax_t bytes = 0;
-  for (const fs::path& file : files) bytes += goes_along(file) ? fs::file_size(file) : 0;
+  for (const fs::path& file : files)
+    if (std::error_code gone; goes_along(file))
+      if (const std::uintmax_t size = fs::file_size(file, gone); !gone) bytes += size;
   std::string why;
   if (error) why = error.message();
   else if (bytes > kLargest) why = fmt::format("{} MiB, which is no small folder beside weights", bytes >> 20);

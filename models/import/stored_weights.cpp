@@ -11,6 +11,7 @@
 #include "autograd/base/error.h"
 #include "autograd/base/log.h"
 #include "autograd/base/parallel.h"
+#include "autograd/base/warn_once.h"
 #include "models/families/registry.h"
 #include "models/finite_values.h"
 #include "models/import/mxfp4_blocks.h"
@@ -224,12 +225,19 @@ void StoredWeights::tell_unused() const {
     (is_passenger(name, config_) ? passengers : unused).push_back(name);
   }
   const std::string folder = files_.path().string();
+  const auto lost =
+      std::ranges::find_if(passengers, [](const std::string& name) { return !is_of_several_tokens(name); });
+  if (family_of(config_.model_type, folder).says_each_layer && lost != passengers.end())
+    throw Error({.who = folder + ": " + *lost,
+                 .expected = fmt::format("no layer behind the {} of config.json's pattern", config_.num_hidden_layers),
+                 .got = "one",
+                 .hint = "is hybrid_override_pattern (layers_block_type) cut off?"});
   const auto tell = [&](std::vector<std::string>& names, const char* what) {
     const std::size_t count = names.size();
     if (count == 0) return;
     names.resize(std::min(count, kNamed));
-    log_warning("{}: {} {}: {}{}", folder, count == 1 ? "a tensor" : fmt::format("{} tensors", count), what,
-                fmt::join(names, ", "), count > kNamed ? ", …" : "");
+    warn_once(fmt::format("{}: {} {}: {}{}", folder, count == 1 ? "a tensor" : fmt::format("{} tensors", count), what,
+                          fmt::join(names, ", "), count > kNamed ? ", …" : ""));
   };
   tell(unused, "that the model of config.json has no place for, and that nothing reads");
   tell(passengers, "for several tokens at once or of layers behind the last, which only go along into exports");

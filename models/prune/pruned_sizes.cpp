@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "models/families/hf_config.h"
+#include "models/families/registry.h"
 
 namespace qad {
 namespace {
@@ -162,6 +163,8 @@ ModelConfig with_sizes(ModelConfig config, const PruneConfig& prune) {
   set(config.num_key_value_heads, prune.num_key_value_heads);
   if (config.experts) set(config.experts->num_experts, prune.num_experts);
   if (config.experts) set(config.experts->moe_intermediate_size, prune.moe_intermediate_size);
+  if (config.experts && family_of(config.model_type, "prune").one_width)
+    config.intermediate_size = config.experts->moe_intermediate_size;
   if (config.mamba) set(config.mamba->num_heads, prune.mamba_num_heads);
   return config;
 }

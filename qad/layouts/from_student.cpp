@@ -1,11 +1,14 @@
 #include "qad/layouts/from_student.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
+#include "autograd/base/warn_once.h"
 #include "data/files/json_file.h"
 #include "models/families/hf_config.h"
 #include "models/prune/pruned_sizes.h"
@@ -31,6 +34,15 @@ std::string config_text(const ModelConfig& config, const std::filesystem::path& 
     if (!json.contains(key) || (key == "rope_scaling" && json[key].is_null())) json[key] = value;
   if (json["architectures"] == OrderedJson::array({base_model_class(wanted["architectures"][0])}))
     json["architectures"] = wanted["architectures"];
+  return to_text(json);
+}
+
+// Of another size than the original, whose other keys may be of its sizes; the one that embeddings ask for is not.
+std::string config_text_of_cut(const ModelConfig& config, const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / "config.json";
+  const OrderedJson original = parse_python_object(read_file(file, "a model's config.json"), file.string());
+  OrderedJson json = OrderedJson::parse(config_text(config, {}));
+  if (constexpr const char* kPad = "pad_token_id"; original.contains(kPad)) json[kPad] = original[kPad];
   return to_text(json);
 }
 
@@ -81,12 +93,19 @@ ExportModel export_frame_of(const ModelConfig& config, const QuantizerSet& quant
   ExportModel model;
   // What else the folder's config.json says is of a model of its sizes, and so is what only goes along.
   const bool is_cut = !config_folder.empty() && !same_sizes(config, read_hf_config(config_folder));
-  model.config_json = config_text(config, is_cut ? std::filesystem::path() : config_folder);
+  model.config_json = is_cut ? config_text_of_cut(config, config_folder) : config_text(config, config_folder);
   if (const auto file = config_folder / "generation_config.json";
       !config_folder.empty() && std::filesystem::is_regular_file(file))
     model.generation_config_json = read_file(file, "a model's generation_config.json");
   if (!quantizers.caches().empty()) model.cache_format = &quantizers.caches().front().keys->format();
-  if (!config_folder.empty() && !is_cut) model.passengers = passengers_of(config_folder, config);
+  if (config_folder.empty()) return model;
+  model.passengers = passengers_of(config_folder, is_cut ? read_hf_config(config_folder) : config);
+  if (is_cut && !model.passengers.empty()) {
+    warn_once(
+        fmt::format("{}: {} tensors that would go along, {} the first, stay behind: they are of a model of its sizes",
+                    config_folder.string(), model.passengers.size(), model.passengers.front().name));
+    model.passengers.clear();
+  }
   return model;
 }
 

@@ -213,8 +213,10 @@ void StreamedStudent::calibrate(const Materials& materials, StreamedExport& out)
   for (const TokenBatch& batch : materials.calibration) tokens += batch.size();
   std::optional<CountProgress> progress;
   std::optional<StreamedCalibration> calibration;
+  ForwardCheck check(source_.folder(), type_of(recipe_));
   job.part_found = [&](std::size_t part) {
-    if (part == parts() - 1) ForwardCheck(source_.folder(), type_of(recipe_)).run_behind(calibration->state(0));
+    if (by_block) check.run_through(part);  // of a block that is quantized at once, nothing else sees what it gave
+    else if (part == parts() - 1) check.run_behind(calibration->state(0));
     if (by_block) write_found(out, part);
     ++done;
     progress->update(done, done * tokens);

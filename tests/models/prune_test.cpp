@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/base/parallel.h"
+#include "models/families/hf_config.h"
 #include "models/prune/prune_model.h"
 #include "models/prune/pruned_sizes.h"
 #include "tests/support/error_of.h"
@@ -148,6 +149,17 @@ TEST(Prune, NamedLayersCarryWhatTheConfigSaysOfThem) {
   config.attention_bias = true;
   config.sliding_window = 8, config.max_window_layers = 4;
   EXPECT_EQ(pruned_config(config, {.layers = {0, 3, 5}}).max_window_layers, 2);
+}
+
+TEST(Prune, ExpertsNarrowWhereOneKeySaysTheWidthOfAll) {
+  ModelConfig config = testing::small_config();
+  config.model_type = "mixtral";
+  config.experts = ExpertsConfig{.num_experts = 4, .num_experts_per_tok = 2, .moe_intermediate_size = 48};
+  config.experts->norm_topk_prob = true;
+  const ModelConfig cut = pruned_config(config, {.moe_intermediate_size = 16});
+  EXPECT_EQ(cut.experts->moe_intermediate_size, 16);
+  EXPECT_EQ(cut.intermediate_size, 16);
+  EXPECT_EQ(error_of([&] { check_expressible(cut, "prune"); }), "no error");
 }
 
 TEST(Prune, KeyValueHeadsThatDoNothingGoWithTheirQueries) {

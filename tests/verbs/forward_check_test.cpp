@@ -45,6 +45,10 @@ TEST(QuantizeOfWhatOverflows, IsRefusedAfterCalibration) {
                           "calibrate.tokens=128", "data.sequence_length=64"};
   expect_not_finite(config, "nvfp4_w4a4", "model.layers.1.mlp.down_proj.weight", 3e38f, "model.layers.1", text);
   expect_not_finite(config, "nvfp4_w4a4", "lm_head.weight", 3e38f, "lm_head", text);
+  Arguments by_block = text;
+  by_block.push_back("calibrate.algorithm=local_hessian");
+  expect_not_finite(config, "nvfp4_w4a4", "model.layers.1.mlp.down_proj.weight", 3e38f, "model.layers.1", by_block);
+  expect_not_finite(config, "nvfp4_w4a4", "lm_head.weight", 3e38f, "lm_head", by_block);
 }
 
 TEST(QuantizeOfWhatOverflows, IsRefusedInHybrids) {

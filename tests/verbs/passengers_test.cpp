@@ -10,6 +10,7 @@
 #include "data/files/safetensors.h"
 #include "data/files/safetensors_writer.h"
 #include "tests/bad_input/refusal.h"
+#include "tests/support/hybrid_models.h"
 
 namespace qad {
 namespace {
@@ -96,6 +97,33 @@ TEST(Passengers, GoAlongIntoEveryExportAndTheNextOne) {
   expect_passengers(work.path("again/export/modelopt"));
   const Outcome words = Workplace::start({"generate", work.at("again/export/modelopt"), "--max-tokens", "3"});
   EXPECT_EQ(words.exit_code, 0) << words.err;
+}
+
+TEST(Passengers, OfAModelThatIsCutStayBehindWithAWord) {
+  const Workplace work;
+  add_passengers(work.path("teacher"));
+  auto config = nlohmann::json::parse(read_file(work.path("teacher/config.json"), ""));
+  config["pad_token_id"] = 7;
+  work.write("teacher/config.json", config.dump());
+  work.run(work.recipe(), "run",
+           {"kind=prune", "quantize.rules=[]", "prune={intermediate_size: 32}", "train.steps=1", "export=[dense]"});
+  EXPECT_FALSE(SafetensorsFolder(work.path("run/export/dense")).has("mtp.norm.weight"));
+  EXPECT_EQ(nlohmann::json::parse(read_file(work.path("run/export/dense/config.json"), ""))["pad_token_id"], 7);
+  testing::expect_has(read_file(work.path("run/log.txt"), ""), {"tensors that would go along, ", "stay behind"});
+}
+
+TEST(Passengers, AreNoLayersThatAPatternLost) {
+  const Workplace work;
+  const ModelConfig config = testing::small_hybrid("nemotron_h");
+  save_model(work.path("hybrid"), *initialize_model(config, 1), DType::bf16);
+  auto json = nlohmann::json::parse(read_file(work.path("hybrid/config.json"), ""));
+  std::string pattern = json["hybrid_override_pattern"];
+  pattern.pop_back();
+  json["hybrid_override_pattern"] = pattern;
+  for (const char* key : {"num_hidden_layers", "layers_block_type"}) json.erase(key);
+  work.write("hybrid/config.json", json.dump());
+  work.refused({"quantize", work.at("hybrid"), "--preset", "nvfp4_w4a16", "--out", work.at("out")}, testing::kFailed,
+               {"expected no layer behind the", "config.json's pattern", "cut off?"});
 }
 
 }  // namespace
