@@ -39,6 +39,8 @@ void read_qwen3_next_keys(const ConfigReader& config_json, const LlamaDefaults& 
   read_numbers(config_json, config);
   read_attention_bias(config_json, config);
   refuse_if_true(config_json, {"use_sliding_window", "mlp_bias"});
+  if (!config_json.flag("attn_output_gate", true))
+    config_json.refuse("attn_output_gate", "attn_output_gate to be true");
   config.qk_norm = true;
   config.partial_rotary_factor = partial_rotary_factor(config_json);
   read_linear_attention(config_json, config);

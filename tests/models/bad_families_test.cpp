@@ -53,6 +53,7 @@ TEST(BadFamilies, KeysOfConfigJson) {
       {"qwen3_next", "layer_types", names, "layer_types among full_attention, linear_attention"},
       {"qwen3_next", "layer_types", nlohmann::json::array(), "names in layer_types"},
       {"qwen3_next", "layer_types", {"full_attention"}, "for each of 3 layers"},
+      {"qwen3_next", "attn_output_gate", false, "attn_output_gate to be true"},
       {"kimi_linear",
        "linear_attn_config",
        {{"full_attn_layers", {4}}},
