@@ -27,6 +27,11 @@ struct Slots final : ModuleVisitor {
   std::vector<LinearGroup*> groups;
 };
 
+struct Parameters final : ModuleVisitor {
+  void parameter(const ParameterPointer& parameter) override { found.push_back(parameter.get()); }
+  std::vector<Parameter*> found;
+};
+
 // While it lives, `see` is shown what comes to the groups, and their quantizers quantize nothing.
 class Shown {
  public:
@@ -177,6 +182,26 @@ class ByBlock {
 };
 
 }  // namespace
+
+std::vector<Parameter*> parameters_of_part(LanguageModel& model, std::size_t part) {
+  const std::span<const Block> blocks = model.blocks();
+  Parameters collector;
+  if (part > 0 && part <= blocks.size()) {
+    blocks[part - 1].visit(collector);
+    return collector.found;
+  }
+  model.visit(collector);
+  std::set<const Parameter*> in_blocks;
+  for (const Block& block : blocks) {
+    Parameters own;
+    block.visit(own);
+    in_blocks.insert(own.found.begin(), own.found.end());
+  }
+  std::erase_if(collector.found, [&](const Parameter* one) {
+    return in_blocks.contains(one) || (one->role == Role::embedding) != (part == 0);
+  });
+  return collector.found;
+}
 
 void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,
                         std::optional<TensorScaleSource> all, const FindScales& find_scales,

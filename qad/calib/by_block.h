@@ -46,6 +46,10 @@ class PartsInTurn {
   virtual void set_state(std::size_t batch, const Tensor& x_TC) = 0;
 };
 
+/// What a part of a model computes with, of those that PartsInTurn tells of: the embedding, each block, what is
+/// behind them. A head that shares the embedding's weight is of part 0.
+[[nodiscard]] std::vector<Parameter*> parameters_of_part(LanguageModel& model, std::size_t part);
+
 /// Begins anew, block after block and the head last. Scales come from calibration or from the data as their rules say,
 /// or all as `all` does. After Stopped it has to begin anew.
 void calibrate_by_block(LanguageModel& model, QuantizerSet& quantizers, const std::vector<TokenBatch>& batches,

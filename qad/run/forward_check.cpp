@@ -1,11 +1,11 @@
 #include "qad/run/forward_check.h"
 
 #include <algorithm>
-#include <set>
 
 #include "autograd/base/interrupt.h"
 #include "autograd/ops/require_finite.h"
 #include "autograd/tape/batch_invariant.h"
+#include "qad/calib/by_block.h"
 
 namespace qad {
 namespace fs = std::filesystem;
@@ -13,11 +13,6 @@ namespace {
 
 // More take longer to multiply than a weight takes to be read.
 constexpr std::int32_t kTokens = 4;
-
-struct Collector final : ModuleVisitor {
-  void parameter(const ParameterPointer& parameter) override { found.push_back(parameter.get()); }
-  std::vector<Parameter*> found;
-};
 
 // From all over the vocabulary.
 TokenBatch spread_tokens(std::int64_t vocabulary) {
@@ -52,26 +47,6 @@ class Loaded {
 };
 
 }  // namespace
-
-std::vector<Parameter*> parameters_of_part(LanguageModel& model, std::size_t part) {
-  const std::span<const Block> blocks = model.blocks();
-  Collector collector;
-  if (part > 0 && part <= blocks.size()) {
-    blocks[part - 1].visit(collector);
-    return collector.found;
-  }
-  model.visit(collector);
-  std::set<const Parameter*> in_blocks;
-  for (const Block& block : blocks) {
-    Collector own;
-    block.visit(own);
-    in_blocks.insert(own.found.begin(), own.found.end());
-  }
-  std::erase_if(collector.found, [&](const Parameter* one) {
-    return in_blocks.contains(one) || (one->role == Role::embedding) != (part == 0);
-  });
-  return collector.found;
-}
 
 ForwardCheck::ForwardCheck(const fs::path& folder, WeightType type)
     : source_(folder, type), tokens_(spread_tokens(source_.model().config().vocab_size)) {

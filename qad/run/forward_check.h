@@ -1,5 +1,5 @@
-// A guard for what is exported without a forward: where no text is needed to find scales, nothing else would notice
-// that the model's own forward overflows.
+// A guard for what is exported without the model's own forward: where no text is needed to find scales, or blocks are
+// quantized one by one, nothing else would notice that it overflows.
 #pragma once
 
 #include <cstddef>
@@ -12,10 +12,6 @@
 #include "models/import/streamed_model.h"
 
 namespace qad {
-
-/// What a part of a model computes with, in the order that PartsInTurn has them: the embedding, each block, what is
-/// behind them. A head that shares the embedding's weight is of part 0.
-[[nodiscard]] std::vector<Parameter*> parameters_of_part(LanguageModel& model, std::size_t part);
 
 /// Runs a model, as it is in its folder, on a few tokens, one part in memory at a time.
 class ForwardCheck {

@@ -13,7 +13,6 @@
 #include "data/files/mapped_file.h"
 #include "qad/checkpoint/checkpoint.h"
 #include "qad/run/calibration_state.h"
-#include "qad/run/forward_check.h"
 
 namespace qad {
 namespace fs = std::filesystem;

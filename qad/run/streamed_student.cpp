@@ -259,10 +259,10 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     const std::uint64_t codes = piece.bytes - std::min(piece.bytes, plain);
     most = std::max(most, pages + next + copies + piece.bytes + 3 * codes + wide * largest);
   }
-  if (batches.empty()) {
-    most = std::max(most, ForwardCheck(source_.folder(), type_of(recipe_)).memory());
-    return most + kBesides;
-  }
+  // Beside a piece that is written, or a block that is quantized, is the block that the check runs.
+  const bool checks_blocks = batches.empty() || works_by_block(quantizers_);
+  const std::uint64_t checked = checks_blocks ? ForwardCheck(source_.folder(), type_of(recipe_)).memory() : 0;
+  if (batches.empty()) return most + checked + kBesides;
   // A block's masters and codes; what it gives, and the widest that a batch is inside of it.
   std::uint64_t block_values = 0, widest = 0;
   for (const Block& block : model().blocks()) {
@@ -283,7 +283,7 @@ std::uint64_t StreamedStudent::memory(const ExportPlan& plan, const std::vector<
     most_of_batch = std::max(most_of_batch, state_bytes(model().config(), {batch}));
   }
   const std::uint64_t states = keeps_in_files(batches) ? most_of_batch : state_bytes(model().config(), batches);
-  return std::max(most, 6 * block_values + 24 * longest * widest) + states + kBesides;
+  return std::max(most, 6 * block_values + 24 * longest * widest) + checked + states + kBesides;
 }
 
 }  // namespace qad

@@ -8,13 +8,7 @@
 namespace qad {
 namespace {
 
-ModelConfig six_layers() {
-  ModelConfig config = testing::tiny_config();
-  config.hidden_size = 64;
-  config.intermediate_size = 192;
-  config.num_hidden_layers = 6;
-  return config;
-}
+using testing::six_layers;
 
 RunPlan planned(const char* recipe, const std::vector<std::string>& overrides) {
   const std::filesystem::path file =

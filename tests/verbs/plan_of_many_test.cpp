@@ -8,13 +8,7 @@
 namespace qad {
 namespace {
 
-ModelConfig six_layers() {
-  ModelConfig config = testing::tiny_config();
-  config.hidden_size = 64;
-  config.intermediate_size = 192;
-  config.num_hidden_layers = 6;
-  return config;
-}
+using testing::six_layers;
 
 // A plan of very many layers or experts is the line through two smaller ones, of answers a smaller one's and lists.
 class PlanOfMany : public ::testing::Test {

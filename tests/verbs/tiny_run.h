@@ -26,6 +26,15 @@ inline ModelConfig tiny_config() {
   return config;
 }
 
+/// For plans, which draw lines through numbers of layers.
+inline ModelConfig six_layers() {
+  ModelConfig config = tiny_config();
+  config.hidden_size = 64;
+  config.intermediate_size = 192;
+  config.num_hidden_layers = 6;
+  return config;
+}
+
 /// Rows of 64, so that every layout can hold them; a head of its own.
 inline ModelConfig wide_config() {
   ModelConfig config = tiny_config();
