@@ -28,25 +28,34 @@ void check_layers(const ModelConfig& config, Refuse&& refuse) {
       default: refuse("a pattern of layers of the letters * M L E -", std::string("'") + letter + "'");
     }
   }
-  const auto check_head = [&](const char* names, std::int64_t rows, std::int64_t cols, std::int64_t taps) {
+  // `widths` and `heads` are a recipe's keys.
+  const auto check_state = [&](const char* widths, std::int64_t rows, std::int64_t cols, const char* heads,
+                               std::int64_t count, std::int64_t taps) {
     if (rows > kMostState / cols)
-      refuse(std::string(names) + " whose product, the state of a head, is at most " + text(kMostState),
+      refuse(std::string(widths) + " whose product, the state of a head, is at most " + text(kMostState),
              text(rows) + " and " + text(cols));
-    if (taps > kMostTaps) refuse("at most " + text(kMostTaps) + " taps of the convolution", text(taps));
+    if (count > kMostStates / (rows * cols))
+      refuse(std::string(heads) + " whose states, of " + text(rows) + " by " + text(cols) + " each, are at most " +
+                 text(kMostStates) + " numbers",
+             text(count) + " heads");
+    if (taps > kMostTaps) refuse("at most " + text(kMostTaps) + " for conv_kernel, taps of a convolution", text(taps));
   };
   if (config.mamba) {
     const MambaConfig& m = *config.mamba;
+    check_state("mamba.state_size and mamba.head_dim", m.state_size, m.head_dim, "mamba.num_heads", m.num_heads,
+                m.conv_kernel);
     if (m.num_heads % m.n_groups != 0)
-      refuse("n_groups that divides the " + text(m.num_heads) + " heads of the recurrence", text(m.n_groups));
+      refuse("mamba.n_groups that divides the " + text(m.num_heads) + " heads of the recurrence", text(m.n_groups));
     if (m.inner() > kMost || m.n_groups * m.state_size > kMost / 2)
-      refuse("a recurrence of at most " + text(kMost) + " channels",
+      refuse("mamba.num_heads heads of mamba.head_dim, and mamba.n_groups of mamba.state_size, of at most " +
+                 text(kMost) + " channels together",
              text(m.inner()) + " and " + text(m.n_groups * m.state_size));
-    check_head("a state size and a head_dim of the recurrence", m.state_size, m.head_dim, m.conv_kernel);
     if (m.time_step_low > m.time_step_high) refuse("time_step_limit from low to high", "the other way round");
   }
   if (config.linear_attention) {
     const LinearAttentionConfig& l = *config.linear_attention;
-    check_head("widths of keys and values of linear attention", l.key_head_dim, l.value_head_dim, l.conv_kernel);
+    check_state("linear_attention.key_head_dim and linear_attention.value_head_dim", l.key_head_dim, l.value_head_dim,
+                "linear_attention.num_value_heads", l.num_value_heads, l.conv_kernel);
     if (l.num_value_heads % l.num_key_heads != 0)
       refuse("key heads of linear attention that divide the " + text(l.num_value_heads) + " value heads",
              text(l.num_key_heads));
@@ -56,12 +65,38 @@ void check_layers(const ModelConfig& config, Refuse&& refuse) {
   }
 }
 
+// The widths of attention; their products with the numbers of heads are those of layers.
+template <class Refuse>
+void check_attention(const ModelConfig& config, Refuse&& refuse) {
+  const auto check = [&](const char* name, std::int64_t value, std::int64_t most) {
+    if (value > most) refuse("at most " + std::to_string(most) + " for " + name, std::to_string(value));
+  };
+  if (config.has_attention()) {
+    check("the width of a head", config.attention_width(), kMostHead);
+    check("num_attention_heads times the width of a head", config.num_attention_heads * config.attention_width(),
+          kMost);
+  }
+  if (!config.latent_attention) return;
+  const LatentAttentionConfig& latent = *config.latent_attention;
+  check("latent_attention.q_lora_rank", latent.q_lora_rank, kMost / 4);
+  check("latent_attention.kv_lora_rank", latent.kv_lora_rank, kMost / 4);
+  check("the width of a head of latent attention", latent.qk_nope_head_dim + latent.v_head_dim, 2 * kMostHead);
+}
+
 }  // namespace
 
 bool ModelConfig::has_experts(std::int64_t layer) const {
   if (!experts) return false;
   const bool are_named = layer_pattern.find(layer_letter::experts) != std::string::npos;
   return are_named ? layer_kind(layer) == layer_letter::experts : experts->has_layer(layer);
+}
+
+std::int64_t ModelConfig::state_numbers(std::int64_t layer) const {
+  const char kind = layer_kind(layer);
+  if (kind == layer_letter::mamba && mamba) return mamba->inner() * mamba->state_size;
+  if (kind == layer_letter::linear_attention && linear_attention)
+    return linear_attention->value_width() * linear_attention->key_head_dim;
+  return 0;
 }
 
 bool ModelConfig::has_attention() const {
@@ -97,12 +132,16 @@ void ModelConfig::check(const std::string& who) const {
     for (std::int64_t i = 0; i < num_hidden_layers; ++i) layers += has_experts(i) ? 1 : 0;
     if (layers * e.num_experts > kMostExperts)
       refuse("at most " + text(kMostExperts) + " experts in all layers together", text(layers * e.num_experts));
+    if (e.n_shared_experts > 0 && e.moe_intermediate_size > kMost / 2 / e.n_shared_experts)
+      refuse("shared experts of at most " + text(kMost / 2) + " channels together",
+             text(e.n_shared_experts) + " of " + text(e.moe_intermediate_size));
     if (e.topk_group > e.n_group) refuse("topk_group of at most n_group = " + text(e.n_group), text(e.topk_group));
     if (const std::int64_t reachable = e.num_experts / e.n_group * e.topk_group; e.num_experts_per_tok > reachable)
       refuse("num_experts_per_tok of at most " + text(reachable) + ", the experts of topk_group groups",
              text(e.num_experts_per_tok));
   }
   check_layers(*this, refuse);
+  check_attention(*this, refuse);
   if (latent_attention && latent_attention->qk_rope_head_dim != head_size())
     refuse("head_dim as qk_rope_head_dim = " + text(latent_attention->qk_rope_head_dim), text(head_size()));
   if (partial_rotary_factor < 1.0 && rotary_width() < 2)

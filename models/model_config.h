@@ -237,6 +237,8 @@ struct ModelConfig {
     if (layer_pattern.empty()) return mamba ? layer_letter::mamba : layer_letter::attention;
     return layer_pattern[static_cast<std::size_t>(layer)];
   }
+  /// Numbers of the state that a sequence has in this layer, of a recurrence or of linear attention; 0 for others.
+  [[nodiscard]] std::int64_t state_numbers(std::int64_t layer) const;
   /// Whether this layer's feed-forward part are experts.
   [[nodiscard]] bool has_experts(std::int64_t layer) const;
   [[nodiscard]] std::int64_t head_size() const { return head_dim > 0 ? head_dim : hidden_size / num_attention_heads; }

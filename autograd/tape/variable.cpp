@@ -12,6 +12,7 @@ namespace qad {
 namespace {
 
 thread_local bool recording_enabled = true;
+thread_local bool block_runs_again = false;
 thread_local std::uint64_t next_sequence = 1;
 
 void add_into(const Tensor& x, const Tensor& y) {
@@ -119,6 +120,20 @@ void backward(const Variable& root, const Tensor& d_out) {
   }
 }
 
+namespace {
+
+Variable run_again(const std::function<Variable(const Variable&)>& block, const Variable& x) {
+  struct Scope {
+    Scope() { block_runs_again = true; }
+    ~Scope() { block_runs_again = false; }
+  } scope;
+  return block(x);
+}
+
+}  // namespace
+
+bool recomputing() { return block_runs_again; }
+
 Variable recompute(const std::function<Variable(const Variable&)>& block, const Variable& x) {
   if (!recording()) return block(x);
   Tensor value;
@@ -130,7 +145,7 @@ Variable recompute(const std::function<Variable(const Variable&)>& block, const 
   const Variable input = x.needs_gradient() ? x : Variable::leaf(x.value());
   return record("recompute", std::move(value), {input}, [block, input](const Tensor& d_out) {
     const Variable again = Variable::leaf(input.value());
-    backward(block(again), d_out);
+    backward(run_again(block, again), d_out);
     if (Tensor gradient = again.sink()->take(); gradient.defined()) input.sink()->give(std::move(gradient));
   });
 }

@@ -109,5 +109,7 @@ void backward(const Variable& root, const Tensor& d_out = {});
 /// Runs `block` on x without recording, and again, recording, when its gradient is asked for: memory for time, same
 /// bits.
 [[nodiscard]] Variable recompute(const std::function<Variable(const Variable&)>& block, const Variable& x);
+/// While recompute runs its block for the second time, on this thread: what was counted is not counted again.
+[[nodiscard]] bool recomputing();
 
 }  // namespace qad

@@ -10,8 +10,10 @@
 
 namespace qad {
 
-/// Its deepseek2 multiplies no product with the tensor scale of NVFP4 (llama.cpp v0.5.0, src/models/deepseek2.cpp).
-inline constexpr std::string_view kNoDeepseekGguf = "llama.cpp leaves out the tensor scales of this family";
+/// Its deepseek2 multiplies no product with the tensor scale of NVFP4 (llama.cpp v0.5.0, src/models/deepseek2.cpp), and
+/// no layout here writes the family for MXFP4 alone.
+inline constexpr std::string_view kNoDeepseekGguf =
+    "llama.cpp leaves out NVFP4's tensor scales in this family, so that no file is written for it";
 
 /// What transformers' config class takes for a key that is not there (5.24).
 struct DeepseekDefaults {

@@ -11,6 +11,23 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// "none" for what is not there.
+std::string words(const Json& value) { return value.is_null() ? "none" : value.is_object() ? "some" : value.dump(); }
+
+// Throws for the first key at which they differ, of those inside of it where both have them.
+void check_same(const Json& wanted, const Json& read_back, const std::string& within, const ModelConfig& config,
+                const std::string& who) {
+  for (const auto& [key, value] : wanted.items()) {
+    const Json& other = read_back[key];
+    if (value == other) continue;
+    if (value.is_object() && other.is_object()) check_same(value, other, within + key + ".", config, who);
+    throw Error({.who = who,
+                 .expected = within + key + " " + words(other) + " for model_type " + config.model_type,
+                 .got = words(value),
+                 .hint = "its config.json cannot say that"});
+  }
+}
+
 }  // namespace
 
 std::string to_hf_config(const ModelConfig& config, const std::string& torch_dtype) {
@@ -27,20 +44,13 @@ std::string to_hf_config(const ModelConfig& config, const std::string& torch_dty
 void check_expressible(const ModelConfig& config, const std::string& who) {
   static_cast<void>(family_of(config.model_type, who));
   config.check(who);
-  const Json wanted = fields_of(config);
   const ModelConfig parsed = parse_hf_config(to_hf_config(config, "bfloat16"), who);
-  const Json read_back = fields_of(parsed);
   if (parsed.blocks != config.blocks)
     throw Error({.who = who,
                  .expected = "feed-forward widths that are multiples of 256",
                  .got = "others",
                  .hint = "its config.json cannot say that"});
-  for (const auto& [key, value] : wanted.items())
-    if (value != read_back[key])
-      throw Error({.who = who,
-                   .expected = key + " " + read_back[key].dump() + " for model_type " + config.model_type,
-                   .got = value.dump(),
-                   .hint = "its config.json cannot say that"});
+  check_same(fields_of(config), fields_of(parsed), "", config, who);
 }
 
 std::string generation_config(const ModelConfig& config) {

@@ -1,4 +1,5 @@
 // Mamba-2: a recurrence in every layer, nothing else.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -30,10 +31,12 @@ void read_keys(const ConfigReader& config_json, ModelConfig& config) {
   mamba.conv_bias = config_json.flag("use_conv_bias", true);
   mamba.proj_bias = config_json.flag("use_bias", false);
   read_time_steps(config_json, mamba);
-  if (const double expand = config_json.above(0, "expand", 2);
-      expand * static_cast<double>(config.hidden_size) != static_cast<double>(mamba.inner()))
-    config_json.refuse("expand",
-                       "an expand that makes hidden_size num_heads times head_dim, " + std::to_string(mamba.inner()));
+  // transformers' class opens no other than a whole number.
+  if (const std::int64_t expand = config_json.whole("expand", 2, 1);
+      mamba.inner() % expand != 0 || mamba.inner() / expand != config.hidden_size)
+    config_json.refuse("expand", "an expand, which is a whole number, that makes hidden_size " +
+                                     std::to_string(config.hidden_size) + " num_heads times head_dim, " +
+                                     std::to_string(mamba.inner()));
   if (!config_json.flag("rms_norm", true)) config_json.refuse("rms_norm", "rms_norm to be true");
   refuse_if_true(config_json, {"norm_before_gate"});
   read_numbers(config_json, config);
@@ -56,9 +59,7 @@ void write_keys(const ModelConfig& config, nlohmann::ordered_json& config_json) 
   config_json["conv_kernel"] = mamba.conv_kernel;
   config_json["use_conv_bias"] = mamba.conv_bias;
   config_json["use_bias"] = mamba.proj_bias;
-  const double expand = static_cast<double>(mamba.inner()) / static_cast<double>(config.hidden_size);
-  if (expand == std::floor(expand)) config_json["expand"] = static_cast<std::int64_t>(expand);
-  else config_json["expand"] = expand;
+  config_json["expand"] = std::max<std::int64_t>(1, mamba.inner() / config.hidden_size);
   // Without the key it is [0, infinity], which JSON can't say.
   if (std::isfinite(mamba.time_step_high)) config_json["time_step_limit"] = {mamba.time_step_low, mamba.time_step_high};
   config_json["hidden_act"] = "silu";

@@ -26,9 +26,9 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> na
   return std::ranges::find(names, name) != names.end();
 }
 
-// Of a model's root: what is written with its weights.
+// Of a model's root: what is written with its weights; a folder of such a name would stand in its way.
 bool is_of_weights(std::string_view name) {
-  return name.ends_with(".index.json") ||
+  return name.ends_with(".index.json") || name.ends_with(".safetensors") || name.ends_with(".gguf") ||
          is_one_of(name, {"config.json", "hf_quant_config.json", "quantize_config.json", "quant_config.json",
                           "quantization_config.json", "qad_export.json"});
 }
@@ -109,6 +109,7 @@ void copy_subfolder(const fs::path& folder, const fs::path& to) {
   if (error) why = error.message();
   else if (bytes > kLargest) why = fmt::format("{} MiB, which is no small folder beside weights", bytes >> 20);
   else if (seen > kMostFiles) why = fmt::format("more than {} files or {} folders in each other", kMostFiles, kDeepest);
+  else if (is_of_weights(name)) why = "has the name of a file that is written with the weights";
   else if (name.starts_with("checkpoint-") || std::ranges::any_of(files, is_anothers))
     why = "holds a model or a run of its own";
   if (!why.empty()) {

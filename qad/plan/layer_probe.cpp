@@ -35,21 +35,59 @@ ModelConfig layer_of(ModelConfig config, std::int64_t index) {
   return config;
 }
 
-// One like it that any machine has room for: widths stay multiples of what formats ask for.
-ModelConfig narrowed(ModelConfig config) {
-  constexpr std::int64_t kMultiple = 256, kMostExperts = 16;
+// Less of what a config.json may say without end, so that what is narrower by a factor is small: heads' widths, the
+// states of recurrences, experts that a token takes, queries that share keys. No model that there is changes by it.
+ModelConfig bounded(ModelConfig config) {
+  constexpr std::int64_t kProbeHead = 1024, kProbeRank = 4096, kProbeStates = 1 << 22, kProbeHeads = 4096,
+                         kProbeGroup = 128, kProbeExperts = 16, kProbeTaken = 64;
+  const auto bound = [](std::int64_t most, auto&... numbers) { ((numbers = std::min(numbers, most)), ...); };
   config.head_dim = config.head_size();
+  if (config.head_dim > kProbeHead) config.partial_rotary_factor = 1;
+  bound(kProbeHead, config.head_dim);
+  bound(kProbeGroup * config.num_key_value_heads, config.num_attention_heads);
+  if (config.latent_attention) {
+    LatentAttentionConfig& latent = *config.latent_attention;
+    bound(kProbeHead, latent.qk_nope_head_dim, latent.qk_rope_head_dim, latent.v_head_dim);
+    bound(kProbeRank, latent.q_lora_rank, latent.kv_lora_rank);
+  }
   if (config.experts) {
     ExpertsConfig& experts = *config.experts;
-    experts.num_experts = std::min(experts.num_experts, std::max(kMostExperts, experts.num_experts_per_tok));
+    bound(kProbeTaken, experts.num_experts_per_tok, experts.n_shared_experts);
+    bound(std::max(kProbeExperts, experts.num_experts_per_tok), experts.num_experts);
     experts.n_group = experts.topk_group = 1;  // which of them are taken changes no time
   }
-  double weights = 0;
+  const auto heads_with = [&](std::int64_t numbers) {
+    return std::clamp(kProbeStates / numbers, std::int64_t{1}, kProbeHeads);
+  };
+  if (config.mamba) {
+    MambaConfig& mamba = *config.mamba;
+    bound(kProbeHead, mamba.head_dim, mamba.state_size);
+    bound(heads_with(mamba.head_dim * mamba.state_size), mamba.num_heads);
+    bound(mamba.num_heads, mamba.n_groups);
+    mamba.num_heads = mamba.num_heads / mamba.n_groups * mamba.n_groups;
+  }
+  if (config.linear_attention) {
+    LinearAttentionConfig& linear = *config.linear_attention;
+    std::int64_t values = linear.num_value_heads / linear.num_key_heads;
+    bound(kProbeHead, linear.key_head_dim, linear.value_head_dim);
+    bound(heads_with(linear.key_head_dim * linear.value_head_dim), values);
+    bound(heads_with(values * linear.key_head_dim * linear.value_head_dim), linear.num_key_heads);
+    linear.num_value_heads = values * linear.num_key_heads;
+  }
+  return config;
+}
+
+double numbers_of(const ModelConfig& config) {
+  double numbers = 0;
   for (const LinearShape& shape : linear_shapes(config))
     if (shape.name != "lm_head")
-      weights += static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
-  const double factor = std::sqrt(static_cast<double>(kProbeWeights) / weights);
-  if (weights == 0 || factor >= 1) return config;
+      numbers += static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
+  return numbers;
+}
+
+// Narrower by a factor throughout; widths stay multiples of what formats ask for.
+ModelConfig narrower(ModelConfig config, double factor) {
+  constexpr std::int64_t kMultiple = 256;
   const auto narrow = [&](std::int64_t width, std::int64_t multiple) {
     const auto wanted = static_cast<std::int64_t>(std::round(factor * static_cast<double>(width)));
     return std::min(width, std::max(multiple, wanted / multiple * multiple));
@@ -65,7 +103,11 @@ ModelConfig narrowed(ModelConfig config) {
          {&experts.moe_intermediate_size, &experts.shared_expert_intermediate_size, &experts.moe_latent_size})
       if (*width > 0) *width = narrow(*width, kMultiple);
   }
-  if (config.mamba) config.mamba->num_heads = narrow(config.mamba->num_heads, config.mamba->n_groups);
+  if (config.mamba) {
+    MambaConfig& mamba = *config.mamba;
+    mamba.n_groups = std::min(mamba.n_groups, narrow(mamba.num_heads, 1));
+    mamba.num_heads = narrow(mamba.num_heads, mamba.n_groups);
+  }
   if (config.linear_attention) {
     LinearAttentionConfig& linear = *config.linear_attention;
     const std::int64_t values = linear.num_value_heads / linear.num_key_heads;
@@ -75,6 +117,19 @@ ModelConfig narrowed(ModelConfig config) {
   for (BlockConfig& block : config.blocks) {
     if (block.num_key_value_heads > 0) block.num_key_value_heads = config.num_key_value_heads;
     if (block.intermediate_size > 0) block.intermediate_size = config.intermediate_size;
+  }
+  return config;
+}
+
+// One like it that any machine has room for. More than once where one of two widths is as narrow as it gets.
+ModelConfig narrowed(ModelConfig config) {
+  config = bounded(std::move(config));
+  double most = kProbeWeights;
+  for (int times = 0; times < 8; ++times) {
+    const double numbers = numbers_of(config);
+    if (numbers <= most) break;
+    config = narrower(std::move(config), std::sqrt(static_cast<double>(kProbeWeights) / numbers));
+    most = 4.0 * kProbeWeights;
   }
   return config;
 }
@@ -103,6 +158,7 @@ double met_weights(const ModelConfig& config) {
   shapes.pop_back();  // the head
   for (const LinearShape& shape : shapes)
     weights += shape.token_share * static_cast<double>(shape.out_features) * static_cast<double>(shape.in_features);
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) weights += static_cast<double>(config.state_numbers(i));
   return weights;
 }
 

@@ -33,7 +33,8 @@ double median_seconds(Run&& run) {
 /// Normal numbers, a few of them over and over.
 [[nodiscard]] Tensor random_tensor(const Shape& shape, double deviation);
 
-/// Weights of a model's layers that a token meets, on average: what the time of a layer goes with.
+/// Weights of a model's layers that a token meets, on average, and numbers of their states: what the time of a layer
+/// goes with.
 [[nodiscard]] double met_weights(const ModelConfig& config);
 
 /// Layers that have the same parts. One of them is timed, the others take as much longer as they have more weights.

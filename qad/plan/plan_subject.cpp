@@ -223,7 +223,6 @@ PlanSubject plan_subject(const Recipe& recipe, const PlannedText& text) {
   // The models of a merge come one after the other: sums in double and the first one stay beside the result.
   if (recipe.row().start == Start::merged) subject.start_value_bytes = 12;
   if (recipe.student.model != "teacher") subject.start_value_bytes = stored_value_bytes(recipe.student.model);
-  warn_of_idle_rules(*subject.student, recipe.quantize.rules);
   if (recipe.row().searches) plan_search(subject);
   subject.quantizers = attach_quantizers(*subject.student, subject.recipe.quantize, recipe.calibrate.algorithm);
   return subject;

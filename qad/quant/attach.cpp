@@ -85,17 +85,6 @@ QuantizerSet attach_quantizers(LanguageModel& model, const QuantizeConfig& confi
   return set;
 }
 
-void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules) {
-  const std::vector<LinearShape> shapes = linear_shapes(model);
-  for (const QuantizeRule& rule : rules) {
-    if (rule.weights == "none" && rule.inputs == "none") continue;  // exclusions of a preset need not fit every model
-    // Nor need its rules for a kind of layer that others of the family have.
-    if (rule.kind && std::ranges::find(shapes, *rule.kind, &LinearShape::kind) == shapes.end()) continue;
-    if (std::ranges::any_of(shapes, [&](const LinearShape& layer) { return matches(rule, layer); })) continue;
-    log_warning("quantize.rules: no linear layer is named like '{}'{}", rule.layers, place_text(rule));
-  }
-}
-
 void check_unquantized(LanguageModel& model, const QuantizeConfig& config) {
   if (config.unquantized != UnquantizedType::bf16) return;
   for (const ParameterPointer& parameter : model.parameters())

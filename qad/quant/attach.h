@@ -111,9 +111,6 @@ class QuantizerSet {
 /// All that training moves: the model's parameters, then those of its quantizers.
 [[nodiscard]] ParameterList trained_parameters(LanguageModel& model, const QuantizerSet& quantizers);
 
-/// Logs a warning for each rule that asks for a format and meets no layer, unless the model lacks its kind.
-void warn_of_idle_rules(LanguageModel& model, const std::vector<QuantizeRule>& rules);
-
 /// Throws NotFinite, naming the first, for values of parameters without a quantizer that their rounding to BF16 makes
 /// infinite.
 void check_unquantized(LanguageModel& model, const QuantizeConfig& config);

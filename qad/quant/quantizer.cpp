@@ -115,8 +115,10 @@ TransformResult Quantizer::finished(const Tensor& x, QuantizedTensor codes, Tens
   const float tensor_scale = codes.tensor_scale;
   if (statistics.non_finite != 0)
     throw_not_finite(name_, fmt::format("{} of {} infinite or NaN", statistics.non_finite, x.size()));
-  saturation_.values += x.size();
-  saturation_.saturated += statistics.saturated;
+  if (!recomputing()) {
+    saturation_.values += x.size();
+    saturation_.saturated += statistics.saturated;
+  }
 
   const auto packed = std::make_shared<const PackedTensor>(std::move(codes));
   TransformResult result{packed, std::move(values), {}};

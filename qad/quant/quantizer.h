@@ -34,7 +34,7 @@ class Quantizer : public OperandTransform {
   /// Whose result follows from them makes it anew when their version does. apply() gives them their gradients in the
   /// `backward` of its result.
   [[nodiscard]] virtual ParameterList parameters() const { return {}; }
-  /// The counts so far, which start again at zero. What is quantized again (recompute) counts again.
+  /// The counts so far, which start again at zero. What recompute quantizes again counts once.
   [[nodiscard]] virtual SaturationCount take_saturation();
 
  protected:

@@ -101,6 +101,12 @@ std::optional<fs::path> find_in_catalogue(const std::string& name) {
   return folder / (wanted + std::string(kEnding));
 }
 
+bool is_in_catalogue(const fs::path& file) {
+  std::error_code none;
+  const fs::path folder = fs::weakly_canonical(recipes_folder(), none), whole = fs::weakly_canonical(file, none);
+  return !folder.empty() && std::ranges::mismatch(folder, whole).in1 == folder.end();
+}
+
 fs::path find_recipe(const fs::path& given) {
   std::error_code none;
   if (fs::is_regular_file(given, none)) return given;

@@ -23,6 +23,8 @@ namespace qad {
 
 /// The catalogue's recipe of this name, with or without ".yaml".
 [[nodiscard]] std::optional<std::filesystem::path> find_in_catalogue(const std::string& name);
+/// Whether a file is one of the catalogue's, or lies where they do.
+[[nodiscard]] bool is_in_catalogue(const std::filesystem::path& file);
 /// `given` where it is a file, or else the catalogue's recipe of this name. Throws Error (usage) that tells the nearest
 /// name, or where it looked.
 [[nodiscard]] std::filesystem::path find_recipe(const std::filesystem::path& given);

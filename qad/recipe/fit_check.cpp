@@ -14,7 +14,10 @@
 #include "qad/layouts/export_refusals.h"
 #include "qad/layouts/quantized_already.h"
 #include "qad/layouts/registry.h"
+#include "qad/quant/policy.h"
+#include "qad/recipe/catalogue.h"
 #include "qad/recipe/model_files.h"
+#include "qad/recipe/nearest_name.h"
 #include "qad/recipe/search_check.h"
 #include "qad/train/parameter_rules.h"
 
@@ -86,6 +89,35 @@ void check_parameter_rules(const Recipe& recipe, const YamlNode& tree, YamlProbl
          idle_rules(parameters_to_move(*config, recipe.quantize, recipe.train.router), rules))
       problems.add(place_of(tree, "train.parameters", rule), problem.who, problem.expected, problem.got, problem.hint);
   } catch (const Error&) {  // of the model or a number format, which others tell
+  }
+}
+
+// Of rules that meet no layer, which may be a slip of the pen: an exclusion whose name is wrong quantizes the layer
+// that it was to keep. What stands in the recipes that come along is for any model: there, neither an exclusion nor a
+// kind that a model lacks says anything.
+void warn_of_idle_rules(const std::vector<LinearShape>& layers, const std::vector<QuantizeRule>& rules,
+                        const YamlNode& tree, YamlProblems& problems) {
+  std::vector<std::string_view> names, kinds;  // the last words of the layers' names
+  for (const LinearShape& layer : layers) {
+    const std::string_view word = std::string_view(layer.name).substr(layer.name.rfind('.') + 1);
+    if (std::ranges::find(names, word) == names.end()) names.push_back(word);
+    const std::string_view kind = enum_name(layer.kind);
+    if (std::ranges::find(kinds, kind) == kinds.end()) kinds.push_back(kind);
+  }
+  for (int i = 0; i < std::ssize(rules); ++i) {
+    const QuantizeRule& rule = rules[static_cast<std::size_t>(i)];
+    if (std::ranges::any_of(layers, [&](const LinearShape& layer) { return matches(rule, layer); })) continue;
+    const YamlPosition& at = place_of(tree, "quantize.rules", i);
+    const bool is_exclusion = rule.weights == "none" && rule.inputs == "none";
+    const bool lacks_kind = rule.kind && std::ranges::find(kinds, enum_name(*rule.kind)) == kinds.end();
+    if ((is_exclusion || lacks_kind) && is_in_catalogue(at.file)) continue;
+    const bool has_name =
+        std::ranges::any_of(layers, [&](const LinearShape& layer) { return glob_match(rule.layers, layer.name); });
+    std::string hint = "layers have that name, but not in that kind or place";
+    if (lacks_kind) hint = fmt::format("kinds of this model: {}", fmt::join(kinds, ", "));
+    else if (!has_name) hint = name_hint(rule.layers.substr(rule.layers.rfind('.') + 1), names);
+    problems.warn(at, fmt::format("quantize.rules[{}]", i),
+                  fmt::format("no linear layer is met by '{}'{} ({})", rule.layers, place_text(rule), hint));
   }
 }
 
@@ -185,7 +217,9 @@ void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problem
       is_known(recipe.quantize.kv_cache) && std::ranges::all_of(recipe.quantize.rules, [](const QuantizeRule& rule) {
         return is_known(rule.weights) && is_known(rule.inputs);
       });
-  if (!student || !all_known) return;
+  if (!student) return;
+  warn_of_idle_rules(student->layers, recipe.quantize.rules, tree, problems);
+  if (!all_known) return;
   const auto report = [&](const YamlPosition& at, const std::string& key, const Problem& problem) {
     problems.add(at, key + ": " + problem.who, problem.expected, problem.got, problem.hint);
   };

@@ -10,7 +10,7 @@
 namespace qad {
 
 /// Reports all of it, at the places in `tree`, which the recipe was read from. Names of formats and layouts that there
-/// are not were reported before.
+/// are not were reported before. Quantization rules that meet no layer are warnings.
 void check_fit(const Recipe& recipe, const YamlNode& tree, YamlProblems& problems);
 
 /// The same of the tokenizer, for layouts that hold it: this one reads it, so it is asked of a whole recipe once and

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "autograd/base/log.h"
 #include "models/families/hf_config.h"
 #include "models/prune/pruned_sizes.h"
 #include "qad/calib/algorithms.h"
@@ -163,6 +164,10 @@ Recipe read_with_models(const YamlNode& tree, Models models, YamlProblems& probl
   return recipe;
 }
 
+void tell_warnings(const YamlProblems& problems) {
+  for (const std::string& line : problems.warnings()) log_warning("{}", line);
+}
+
 // `missing_at`: where keys that nobody gave are told, if not at the recipe's beginning.
 Recipe load(const std::filesystem::path& name, const std::vector<std::string>& overrides, Models models,
             const std::optional<YamlPosition>& missing_at = {}) {
@@ -176,6 +181,7 @@ Recipe load(const std::filesystem::path& name, const std::vector<std::string>& o
   if (is_all_there) recipe = read_with_models(tree, models, problems);
   else read_fields(tree, recipe, problems);  // what an import would have said is not missed once more
   problems.throw_if_any(file.string());
+  if (models == Models::needed) tell_warnings(problems);
   return recipe;
 }
 
@@ -281,6 +287,7 @@ bool check_recipe_file(const std::filesystem::path& file, std::vector<std::strin
         check_paths(arm.candidates.front().front().recipe, tree, problems, missing);
   }
   problems.throw_if_any(file.string());
+  tell_warnings(problems);
   return is_whole;
 }
 

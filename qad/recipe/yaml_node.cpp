@@ -69,6 +69,11 @@ void YamlProblems::add(const YamlPosition& at, std::string_view key, std::string
   problems_.push_back({file, at.line, at.column, std::move(text)});
 }
 
+void YamlProblems::warn(const YamlPosition& at, std::string_view key, std::string_view text) {
+  std::string line = fmt::format("{}: {}: {}", at.text(), key, text);
+  if (texts_.insert(line).second) warnings_.push_back(std::move(line));
+}
+
 std::vector<std::string> YamlProblems::lines() const {
   std::vector<const Problem*> order;
   for (const Problem& problem : problems_) order.push_back(&problem);

@@ -53,6 +53,9 @@ class YamlProblems {
  public:
   /// `key` is the dotted path at fault, or empty. The other three are those of qad::Problem.
   void add(const YamlPosition& at, std::string_view key, std::string expected, std::string got, std::string hint = "");
+  /// What is allowed and may still be a mistake: nothing is thrown for it.
+  void warn(const YamlPosition& at, std::string_view key, std::string_view text);
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
   [[nodiscard]] bool empty() const { return problems_.empty(); }
   [[nodiscard]] std::size_t count() const { return problems_.size(); }
   /// Each a whole message, in the order of a file.
@@ -68,6 +71,7 @@ class YamlProblems {
     std::string text;
   };
   std::vector<Problem> problems_;
+  std::vector<std::string> warnings_;
   std::set<std::string, std::less<>> texts_;
   std::map<std::string, std::size_t, std::less<>> files_;
 };

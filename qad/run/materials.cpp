@@ -41,7 +41,7 @@ Documents read_one(const SourceConfig& source, const std::string& who, const std
   if (!source.token_file && !source.random_tokens && reader.tokenizer == nullptr)
     throw Error({.who = who,
                  .expected = "a tokenizer",
-                 .got = "none in " + reader.model_folder.string(),
+                 .got = reader.model_folder.empty() ? "none" : "none in " + reader.model_folder.string(),
                  .hint = "set data.tokenizer"});
   return load_documents(source, reader.tokenizer, reader.vocabulary, who, reader.format);
 }

@@ -44,7 +44,6 @@ bool is_of_inputs(const Quantizer& one) { return dynamic_cast<const ActivationQu
 
 StreamedStudent::StreamedStudent(const Recipe& recipe)
     : recipe_(recipe), source_(checked_folder(recipe), type_of(recipe)) {
-  warn_of_idle_rules(model(), recipe.quantize.rules);
   quantizers_ = attach_quantizers(model(), recipe.quantize, recipe.calibrate.algorithm);
   set_input_precision(model(), recipe.train.forward);
   parts_ = export_parts_of(model(), quantizers_);

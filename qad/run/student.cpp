@@ -59,7 +59,6 @@ Student make_student(const Recipe& recipe, LanguageModel* teacher, const PruneOn
   QAD_ASSERT((teacher != nullptr) == recipe.row().has_teacher);
   student.model = started(recipe, teacher, text);
   if (teacher != nullptr) check_beside_teacher(recipe, student.model->config(), teacher->config());
-  warn_of_idle_rules(*student.model, recipe.quantize.rules);
   student.quantizers = attach_quantizers(*student.model, recipe.quantize, recipe.calibrate.algorithm);
   set_input_precision(*student.model, recipe.train.forward);
   if (recipe.row().quantizes) check_unquantized(*student.model, recipe.quantize);

@@ -76,7 +76,8 @@ TEST(GgufExperts, WhatLlamaCppCantBeToldIsRefused) {
                   {"config.json: mlp_only_layers", "expected experts in every layer", "layer 1"});
   expect_mentions(refusal(testing::deepseek_v3_config(), nvfp4),
                   {"config.json: model_type: expected ",
-                   ", got deepseek_v3 (llama.cpp leaves out the tensor scales of this family; export"});
+                   ", got deepseek_v3 (llama.cpp leaves out NVFP4's tensor scales in this family, so that no file is "
+                   "written for it; export"});
 }
 
 }  // namespace

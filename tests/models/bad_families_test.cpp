@@ -42,7 +42,7 @@ TEST(BadFamilies, KeysOfConfigJson) {
       {"nemotron_h", "n_routed_experts", 2'000'000'000, "at most 100000 experts in all layers together"},
       {"nemotron_h", "n_groups", 3, "n_groups that divides the 8 heads of the recurrence"},
       {"nemotron_h", "ssm_state_size", 1 << 24, "whose product, the state of a head, is at most 4194304"},
-      {"nemotron_h", "conv_kernel", 1 << 30, "at most 1024 taps of the convolution"},
+      {"nemotron_h", "conv_kernel", 1 << 30, "at most 1024 for conv_kernel"},
       {"nemotron_h", "moe_latent_size", -1, "from 1 up, below 2^31, for moe_latent_size, got -1"},
       {"nemotron_h", "time_step_limit", {0, {{"__float__", 5}}}, "two numbers for time_step_limit"},
       {"mamba2", "time_step_limit", {infinity, infinity}, "a time_step_limit from a number of at least 0"},

@@ -168,7 +168,7 @@ TEST(HybridConfig, RefusesWhatItsLayersCannotBe) {
   testing::expect_mentions(nemotron(R"("hybrid_override_pattern": "E", "num_experts_per_tok": 9)"),
                            {"num_experts_per_tok", "got 9"});
   testing::expect_mentions(nemotron(R"("hybrid_override_pattern": "M", "ssm_state_size": 2000000000)"),
-                           {"recurrence of at most"});
+                           {"mamba.state_size and mamba.head_dim whose product"});
   testing::expect_mentions(nemotron(R"("hybrid_override_pattern": "*", "attention_bias": true)"),
                            {"attention_bias to be false"});
   testing::expect_mentions(nemotron(R"("hybrid_override_pattern": "-", "mlp_hidden_act": "gelu")"), {"relu2"});

@@ -191,23 +191,6 @@ TEST(Attach, FoundBlockScalesStayAndComeBack) {
   EXPECT_THROW(again.restore(state, "step.h5", tensors), Error);
 }
 
-TEST(Attach, ARuleForAKindThatTheModelLacksIsSilent) {
-  const testing::TemporaryFolder folder;
-  const auto model = initialize_model(testing::small_config(true), 1);
-  const auto told = [&](QuantizeRule rule) {
-    rule.weights = "nvfp4";
-    std::filesystem::remove(folder / "log.txt");
-    log_to_file(folder / "log.txt");
-    warn_of_idle_rules(*model, {rule});
-    log_to_file({});
-    return std::filesystem::exists(folder / "log.txt") ? read_file(folder / "log.txt", "a log") : "";
-  };
-  EXPECT_EQ(told({.layers = "*", .kind = ModuleKind::experts}), "");
-  EXPECT_NE(told({.layers = "*.k_proj_", .kind = ModuleKind::attention}).find("like '*.k_proj_', attention"),
-            std::string::npos);
-  EXPECT_NE(told({.layers = "*.experts.*"}).find("no linear layer is named like '*.experts.*'"), std::string::npos);
-}
-
 TEST(Attach, UnsharedGroupsHaveAScaleEach) {
   const auto model = initialize_model(untied_config(), 1);
   QuantizeConfig config = w4a4();

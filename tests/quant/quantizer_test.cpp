@@ -106,6 +106,21 @@ TEST(ActivationQuantizer, NamesAnInputThatIsNotFinite) {
   }
 }
 
+TEST(ActivationQuantizer, WhatIsRecomputedCountsOnce) {
+  const auto scale = make_scale();
+  const auto quantizer = std::make_shared<ActivationQuantizer>("layer.input", scale, StraightThrough::identity);
+  const Tensor x = normal({2, 16}, 6);
+  static_cast<void>(quantizer->apply(x, 0));
+  quantizer->set_observing(false);
+  scale->end_observing(kCalibration);
+  x.data()[3] = 2.0f * block_format("nvfp4").saturation_limit(scale->value());
+  const Variable output = recompute([&](const Variable& v) { return transformed(v, quantizer); }, Variable::leaf(x));
+  backward(output, Tensor::full({2, 16}, 1.0f));
+  const SaturationCount count = quantizer->take_saturation();
+  EXPECT_EQ(count.values, 32);
+  EXPECT_EQ(count.saturated, 1);
+}
+
 TEST(ActivationQuantizer, ClipStopsTheGradientOfWhatSaturates) {
   for (const auto ste : {StraightThrough::identity, StraightThrough::clip}) {
     const auto scale = make_scale();

@@ -4,12 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "autograd/base/atomic_file.h"
 #include "autograd/base/error.h"
 #include "data/tokenizer/tokenizer.h"
 #include "models/families/hf_config.h"
 #include "qad/layouts/registry.h"
 #include "tests/support/error_of.h"
+#include "tests/support/log_of.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"
 
@@ -128,6 +131,34 @@ TEST_F(Fit, ArmsAreCheckedEachAndToldOnce) {
            "arms:\n  - {name: a, kind: ptq, set: ['quantize.rules=[{layers: \"*_proj\", weights: "
            "int8}]']}\n");
   EXPECT_EQ(fitting, "no error");
+}
+
+TEST_F(Fit, RulesThatMeetNoLayerAreToldOnceWhereTheyStand) {
+  const std::string rules =
+      "kind: ptq\nimports: [presets/nemotron3_nano_nvfp4]\nquantize:\n  rules+:\n"
+      "    - {layers: lm_haed}\n"
+      "    - {layers: \"*.k_proj_\", kind: attention, weights: nvfp4}\n"
+      "    - {layers: \"*\", kind: experts, weights: int8}\n"
+      "    - {layers: \"*.up_proj\", kind: attention}\n"
+      "    - {layers: \"*.down_proj\"}\n";
+  const auto told = [&](const std::string& text) {
+    return testing::log_of([&] {
+      EXPECT_EQ(said(text), "no error");
+      EXPECT_TRUE(check_recipe_file(folder_ / "r.yaml"));
+    });
+  };
+  const std::string log = told(rules);
+  expect_mentions(
+      log, {"r.yaml:7:7: quantize.rules[4]: no linear layer is met by 'lm_haed' (did you mean \"lm_head\"?)\n",
+            ":8:7: quantize.rules[5]: no linear layer is met by '*.k_proj_', attention (did you mean \"k_proj\"?)\n",
+            ":9:7: quantize.rules[6]: no linear layer is met by '*', experts (kinds of this model: attention, "
+            "feed_forward, head)\n",
+            ":10:7: quantize.rules[7]: no linear layer is met by '*.up_proj', attention (layers have that name, but "
+            "not in that kind or place)\n"});
+  EXPECT_EQ(std::ranges::count(log, '\n'), 4) << "presets name kinds that some models lack\n" << log;
+  const std::string arms = "arms: [{name: a, kind: ptq}, {name: b, kind: qad, lr: [1.0e-3, 2.0e-3]}]\n";
+  const std::string of_arms = told("kind: compare\n" + rules.substr(rules.find('\n') + 1) + arms);
+  EXPECT_EQ(std::ranges::count(of_arms, '\n'), 4) << of_arms;
 }
 
 TEST_F(Fit, TheStudentsOwnModelCounts) {
