@@ -200,9 +200,9 @@ std::vector<Problem> prune_refusals(const ModelConfig& config, const PruneConfig
   }
   if (!problems.empty()) return problems;
   try {
-    check_expressible(with_sizes(config, prune), "prune");
+    check_expressible(with_sizes(config, prune), "");
   } catch (const Error& error) {
-    problems.push_back({.got = error.what()});
+    problems.push_back({.who = "prune", .got = error.what()});
   }
   return problems;
 }

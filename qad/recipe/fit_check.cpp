@@ -71,8 +71,7 @@ void check_prune(const Recipe& recipe, const YamlNode& tree, YamlProblems& probl
     for (const Problem& problem : prune_refusals(start_config(recipe), *recipe.prune)) {
       const YamlNode* node = tree.find_path(problem.who);
       if (node == nullptr) node = tree.find("prune");
-      problems.add(node != nullptr ? node->at : tree.at, problem.who.empty() ? "prune" : problem.who, problem.expected,
-                   problem.got, problem.hint);
+      problems.add(node != nullptr ? node->at : tree.at, problem.who, problem.expected, problem.got, problem.hint);
     }
   } catch (const Error&) {  // of the model, which others tell
   }
