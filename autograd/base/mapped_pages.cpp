@@ -56,6 +56,13 @@ int advise_around(std::span<const std::byte> bytes, int advice) {
 
 }  // namespace
 
+void prefer_large_pages(std::span<const std::byte> bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+}
+
 void ask_for_pages(std::span<const std::byte> bytes) {
   constexpr std::size_t kAtOnce = std::size_t{128} << 10;  // of more Linux reads the beginning alone
   for (; !bytes.empty(); bytes = bytes.subspan(std::min(bytes.size(), kAtOnce)))

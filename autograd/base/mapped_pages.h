@@ -15,6 +15,10 @@ void drop_mapping(std::span<const std::byte> mapping);
 /// Does nothing to bytes that no note_mapping told of.
 void forget_pages(std::span<const std::byte> bytes);
 
+/// Has the system keep memory of the process's own, which nothing was written to yet, in large pages where it can: for
+/// what is read whole, again and again.
+void prefer_large_pages(std::span<const std::byte> bytes);
+
 /// Has the system begin to read these bytes of a mapped file into memory.
 void ask_for_pages(std::span<const std::byte> bytes);
 /// Reads them, so that a bad sector, or a file that was cut off meanwhile, is a false and not a SIGBUS.

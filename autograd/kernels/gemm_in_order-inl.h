@@ -34,8 +34,13 @@ constexpr int kTileRows = 6;            // of A: with two vectors of sums each, 
 
 #if HWY_TARGET != HWY_SCALAR
 
+#if HWY_TARGET == HWY_AVX3
+using Square = hn::CappedTag<float, 16>;
+constexpr std::int64_t kSquare = 16;
+#else
 using Square = hn::CappedTag<float, 8>;
 constexpr std::int64_t kSquare = static_cast<std::int64_t>(HWY_MIN(HWY_LANES(float), 8));
+#endif
 
 // Four rows to columns, within each 128 bits.
 HWY_INLINE void transpose_blocks(hn::Vec<Square>* v) {
@@ -60,10 +65,23 @@ HWY_INLINE void transpose_square(hn::Vec<Square>* v) {
       v[i + 4] = hn::ConcatUpperUpper(Square(), right, left);
     }
   }
+#if HWY_TARGET == HWY_AVX3
+  // Highway has no name for moving 128 bits between two vectors.
+  for (std::int64_t i = 0; i < 4; ++i) {
+    const __m512 a = v[i].raw, b = v[i + 4].raw, c = v[i + 8].raw, d = v[i + 12].raw;
+    const __m512 even_ab = _mm512_shuffle_f32x4(a, b, 0x88), odd_ab = _mm512_shuffle_f32x4(a, b, 0xdd);
+    const __m512 even_cd = _mm512_shuffle_f32x4(c, d, 0x88), odd_cd = _mm512_shuffle_f32x4(c, d, 0xdd);
+    v[i].raw = _mm512_shuffle_f32x4(even_ab, even_cd, 0x88);
+    v[i + 4].raw = _mm512_shuffle_f32x4(odd_ab, odd_cd, 0x88);
+    v[i + 8].raw = _mm512_shuffle_f32x4(even_ab, even_cd, 0xdd);
+    v[i + 12].raw = _mm512_shuffle_f32x4(odd_ab, odd_cd, 0xdd);
+  }
+#endif
 }
 
 // A source whose rows lie by themselves is read by squares of kStep columns: prepare(column, ahead) is called before
-// each, and may ask for what lies `ahead` columns further; for_columns(first, column, use) calls use(i, v) with column
+// each, and may ask for what lies `ahead` columns further (for a single row of A ahead_of(column, k));
+// for_columns(first, column, use) calls use(i, v) with column
 // + i of rows [first, first + kSquare), in order of i. Both functions return how far squares have come.
 template <class Source>
 HWY_INLINE std::int64_t multiply_squares(const Source& b, std::int64_t k, const float* HWY_RESTRICT a,
@@ -73,7 +91,7 @@ HWY_INLINE std::int64_t multiply_squares(const Source& b, std::int64_t k, const 
   for (auto& half : total) half = hn::Zero(Square());
   std::int64_t column = 0;
   for (; column + Source::kStep <= k; column += Source::kStep) {
-    b.prepare(column, Source::kAhead);
+    b.prepare(column, b.ahead_of(column, k));
     for (std::int64_t half = 0; half < kHalves; ++half)
       b.for_columns(half * kSquare, column, [&](std::int64_t i, hn::Vec<Square> v) HWY_ATTR {
         total[half] = hn::MulAdd(hn::Set(Square(), a[column + i]), v, total[half]);

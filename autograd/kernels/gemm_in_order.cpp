@@ -78,6 +78,11 @@ struct Rows {
 
 #if HWY_TARGET != HWY_SCALAR
   static constexpr std::int64_t kStep = kSquare * static_cast<std::int64_t>(sizeof(float) / sizeof(T));
+  // The processor's own prefetchers follow 16 rows well enough, a little help given; far ahead it hinders them.
+  [[nodiscard]] HWY_INLINE std::int64_t ahead_of(std::int64_t column, std::int64_t k) const {
+    constexpr std::int64_t kAhead = 4 * kLine;
+    return column + kAhead < k ? kAhead : kGroup * stride + kAhead - k;
+  }
   HWY_INLINE void prepare(std::int64_t column, std::int64_t ahead) const {
     if (column % kLine != 0) return;
     for (const T* one : row) hwy::Prefetch(one + column + ahead);
@@ -88,7 +93,7 @@ struct Rows {
   }
 #endif
 
-  static constexpr std::int64_t kLine = 64 / sizeof(T), kAhead = 32 * kLine;
+  static constexpr std::int64_t kLine = 64 / sizeof(T);
   const T* row[kGroup];
   std::int64_t stride, count;
 };
@@ -103,6 +108,71 @@ void multiply_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const float* 
   multiply_group(Rows<std::uint16_t>(b, ldb, n), m, k, a, lda, c, ldc);
 }
 
+using Pairs = hn::RebindToUnsigned<Lanes>;
+
+HWY_INLINE hn::Vec<Lanes> lower_half(hn::Vec<Pairs> both) { return hn::BitCast(Lanes(), hn::ShiftLeft<16>(both)); }
+HWY_INLINE hn::Vec<Lanes> upper_half(hn::Vec<Pairs> both) {
+  return hn::BitCast(Lanes(), hn::And(both, hn::Set(Pairs(), 0xffff0000u)));
+}
+
+// A group of InterleavedBF16.
+struct InterleavedGroup {
+  static HWY_INLINE std::int64_t multiply_one(std::int64_t /*k*/, const float* /*a*/, float* /*sums*/) { return 0; }
+  // `begin` is even.
+  HWY_INLINE void expand(std::int64_t begin, std::int64_t end, std::int64_t /*k*/, float* out) const {
+    for (std::int64_t column = begin; column < end; column += 2, out += 2 * kGroup)
+      for (std::int64_t row = 0; row < kGroup; row += kWidth) {
+        const auto both = hn::LoadU(Pairs(), elements + column / 2 * kGroup + row);
+        hn::StoreU(lower_half(both), Lanes(), out + row);
+        if (column + 1 < end) hn::StoreU(upper_half(both), Lanes(), out + kGroup + row);
+      }
+  }
+
+  const std::uint32_t* elements;
+  std::int64_t count;
+};
+
+// kGroups groups times a row of A, in registers: each sum waits for the one before it, so several go side by side.
+template <int kGroups>
+HWY_INLINE void multiply_groups(std::int64_t k, const float* HWY_RESTRICT a, const std::uint32_t* HWY_RESTRICT first,
+                                std::int64_t stride, float* HWY_RESTRICT sums) {
+  hn::Vec<Lanes> total[kGroups][kVectors];
+  for (auto& group : total)
+    for (auto& vector : group) vector = hn::Zero(Lanes());
+  const auto load = [&](int g, int v) HWY_ATTR { return hn::LoadU(Pairs(), first + g * stride + v * kWidth); };
+  for (std::int64_t column = 0; column + 1 < k; column += 2, first += kGroup) {
+    const auto x = hn::Set(Lanes(), a[column]), next_x = hn::Set(Lanes(), a[column + 1]);
+    for (int g = 0; g < kGroups; ++g)
+      for (int v = 0; v < kVectors; ++v) {
+        const auto both = load(g, v);
+        total[g][v] = hn::MulAdd(x, lower_half(both), total[g][v]);
+        total[g][v] = hn::MulAdd(next_x, upper_half(both), total[g][v]);
+      }
+  }
+  for (int g = 0; g < kGroups; ++g)
+    for (int v = 0; v < kVectors; ++v) {
+      if (k % 2 != 0) total[g][v] = hn::MulAdd(hn::Set(Lanes(), a[k - 1]), lower_half(load(g, v)), total[g][v]);
+      hn::StoreU(total[g][v], Lanes(), sums + g * kGroup + v * kWidth);
+    }
+}
+
+constexpr int kTogether = 4;
+
+void multiply_interleaved(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
+                          const std::uint32_t* b, std::int64_t stride, float* c, std::int64_t ldc) {
+  if (m == 1 && n == kTogether * kGroup) return multiply_groups<kTogether>(k, a, b, stride, c);
+  for (; n > 0; n -= kGroup, b += stride, c += kGroup) {
+    const std::int64_t count = std::min(kGroup, n);
+    if (m > 1) {
+      multiply_group(InterleavedGroup{b, count}, m, k, a, lda, c, ldc);
+      continue;
+    }
+    alignas(64) float sums[kGroup];
+    multiply_groups<1>(k, a, b, stride, sums);
+    std::copy_n(sums, count, c);
+  }
+}
+
 }  // namespace qad::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -111,18 +181,18 @@ namespace qad::kernels {
 
 HWY_EXPORT(multiply_floats);
 HWY_EXPORT(multiply_bf16);
+HWY_EXPORT(multiply_interleaved);
 
 void for_pieces_in_order(
-    std::int64_t m, std::int64_t n, std::int64_t k,
+    std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t width,
     const std::function<void(std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols)>& multiply) {
   constexpr std::int64_t kPiece = 1 << 18;  // multiply-adds; a few rows take as long as four, since B has to be read
-  const std::int64_t parts = (m + kInOrderPart - 1) / kInOrderPart, groups = (n + kInOrderGroup - 1) / kInOrderGroup;
-  const std::int64_t of_group =
-      std::clamp<std::int64_t>(m, 4, kInOrderPart) * kInOrderGroup * std::max<std::int64_t>(1, k);
+  const std::int64_t parts = (m + kInOrderPart - 1) / kInOrderPart, groups = (n + width - 1) / width;
+  const std::int64_t of_group = std::clamp<std::int64_t>(m, 4, kInOrderPart) * width * std::max<std::int64_t>(1, k);
   parallel_for(parts * groups, std::max<std::int64_t>(1, kPiece / of_group), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
-      const std::int64_t row = piece / groups * kInOrderPart, col = piece % groups * kInOrderGroup;
-      multiply(row, std::min(kInOrderPart, m - row), col, std::min(kInOrderGroup, n - col));
+      const std::int64_t row = piece / groups * kInOrderPart, col = piece % groups * width;
+      multiply(row, std::min(kInOrderPart, m - row), col, std::min(width, n - col));
     }
   });
 }
@@ -130,19 +200,52 @@ void for_pieces_in_order(
 void gemm_in_order(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda, const float* b,
                    std::int64_t ldb, float* c, std::int64_t ldc) {
   QAD_ASSERT(lda >= k && ldb >= k && ldc >= n);
-  for_pieces_in_order(m, n, k, [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-    HWY_DYNAMIC_DISPATCH(multiply_floats)
-    (rows, cols, k, a + row * lda, lda, b + col * ldb, ldb, c + row * ldc + col, ldc);
-  });
+  for_pieces_in_order(m, n, k, kInOrderGroup,
+                      [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+                        HWY_DYNAMIC_DISPATCH(multiply_floats)
+                        (rows, cols, k, a + row * lda, lda, b + col * ldb, ldb, c + row * ldc + col, ldc);
+                      });
 }
 
 void gemm_in_order_bf16(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                         const std::uint16_t* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   QAD_ASSERT(lda >= k && ldb >= k && ldc >= n);
-  for_pieces_in_order(m, n, k, [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
-    HWY_DYNAMIC_DISPATCH(multiply_bf16)
-    (rows, cols, k, a + row * lda, lda, b + col * ldb, ldb, c + row * ldc + col, ldc);
-  });
+  for_pieces_in_order(m, n, k, kInOrderGroup,
+                      [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+                        HWY_DYNAMIC_DISPATCH(multiply_bf16)
+                        (rows, cols, k, a + row * lda, lda, b + col * ldb, ldb, c + row * ldc + col, ldc);
+                      });
+}
+
+void interleave_bf16(std::int64_t n, std::int64_t k, const std::uint16_t* b, std::int64_t ldb,
+                     std::uint32_t* elements) {
+  const InterleavedBF16 shape{n, k, elements};
+  parallel_for((n + kInOrderGroup - 1) / kInOrderGroup, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, k)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t group = begin; group < end; ++group) {
+                   std::uint32_t* const to = elements + group * shape.group_size();
+                   const std::int64_t first = group * kInOrderGroup, rows = std::min(kInOrderGroup, n - first);
+                   if (rows < kInOrderGroup) std::fill_n(to, shape.group_size(), 0u);
+                   for (std::int64_t column = 0; column < k; column += 2)
+                     for (std::int64_t row = 0; row < rows; ++row) {
+                       const std::uint16_t* const from = b + (first + row) * ldb + column;
+                       const std::uint32_t upper = column + 1 < k ? from[1] : 0;
+                       to[column / 2 * kInOrderGroup + row] = upper << 16 | from[0];
+                     }
+                 }
+               });
+}
+
+void gemm_in_order_interleaved(std::int64_t m, const InterleavedBF16& b, const float* a, std::int64_t lda, float* c,
+                               std::int64_t ldc) {
+  QAD_ASSERT(lda >= b.k && ldc >= b.n);
+  const std::int64_t width = m == 1 ? 4 * kInOrderGroup : kInOrderGroup;
+  for_pieces_in_order(m, b.n, b.k, width,
+                      [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+                        HWY_DYNAMIC_DISPATCH(multiply_interleaved)
+                        (rows, cols, b.k, a + row * lda, lda, b.elements + col / kInOrderGroup * b.group_size(),
+                         b.group_size(), c + row * ldc + col, ldc);
+                      });
 }
 
 }  // namespace qad::kernels

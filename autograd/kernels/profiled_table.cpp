@@ -99,6 +99,15 @@ KernelTable profiled(const KernelTable& table) {
                              floats(m * k + m * n) + floats(k * n) / 2);
     wrapped.gemm_in_order_bf16(m, n, k, operands...);
   };
+  result.gemm_in_order_interleaved = [](std::int64_t m, const InterleavedBF16& b, auto... operands) {
+    const ProfileScope scope("gemm in order BF16", 2 * number(m) * number(b.n) * number(b.k),
+                             floats(m * b.k + m * b.n) + floats(b.n * b.k) / 2);
+    wrapped.gemm_in_order_interleaved(m, b, operands...);
+  };
+  result.interleave_bf16 = [](std::int64_t n, std::int64_t k, auto... operands) {
+    const ProfileScope scope("interleave", 0, floats(n * k));
+    wrapped.interleave_bf16(n, k, operands...);
+  };
   result.add = [](std::int64_t size, auto... operands) {
     const ProfileScope scope("add", 0, floats(3 * size));
     wrapped.add(size, operands...);

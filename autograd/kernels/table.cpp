@@ -52,6 +52,8 @@ KernelTable make_cpu_table() {
           .gemm_bf16 = has_bf16_products() ? gemm_bf16 : nullptr,
           .gemm_in_order = gemm_in_order,
           .gemm_in_order_bf16 = gemm_in_order_bf16,
+          .gemm_in_order_interleaved = gemm_in_order_interleaved,
+          .interleave_bf16 = interleave_bf16,
           .add = add,
           .accumulate = accumulate,
           .add_bias = add_bias,

@@ -26,6 +26,8 @@ struct KernelTable {
   decltype(&kernels::gemm_bf16) gemm_bf16;  ///< null where the CPU has no instructions for it
   decltype(&kernels::gemm_in_order) gemm_in_order;
   decltype(&kernels::gemm_in_order_bf16) gemm_in_order_bf16;
+  decltype(&kernels::gemm_in_order_interleaved) gemm_in_order_interleaved;
+  decltype(&kernels::interleave_bf16) interleave_bf16;
   decltype(&kernels::add) add;
   decltype(&kernels::accumulate) accumulate;
   decltype(&kernels::add_bias) add_bias;

@@ -16,6 +16,7 @@
 #include "bench/step/workload.h"
 #include "data/files/safetensors_writer.h"
 #include "data/tokenizer/tokenizer.h"
+#include "models/decode/decoding_layout.h"
 #include "models/decode/generate.h"
 #include "models/families/hf_config.h"
 #include "qad/layouts/from_student.h"
@@ -96,6 +97,7 @@ void measure_one_sequence(const fs::path& folder, int rounds, std::optional<Head
   auto began = Clock::now();
   const auto model = load_any_model(folder);
   const DecodeHead decode_head(*model, head);
+  lay_out_for_decoding(*model);
   const double load_seconds = since(began);
   const std::int64_t length = std::min(kLongest, model->config().max_position_embeddings - 1);
   Random random(1, stream_of("bench prompt"));

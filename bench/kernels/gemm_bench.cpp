@@ -1,4 +1,6 @@
 // The matrix products of a training step: forward (NT), gradient of the input (NN), gradient of the weights (TN).
+#include "autograd/base/mapped_pages.h"
+#include "autograd/core/tensor.h"
 #include "autograd/kernels/gemm.h"
 #include "autograd/kernels/gemm_in_order.h"
 #include "bench/kernels/measure.h"
@@ -53,6 +55,29 @@ void in_order_bf16(benchmark::State& state) {
       2e-9 * static_cast<double>(n * k) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
+void in_order_interleaved(benchmark::State& state) {
+  const std::int64_t m = state.range(0), n = state.range(1), k = state.range(2);
+  const auto a = normal_floats(m * k, 1);
+  kernels::InterleavedBF16 b{n, k};
+  const Tensor elements({1, b.size()}, DType::f32);
+  prefer_large_pages({elements.raw(), elements.bytes()});
+  std::fill_n(reinterpret_cast<std::uint32_t*>(elements.raw()), b.size(), 0x3f803f80u);
+  b.elements = reinterpret_cast<const std::uint32_t*>(elements.raw());
+  std::vector<float> c(static_cast<std::size_t>(m * n));
+  const double products = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  measure(state, state.range(3), "GMAC/s", products,
+          [&] { kernels::gemm_in_order_interleaved(m, b, a.data(), k, c.data(), n); });
+  state.counters["GB/s"] = benchmark::Counter(
+      2e-9 * static_cast<double>(n * k) * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+
+BENCHMARK(in_order_interleaved)->Apply([](auto* b) {
+  b->UseRealTime();
+  for (const std::int64_t threads : {1, 2}) {
+    for (const std::int64_t rows : {1, 8, 64}) b->Args({rows, 50304, 1024, threads});
+    b->Args({1, 1024, 1024, threads});
+  }
+});
 BENCHMARK(in_order_bf16)->Apply([](auto* b) {
   b->UseRealTime();
   for (const std::int64_t threads : {1, 2}) {

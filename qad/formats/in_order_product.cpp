@@ -30,7 +30,7 @@ void cpu::in_order_product(const Tensor& x, const QuantizedTensor& w, float* out
   const auto scale_stride =
       w.scales.defined() ? w.scales.cols() * static_cast<std::int64_t>(bytes_of(w.scales.dtype())) : 0;
   kernels::for_pieces_in_order(
-      x.rows(), w.rows, w.cols, [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
+      x.rows(), w.rows, w.cols, kGroup, [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
         const simd::RowsOfCodes codes = {.format = w.format,
                                          .count = cols,
                                          .cols = w.cols,

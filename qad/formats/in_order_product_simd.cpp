@@ -89,7 +89,9 @@ struct NF4 {
     const float* const values = value_table(kNF4).data();
     const hn::RebindToSigned<Square> numbers;
     const auto code = hn::BitCast(numbers, LoadNibbles(row, column));
-    if constexpr (kSquare == 8) {
+    if constexpr (kSquare == 16) {
+      return hn::TableLookupLanes(hn::LoadU(Square(), values), hn::IndicesFromVec(Square(), code));
+    } else if constexpr (kSquare == 8) {
       const auto place = hn::IndicesFromVec(Square(), hn::And(code, hn::Set(numbers, 7)));
       const VF lower = hn::TableLookupLanes(hn::LoadU(Square(), values), place);
       const VF upper = hn::TableLookupLanes(hn::LoadU(Square(), values + 8), place);
@@ -113,13 +115,14 @@ class Rows {
   }
   HWY_INLINE void expand(std::int64_t begin, std::int64_t end, std::int64_t /*k*/, float* out) const {
     const float* const values = value_table(*rows_.format->element).data();
-    for (std::int64_t c = in_order::expand_squares(*this, begin, end, kAhead, out); c < end; ++c)
+    for (std::int64_t c = in_order::expand_squares(*this, begin, end, 0, out); c < end; ++c)
       for (std::int64_t i = 0; i < kGroup; ++i)
         out[(c - begin) * kGroup + i] = values[packed_code(row_[i], c, rows_.format->element->bits)] *
                                         ScaleOf(rows_, std::min(i, count - 1), c / block_);
   }
 
-  static constexpr std::int64_t kStep = kSquare, kAhead = 2048;
+  static constexpr std::int64_t kStep = kSquare;
+  [[nodiscard]] HWY_INLINE std::int64_t ahead_of(std::int64_t /*column*/, std::int64_t /*k*/) const { return 0; }
   HWY_INLINE void prepare(std::int64_t column, std::int64_t /*ahead*/) const {
     if (column / block_ == scaled_) return;
     scaled_ = column / block_;

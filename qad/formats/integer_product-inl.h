@@ -7,6 +7,7 @@
 #define QAD_FORMATS_INTEGER_PRODUCT_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cstdint>
@@ -125,7 +126,10 @@ struct Packed {
   static constexpr std::int64_t kParts = Scales::kParts, kBlockBytes = kParts * 128 + kGroup;
   const std::uint8_t* bytes;
 
-  HWY_INLINE void Advance() { bytes += kBlockBytes; }
+  HWY_INLINE void Advance() {
+    for (std::int64_t line = 0; line < kBlockBytes; line += 64) hwy::Prefetch(bytes + 2048 + line);
+    bytes += kBlockBytes;
+  }
   HWY_INLINE Columns Load(std::int64_t part, std::int64_t row) const {
     const std::uint8_t* const codes = bytes + 128 * part + 4 * row;
     const VB low = hn::Set(DB(), std::uint8_t{15}), table = hn::LoadDup128(DB(), kRaised);

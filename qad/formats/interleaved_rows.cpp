@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "autograd/base/error.h"
+#include "autograd/base/mapped_pages.h"
 #include "autograd/base/parallel.h"
 #include "autograd/base/profile.h"
 #include "qad/formats/quantize.h"
@@ -72,6 +73,7 @@ InterleavedRows cpu::interleaved(const QuantizedTensor& tensor) {
   const Layout layout(*tensor.format, tensor.cols);
   InterleavedRows result{tensor.format, tensor.rows, tensor.cols, {}, tensor.tensor_scale};
   result.bytes = Tensor({result.groups(), layout.group_bytes()}, DType::u8);
+  prefer_large_pages({result.bytes.raw(), result.bytes.bytes()});
   const ProfileScope scope("interleave", 0, 2.0 * static_cast<double>(tensor.bytes()));
   const auto* const codes = tensor.codes.data<std::uint8_t>();
   const auto* const scales = tensor.scales.data<std::uint8_t>();

@@ -12,6 +12,7 @@
 #include "autograd/base/log.h"
 #include "data/text/chat_template.h"
 #include "data/text/data_config.h"
+#include "models/decode/decoding_layout.h"
 #include "models/decode/generate.h"
 #include "models/families/generation_config.h"
 #include "qad/run/any_model.h"
@@ -168,6 +169,7 @@ ExitCode generate(const GenerateOptions& given, std::ostream& print) {
   std::vector<std::int32_t> written;
   {
     const DecodeHead head(*writer.model, options.decode.head);
+    lay_out_for_decoding(*writer.model);
     written = std::move(qad::generate(*writer.model, {prompt}, config, 0, hooks).front().ids);
   }
   text.finish();

@@ -80,9 +80,9 @@ TEST(KernelsGemm, SameBitsAtAnyThreadCount) {
 TEST(KernelsGemmInOrder, HasTheBitsOfTheDefinition) {
   if (std::string_view(kernel_description()).find("SIMD AVX") == std::string_view::npos)
     GTEST_SKIP() << "this CPU does not fuse products with sums";
-  for (const Extents& e :
-       {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1}, Extents{1, 300, 129, 0},
-        Extents{13, 16, 256, 0}, Extents{97, 40, 257, 5}, Extents{200, 70, 600, 4}, Extents{2, 3, 0, 0}}) {
+  for (const Extents& e : {Extents{1, 1, 1, 0}, Extents{3, 5, 7, 3}, Extents{17, 33, 65, 1}, Extents{1, 300, 129, 0},
+                           Extents{13, 16, 256, 0}, Extents{1, 64, 1024, 0}, Extents{1, 200, 55, 3},
+                           Extents{97, 40, 257, 5}, Extents{200, 70, 600, 4}, Extents{2, 3, 0, 0}}) {
     const std::int64_t m = e.m, n = e.n, k = e.k, ld = k + e.spare, ldc = n + e.spare;
     const auto a = normal_floats(m * ld, 1.0, 1);
     auto b = normal_floats(n * ld, 1.0, 2);
@@ -104,6 +104,11 @@ TEST(KernelsGemmInOrder, HasTheBitsOfTheDefinition) {
       value = bf16_to_f32(halves.back());
     }
     expect_definition([&](float* c) { kernels::gemm_in_order_bf16(m, n, k, a.data(), ld, halves.data(), ld, c, ldc); });
+    kernels::InterleavedBF16 interleaved{n, k};
+    std::vector<std::uint32_t> elements(static_cast<std::size_t>(interleaved.size()), 0xffffffffu);
+    kernels::interleave_bf16(n, k, halves.data(), ld, elements.data());
+    interleaved.elements = elements.data();
+    expect_definition([&](float* c) { kernels::gemm_in_order_interleaved(m, interleaved, a.data(), ld, c, ldc); });
   }
 }
 

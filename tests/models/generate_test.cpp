@@ -6,8 +6,10 @@
 #include <algorithm>
 
 #include "autograd/base/interrupt.h"
+#include "models/decode/decoding_layout.h"
 #include "models/import/model_folder.h"
 #include "tests/support/near.h"
+#include "tests/support/paths.h"
 #include "tests/support/small_model.h"
 
 namespace qad {
@@ -143,6 +145,32 @@ TEST(Generate, SameBitsAtAnyThreadCount) {
     return all;
   };
   testing::expect_same_at_any_thread_count("generate", run);
+}
+
+// Weights of BF16, tied and not, with widths that are no multiple of a group of rows.
+TEST(Generate, LaidOutForDecodingItWritesTheSame) {
+  for (const bool tied : {true, false}) {
+    ModelConfig sizes = testing::small_config(tied);
+    sizes.vocab_size = 50;
+    sizes.intermediate_size = 37;
+    sizes.initializer_range = 0.3;
+    const testing::TemporaryFolder folder;
+    save_model(folder.path(), *initialize_model(sizes, 3), DType::bf16);
+    const auto plain = load_model(folder.path(), WeightType::file),
+               laid_out = load_model(folder.path(), WeightType::file);
+    lay_out_for_decoding(*laid_out);
+    for (LinearGroup* group : laid_out->linear_groups())
+      for (const Linear& member : group->members) EXPECT_FALSE(member.weight->value().defined()) << member.name;
+    GenerateConfig config;
+    config.max_tokens = 30;
+    const auto expected = generate(*plain, ragged_prompts(), config);
+    const auto written = generate(*laid_out, ragged_prompts(), config);
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(written[i].ids, expected[i].ids);
+    const TokenBatch batch = one_segment(expected[3].ids);  // many rows at once read it by panels
+    const Tensor before = logits_of(*plain, plain->hidden_states(batch).value());
+    const Tensor after = logits_of(*laid_out, laid_out->hidden_states(batch).value());
+    EXPECT_TRUE(std::ranges::equal(after.span(), before.span()));
+  }
 }
 
 TEST(Generate, TellsProgressAndStops) {
