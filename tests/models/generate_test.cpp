@@ -8,6 +8,8 @@
 #include "autograd/base/interrupt.h"
 #include "models/decode/decoding_layout.h"
 #include "models/import/model_folder.h"
+#include "tests/layouts/expert_student.h"
+#include "tests/support/hybrid_models.h"
 #include "tests/support/near.h"
 #include "tests/support/paths.h"
 #include "tests/support/small_model.h"
@@ -147,12 +149,14 @@ TEST(Generate, SameBitsAtAnyThreadCount) {
   testing::expect_same_at_any_thread_count("generate", run);
 }
 
-// Weights of BF16, tied and not, with widths that are no multiple of a group of rows.
+// Weights of BF16 in every family that has layers of its own, with widths that are no multiples of a group of rows.
 TEST(Generate, LaidOutForDecodingItWritesTheSame) {
-  for (const bool tied : {true, false}) {
-    ModelConfig sizes = testing::small_config(tied);
+  std::vector<ModelConfig> models = {testing::small_config(true), testing::small_config(false),
+                                     testing::qwen3_moe_config(), testing::deepseek_v3_config()};
+  for (const char* family : testing::kHybrids) models.push_back(testing::small_hybrid(family));
+  models[0].intermediate_size = models[1].intermediate_size = 37;
+  for (ModelConfig& sizes : models) {
     sizes.vocab_size = 50;
-    sizes.intermediate_size = 37;
     sizes.initializer_range = 0.3;
     const testing::TemporaryFolder folder;
     save_model(folder.path(), *initialize_model(sizes, 3), DType::bf16);
@@ -165,11 +169,12 @@ TEST(Generate, LaidOutForDecodingItWritesTheSame) {
     config.max_tokens = 30;
     const auto expected = generate(*plain, ragged_prompts(), config);
     const auto written = generate(*laid_out, ragged_prompts(), config);
-    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(written[i].ids, expected[i].ids);
-    const TokenBatch batch = one_segment(expected[3].ids);  // many rows at once read it by panels
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(written[i].ids, expected[i].ids) << sizes.model_type;
+    const TokenBatch batch = one_segment(expected[3].ids);  // whose products read the matrices by panels
+    const NoGradScope no_grad;
     const Tensor before = logits_of(*plain, plain->hidden_states(batch).value());
     const Tensor after = logits_of(*laid_out, laid_out->hidden_states(batch).value());
-    EXPECT_TRUE(std::ranges::equal(after.span(), before.span()));
+    EXPECT_TRUE(std::ranges::equal(after.span(), before.span())) << sizes.model_type;
   }
 }
 
