@@ -81,8 +81,8 @@ HWY_INLINE void transpose_square(hn::Vec<Square>* v) {
 
 // A source whose rows lie by themselves is read by squares of kStep columns: prepare(column, ahead) is called before
 // each, and may ask for what lies `ahead` columns further (for a single row of A ahead_of(column, k));
-// for_columns(first, column, use) calls use(i, v) with column
-// + i of rows [first, first + kSquare), in order of i. Both functions return how far squares have come.
+// for_columns(first, column, use) calls use(i, v) with column + i of rows [first, first + kSquare), in order of i. Both
+// functions return how far squares have come.
 template <class Source>
 HWY_INLINE std::int64_t multiply_squares(const Source& b, std::int64_t k, const float* HWY_RESTRICT a,
                                          float* HWY_RESTRICT sums) {

@@ -156,11 +156,9 @@ HWY_INLINE void multiply_groups(std::int64_t k, const float* HWY_RESTRICT a, con
     }
 }
 
-constexpr int kTogether = 4;
-
 void multiply_interleaved(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                           const std::uint32_t* b, std::int64_t stride, float* c, std::int64_t ldc) {
-  if (m == 1 && n == kTogether * kGroup) return multiply_groups<kTogether>(k, a, b, stride, c);
+  if (m == 1 && n == kInOrderTogether * kGroup) return multiply_groups<kInOrderTogether>(k, a, b, stride, c);
   for (; n > 0; n -= kGroup, b += stride, c += kGroup) {
     const std::int64_t count = std::min(kGroup, n);
     if (m > 1) {
@@ -239,7 +237,7 @@ void interleave_bf16(std::int64_t n, std::int64_t k, const std::uint16_t* b, std
 void gemm_in_order_interleaved(std::int64_t m, const InterleavedBF16& b, const float* a, std::int64_t lda, float* c,
                                std::int64_t ldc) {
   QAD_ASSERT(lda >= b.k && ldc >= b.n);
-  const std::int64_t width = m == 1 ? 4 * kInOrderGroup : kInOrderGroup;
+  const std::int64_t width = m == 1 ? kInOrderTogether * kInOrderGroup : kInOrderGroup;
   for_pieces_in_order(m, b.n, b.k, width,
                       [&](std::int64_t row, std::int64_t rows, std::int64_t col, std::int64_t cols) {
                         HWY_DYNAMIC_DISPATCH(multiply_interleaved)

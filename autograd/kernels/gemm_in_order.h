@@ -6,6 +6,10 @@
 
 namespace qad::kernels {
 
+/// How products in order are cut: groups of B's rows, a lane each, times parts of A's; a single row of A meets some
+/// groups of InterleavedBF16 together.
+inline constexpr std::int64_t kInOrderGroup = 16, kInOrderPart = 96, kInOrderTogether = 4;
+
 /// C = A·Bᵀ in FP32: A [m, k], B [n, k], C [m, n], row-major. An element of C is one chain of fused multiply-adds over
 /// k in order, so it has the same bits in whatever batch, at any number of threads, and on every CPU that fuses them
 /// (AVX2, AVX-512). B is read once for each 96 rows of A, as it lies there.
@@ -21,8 +25,8 @@ struct InterleavedBF16 {
   std::int64_t n = 0, k = 0;
   const std::uint32_t* elements = nullptr;
 
-  [[nodiscard]] std::int64_t group_size() const { return (k + 1) / 2 * 16; }
-  [[nodiscard]] std::int64_t size() const { return (n + 15) / 16 * group_size(); }
+  [[nodiscard]] std::int64_t group_size() const { return (k + 1) / 2 * kInOrderGroup; }
+  [[nodiscard]] std::int64_t size() const { return (n + kInOrderGroup - 1) / kInOrderGroup * group_size(); }
 };
 /// Lays B [n, k], rows `ldb` apart, out in `elements`.
 void interleave_bf16(std::int64_t n, std::int64_t k, const std::uint16_t* b, std::int64_t ldb, std::uint32_t* elements);
@@ -31,8 +35,6 @@ void interleave_bf16(std::int64_t n, std::int64_t k, const std::uint16_t* b, std
 void gemm_in_order_interleaved(std::int64_t m, const InterleavedBF16& b, const float* a, std::int64_t lda, float* c,
                                std::int64_t ldc);
 
-/// How such products are cut: groups of B's rows, a lane each, times parts of A's.
-inline constexpr std::int64_t kInOrderGroup = 16, kInOrderPart = 96;
 /// Calls multiply(first row of A, rows, first row of B, rows) for every piece of a product, on all threads; at most
 /// kInOrderPart and `width` rows, a multiple of kInOrderGroup.
 void for_pieces_in_order(
